@@ -1,0 +1,1 @@
+"""Everything outside the engine: wire, client, rack, batch, command line, DAW scripts. No torch."""

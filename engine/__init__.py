@@ -1,0 +1,1 @@
+"""The persistent process: server, queue, store, workers, and the models."""

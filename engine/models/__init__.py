@@ -1,0 +1,1 @@
+"""The networks, each readable top to bottom; constructor arguments are the configuration."""
