@@ -1,0 +1,371 @@
+"""Protocol 1 on one page: every message, every limit.
+
+A message is `[header]` or `[header][buffer]`. The header is one msgpack map with a `type` and the fields of
+one struct below; the buffer is raw bytes. Client messages are answered in this way:
+
+    hello                       welcome, or error{version}
+    submit                      accepted (also for a job that is known: its state, where its upload stands),
+                                busy, or error
+    submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
+    chunk                       grant as the engine digests; accepted{queued} after the last one
+    watch                       the job's state as accepted, then progress (conflated), then done | failed | cancelled
+    status, jobs                listing
+    fetch                       data, at most `bytes` of them; the client asks again for more
+    cancel, forget              accepted with the new state (cancelled), or error
+    ping                        pong
+    bye                         nothing; jobs go on
+    anything, while closing     closing
+
+A job is named by the client (a ULID): to submit it again is safe. A range of the source is the knobs `start`
+and `end`. Offsets and sizes count bytes; positions in audio count frames.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from presets.schema import Preset
+
+VERSION = 1
+
+HEADER_BYTES = 64 * 1024
+"""The most a header may weigh, packed."""
+CHUNK_BYTES = 1024 * 1024
+"""The most a buffer may weigh."""
+CREDIT_BYTES = 8 * CHUNK_BYTES
+"""How much a client may send ahead of the engine."""
+CLIP_BYTES = 64 * 1024**3
+"""The most one source may weigh."""
+RATE_MIN_HZ, RATE_MAX_HZ = 4000, 384000
+CHANNELS_MAX = 8
+PEAK_MAX = 16.0
+"""Samples beyond this are taken for a mistake of format."""
+
+JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+"""A ULID in Crockford's base 32: 48 bits of milliseconds, 80 of chance."""
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""blake2b-256, hexadecimal."""
+PathText = Annotated[str, Meta(min_length=1, max_length=4096)]
+Text = Annotated[str, Meta(max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+State = Literal["uploading", "queued", "running", "done", "failed", "cancelled"]
+FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True):
+    """What all messages share: the field `type` names the struct, in lower case."""
+
+
+class Audio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The layout of a pcm source: planar little-endian samples, channel after channel."""
+
+    rate: Annotated[int, Meta(ge=RATE_MIN_HZ, le=RATE_MAX_HZ)]
+    channels: Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
+    frames: Annotated[int, Meta(ge=1, le=2**40)]
+    dtype: Literal["f4", "i2"] = "f4"
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the whole clip."""
+        return self.channels * self.frames * (4 if self.dtype == "f4" else 2)
+
+
+class Pcm(msgspec.Struct, frozen=True, tag="pcm", tag_field="kind", forbid_unknown_fields=True):
+    """A source sent as samples."""
+
+    audio: Audio
+
+
+class File(msgspec.Struct, frozen=True, tag="file", tag_field="kind", forbid_unknown_fields=True):
+    """A source sent as the bytes of an audio file; `name` is for messages and the suffix."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    nbytes: Annotated[int, Meta(ge=1, le=CLIP_BYTES)]
+
+
+class Path(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
+    """A source that both sides can see, below one of the engine's roots."""
+
+    path: PathText
+
+
+Source = Pcm | File | Path
+
+
+class DeliverPcm(msgspec.Struct, frozen=True, tag="pcm", tag_field="kind", forbid_unknown_fields=True):
+    """The stem waits in the engine as samples, fetched as planar f4."""
+
+
+class DeliverFile(msgspec.Struct, frozen=True, tag="file", tag_field="kind", forbid_unknown_fields=True):
+    """The stem waits in the engine as a finished audio file; format and bit depth are the preset's."""
+
+
+class DeliverPath(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
+    """The engine publishes the finished file and its sidecar at `path`; `force` lets it replace a file there."""
+
+    path: PathText
+    force: bool = False
+
+
+Deliver = DeliverPcm | DeliverFile | DeliverPath
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What this engine takes, told in the welcome."""
+
+    header: int = HEADER_BYTES
+    chunk: int = CHUNK_BYTES
+    credit: int = CREDIT_BYTES
+    clip: int = CLIP_BYTES
+    channels: int = CHANNELS_MAX
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model as the engine sees it; `why` says what is missing when it is not ready."""
+
+    name: Name
+    ready: bool
+    device: str = ""
+    digest: str = ""
+    why: str = ""
+
+
+class Stem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A finished stem that can be fetched, or was published at `path`."""
+
+    name: Name
+    rate: int
+    channels: int
+    frames: int
+    nbytes: int
+    digest: str
+    path: str = ""
+
+
+class JobStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of `airband jobs`."""
+
+    job: JobId
+    state: State
+    source: str
+    preset: str
+    model: str
+    priority: int
+    created_s: float
+    stage: str = ""
+    step: int = 0
+    of: int = 0
+    code: str = ""
+    message: str = ""
+
+
+# Client to engine
+
+
+class Hello(Message, tag="hello"):
+    """The first message of a connection; `session` resumes one after a reconnect."""
+
+    v: int
+    client: Annotated[str, Meta(max_length=128)]
+    session: JobId | None = None
+
+
+class Submit(Message, tag="submit"):
+    """A job. `params` is the complete preset; `preset` only its name, for the record."""
+
+    job: JobId
+    source: Source
+    deliver: Deliver
+    params: Preset
+    preset: Name = "music"
+    priority: Annotated[int, Meta(ge=-9, le=9)] = 0
+
+
+class Chunk(Message, tag="chunk"):
+    """A piece of the source in the buffer. The last one carries the digest of the whole."""
+
+    job: JobId
+    offset: Count
+    last: bool = False
+    digest: Digest | None = None
+
+
+class Watch(Message, tag="watch"):
+    """Asks for a job's progress and its end."""
+
+    job: JobId
+
+
+class Status(Message, tag="status"):
+    """Asks for one job's line."""
+
+    job: JobId
+
+
+class Jobs(Message, tag="jobs"):
+    """Asks for the lines of all jobs, newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 200
+
+
+class Fetch(Message, tag="fetch"):
+    """Asks for up to `bytes` bytes of a stem."""
+
+    job: JobId
+    stem: Name
+    offset: Count
+    bytes: Annotated[int, Meta(ge=1, le=CREDIT_BYTES)]
+
+
+class Cancel(Message, tag="cancel"):
+    """Ends a job; what runs stops within one step."""
+
+    job: JobId
+
+
+class Forget(Message, tag="forget"):
+    """Drops a finished job and its results from the spool."""
+
+    job: JobId
+
+
+class Ping(Message, tag="ping"):
+    """Asks whether the engine's loop turns."""
+
+    t: float = 0.0
+
+
+class Bye(Message, tag="bye"):
+    """Closes the session; jobs go on."""
+
+
+# Engine to client
+
+
+class Welcome(Message, tag="welcome"):
+    """The answer to hello. `session` is what to resume with; `engine` the version of the software."""
+
+    v: int
+    engine: str
+    session: JobId
+    limits: Limits
+    models: tuple[Model, ...]
+    presets: tuple[str, ...]
+
+
+class Accepted(Message, tag="accepted"):
+    """The job is known. `offset` is where its upload goes on, `position` its place in the queue, from 1."""
+
+    job: JobId
+    state: State
+    position: int = 0
+    offset: Count = 0
+
+
+class Busy(Message, tag="busy"):
+    """No room for this job now; try again after `retry_s`."""
+
+    job: JobId
+    retry_s: float
+    message: Text = ""
+
+
+class Error(Message, tag="error"):
+    """A request that cannot be honoured; `code` is one of presets.errors."""
+
+    code: Annotated[str, Meta(max_length=64)]
+    message: Text
+    job: JobId | None = None
+    field: str | None = None
+
+
+class Grant(Message, tag="grant"):
+    """Credit: the client may send bytes [offset, offset + bytes) of the source."""
+
+    job: JobId
+    offset: Count
+    bytes: Count
+
+
+class Progress(Message, tag="progress"):
+    """Where a running job is; a later one replaces an earlier one that was not sent yet."""
+
+    job: JobId
+    stage: str
+    step: int
+    of: int
+    eta_s: float | None = None
+
+
+class Listing(Message, tag="listing"):
+    """The answer to status and jobs."""
+
+    jobs: tuple[JobStatus, ...]
+
+
+class Data(Message, tag="data"):
+    """A piece of a stem in the buffer."""
+
+    job: JobId
+    stem: Name
+    offset: Count
+    last: bool = False
+
+
+class Done(Message, tag="done"):
+    """The end of a job that worked. `report` is what the sidecar says of the render."""
+
+    job: JobId
+    stems: tuple[Stem, ...]
+    seconds: float
+    seed: int
+    report: dict[str, Any] = {}
+
+
+class Failed(Message, tag="failed"):
+    """The end of a job that did not work."""
+
+    job: JobId
+    code: Annotated[str, Meta(max_length=64)]
+    message: Text
+    field: str | None = None
+
+
+class Cancelled(Message, tag="cancelled"):
+    """The end of a job that was cancelled."""
+
+    job: JobId
+
+
+class Pong(Message, tag="pong"):
+    """The answer to ping, with its `t`."""
+
+    t: float = 0.0
+
+
+class Closing(Message, tag="closing"):
+    """The engine is leaving; what is queued continues when it is started again."""
+
+    reason: Text
+
+
+ClientMessage = Hello | Submit | Chunk | Watch | Status | Jobs | Fetch | Cancel | Forget | Ping | Bye
+EngineMessage = (
+    Welcome
+    | Accepted
+    | Busy
+    | Error
+    | Grant
+    | Progress
+    | Listing
+    | Data
+    | Done
+    | Failed
+    | Cancelled
+    | Pong
+    | Closing
+)
