@@ -8,7 +8,7 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
                                 busy, or error
     submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
     chunk                       grant as the engine digests; accepted{queued} after the last one
-    watch                       the job's state as accepted, then progress (conflated), then done | failed | cancelled
+    watch                       the job's state as accepted, progress (conflated), then done, failed or cancelled
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more
     cancel, forget              accepted with the new state (cancelled), or error
@@ -105,7 +105,7 @@ class DeliverFile(msgspec.Struct, frozen=True, tag="file", tag_field="kind", for
 
 
 class DeliverPath(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
-    """The engine publishes the finished file and its sidecar at `path`; `force` lets it replace a file there."""
+    """The engine publishes the finished file and its sidecar at `path`; `force` allows replacing one."""
 
     path: PathText
     force: bool = False

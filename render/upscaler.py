@@ -30,11 +30,12 @@ class Window:
     Attributes:
         samples: (channels, frames) float32 at 48 kHz, context included; frames is a multiple of CELL_FRAMES.
             Zeros stand before the clip's start and after its end.
-        start: position of `samples[:, 0]` in the clip, frames at 48 kHz; a multiple of CELL_FRAMES, may be negative.
+        start: position of `samples[:, 0]` in the clip, frames at 48 kHz; a multiple of CELL_FRAMES, may be
+            negative.
         cutoff_hz: the -6 dB edge of the band that is there.
         group: which channel group of the clip this is; windows of one group share their noise.
-        gain: what to multiply the samples by to bring the whole clip's peak to the level the model was trained
-            at (one value for the clip); the model undoes it in what it returns.
+        gain: what to multiply the samples by to bring the whole clip's peak to the level the model was
+            trained at (one value for the clip); the model undoes it in what it returns.
     """
 
     samples: Audio
@@ -53,7 +54,7 @@ class NoiseField(Protocol):
         Args:
             name: which draw this is ("x_T", "step 3", ...).
             group: the channel group; equal groups get equal noise.
-            start: the first cell, counted in cells of the caller's own size from the clip's start; may be negative.
+            start: the first cell, in cells of the caller's own size from the clip's start; may be negative.
             count: how many cells.
             shape: shape of one cell.
 
