@@ -8,7 +8,7 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
                                 busy, or error
     submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
     chunk                       grant as the engine digests; accepted{queued} after the last one
-    watch                       the job's state as accepted, progress (conflated), then done, failed or cancelled
+    watch                       its state as accepted, progress (conflated), then done, failed or cancelled
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more
     cancel, forget              accepted with the new state (cancelled), or error
