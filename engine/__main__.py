@@ -1,0 +1,45 @@
+"""`python -m engine COMMAND ...`: the engine's own commands.
+
+Each command is a module with `main(argv) -> int`, imported only when it is asked for: some load torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from presets.errors import AirbandError, UsageError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("engine.serve", "run an engine until it is told to stop"),
+    "bench wire": ("engine.bench_wire", "measure what the engine and the wire cost"),
+}
+"""Command -> (module, what it does)."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command; returns its exit code, or that of the error it raised."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else UsageError.exit_code
+    try:
+        for words in (2, 1):
+            command = COMMANDS.get(" ".join(argv[:words]))
+            if command is not None:
+                return int(import_module(command[0]).main(list(argv[words:])))
+        raise UsageError(f"unknown command {argv[0]!r}\n{usage()}")
+    except AirbandError as error:
+        print(f"engine: {error.message}", file=sys.stderr)
+        return error.exit_code
+
+
+def usage() -> str:
+    """The list of commands, a line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["usage: python -m engine COMMAND ...", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""The order of jobs: fair between clients, then by priority, then by age. No I/O, no clock of its own.
+
+A client is whoever submits: one session. Between clients the turn goes to the one that waited longest for
+one; among its jobs the highest priority, and of these the oldest, runs first. A job whose worker died goes
+back to its old place once; the second death ends it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+DEATHS_MAX = 2
+"""A job ends with the worker's death number this many."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """A job that waits; entries of one client compare in the order in which they run."""
+
+    rank: int
+    since_s: float
+    serial: int
+    job: str
+    client: str
+    deaths: int = 0
+
+
+class Queue:
+    """Which job runs next, and on which device.
+
+    Args:
+        devices: the devices jobs can be handed to; each takes one job at a time.
+        now: the clock of ages, seconds.
+    """
+
+    def __init__(self, devices: Sequence[str], now: Callable[[], float]) -> None:
+        self._running: dict[str, Entry | None] = dict.fromkeys(devices)
+        self._now = now
+        self._waiting: dict[str, list[Entry]] = {}
+        self._entries: dict[str, Entry] = {}
+        self._serial = 0
+
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return len(self._entries)
+
+    def add(
+        self, job: str, client: str, priority: int = 0, *, since_s: float | None = None, deaths: int = 0
+    ) -> None:
+        """Queues a job.
+
+        Args:
+            job: its name; one that waits or runs already is left where it is.
+            client: whose turn it takes.
+            priority: higher runs first among the client's own jobs.
+            since_s: its age by the injected clock; now when not given.
+            deaths: workers that have died on it so far.
+        """
+        if job in self._entries or self.device_of(job) is not None:
+            return
+        self._serial += 1
+        since_s = self._now() if since_s is None else since_s
+        self._insert(Entry(-priority, since_s, self._serial, job, client, deaths))
+
+    def position(self, job: str) -> int:
+        """The job's place in the order of the next runs, from 1; 0 when it does not wait."""
+        entry = self._entries.get(job)
+        if entry is None:
+            return 0
+        clients = list(self._waiting)
+        turn = clients.index(entry.client)
+        ahead = bisect_left(self._waiting[entry.client], entry)
+        others = (
+            min(len(self._waiting[client]), ahead + (index < turn))
+            for index, client in enumerate(clients)
+            if client != entry.client
+        )
+        return 1 + ahead + sum(others)
+
+    def take(self, device: str) -> str | None:
+        """The job that `device` should run now; None when it is busy or nothing waits."""
+        if self._running[device] is not None or not self._waiting:
+            return None
+        client = next(iter(self._waiting))
+        jobs = self._waiting.pop(client)
+        entry = jobs.pop(0)
+        if jobs:
+            self._waiting[client] = jobs
+        del self._entries[entry.job]
+        self._running[device] = entry
+        return entry.job
+
+    def finish(self, device: str) -> None:
+        """The device is free again."""
+        self._running[device] = None
+
+    def drop(self, job: str) -> bool:
+        """Takes a waiting job out; False when it does not wait."""
+        entry = self._entries.pop(job, None)
+        if entry is None:
+            return False
+        jobs = self._waiting[entry.client]
+        del jobs[bisect_left(jobs, entry)]
+        if not jobs:
+            del self._waiting[entry.client]
+        return True
+
+    def died(self, device: str) -> tuple[str, int] | None:
+        """The worker of `device` died: its job goes back to its place, or ends at DEATHS_MAX deaths.
+
+        Returns:
+            The job and how many workers have died on it now, or None when the device was idle.
+        """
+        entry, self._running[device] = self._running[device], None
+        if entry is None:
+            return None
+        deaths = entry.deaths + 1
+        if deaths < DEATHS_MAX:
+            self._insert(Entry(entry.rank, entry.since_s, entry.serial, entry.job, entry.client, deaths))
+        return entry.job, deaths
+
+    def running(self, device: str) -> str | None:
+        """The job that `device` runs."""
+        entry = self._running[device]
+        return entry.job if entry is not None else None
+
+    def device_of(self, job: str) -> str | None:
+        """The device that runs `job`."""
+        return next((device for device in self._running if self.running(device) == job), None)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing waits and nothing runs."""
+        return not self._entries and not any(self._running.values())
+
+    def _insert(self, entry: Entry) -> None:
+        self._entries[entry.job] = entry
+        insort(self._waiting.setdefault(entry.client, []), entry)
