@@ -11,8 +11,9 @@ import re
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
+from presets import words
 from presets.errors import PresetError, UsageError
 
 RATE_HZ = 48000
@@ -28,20 +29,70 @@ ModelName = Annotated[
     str,
     Meta(
         pattern="^[a-z0-9][a-z0-9-]{0,63}$",
-        description="Model, or `auto`: AudioSR when its weights and a GPU are there, else draft.",
+        description="What generates the band; `auto`: AudioSR where its weights and a GPU are, else draft.",
+        extra={"words": "auto, or a name that `airband models` lists (lower-case letters, digits, dashes)"},
     ),
 ]
 CutoffHz = Annotated[float, Meta(ge=1000, le=23000)]
+Cutoff = Annotated[
+    Literal["auto", "rolloff"] | CutoffHz,
+    Meta(
+        description="Where the original band ends: `auto` looks for a cliff in the spectrum, `rolloff` takes "
+        "0.99 of the energy (AudioSR, section 3.2), a number is the -6 dB edge.",
+        extra={"unit": "Hz"},
+    ),
+]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Seed of the generated band.")]
 Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).")]
+SamplerName = Annotated[Sampler, Meta(description="Sampler (AudioSR).")]
 CfgScale = Annotated[float, Meta(ge=1, le=10, description="Classifier-free guidance scale (AudioSR).")]
-HighGainDb = Annotated[float, Meta(ge=-24, le=24, description="Gain of the generated band, dB.")]
-CrossoverOctaves = Annotated[float, Meta(ge=1 / 24, le=1 / 2, description="Width of the crossover, octaves.")]
+StereoPolicy = Annotated[
+    Stereo, Meta(description="How channels are held together; `linked` shares one noise.")
+]
+Joint = Annotated[
+    bool,
+    Meta(
+        description="Average overlapping windows at every step (AudioSR): the smoothest long textures, but a "
+        "selection no longer equals that stretch of the full render."
+    ),
+]
+HighGainDb = Annotated[
+    float, Meta(ge=-24, le=24, description="Gain of the generated band.", extra={"unit": "dB"})
+]
+CrossoverOctaves = Annotated[
+    float, Meta(ge=1 / 24, le=1 / 2, description="Width of the crossover.", extra={"unit": "octaves"})
+]
 GateDb = Annotated[float, Meta(ge=-120, le=-40)]
-Seconds = Annotated[float, Meta(ge=0)]
-Samples = Annotated[str, Meta(pattern="^[0-9]+smp$")]
+Gate = Annotated[
+    Literal["off"] | GateDb,
+    Meta(description="Below this level, per 50 ms, nothing is generated.", extra={"unit": "dBFS"}),
+]
+StemName = Annotated[Stem, Meta(description="The whole, only what was generated, or only the original band.")]
+RateHz = Annotated[Rate, Meta(description="Rate of the result.", extra={"unit": "Hz"})]
+FormatName = Annotated[
+    Format | None,
+    Meta(
+        description="File format of the result; by default the source's, or wav.",
+        extra={"unset": "as the source"},
+    ),
+]
+BitDepth = Annotated[
+    Literal[0, 16, 24, 32],
+    Meta(
+        description="Bits a sample; 0 is the format's own default: 32 (float) for wav and aiff, 24 for flac.",
+        extra={"words": "16, 24, 32 (float), 0"},
+    ),
+]
+Dither = Annotated[Literal["tpdf", "none"], Meta(description="Dither of a 16 or 24-bit result.")]
+Seconds = Annotated[float, Meta(ge=0, le=1e8)]
+Samples = Annotated[str, Meta(pattern="^[0-9]{1,15}smp$")]
 Position = Seconds | Samples | None
 """A place in the source: seconds as a number, samples as "480000smp", or None for its end (or start)."""
+POSITION = {"words": "seconds, or samples as 480000smp"}
+Start = Annotated[
+    Position, Meta(description="Where the rendered stretch of the source begins.", extra=POSITION)
+]
+End = Annotated[Position, Meta(description="Where the rendered stretch of the source ends.", extra=POSITION)]
 
 
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -71,32 +122,27 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A complete description of a render.
-
-    `cutoff` is `auto` (a cliff in the spectrum), `rolloff` (0.99 of the energy, AudioSR section 3.2) or a
-    frequency in Hz. `gate_db` is in dBFS per 50 ms, or `off`. `bit_depth` 0 means the format's own default:
-    32-bit float for wav and aiff, 24 for flac. `format` None means as the source, or wav.
-    """
+    """A complete description of a render: every knob, its unit, its bounds and its default."""
 
     description: Annotated[str, Meta(max_length=400)] = ""
     model: ModelName = "auto"
-    cutoff: Literal["auto", "rolloff"] | CutoffHz = "auto"
+    cutoff: Cutoff = "auto"
     seed: Seed = 0
     steps: Steps = 50
-    sampler: Sampler = "ddim"
+    sampler: SamplerName = "ddim"
     cfg_scale: CfgScale = 3.5
-    stereo: Stereo = "linked"
-    joint: bool = False
+    stereo: StereoPolicy = "linked"
+    joint: Joint = False
     high_gain_db: HighGainDb = 0.0
     crossover_octaves: CrossoverOctaves = 1 / 12
-    gate_db: Literal["off"] | GateDb = -90.0
-    stem: Stem = "full"
-    rate: Rate = 48000
-    format: Format | None = None
-    bit_depth: Literal[0, 16, 24, 32] = 0
-    dither: Literal["tpdf", "none"] = "tpdf"
-    start: Position = None
-    end: Position = None
+    gate_db: Gate = -90.0
+    stem: StemName = "full"
+    rate: RateHz = 48000
+    format: FormatName = None
+    bit_depth: BitDepth = 0
+    dither: Dither = "tpdf"
+    start: Start = None
+    end: End = None
     effects: Effects = msgspec.field(default_factory=Effects)
     delivery: Delivery = msgspec.field(default_factory=Delivery)
 
@@ -145,7 +191,7 @@ def from_toml(text: str | bytes, where: str) -> Preset:
     """
     try:
         values = msgspec.toml.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"{where}: not valid TOML: {error}") from None
     unknown = [name for name in values if name not in Preset.__struct_fields__]
     if unknown:
@@ -176,35 +222,35 @@ def frames_at(position: Position, rate_hz: int) -> int | None:
     return round(position * rate_hz)
 
 
+def meaning(name: str) -> str:
+    """What knob `name` does, in a sentence."""
+    return words.meaning(_KINDS[name])
+
+
+def allowed(name: str) -> str:
+    """What knob `name` accepts, in words with its unit: for messages, `--help` and the README."""
+    return words.allowed(_KINDS[name])
+
+
+def default(name: str) -> str:
+    """The default of knob `name`, in words."""
+    return words.default(_KINDS[name], getattr(Preset(), name))
+
+
 def _check_knob(name: str, value: Any) -> None:
     knob = next(f for f in msgspec.structs.fields(Preset) if f.name == name)
     try:
         msgspec.convert(value, knob.type)
     except msgspec.ValidationError as error:
         reason = re.sub(r" - at `\$[^`]*`", "", str(error))
-        allowed = ALLOWED.get(name)
-        hint = f"; allowed: {allowed}" if allowed else ""
+        hint = f"; allowed: {allowed(name)}" if name in FLAGS else ""
         raise UsageError(f"{name} = {value!r}: {reason}{hint}", name) from None
 
 
-ALLOWED = {
-    "model": "auto, or a name of lower-case letters, digits and dashes (see `airband models`)",
-    "cutoff": "auto, rolloff, or 1000 to 23000 Hz",
-    "seed": "0 to 2^63 - 1",
-    "steps": "1 to 1000",
-    "sampler": "ddim, dpmpp_2m, unipc",
-    "cfg_scale": "1 to 10",
-    "stereo": "linked, mid_side, independent, mono",
-    "joint": "true or false",
-    "high_gain_db": "-24 to 24 dB",
-    "crossover_octaves": "1/24 to 1/2 octave",
-    "gate_db": "-120 to -40 dBFS, or off",
-    "stem": "full, high, low",
-    "rate": "44100, 48000, 88200, 96000 Hz",
-    "format": "wav, flac, aiff",
-    "bit_depth": "16, 24, or 32 (float)",
-    "dither": "tpdf, none",
-    "start": "seconds, or samples as 480000smp",
-    "end": "seconds, or samples as 480000smp",
+_KINDS: dict[str, inspect.Metadata] = {
+    field.name: field.type
+    for field in inspect.type_info(Preset).fields  # type: ignore[attr-defined]
+    if isinstance(field.type, inspect.Metadata)
 }
-"""What each knob accepts, in words, for messages and `--help`."""
+FLAGS: tuple[str, ...] = tuple(name for name in KNOBS if name not in ("effects", "delivery"))
+"""The knobs that hold one value, and so are flags of the command line."""

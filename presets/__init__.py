@@ -1,0 +1,82 @@
+"""What a render should do, as data: presets that ship, and the user's own that override them.
+
+A preset is a TOML file whose keys are the knobs of `presets.schema`. Those that ship lie beside this file;
+the user's lie in the configuration folder and win where the names are equal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from presets.errors import PresetError
+from presets.schema import Preset, from_toml
+
+__all__ = ["Preset", "load", "names", "path_of", "user_folder"]
+
+SHIPPED = Path(__file__).parent
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+PRESET_BYTES = 64 * 1024
+
+
+def user_folder() -> Path:
+    """Where the user's presets lie: `presets` below $AIRBAND_CONFIG, or below the configuration folder."""
+    config = os.environ.get("AIRBAND_CONFIG")
+    if config:
+        return Path(config) / "presets"
+    from platformdirs import user_config_path
+
+    return user_config_path("airband", appauthor=False) / "presets"
+
+
+def names() -> tuple[str, ...]:
+    """All presets that `load` knows by name, sorted."""
+    found = {path.stem for folder in (SHIPPED, user_folder()) for path in folder.glob("*.toml")}
+    return tuple(sorted(name for name in found if NAME.fullmatch(name)))
+
+
+def path_of(name: str) -> Path:
+    """The file that holds preset `name`.
+
+    Args:
+        name: a preset's name, or the path of a `.toml` file.
+
+    Raises:
+        PresetError: there is no such preset; the message lists those there are.
+    """
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        raise PresetError(f"no preset file {name}", "preset")
+    if NAME.fullmatch(name):
+        for folder in (user_folder(), SHIPPED):
+            path = folder / f"{name}.toml"
+            if path.is_file():
+                return path
+    raise PresetError(
+        f"unknown preset {name!r}; the presets are {', '.join(names())}, "
+        f"and any NAME.toml in {user_folder()} or given by its path",
+        "preset",
+    )
+
+
+def load(name: str) -> Preset:
+    """The preset `name`, complete and validated.
+
+    Args:
+        name: a preset's name, or the path of a `.toml` file.
+
+    Raises:
+        PresetError: unknown, unreadable, not TOML, or a key or value the schema refuses.
+    """
+    path = path_of(name)
+    try:
+        with path.open("rb") as file:
+            text = file.read(PRESET_BYTES + 1)
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror}", "preset") from None
+    if len(text) > PRESET_BYTES:
+        raise PresetError(f"{path}: a preset is at most {PRESET_BYTES // 1024} KiB", "preset")
+    return from_toml(text, str(path))

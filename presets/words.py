@@ -1,0 +1,61 @@
+"""Knobs in words: what `--help`, the README and error messages say of a type of presets.schema.
+
+A knob is an `Annotated` type whose `Meta` holds a description and, in `extra`, its `unit`, and `words` or
+`unset` where the type alone does not say what a user may write.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+
+def meaning(kind: inspect.Metadata) -> str:
+    """What the knob does, in a sentence."""
+    return str((kind.extra_json_schema or {}).get("description", ""))
+
+
+def allowed(kind: inspect.Metadata) -> str:
+    """The values the knob accepts, with its unit."""
+    extra = kind.extra or {}
+    if "words" in extra:
+        return str(extra["words"])
+    values: list[str] = []
+    for member in getattr(kind.type, "types", (kind.type,)):
+        if isinstance(member, inspect.LiteralType):
+            values += [_value(value) for value in member.values]
+        elif isinstance(member, inspect.IntType | inspect.FloatType):
+            values.append(f"{_value(member.ge)} to {_value(member.le)}")
+        elif isinstance(member, inspect.BoolType):
+            values.append("true or false")
+    unit = extra.get("unit")
+    return ", ".join(values) + (f" {unit}" if unit else "")
+
+
+def default(kind: inspect.Metadata, value: Any) -> str:
+    """The knob's default `value`; where it is None, what that means."""
+    return str((kind.extra or {}).get("unset", "none")) if value is None else _value(value)
+
+
+def parse(text: str) -> bool | float | str:
+    """A value as typed on a command line: a number or true/false where it reads as one, else the text.
+
+    Whether a knob accepts it is not checked here: that is what `presets.schema.make` does.
+    """
+    try:
+        return msgspec.json.decode(text, type=bool | int | float)
+    except msgspec.DecodeError:
+        return text
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value == 2**63 - 1:
+        return "2^63 - 1"
+    if isinstance(value, float):
+        return str(Fraction(value).limit_denominator(48)) if 0 < value < 1 else f"{value:g}"
+    return str(value)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from presets import schema, words
+from presets.errors import UsageError
+from presets.schema import FLAGS, KNOBS, Preset, frames_at, make
+
+BOUNDS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**63 - 1),
+    "steps": (1, 1000),
+    "cfg_scale": (1, 10),
+    "high_gain_db": (-24, 24),
+    "crossover_octaves": (1 / 24, 1 / 2),
+    "gate_db": (-120, -40),
+    "cutoff": (1000, 23000),
+}
+"""The knobs' table of the design."""
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "sampler": ("ddim", "dpmpp_2m", "unipc"),
+    "stereo": ("linked", "mid_side", "independent", "mono"),
+    "joint": (False, True),
+    "stem": ("full", "high", "low"),
+    "rate": (44100, 48000, 88200, 96000),
+    "format": ("wav", "flac", "aiff"),
+    "bit_depth": (16, 24, 32),
+    "dither": ("tpdf", "none"),
+    "cutoff": ("auto", "rolloff"),
+    "gate_db": ("off",),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_bounds_are_inclusive_and_beyond_them_is_refused(name: str) -> None:
+    low, high = BOUNDS[name]
+    assert getattr(make(**{name: low}), name) == low
+    assert getattr(make(**{name: high}), name) == high
+    step = 1 if isinstance(low, int) else 1e-6
+    for value in (low - step, high + step, float("nan"), "much"):
+        with pytest.raises(UsageError, match=re.escape(f"{name} = {value!r}")) as caught:
+            make(**{name: value})
+        assert caught.value.field == name
+        assert schema.allowed(name) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in CHOICES.items() for value in values]
+)
+def test_every_choice_is_taken(name: str, value: Any) -> None:
+    assert getattr(make(**{name: value}), name) == value
+
+
+def test_the_defaults_are_the_designs() -> None:
+    plain = Preset()
+    assert (plain.model, plain.cutoff, plain.seed, plain.steps) == ("auto", "auto", 0, 50)
+    assert (plain.sampler, plain.cfg_scale, plain.stereo, plain.joint) == ("ddim", 3.5, "linked", False)
+    assert (plain.high_gain_db, plain.crossover_octaves, plain.gate_db) == (0, 1 / 12, -90)
+    assert (plain.stem, plain.rate, plain.format, plain.dither) == ("full", 48000, None, "tpdf")
+
+
+def test_none_leaves_a_knob_as_the_base_has_it() -> None:
+    base = make(seed=7, steps=12)
+    assert make(base, seed=None, steps=3) == make(seed=7, steps=3)
+
+
+def test_an_unknown_knob_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"unknown knob 'sede'.*seed.*steps"):
+        make(sede=1)
+
+
+@pytest.mark.parametrize(
+    ("position", "frames"), [(None, None), (0, 0), (1.5, 66150), ("480000smp", 480000), (1 / 44100, 1)]
+)
+def test_positions_count_seconds_or_samples(position: schema.Position, frames: int | None) -> None:
+    assert frames_at(make(start=position).start, 44100) == frames
+
+
+@pytest.mark.parametrize("position", [-1, "10", "10s", "-1smp", float("inf"), "smp"])
+def test_a_position_that_is_neither_is_refused(position: Any) -> None:
+    with pytest.raises(UsageError, match="seconds, or samples as 480000smp"):
+        make(end=position)
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_every_knob_is_described_with_its_bounds_and_default(name: str) -> None:
+    assert schema.meaning(name).endswith(".")
+    assert schema.allowed(name)
+    assert schema.default(name)
+
+
+def test_words_of_a_few_knobs() -> None:
+    assert schema.allowed("crossover_octaves") == "1/24 to 1/2 octaves"
+    assert schema.default("crossover_octaves") == "1/12"
+    assert schema.allowed("cutoff") == "auto, rolloff, 1000 to 23000 Hz"
+    assert schema.allowed("seed") == "0 to 2^63 - 1"
+    assert schema.default("gate_db") == "-90"
+    assert schema.default("format") == "as the source"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("7", 7), ("8e3", 8000.0), ("off", "off"), ("true", True), ("10smp", "10smp"), ("", ""), ("[1]", "[1]")],
+)
+def test_typed_text_reads_as_a_scalar(text: str, value: Any) -> None:
+    assert words.parse(text) == value
+    assert type(words.parse(text)) is type(value)
+
+
+def test_the_json_schema_has_every_knob_with_its_description() -> None:
+    text = json.dumps(schema.json_schema())
+    knobs = json.loads(text)["$defs"]["Preset"]["properties"]
+    assert set(knobs) == {"description", *KNOBS}
+    assert all(knobs[name]["description"] for name in FLAGS)
+    assert knobs["steps"]["maximum"] == 1000
+
+
+def test_a_preset_survives_the_wire(tmp_path: Path) -> None:
+    preset = make(cutoff=8000, start="5smp", delivery={"clip": True}, effects={"before": [{"name": "Gain"}]})
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(preset), type=Preset) == preset
