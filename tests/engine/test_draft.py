@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+
+from engine.models import draft
+from engine.models.bands import band_levels, level_db, over_bins, samples_of, spectrum
+from engine.models.fine_structure import copied_up
+from presets.errors import Cancelled
+from presets.schema import Preset
+from render.upscaler import CELL_FRAMES, Audio, Step, Window
+
+CELLS = 4
+FRAMES = CELLS * CELL_FRAMES
+
+
+def noise(name: str, group: int, start: int, count: int, shape: tuple[int, ...]) -> Audio:
+    cells = [np.random.default_rng([1, group, start + i + 100]).standard_normal(shape) for i in range(count)]
+    return np.stack(cells).astype(np.float32)
+
+
+def low_passed(samples: Audio, cutoff_hz: float) -> Audio:
+    sos = signal.butter(12, cutoff_hz, fs=48000, output="sos")
+    return signal.sosfiltfilt(sos, samples, axis=-1).astype(np.float32)
+
+
+def render(samples: Audio, cutoff_hz: float, start: int = 0, group: int = 0) -> Audio:
+    window = Window(np.atleast_2d(samples), start, cutoff_hz, group)
+    return draft.load().upscale([window], noise, Preset(), lambda step: None)[0]
+
+
+@pytest.fixture(scope="module")
+def hiss() -> Audio:
+    rng = np.random.default_rng(3)
+    swell = 0.05 + 0.04 * np.sin(2 * np.pi * 1.5 * np.arange(FRAMES) / 48000)
+    return (rng.standard_normal((2, FRAMES)) * swell).astype(np.float32)
+
+
+def test_spectrum_is_undone_by_samples_of() -> None:
+    samples = torch.randn(2, FRAMES)
+    assert torch.allclose(samples_of(spectrum(samples), FRAMES), samples, atol=1e-5)
+
+
+def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
+    assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1025,), -7.0))
+    ramp = over_bins(torch.arange(128.0))
+    assert torch.allclose(band_levels(ramp[None])[0, 1:-1], torch.arange(128.0)[1:-1], atol=1e-4)
+
+
+def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
+    """Frames whose phases did not fit would cancel when they overlap: analysed again, the copy would be weaker."""
+    time_s = torch.arange(FRAMES) / 48000
+    generator = torch.Generator().manual_seed(0)
+    tone = torch.sin(2 * torch.pi * 3000.0 * time_s) + 1e-3 * torch.randn(FRAMES, generator=generator)
+    copied = copied_up(spectrum(tone), 4000.0)[60:-60]
+    again = spectrum(samples_of(copied, 119 * 512))[4:-4]
+    kept = again.abs().square().sum() / copied[4 : 4 + len(again)].abs().square().sum()
+    assert abs(10 * float(torch.log10(kept))) < 0.5
+
+
+@pytest.mark.parametrize("cutoff_hz", [1000.0, 4000.0, 11025.0, 16000.0, 23000.0, 24000.0])
+def test_fills_the_band_above_any_cutoff_and_keeps_the_band_below(hiss: Audio, cutoff_hz: float) -> None:
+    band_limited = low_passed(hiss, min(cutoff_hz, 23500.0))
+    out = render(band_limited, cutoff_hz)
+    assert out.shape == band_limited.shape
+    assert np.isfinite(out).all()
+    before = level_db(spectrum(torch.from_numpy(band_limited)).abs().square())
+    after = level_db(spectrum(torch.from_numpy(out)).abs().square())
+    edge = int(cutoff_hz / 48000 * 2048)
+    inside = slice(60, -60)
+    low = slice(2, int(0.9 * edge))
+    assert float((after - before)[:, inside, low].abs().mean()) < 0.2
+    if cutoff_hz <= 16000:
+        high = slice(int(1.3 * edge), 1000)
+        assert float(after[:, inside, high].mean()) > float(before[:, inside, high].mean()) + 10
+
+
+def test_is_deterministic_and_equal_channels_stay_equal_and_swapped_ones_swap(hiss: Audio) -> None:
+    band_limited = low_passed(hiss, 4000.0)
+    out = render(band_limited, 4000.0)
+    assert np.array_equal(out, render(band_limited, 4000.0))
+    assert np.array_equal(out[::-1], render(band_limited[::-1], 4000.0))
+    twins = render(np.stack([band_limited[0]] * 2), 4000.0)
+    assert np.array_equal(twins[0], twins[1])
+    assert np.array_equal(twins[0], out[0])
+
+
+def test_neighbouring_windows_agree_in_fine_structure(hiss: Audio) -> None:
+    """A window that starts a cell later finds the same partials: phases come from the clip's own clock."""
+    band_limited = low_passed(hiss[:1], 4000.0)
+    padded = np.pad(band_limited, ((0, 0), (CELL_FRAMES, 0)))
+    first = spectrum(torch.from_numpy(render(band_limited, 4000.0, start=0)[0]))[61:180]
+    later = spectrum(torch.from_numpy(render(padded, 4000.0, start=-CELL_FRAMES)[0]))[121:240]
+    high = slice(200, 900)
+    likeness = (first[:, high] * later[:, high].conj()).sum().abs()
+    likeness = likeness / (first[:, high].norm() * later[:, high].norm())
+    assert float(likeness) > 0.99
+
+
+def test_silence_stays_silence() -> None:
+    out = render(np.zeros((2, FRAMES), np.float32), 4000.0)
+    assert np.array_equal(out, np.zeros_like(out))
+
+
+@pytest.mark.parametrize("kind", ["impulse", "constant", "full-scale", "100 Hz", "half silent"])
+def test_odd_input_gives_finite_output(kind: str) -> None:
+    samples = np.zeros((1, FRAMES), np.float32)
+    time_s = np.arange(FRAMES) / 48000
+    if kind == "impulse":
+        samples[0, FRAMES // 2] = 1.0
+    elif kind == "constant":
+        samples += 0.5
+    elif kind == "full-scale":
+        samples[0] = np.sign(np.sin(2 * np.pi * 440 * time_s))
+    elif kind == "100 Hz":
+        samples[0] = np.sin(2 * np.pi * 100 * time_s)
+    else:
+        samples[0, : FRAMES // 2] = np.random.default_rng(0).standard_normal(FRAMES // 2) * 0.1
+    out = render(samples, 4000.0)
+    assert np.isfinite(out).all()
+    assert float(np.abs(out).max()) < 16.0
+
+
+def test_progress_counts_windows_and_cancels(hiss: Audio) -> None:
+    windows = [Window(hiss, 0, 4000.0, 0), Window(hiss, CELL_FRAMES, 4000.0, 0)]
+    seen: list[Step] = []
+    model = draft.load()
+    model.upscale(windows, noise, Preset(), seen.append)
+    assert len(seen) == 2 * model.steps(Preset())
+
+    def cancel(step: Step) -> None:
+        raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        model.upscale(windows, noise, Preset(), cancel)
