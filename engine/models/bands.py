@@ -26,7 +26,7 @@ FLOOR_DB = 10 * math.log10(POWER_FLOOR)
 
 
 def spectrum(samples: Tensor) -> Tensor:
-    """The STFT, frame t centred on sample t * HOP: (..., frames) -> (..., frames // HOP + 1, BINS) complex64."""
+    """The STFT: (..., frames) -> (..., frames // HOP + 1, BINS) complex64; frame t is centred on t * HOP."""
     shape = samples.shape[:-1]
     bins = torch.stft(
         samples.reshape(-1, samples.shape[-1]),

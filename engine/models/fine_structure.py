@@ -63,10 +63,8 @@ def copied_up(bins: Tensor, cutoff_hz: float) -> Tensor:
 
 def whitened(bins: Tensor) -> Tensor:
     """`bins` (a whole number of bands and bin 0) divided by its envelope in bands."""
-    bands_db = (
-        level_db(bins.real.square() + bins.imag.square())[..., 1:]
-    bands_db = bands_db.reshape(*bands_db.shape[:-1], -1, BAND_BINS).mean(-1)
-    )
+    bins_db = level_db(bins.real.square() + bins.imag.square())[..., 1:]
+    bands_db = bins_db.reshape(*bins_db.shape[:-1], -1, BAND_BINS).mean(-1)
     padded = functional.pad(bands_db, (0, BANDS - bands_db.shape[-1]), mode="constant")
     return bins * torch.exp(over_bins(padded)[..., : bins.shape[-1]] * -DB_TO_NEPER)
 

@@ -50,7 +50,7 @@ def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
 
 
 def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
-    """Frames whose phases did not fit would cancel when they overlap: analysed again, the copy would be weaker."""
+    """Frames whose phases did not fit would cancel where they overlap, and the copy be weaker."""
     time_s = torch.arange(FRAMES) / 48000
     generator = torch.Generator().manual_seed(0)
     tone = torch.sin(2 * torch.pi * 3000.0 * time_s) + 1e-3 * torch.randn(FRAMES, generator=generator)
