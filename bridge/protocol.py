@@ -166,7 +166,7 @@ class JobStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # Client to engine
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, tag="hello"):
     """The first message of a connection; `session` resumes one after a reconnect."""
 
     v: int
@@ -174,7 +174,7 @@ class Hello(Message, tag="hello"):
     session: JobId | None = None
 
 
-class Submit(Message, tag="submit"):
+class Submit(Message, frozen=True, tag="submit"):
     """A job. `params` is the complete preset; `preset` only its name, for the record."""
 
     job: JobId
@@ -185,7 +185,7 @@ class Submit(Message, tag="submit"):
     priority: Annotated[int, Meta(ge=-9, le=9)] = 0
 
 
-class Chunk(Message, tag="chunk"):
+class Chunk(Message, frozen=True, tag="chunk"):
     """A piece of the source in the buffer. The last one carries the digest of the whole."""
 
     job: JobId
@@ -194,25 +194,25 @@ class Chunk(Message, tag="chunk"):
     digest: Digest | None = None
 
 
-class Watch(Message, tag="watch"):
+class Watch(Message, frozen=True, tag="watch"):
     """Asks for a job's progress and its end."""
 
     job: JobId
 
 
-class Status(Message, tag="status"):
+class Status(Message, frozen=True, tag="status"):
     """Asks for one job's line."""
 
     job: JobId
 
 
-class Jobs(Message, tag="jobs"):
+class Jobs(Message, frozen=True, tag="jobs"):
     """Asks for the lines of all jobs, newest first."""
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 200
 
 
-class Fetch(Message, tag="fetch"):
+class Fetch(Message, frozen=True, tag="fetch"):
     """Asks for up to `bytes` bytes of a stem."""
 
     job: JobId
@@ -221,32 +221,32 @@ class Fetch(Message, tag="fetch"):
     bytes: Annotated[int, Meta(ge=1, le=CREDIT_BYTES)]
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, frozen=True, tag="cancel"):
     """Ends a job; what runs stops within one step."""
 
     job: JobId
 
 
-class Forget(Message, tag="forget"):
+class Forget(Message, frozen=True, tag="forget"):
     """Drops a finished job and its results from the spool."""
 
     job: JobId
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, frozen=True, tag="ping"):
     """Asks whether the engine's loop turns."""
 
     t: float = 0.0
 
 
-class Bye(Message, tag="bye"):
+class Bye(Message, frozen=True, tag="bye"):
     """Closes the session; jobs go on."""
 
 
 # Engine to client
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, tag="welcome"):
     """The answer to hello. `session` is what to resume with; `engine` the version of the software."""
 
     v: int
@@ -257,7 +257,7 @@ class Welcome(Message, tag="welcome"):
     presets: tuple[str, ...]
 
 
-class Accepted(Message, tag="accepted"):
+class Accepted(Message, frozen=True, tag="accepted"):
     """The job is known. `offset` is where its upload goes on, `position` its place in the queue, from 1."""
 
     job: JobId
@@ -266,7 +266,7 @@ class Accepted(Message, tag="accepted"):
     offset: Count = 0
 
 
-class Busy(Message, tag="busy"):
+class Busy(Message, frozen=True, tag="busy"):
     """No room for this job now; try again after `retry_s`."""
 
     job: JobId
@@ -274,7 +274,7 @@ class Busy(Message, tag="busy"):
     message: Text = ""
 
 
-class Error(Message, tag="error"):
+class Error(Message, frozen=True, tag="error"):
     """A request that cannot be honoured; `code` is one of presets.errors."""
 
     code: Annotated[str, Meta(max_length=64)]
@@ -283,7 +283,7 @@ class Error(Message, tag="error"):
     field: str | None = None
 
 
-class Grant(Message, tag="grant"):
+class Grant(Message, frozen=True, tag="grant"):
     """Credit: the client may send bytes [offset, offset + bytes) of the source."""
 
     job: JobId
@@ -291,7 +291,7 @@ class Grant(Message, tag="grant"):
     bytes: Count
 
 
-class Progress(Message, tag="progress"):
+class Progress(Message, frozen=True, tag="progress"):
     """Where a running job is; a later one replaces an earlier one that was not sent yet."""
 
     job: JobId
@@ -301,13 +301,13 @@ class Progress(Message, tag="progress"):
     eta_s: float | None = None
 
 
-class Listing(Message, tag="listing"):
+class Listing(Message, frozen=True, tag="listing"):
     """The answer to status and jobs."""
 
     jobs: tuple[JobStatus, ...]
 
 
-class Data(Message, tag="data"):
+class Data(Message, frozen=True, tag="data"):
     """A piece of a stem in the buffer."""
 
     job: JobId
@@ -316,7 +316,7 @@ class Data(Message, tag="data"):
     last: bool = False
 
 
-class Done(Message, tag="done"):
+class Done(Message, frozen=True, tag="done"):
     """The end of a job that worked. `report` is what the sidecar says of the render."""
 
     job: JobId
@@ -326,7 +326,7 @@ class Done(Message, tag="done"):
     report: dict[str, Any] = {}
 
 
-class Failed(Message, tag="failed"):
+class Failed(Message, frozen=True, tag="failed"):
     """The end of a job that did not work."""
 
     job: JobId
@@ -335,19 +335,19 @@ class Failed(Message, tag="failed"):
     field: str | None = None
 
 
-class Cancelled(Message, tag="cancelled"):
+class Cancelled(Message, frozen=True, tag="cancelled"):
     """The end of a job that was cancelled."""
 
     job: JobId
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, frozen=True, tag="pong"):
     """The answer to ping, with its `t`."""
 
     t: float = 0.0
 
 
-class Closing(Message, tag="closing"):
+class Closing(Message, frozen=True, tag="closing"):
     """The engine is leaving; what is queued continues when it is started again."""
 
     reason: Text
