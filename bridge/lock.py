@@ -1,0 +1,69 @@
+"""A lock on a file that the operating system drops when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+class FileLock:
+    """An exclusive lock between processes, held from `acquire` to `release` or to the end of the process.
+
+    Args:
+        path: the file to lock; it is made when missing, and stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd: int | None = None
+
+    def acquire(self, timeout_s: float = 0.0) -> bool:
+        """Whether the lock could be had within `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        while not _lock(fd):
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                return False
+            time.sleep(0.02)
+        self._fd = fd
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back; a lock that is not held stays as it is."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock on `path` at this moment."""
+    if not path.exists():
+        return False
+    probe = FileLock(path)
+    free = probe.acquire()
+    probe.release()
+    return not free
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> bool:
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
