@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from presets import words
+from presets.chains import Effects
 from presets.errors import PresetError, UsageError
 
 RATE_HZ = 48000
@@ -93,24 +94,6 @@ Start = Annotated[
     Position, Meta(description="Where the rendered stretch of the source begins.", extra=POSITION)
 ]
 End = Annotated[Position, Meta(description="Where the rendered stretch of the source ends.", extra=POSITION)]
-
-
-class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One stage of an effect chain: a native Pedalboard effect by `name`, or a plugin by `path`."""
-
-    name: Annotated[str, Meta(max_length=64)] | None = None
-    path: Annotated[str, Meta(max_length=4096)] | None = None
-    params: dict[str, bool | float | str] = {}
-    state: Annotated[str, Meta(max_length=4096, description="File with the plugin's state.")] | None = None
-    on_error: Literal["fail", "bypass"] = "fail"
-    tail_s: Annotated[float, Meta(ge=0, le=60, description="Tail kept after the clip's end, s.")] = 0.0
-
-
-class Effects(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Chains around the model: `before` at the input's rate, `after` at the output's."""
-
-    before: tuple[Effect, ...] = ()
-    after: tuple[Effect, ...] = ()
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
