@@ -1,0 +1,203 @@
+"""Where the band of a clip ends: the step of a render that alone decides the cut-off.
+
+`auto` looks for a cliff (render/cliff.py), `rolloff` is the paper's rule, a number is taken at its word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presets.errors import UsageError
+from render.cliff import (
+    BANDS_PER_OCTAVE,
+    SIXTH,
+    THIRD,
+    Cliff,
+    Powers,
+    decibels,
+    edge_hz,
+    find_cliff,
+    is_steady,
+)
+from render.clip import Clip
+
+FULL_BAND_HZ = 0.97 * 18000.0
+"""A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
+LOWEST_HZ, HIGHEST_HZ = 1000.0, 23000.0
+"""The cut-offs a model may be asked for."""
+NYQUIST_EDGE = 0.9556
+"""The -6 dB edge of soxr VHQ as a share of the source's Nyquist frequency, measured."""
+ROLLOFF_SHARE = 0.99
+FRAME_S = 0.0427
+MAX_FRAMES = 8192
+BLOCK_FRAMES = 64
+SILENT_POWER = 1e-14
+DITHER_DBFS = -96.3
+"""A 16-bit TPDF-dithered file's own noise, RMS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """Where the band ends, and how that was found.
+
+    Attributes:
+        hz: the -6 dB edge, or None when nothing is to be generated.
+        method: the rule that decided.
+        reason: one sentence for the user.
+        edge_hz: the end of the band where one was seen, also when it is too high to matter.
+        cliff_db: the depth of the cliff there.
+        nyquist_hz: of the source.
+    """
+
+    hz: float | None
+    method: Literal["auto", "rolloff", "given"]
+    reason: str
+    edge_hz: float | None = None
+    cliff_db: float | None = None
+    nyquist_hz: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """What a clip's frames hold.
+
+    Attributes:
+        powers: (frames, bands) mean power per bin of the frames that sound; a full-scale sine is 0 dB.
+        edges_hz: (bands + 1,).
+        magnitude: (bins,) summed over all frames.
+        bin_hz: width of a bin.
+    """
+
+    powers: Powers
+    edges_hz: NDArray[np.float64]
+    magnitude: NDArray[np.float64]
+    bin_hz: float
+
+
+def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutoff:
+    """Where the clip's band ends.
+
+    Args:
+        clip: any rate; read once from start to end, or in evenly spread blocks where it is long.
+        cutoff: the knob: `auto`, `rolloff`, or Hz.
+
+    Raises:
+        UsageError: a number above the clip's Nyquist frequency.
+    """
+    nyquist_hz = clip.rate / 2
+    if isinstance(cutoff, str):
+        spectrum = measure(clip)
+        return _auto(spectrum, nyquist_hz) if cutoff == "auto" else _rolloff(spectrum, nyquist_hz)
+    if cutoff > nyquist_hz:
+        raise UsageError(
+            f"cutoff = {cutoff:g} Hz is above {nyquist_hz:g} Hz, the most {clip.rate} Hz can hold; "
+            "give a lower one, or auto",
+            "cutoff",
+        )
+    highest_hz = min(NYQUIST_EDGE * nyquist_hz, HIGHEST_HZ)
+    if cutoff > highest_hz:
+        reason = f"{cutoff:g} Hz was asked for; the resampler's edge at {highest_hz:.0f} Hz comes first"
+        return Cutoff(highest_hz, "given", reason, nyquist_hz=nyquist_hz)
+    return Cutoff(float(cutoff), "given", f"{cutoff:g} Hz was asked for", nyquist_hz=nyquist_hz)
+
+
+def measure(clip: Clip) -> Spectrum:
+    """Band powers and summed magnitudes of the clip's frames, channels added; bounded in memory and time."""
+    from scipy import fft
+
+    size = 2 ** round(np.log2(FRAME_S * clip.rate))
+    hop = size // 2
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    edges_hz = _band_edges(min(clip.rate / 2, 24000.0))
+    places = edges_hz * size / clip.rate + 0.5
+    powers, magnitude = [], np.zeros(size // 2 + 1)
+    for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
+        block = clip.read(start * hop, (frames - 1) * hop + size)
+        framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
+        bins = fft.rfft(framed * window, axis=2)
+        power = ((bins.real**2 + bins.imag**2) * (4 / window.sum() ** 2)).sum(axis=0)
+        magnitude += np.sqrt(power).sum(axis=0)
+        powers.append(_in_bands(power, places))
+    stacked = np.concatenate(powers)
+    return Spectrum(stacked[stacked.sum(axis=1) > SILENT_POWER], edges_hz, magnitude, clip.rate / size)
+
+
+def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
+    def nothing(reason: str, cliff: Cliff | None = None) -> Cutoff:
+        edge_hz, drop_db = (cliff.edge_hz, cliff.drop_db) if cliff else (None, None)
+        return Cutoff(None, "auto", f"nothing to generate: {reason}", edge_hz, drop_db, nyquist_hz)
+
+    if len(spectrum.powers) < 4:
+        return nothing("the clip is silent or too short to tell where its band ends")
+    cliff = find_cliff(spectrum.powers, spectrum.edges_hz, LOWEST_HZ)
+    if cliff is None and NYQUIST_EDGE * nyquist_hz < FULL_BAND_HZ:
+        cliff = _nyquist_cliff(spectrum, nyquist_hz)
+        if cliff is None:
+            return nothing("the sound fades out below half its sampling rate, without a cliff")
+    if cliff is None:
+        return nothing("the spectrum has no cliff; give a cutoff in Hz if the sound is dull")
+    if cliff.edge_hz >= FULL_BAND_HZ:
+        return nothing(f"the band reaches {cliff.edge_hz / 1000:.1f} kHz", cliff)
+    if cliff.edge_hz < LOWEST_HZ:
+        return nothing(f"the band ends at {cliff.edge_hz:.0f} Hz, below {LOWEST_HZ:.0f} Hz", cliff)
+    below = "a steady noise floor" if cliff.floor else "next to nothing"
+    reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
+    if cliff.edge_hz >= 0.9 * nyquist_hz:
+        reason = f"the sound fills the band of its sampling rate up to {cliff.edge_hz:.0f} Hz"
+    return Cutoff(cliff.edge_hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz)
+
+
+def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
+    """AudioSR 3.2: the frequency below which lies 0.99 of the entire input, as librosa's spectral_rolloff
+    counts it: magnitudes, here summed over all frames."""
+    total = np.cumsum(spectrum.magnitude)
+    if total[-1] <= 0:
+        return Cutoff(None, "rolloff", "nothing to generate: the clip is silent", nyquist_hz=nyquist_hz)
+    edge = float(np.searchsorted(total, ROLLOFF_SHARE * total[-1]) * spectrum.bin_hz)
+    hz = min(edge, NYQUIST_EDGE * nyquist_hz, HIGHEST_HZ)
+    if hz < LOWEST_HZ:
+        reason = f"nothing to generate: the 0.99 roll-off at {hz:.0f} Hz is below {LOWEST_HZ:.0f} Hz"
+        return Cutoff(None, "rolloff", reason, edge, None, nyquist_hz)
+    return Cutoff(hz, "rolloff", f"the 0.99 roll-off is at {edge:.0f} Hz", edge, None, nyquist_hz)
+
+
+def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
+    """The end of a band that runs to the source's own Nyquist frequency, or None when it fades before."""
+    loud = decibels(np.sort(spectrum.powers, axis=0)[-max(4, len(spectrum.powers) // 10) :].mean(axis=0))
+    top_db = float(np.median(loud[-THIRD - SIXTH : -SIXTH]))
+    dither_db = DITHER_DBFS - 10 * np.log10(nyquist_hz / spectrum.bin_hz) + 3
+    floor = top_db < dither_db + 10 or is_steady(spectrum.powers[:, -THIRD - SIXTH : -SIXTH].sum(axis=1))
+    if floor and top_db < float(loud.max()) - 40:
+        return None
+    end_db = float(np.median(loud[-3:]))
+    floor_db = end_db if top_db - end_db > 6 else top_db - 200
+    edge = edge_hz(spectrum.powers, spectrum.edges_hz, len(loud), floor_db)
+    return Cliff(min(edge, NYQUIST_EDGE * nyquist_hz), float(top_db - dither_db), floor=False)
+
+
+def _band_edges(top_hz: float) -> NDArray[np.float64]:
+    bands = int(BANDS_PER_OCTAVE * np.log2(top_hz / (0.6 * LOWEST_HZ)))
+    return np.asarray(top_hz * 2.0 ** (np.arange(-bands, 1) / BANDS_PER_OCTAVE))
+
+
+def _blocks(frames: int) -> list[tuple[int, int]]:
+    """(first, count) of the frames to look at: all, or MAX_FRAMES in blocks spread evenly."""
+    count = min(-(-frames // BLOCK_FRAMES), MAX_FRAMES // BLOCK_FRAMES)
+    if frames <= MAX_FRAMES:
+        return [(k * BLOCK_FRAMES, min(BLOCK_FRAMES, frames - k * BLOCK_FRAMES)) for k in range(count)]
+    return [(round(k * (frames - BLOCK_FRAMES) / (count - 1)), BLOCK_FRAMES) for k in range(count)]
+
+
+def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers:
+    """(frames, bins) to (frames, bands): the mean power per bin between places, fractions of bins shared."""
+    sums = np.zeros((power.shape[0], power.shape[1] + 2))
+    np.cumsum(power, axis=1, dtype=np.float64, out=sums[:, 1:-1])
+    sums[:, -1] = sums[:, -2]
+    whole = places.astype(int)
+    part = places - whole
+    at = sums[:, whole] * (1 - part) + sums[:, whole + 1] * part
+    return np.asarray(np.diff(at, axis=1) / np.diff(places), np.float32)

@@ -1,0 +1,148 @@
+"""Where a spectrum falls off a cliff: detection in band powers over time, and the cliff's -6 dB edge.
+
+A low-pass leaves two marks that music, speech and noises do not make by themselves: the level falls by 30 dB
+within a sixth of an octave and nothing above comes back, not even in the loudest moments; or, where a noise
+floor hides the depth of the fall, what is above is one flat level that never follows the sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BANDS_PER_OCTAVE = 48
+THIRD, SIXTH = BANDS_PER_OCTAVE // 3, BANDS_PER_OCTAVE // 6
+CLIFF_DB = 30.0
+FLOOR_CLIFF_DB = 9.0
+STEADY_DB = 0.9
+LOUD_SHARE, RARE_SHARE = 0.1, 0.005
+ORDERS = (32, 36, 40, 48, 60, 72, 120, 240, 600)
+
+Powers = NDArray[np.float32]
+"""(frames, bands) mean power per bin; bands are BANDS_PER_OCTAVE to the octave."""
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cliff:
+    """A place where the spectrum ends.
+
+    Attributes:
+        edge_hz: the -6 dB edge of the filter that made it.
+        drop_db: from the band below the edge to the loudest band above it, both in their loud frames.
+        floor: True when a steady noise floor, not silence, stands above.
+    """
+
+    edge_hz: float
+    drop_db: float
+    floor: bool
+
+
+def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | None:
+    """The highest cliff, or None.
+
+    Args:
+        powers: (frames, bands), frames that sound only.
+        edges_hz: (bands + 1,) the bands' edges.
+        lowest_hz: no cliff is looked for below.
+    """
+    sums = _running_sum(powers)
+    bands = powers.shape[1]
+    for at in range(bands - SIXTH - 4, max(THIRD, int(np.searchsorted(edges_hz, lowest_hz))) - 1, -4):
+        over = at + SIXTH
+        above = sums[:, bands] - sums[:, over]
+        loud_above = loudest(above)
+        levels = decibels(powers[loud_above, over:].mean(axis=0))
+        ceilings = [float(np.median(levels[k : k + SIXTH])) for k in range(0, len(levels) - 3, 4)]
+        below = powers[loudest(sums[:, at] - sums[:, at - THIRD]), at - THIRD : at - 2].mean(axis=0)
+        drop_db = float(decibels(np.percentile(below, 25))) - max(ceilings)
+        if drop_db < FLOOR_CLIFF_DB:
+            continue
+        flat = max(ceilings) - float(np.median(ceilings)) < 1.0
+        if drop_db >= CLIFF_DB or (flat and is_steady(above)):
+            edge = edge_hz(powers, edges_hz, at, max(ceilings))
+            return Cliff(edge, drop_db, floor=drop_db < CLIFF_DB)
+    return None
+
+
+def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float:
+    """The -6 dB edge of the low-pass that ends the spectrum near band `at`.
+
+    A straight trend in dB over log frequency, through a low-pass of power 1 / (1 + 3 (f / edge)^(2 order)),
+    plus the floor is fitted to the spectrum of the loud frames; robustly, for sound has a shape of its own.
+
+    Args:
+        powers: (frames, bands).
+        edges_hz: (bands + 1,).
+        at: a band on the fall, or above it.
+        floor_db: the level of what is above.
+    """
+    for _ in range(2):
+        spectrum = decibels(powers[loudest(powers[:, max(0, at - THIRD) : at].sum(axis=1))].mean(axis=0))
+        at, plateau_db = _shoulder(spectrum, at, floor_db)
+    fitted = slice(max(0, at - 2 * THIRD), at + THIRD)
+    octaves = np.log2(np.sqrt(edges_hz[1:] * edges_hz[:-1])[fitted] / edges_hz[at])
+    floor = 10 ** (max(floor_db, plateau_db - 40) / 10)
+    level = np.maximum(spectrum[fitted], decibels(floor))
+    best, offset = np.inf, 0.0
+    for candidate in np.arange(-0.25, 0.06, 1 / 144):
+        passed = octaves < candidate
+        if np.count_nonzero(passed) < 6:
+            continue
+        design = np.stack([np.ones(np.count_nonzero(passed)), octaves[passed]], axis=1)
+        solve = np.linalg.solve(design.T @ design + np.diag([0, 0.3]), design.T)
+        for order in ORDERS:
+            fall = -10 * np.log10(1 + 3 * 4 ** (np.minimum(octaves - candidate, 2.0) * order))
+            trend = solve @ (level - fall)[passed]
+            modelled = decibels(10 ** ((trend[0] + trend[1] * octaves + fall) / 10) + floor)
+            error = np.abs(level - modelled)
+            cost = float(np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25)))
+            if cost < best:
+                best, offset = cost, float(candidate)
+    return float(edges_hz[at] * 2**offset)
+
+
+def is_steady(power: Floats) -> bool:
+    """Whether (frames,) of power are those of a steady noise, whose loudest tenth stands out by chance only."""
+    return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * power.mean())
+
+
+def decibels(power: Any) -> Any:
+    """10 log10, of at least -200 dB."""
+    return 10 * np.log10(np.maximum(power, 1e-20))
+
+
+def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:
+    """The band where the fall begins, walking down from `at`, and the level before it in dB."""
+
+    def typical(band: int) -> float:
+        return float(np.median(spectrum[band - SIXTH : band]))
+
+    lowest = max(THIRD + SIXTH, at - BANDS_PER_OCTAVE)
+    while at > lowest and typical(at - SIXTH) - typical(at) > 12:
+        at -= 1
+    plateau_db = floor_db
+    for _ in range(5):
+        plateau_db = float(np.percentile(spectrum[max(0, at - THIRD - 2) : at - 1], 25))
+        threshold = max(plateau_db - 20, (plateau_db + floor_db) / 2)
+        loud = np.flatnonzero(spectrum[: at + SIXTH + 2] > threshold)
+        if not len(loud) or loud[-1] + 1 == at:
+            break
+        at = int(loud[-1]) + 1
+    return at, plateau_db
+
+
+def loudest(power: Floats) -> NDArray[np.intp]:
+    """The frames of the loudest tenth, but for the rare ones (clicks) at its very top."""
+    rare = int(len(power) * RARE_SHARE)
+    count = max(4, round(len(power) * LOUD_SHARE))
+    return np.argsort(power)[::-1][rare : rare + count]
+
+
+def _running_sum(powers: Powers) -> NDArray[np.float64]:
+    sums = np.zeros((powers.shape[0], powers.shape[1] + 1))
+    np.cumsum(powers, axis=1, dtype=np.float64, out=sums[:, 1:])
+    return sums
