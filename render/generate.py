@@ -1,0 +1,82 @@
+"""Windows through the model: read, encode, upscale, compare with the original, weigh, high-pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from presets.schema import Preset
+from render.clip import Clip
+from render.noise import PhiloxNoise
+from render.restore import Restorer, highpass
+from render.segments import Grid
+from render.stereo import StereoPolicy
+from render.upscaler import Audio, StepHook, Upscaler, Window
+
+MODEL_PEAK = 0.5
+"""The peak that AudioSR's training brought every clip to; `Window.gain` brings this one there."""
+
+
+class Generator:
+    """Renders windows of a clip, any of them, in any order.
+
+    Args:
+        source: the clip at 48 kHz.
+        grid: where its windows lie.
+        preset, upscaler: the knobs and the model.
+        policy: how the model sees the channels.
+        cutoff_hz: the -6 dB edge of the band that is there.
+        peak: of the whole source.
+        on_step: handed to the model.
+    """
+
+    def __init__(
+        self,
+        source: Clip,
+        grid: Grid,
+        preset: Preset,
+        upscaler: Upscaler,
+        policy: StereoPolicy,
+        cutoff_hz: float,
+        peak: float,
+        on_step: StepHook,
+    ) -> None:
+        self._source = source
+        self._grid = grid
+        self._preset = preset
+        self._upscaler = upscaler
+        self._cutoff_hz = cutoff_hz
+        self._gain = MODEL_PEAK / peak if peak else 1.0
+        self._on_step = on_step
+        self._noise = PhiloxNoise(preset.seed)
+        self._policy = policy
+        self._restorer = Restorer(preset, cutoff_hz, policy)
+        self._highpass = highpass(cutoff_hz, preset.crossover_octaves)
+        self.reach = self._highpass.reach
+        self.batch = max(1, upscaler.batch // len(policy.groups))
+
+    def __call__(self, indices: Sequence[int]) -> list[Audio]:
+        """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
+        extents = [self._grid.extent(index) for index in indices]
+        samples = [self._source.read(*extent) for extent in extents]
+        generated: list[Audio | None] = [None] * len(samples)
+        if self._preset.stem != "low":
+            generated = list(self._upscale(samples, [start for start, _ in extents]))
+        parts = []
+        for index, (start, _), heard, made in zip(indices, extents, samples, generated, strict=True):
+            difference = self._restorer.difference(heard, made, start, *self._grid.kept(index))
+            parts.append(self._highpass(difference * self._grid.weights(index)))
+        return parts
+
+    def _upscale(self, samples: list[Audio], starts: list[int]) -> list[Audio]:
+        windows = []
+        for encoded, start in zip(map(self._policy.encode, samples), starts, strict=True):
+            for channels, group in self._policy.groups:
+                windows.append(Window(encoded[channels], start, self._cutoff_hz, group, self._gain))
+        made: list[Audio] = []
+        for at in range(0, len(windows), self._upscaler.batch):
+            batch = windows[at : at + self._upscaler.batch]
+            made += self._upscaler.upscale(batch, self._noise, self._preset, self._on_step)
+        each = len(self._policy.groups)
+        return [np.concatenate(made[at : at + each]) for at in range(0, len(made), each)]

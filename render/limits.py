@@ -1,0 +1,51 @@
+"""What a clip may be: the limits every source is held to, wherever its samples come from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presets.errors import InputError
+
+MIN_RATE_HZ, MAX_RATE_HZ = 4000, 384000
+MAX_CHANNELS = 8
+MAX_PEAK = 16.0
+
+
+def check_shape(rate_hz: int, channels: int, frames: int, name: str) -> None:
+    """Raise InputError unless the rate is 4000 to 384000 Hz, with 1 to 8 channels and at least one frame."""
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise InputError(
+            f"{name}: a rate of {rate_hz} Hz is outside {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz", "source"
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InputError(f"{name}: {channels} channels; 1 to {MAX_CHANNELS} can be rendered", "source")
+    if frames < 1:
+        raise InputError(f"{name}: holds no audio (0 frames)", "source")
+
+
+def check_samples(block: NDArray[np.floating[Any]], start: int, name: str) -> None:
+    """Raise InputError unless every sample is finite and within +-16; `start` is the block's first frame."""
+    peak = max(float(block.max()), -float(block.min()))
+    if peak <= MAX_PEAK:
+        return
+    if math.isfinite(peak):
+        raise InputError(
+            f"{name}: a sample of {peak:g} after frame {start} is beyond +-{MAX_PEAK:g}; "
+            "full scale is +-1, so scale it down",
+            "source",
+        )
+    bad = int(np.count_nonzero(~np.isfinite(block)))
+    raise InputError(
+        f"{name}: {bad} samples after frame {start} are NaN or infinite; repair them first", "source"
+    )
+
+
+def truncated(name: str, promised: int, held: int) -> InputError:
+    """The error for a source that holds fewer frames than it says."""
+    return InputError(
+        f"{name} is truncated: its header promises {promised} frames, it holds {held}", "source"
+    )

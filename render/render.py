@@ -1,0 +1,173 @@
+"""The path of a clip through a render, step by step: the one place where the order stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from presets.errors import OutputError, UsageError
+from presets.schema import RATE_HZ, Preset, frames_at
+from render.bandwidth import find_cutoff
+from render.clip import ArrayClip, Clip, PcmClip
+from render.generate import Generator
+from render.limits import check_samples
+from render.progress import Progress, Watched
+from render.resample import resampled, resampled_frames
+from render.segments import Grid, Segments
+from render.stereo import StereoPolicy
+from render.upscaler import Audio, StepHook, Upscaler
+
+BLOCK_FRAMES = 1 << 17
+"""Frames handled at a time: of the source while it is analysed, of the result while it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a render hands back.
+
+    Attributes:
+        clip: the stem, at the preset's rate.
+        report: what was found and done, as plain values, for the sidecar.
+    """
+
+    clip: Clip
+    report: dict[str, Any]
+
+
+def render(
+    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, *, spool: Path | None = None
+) -> Rendered:
+    """Generate the missing band of `source` above the original's.
+
+    Args:
+        source: 4 to 384 kHz, 1 to 8 channels; read twice.
+        preset: every knob; `model` has become `upscaler` already.
+        upscaler: the model.
+        on_step: told of progress, step by step of one count; cancels by raising.
+        spool: file for the result as interleaved little-endian float32, so that memory does not grow with the
+            clip; in memory when None. A render that does not finish removes it.
+
+    Raises:
+        InputError: the source breaks off, or holds samples beyond the limits.
+        UsageError: a selection that is empty or outside the source.
+        OutputError: the spool cannot be written.
+    """
+    # 1. The frames of the source that are wanted, and those of the result.
+    first, end = selection(preset, source)
+    wanted = range(*(resampled_frames(frame, source.rate, preset.rate) for frame in (first, end)))
+    if not wanted:
+        raise UsageError(f"start to end ({end - first} frames) holds no frame at {preset.rate} Hz", "end")
+    at_48k = resampled(source, RATE_HZ)
+    lo, hi = (resampled_frames(frame, source.rate, RATE_HZ) for frame in (first, end))
+    grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells)
+    policy = StereoPolicy(preset.stereo, source.channels, upscaler.links_channels)
+    windows = len(grid.touching(lo, hi, 0)) * len(policy.groups)
+    progress = Progress(on_step, windows * upscaler.steps(preset))
+
+    # 2. Analysis, always of the whole source: its level, and where its band ends.
+    peak = _peak(source, progress)
+    cutoff = find_cutoff(Watched(source, progress), preset.cutoff)
+
+    # 3. The original at the output's rate, and what the model adds to it above the cut-off.
+    parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
+    if cutoff.hz is not None:
+        generator = Generator(at_48k, grid, preset, upscaler, policy, cutoff.hz, peak, progress.generated)
+        parts.append(resampled(Segments(at_48k, grid, generator, hi), preset.rate))
+
+    # 4. Their sum, written as it is made.
+    blocks = _summed(parts, source.channels, wanted, progress)
+    if spool is None:
+        clip, out_peak = _held(blocks, preset.rate)
+    else:
+        clip, out_peak = _spooled(blocks, spool, preset.rate, source.channels)
+
+    return Rendered(
+        clip,
+        {
+            "generated": cutoff.hz is not None,
+            "cutoff_hz": cutoff.hz,
+            "cutoff_method": cutoff.method,
+            "cutoff_reason": cutoff.reason,
+            "model": upscaler.name,
+            "weights": upscaler.digest,
+            "seed": preset.seed,
+            "stem": preset.stem,
+            "rate": clip.rate,
+            "channels": clip.channels,
+            "frames": clip.frames,
+            "peak": out_peak,
+            "source": {
+                "rate": source.rate,
+                "frames": source.frames,
+                "first": first,
+                "end": end,
+                "peak": peak,
+            },
+        },
+    )
+
+
+def selection(preset: Preset, source: Clip) -> tuple[int, int]:
+    """The frames [first, end) of the source that `start` and `end` select; `end` may lie beyond it.
+
+    Raises:
+        UsageError: a start that is not inside the source, or not before the end.
+    """
+    first = frames_at(preset.start, source.rate) or 0
+    end = frames_at(preset.end, source.rate)
+    end = source.frames if end is None else min(end, source.frames)
+    if first >= source.frames:
+        length = f"{source.frames} frames, {source.frames / source.rate:g} s"
+        raise UsageError(f"start = {preset.start} is not inside the source ({length})", "start")
+    if first >= end:
+        raise UsageError(f"start = {preset.start} is not before end = {preset.end}", "end")
+    return first, end
+
+
+def _peak(source: Clip, progress: Progress) -> float:
+    """The largest sample of all, after every one of them was held to the limits."""
+    peak = 0.0
+    for start in range(0, source.frames, BLOCK_FRAMES):
+        block = source.read(start, min(BLOCK_FRAMES, source.frames - start))
+        check_samples(block, start, "the source")
+        peak = max(peak, _largest(block))
+        progress.levelled((start + block.shape[1]) / source.frames)
+    return peak
+
+
+def _largest(block: Audio) -> float:
+    return max(float(block.max()), -float(block.min()))
+
+
+def _summed(parts: list[Clip], channels: int, wanted: range, progress: Progress) -> Iterator[Audio]:
+    for start in range(wanted.start, wanted.stop, BLOCK_FRAMES):
+        frames = min(BLOCK_FRAMES, wanted.stop - start)
+        total = np.zeros((channels, frames), np.float32)
+        for part in parts:
+            total += part.read(start, frames)
+        yield total
+        progress.written((start + frames - wanted.start) / len(wanted))
+
+
+def _held(blocks: Iterator[Audio], rate: int) -> tuple[Clip, float]:
+    samples = np.concatenate(list(blocks), axis=1)
+    return ArrayClip(samples, rate, limited=False), _largest(samples)
+
+
+def _spooled(blocks: Iterator[Audio], spool: Path, rate: int, channels: int) -> tuple[Clip, float]:
+    peak = 0.0
+    try:
+        with spool.open("wb") as file:
+            for block in blocks:
+                peak = max(peak, _largest(block))
+                file.write(np.ascontiguousarray(block.T, "<f4").data)
+    except BaseException as error:
+        spool.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{spool} cannot be written: {error.strerror}", "spool") from None
+        raise
+    return PcmClip(spool, rate, channels), peak

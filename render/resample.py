@@ -1,0 +1,81 @@
+"""Any rate to any other with soxr VHQ: exact lengths, no lag, and every stretch the same however it is read.
+
+A VHQ resampler is one long linear-phase filter, so a stretch of its output needs only a little input around
+it. Between rates r and s the phases of both grids coincide every r / gcd(r, s) input frames; a stretch that
+starts there comes out like that part of the whole.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+import soxr
+
+from render.clip import Clip, read_padded
+from render.upscaler import Audio
+
+CONTEXT_FRAMES = 512
+"""Frames of the lower rate that reach a sample. Measured: 256 and more add no error at all."""
+
+BLOCK_FRAMES = 8192
+"""Input frames resampled at once, at the least: the context then costs an eighth, a stream's set-up less."""
+
+
+def resampled_frames(frames: int, rate_in: int, rate_out: int) -> int:
+    """ceil(frames * rate_out / rate_in): the length of `frames` at another rate, in integers."""
+    return -(-frames * rate_out // rate_in)
+
+
+def resampled(clip: Clip, rate_hz: int) -> Clip:
+    """`clip` at `rate_hz`: itself when that is its rate already."""
+    return clip if clip.rate == rate_hz else ResampledClip(clip, rate_hz)
+
+
+class ResampledClip:
+    """A clip at another rate, resampled as it is read.
+
+    The source is cut into blocks on an absolute grid, each resampled with context on both sides, so a sample
+    never depends on where a read began; the last read's blocks are kept for the next one. Against one stream
+    over the whole clip the difference is below -160 dB. At rates without a small common ratio (44,099 Hz) it
+    is -100 dB: there a stream's phase is inexact and drifts, which blocks do not let it do for long.
+
+    Args:
+        source: the clip to resample; zeros are taken to stand around it.
+        rate_hz: the rate wanted.
+    """
+
+    def __init__(self, source: Clip, rate_hz: int) -> None:
+        self.rate = rate_hz
+        self.channels = source.channels
+        self.frames = resampled_frames(source.frames, source.rate, rate_hz)
+        common = gcd(source.rate, rate_hz)
+        unit_in, unit_out = source.rate // common, rate_hz // common
+        units = -(-BLOCK_FRAMES // unit_in)
+        self._source = source
+        self._block_in, self._block_out = units * unit_in, units * unit_out
+        context_units = -(-CONTEXT_FRAMES // min(unit_in, unit_out))
+        self._context_in, self._context_out = context_units * unit_in, context_units * unit_out
+        self._blocks: dict[int, Audio] = {}
+
+    def read(self, start: int, frames: int) -> Audio:
+        """See `Clip.read`."""
+        return read_padded(self._read, self, start, frames)
+
+    def _read(self, lo: int, hi: int) -> Audio:
+        first, end = lo // self._block_out, -(-hi // self._block_out)
+        held = self._blocks
+        self._blocks = {k: held[k] if k in held else self._resample(k) for k in range(first, end)}
+        stretch = np.concatenate(list(self._blocks.values()), axis=1)
+        offset = first * self._block_out
+        return stretch[:, lo - offset : hi - offset]
+
+    def _resample(self, index: int) -> Audio:
+        before, length = self._context_in, self._block_in + 2 * self._context_in
+        block = self._source.read(index * self._block_in - before, length)
+        stream = soxr.ResampleStream(
+            self._source.rate, self.rate, self.channels, dtype="float32", quality="VHQ"
+        )
+        out = stream.resample_chunk(np.ascontiguousarray(block.T), last=True)
+        kept = out[self._context_out : self._context_out + self._block_out]
+        return np.ascontiguousarray(kept.T)

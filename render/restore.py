@@ -1,0 +1,204 @@
+"""The low band put back: what of a generated signal reaches the output, y = x + h * (g - x).
+
+h is a linear-phase high-pass at the cut-off, so below it nothing of g arrives and nothing of x changes. What
+changes with time (level match, gate, fades) is applied before h: after it, it would spread below the cut-off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from presets.schema import RATE_HZ, Preset
+from render.stereo import StereoPolicy
+from render.upscaler import Audio
+
+FRAME = 2400
+"""Gate and level match look at the signal in frames of 50 ms on an absolute grid."""
+
+STOP_DB = 115.0
+STOP_EDGE = 0.9
+"""Below this part of the cut-off h lets nothing through, whatever width the crossover asks for."""
+
+KNEE_DB = 6.0
+"""The gate opens over this range below its threshold: a small change of level makes a small change of it."""
+
+MATCH_BAND = (0.5**0.5, 0.9)
+"""Levels are compared in the half octave below h's transition, as parts of the cut-off."""
+
+MATCH_SPAN = 11
+"""Frames a level is taken over: 0.55 s, Hann-weighted."""
+
+MATCH_FLOOR = 1e-11
+"""Mean square below which a level is none: -110 dBFS."""
+
+
+@dataclass(frozen=True, slots=True)
+class HighPass:
+    """A linear-phase FIR high-pass at 48 kHz, applied by overlap-add.
+
+    Attributes:
+        reach: frames it spreads a signal by on each side; its taps are 2 reach + 1, its delay nil.
+        block: frames of signal per transform.
+        response: the transform of the taps.
+    """
+
+    reach: int
+    block: int
+    response: NDArray[np.complex64]
+
+    def __call__(self, samples: Audio) -> Audio:
+        """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
+        # One channel after the other: a transform of several rows may round a row by its place among them.
+        return np.stack([self._one(channel) for channel in samples])
+
+    def _one(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        blocks = -(-len(samples) // self.block)
+        tail, size = 2 * self.reach, self.block + 2 * self.reach
+        rows = np.zeros((blocks, self.block), np.float32)
+        rows.reshape(-1)[: len(samples)] = samples
+        spread = scipy.fft.irfft(scipy.fft.rfft(rows, size) * self.response, size)
+        spread[1:, :tail] += spread[:-1, self.block :]
+        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])
+        return out[: len(samples) + tail]
+
+
+def highpass(cutoff_hz: float, crossover_octaves: float) -> HighPass:
+    """The high-pass of a cut-off: -6 dB there, at least 110 dB down below 0.9 of it.
+
+    A Kaiser-windowed sinc (Kaiser 1974; Oppenheim and Schafer, section 7.5), taken from a unit impulse. Its
+    transition reaches from the cut-off by half of `crossover_octaves` down and as many Hz up, 0.1 of the
+    cut-off at the most, and not past 24 kHz.
+
+    Args:
+        cutoff_hz: 1000 to 23000.
+        crossover_octaves: width of the transition.
+    """
+    lower = max(2 ** (-crossover_octaves / 2), STOP_EDGE)
+    half_width_hz = min(cutoff_hz * (1 - lower), RATE_HZ / 2 - cutoff_hz)
+    beta = 0.1102 * (STOP_DB - 8.7)
+    reach = int(np.ceil((STOP_DB - 7.95) / (2.285 * 2 * np.pi * 2 * half_width_hz / RATE_HZ) / 2))
+    n = np.arange(-reach, reach + 1)
+    taps = -2 * cutoff_hz / RATE_HZ * np.sinc(2 * cutoff_hz / RATE_HZ * n) * np.kaiser(2 * reach + 1, beta)
+    taps[reach] += 1
+    size = max(1 << 14, 1 << (8 * reach - 1).bit_length())
+    return HighPass(reach, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))
+
+
+class Restorer:
+    """From a window and what was generated for it to the difference that the high-pass will let through.
+
+    Args:
+        preset: gate, gain of the generated band, and which stem is wanted.
+        cutoff_hz: the -6 dB edge of the band that is there.
+        policy: how the model saw the channels.
+    """
+
+    def __init__(self, preset: Preset, cutoff_hz: float, policy: StereoPolicy) -> None:
+        self._policy = policy
+        self._gate_db = None if preset.gate_db == "off" else preset.gate_db
+        self._gain = np.float32(10 ** (preset.high_gain_db / 20))
+        self._stem = preset.stem
+        first, last = (np.array(MATCH_BAND) * cutoff_hz * FRAME / RATE_HZ).round().astype(int)
+        self._match_bins = slice(first, last + 1)
+
+    def difference(self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int) -> Audio:
+        """gate (gain g - x), the stretch of it that a window is kept for.
+
+        Args:
+            samples: (channels, frames) of the window at 48 kHz, context included.
+            generated: (encoded channels, frames) that the model made of it; None for nothing at all, which
+                is what the `low` stem needs.
+            start: the window's first frame.
+            lo, hi: the frames of the clip wanted.
+
+        Returns:
+            (channels, hi - lo) float32; `high` leaves x out of it, so that `full` = `low` + `high`.
+        """
+        kept = slice(lo - start, hi - start)
+        gate = self.gate(samples, start, lo, hi)
+        if generated is None:
+            return -gate * samples[:, kept]
+        if self._policy.recodes:
+            encoded = self._policy.encode(samples)
+            generated = self._policy.decode(
+                generated * self.gate(encoded, start, start, start + encoded.shape[1])
+            )
+        added = generated[:, kept] * (self._gain * self.level_match(samples, generated, start, lo, hi))
+        if self._stem != "high":
+            added -= samples[:, kept]
+        return added * gate
+
+    def gate(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
+        """1 where a channel sounds, 0 where it is silent: (channels, hi - lo), or (1, 1) when all sound.
+
+        A frame sounds when its RMS (less its mean, for the sake of DC) is above the threshold. The gate opens
+        in the frame before and closes in the one after, so an attack is never cut.
+        """
+        if self._gate_db is None:
+            return np.ones((1, 1), np.float32)
+        framed, first = frames_of(samples, start)
+        level_db = 10 * np.log10(framed.var(axis=2) + 1e-20)
+        opening = np.clip((level_db - self._gate_db) / KNEE_DB + 1, 0, 1)
+        opening = np.pad(opening, ((0, 0), (1, 1)))
+        opening = np.maximum(opening[:, 1:-1], np.maximum(opening[:, :-2], opening[:, 2:]))
+        return over_samples(opening.astype(np.float32), first, lo, hi)
+
+    def level_match(self, samples: Audio, generated: Audio, start: int, lo: int, hi: int) -> Audio:
+        """The gain that brings g to x's level just below the cut-off, so that no step is left there.
+
+        It follows the signal over half a second. Up to +12 dB are made good; a model that leaves its low
+        band empty (30 dB and more below x) says nothing about its level and is taken at its word.
+        """
+        levels, first = [], 0
+        for signal in (samples, generated):
+            framed, first = frames_of(signal, start)
+            levels.append(np.stack([self._band_levels(channel) for channel in framed]))
+        short_db = 10 * np.log10((levels[0] + MATCH_FLOOR) / (levels[1] + MATCH_FLOOR))
+        gain_db = np.interp(short_db, (-40, 12, 30), (-40, 12, 0))
+        return over_samples((10 ** (gain_db / 20)).astype(np.float32), first, lo, hi)
+
+    def _band_levels(self, framed: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean square in the match band: (frames, FRAME) -> (frames,), smoothed over MATCH_SPAN frames."""
+        spectrum = scipy.fft.rfft(framed * HANN, axis=1)[:, self._match_bins]
+        power = (spectrum.real.astype(np.float64) ** 2 + spectrum.imag**2).sum(axis=1) * (
+            2 / FRAME / HANN_POWER
+        )
+        weights = np.hanning(MATCH_SPAN + 2)[1:-1]
+        return np.convolve(power, weights / weights.sum(), mode="same")
+
+
+HANN = np.hanning(FRAME + 1)[:-1].astype(np.float32)
+HANN_POWER = float(np.square(HANN, dtype=np.float64).sum())
+
+
+def frames_of(samples: Audio, start: int) -> tuple[NDArray[np.float32], int]:
+    """The whole frames of the absolute grid in a window, (channels, count, FRAME), and the first's index."""
+    first, end = -(-start // FRAME), (start + samples.shape[1]) // FRAME
+    inside = samples[:, first * FRAME - start : end * FRAME - start]
+    return inside.reshape(len(samples), end - first, FRAME), first
+
+
+def over_samples(values: NDArray[np.float32], first: int, lo: int, hi: int) -> Audio:
+    """Values per frame, standing at the frames' centres, as a smooth curve over [lo, hi).
+
+    Args:
+        values: (channels, count).
+        first: index of the first frame; before its centre and after the last one's the curve is flat.
+        lo, hi: the frames of the clip wanted.
+
+    Returns:
+        (channels, hi - lo), or (1, 1) where everything is 1.
+    """
+    if (values == 1).all():
+        return np.ones((1, 1), np.float32)
+    left, right = (lo - FRAME // 2) // FRAME, (hi - 1 - FRAME // 2) // FRAME + 1
+    at = np.clip(np.arange(left, right + 1) - first, 0, values.shape[1] - 1)
+    points = values[:, at]
+    rise = (np.sin((np.arange(FRAME) + 0.5) * np.pi / 2 / FRAME) ** 2).astype(np.float32)
+    curve = points[:, :-1, None] + np.diff(points, axis=1)[:, :, None] * rise
+    offset = lo - left * FRAME - FRAME // 2
+    return curve.reshape(len(values), -1)[:, offset : offset + hi - lo]
