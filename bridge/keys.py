@@ -15,7 +15,7 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import zmq
@@ -159,13 +159,13 @@ def new_keys() -> KeyPair:
     return KeyPair(public.decode(), secret.decode())
 
 
-def own_keys(home: Home) -> KeyPair:
-    """The user's keys for engines on other machines; made when first asked for.
+def own_keys(home: Home, role: Literal["client", "engine"] = "client") -> KeyPair:
+    """The user's keys across machines, as a client or for an engine; made when first asked for.
 
     Raises:
         EngineError: the key file is open to others, or is not one.
     """
-    path = home.state / "client.key"
+    path = home.state / f"{role}.key"
     content = _read_private(path, secret=True)
     if content is not None:
         return _parse(content, KeyPair, path)

@@ -202,6 +202,11 @@ class Receiver:
         self._granted = end
         return self.offset, end - self.offset
 
+    def renew(self) -> tuple[int, int]:
+        """Credit (offset, bytes) for a sender that starts anew where the receiver stands; older credit is void."""
+        self._granted = min(self.offset + self._credit_bytes, self.nbytes)
+        return self.offset, self._granted - self.offset
+
     def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:
         """What is new in a piece, to be written at the position `offset` had before the call.
 

@@ -1,0 +1,42 @@
+"""What the server and its workers say to each other, over a pipe that nobody else holds.
+
+Server to worker: Task, and protocol.Cancel. Worker to server: Ready once, then protocol.Progress and, for
+each task, one of protocol.Done, Failed, Cancelled.
+"""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from bridge.protocol import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
+
+
+class Task(Message, frozen=True, tag="task"):
+    """A job for a worker; `digest` names its source in the spool, "" where the source is a path."""
+
+    submit: Submit
+    digest: str
+
+
+class Ready(Message, frozen=True, tag="ready"):
+    """The worker can take tasks: on which device, with which models."""
+
+    device: str
+    models: tuple[Model, ...]
+
+
+ToWorker = Task | Cancel
+FromWorker = Ready | Progress | Done | Failed | Cancelled
+
+
+def send(pipe: Connection, message: Message) -> None:
+    """Puts one message on the pipe."""
+    pipe.send_bytes(msgspec.msgpack.encode(message))
+
+
+def receive(pipe: Connection, kind: Any) -> Any:
+    """Takes one message of the union `kind` off the pipe; EOFError or OSError when the peer is gone."""
+    return msgspec.msgpack.decode(pipe.recv_bytes(), type=kind)

@@ -1,0 +1,107 @@
+"""Sources on their way in: bytes from the wire to a file of the spool, hashed as they pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bridge.protocol import CHUNK_BYTES, Chunk, File, Grant, Pcm
+from bridge.transfer import Receiver
+from engine.spool import explained
+from presets.errors import BusyError, WireError
+
+UPLOADS_MAX = 256
+"""Uploads open at a time: each holds a file."""
+SYNC_BYTES = 64 * 1024**2
+"""A file is synced whenever it grew by this, so that the last sync does not hold the loop for seconds."""
+
+
+class Upload:
+    """One source; goes on where an earlier connection, or an earlier engine, left it.
+
+    Args:
+        path: the file it grows in.
+        nbytes: the size of the whole.
+    """
+
+    def __init__(self, path: Path, nbytes: int) -> None:
+        self._path = path
+        self._file = open(path, "ab")  # noqa: SIM115 - lives as long as the upload
+        try:
+            self.receiver = Receiver(nbytes, _pieces(path))
+        except WireError:
+            self._file.close()
+            raise
+        self._synced = self.receiver.offset
+
+    def take(self, chunk: Chunk, buffer: memoryview) -> None:
+        """Writes what is new in a piece.
+
+        Raises:
+            WireError: a piece out of turn, or another digest at the end.
+            OutputError: no room on the disk.
+        """
+        fresh = self.receiver.take(chunk.offset, buffer, chunk.last, chunk.digest)
+        with explained(self._path.parent):
+            self._file.write(fresh)
+            if self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._synced = self.receiver.offset
+
+    def close(self) -> None:
+        """Lets go of the file; its bytes stay."""
+        with suppress(OSError):
+            self._file.close()
+
+
+class Uploads:
+    """All uploads of an engine, by job."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Upload] = {}
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._open
+
+    def __getitem__(self, job: str) -> Upload:
+        return self._open[job]
+
+    def open(self, job: str, path: Path, source: Pcm | File) -> Upload:
+        """The upload of a job, begun or taken up again; raises BusyError beyond UPLOADS_MAX."""
+        if job not in self._open:
+            if len(self._open) >= UPLOADS_MAX:
+                raise BusyError(f"{UPLOADS_MAX} sources are uploading, the most this engine takes")
+            with explained(path.parent):
+                self._open[job] = Upload(path, nbytes(source))
+        return self._open[job]
+
+    def close(self, job: str) -> None:
+        """Ends an upload, complete or not."""
+        upload = self._open.pop(job, None)
+        if upload is not None:
+            upload.close()
+
+    def close_all(self) -> None:
+        """Ends them all; what has come stays for the next engine."""
+        for job in list(self._open):
+            self.close(job)
+
+
+def credit(job: str, upload: Upload) -> list[Grant]:
+    """The grant that is due, if one is."""
+    granted = upload.receiver.grant()
+    return [] if granted is None else [Grant(job, *granted)]
+
+
+def nbytes(source: Pcm | File) -> int:
+    """What a source will weigh."""
+    return source.audio.nbytes if isinstance(source, Pcm) else source.nbytes
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece
