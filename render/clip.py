@@ -121,7 +121,7 @@ class PcmClip(_DiskClip):
     def _read(self, lo: int, hi: int) -> Audio:
         count, offset = (hi - lo) * self.channels, 4 * lo * self.channels
         flat = np.fromfile(self.path, "<f4", count, offset=offset)
-        return flat.reshape(-1, self.channels).T.astype(np.float32, copy=False)
+        return np.ascontiguousarray(flat.reshape(-1, self.channels).T, dtype=np.float32)
 
 
 class FileClip(_DiskClip):

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from presets.errors import OutputError, UsageError
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
 from render.clip import ArrayClip, Clip, PcmClip
+from render.edges import Contained
 from render.generate import Generator
 from render.limits import check_samples
 from render.progress import Progress, Watched
@@ -69,14 +71,15 @@ def render(
     progress = Progress(on_step, windows * upscaler.steps(preset))
 
     # 2. Analysis, always of the whole source: its level, and where its band ends.
-    peak = _peak(source, progress)
+    peak, energy = _levels(source, progress)
     cutoff = find_cutoff(Watched(source, progress), preset.cutoff)
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
     if cutoff.hz is not None:
         generator = Generator(at_48k, grid, preset, upscaler, policy, cutoff.hz, peak, progress.generated)
-        parts.append(resampled(Segments(at_48k, grid, generator, hi), preset.rate))
+        band = Segments(at_48k, grid, generator, hi)
+        parts.append(resampled(Contained(band, cutoff.hz, energy * RATE_HZ / source.rate), preset.rate))
 
     # 4. Their sum, written as it is made.
     blocks = _summed(parts, source.channels, wanted, progress)
@@ -128,15 +131,16 @@ def selection(preset: Preset, source: Clip) -> tuple[int, int]:
     return first, end
 
 
-def _peak(source: Clip, progress: Progress) -> float:
-    """The largest sample of all, after every one of them was held to the limits."""
-    peak = 0.0
+def _levels(source: Clip, progress: Progress) -> tuple[float, NDArray[np.float64]]:
+    """The largest sample and each channel's sum of squares; every sample is held to the limits on the way."""
+    peak, energy = 0.0, np.zeros(source.channels)
     for start in range(0, source.frames, BLOCK_FRAMES):
         block = source.read(start, min(BLOCK_FRAMES, source.frames - start))
         check_samples(block, start, "the source")
         peak = max(peak, _largest(block))
+        energy += np.square(block, dtype=np.float64).sum(axis=1)
         progress.levelled((start + block.shape[1]) / source.frames)
-    return peak
+    return peak, energy
 
 
 def _largest(block: Audio) -> float:

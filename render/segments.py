@@ -23,9 +23,6 @@ from render.upscaler import CELL_FRAMES, Audio
 SEAM_FRAMES = 1920
 """Length of the fade at a seam: 40 ms."""
 
-EDGE_FRAMES = 48
-"""Length of the fade at the clip's two ends: 1 ms. A band that starts at once spills below the cut-off."""
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -69,14 +66,12 @@ class Grid:
         """The window's share in each frame of `kept`; all windows' shares add up to 1 inside the clip."""
         lo, hi = self.kept(index)
         share = np.ones(hi - lo, np.float32)
-        seam, edge = raised_cosine(SEAM_FRAMES), raised_cosine(EDGE_FRAMES)
+        seam = raised_cosine(SEAM_FRAMES)
         begin, end = index * self.body_frames, (index + 1) * self.body_frames
         if index > 0:
             _multiply(share, lo, begin - SEAM_FRAMES // 2, seam)
         if end < self.frames:
             _multiply(share, lo, end - SEAM_FRAMES // 2, 1 - seam)
-        _multiply(share, lo, 0, edge)
-        _multiply(share, lo, self.frames - EDGE_FRAMES, edge[::-1])
         return share
 
 
