@@ -1,8 +1,7 @@
-"""Effect chains applied to a clip: a preset's effects as Pedalboard objects, streamed with bounded memory.
+"""A preset's effects as Pedalboard objects, and plugins run over a clip piece by piece.
 
-Effects carry state, so a stretch in the middle cannot be had without what comes before it: `apply_chain`
-runs a chain once over the whole clip, into a spool file, and hands back a seekable clip. Streaming gives the
-samples that one `pedalboard.Pedalboard(...)(audio, rate)` call gives, bit for bit, latency compensated.
+`stream` gives the samples that one `pedalboard.Pedalboard(...)(audio, rate)` call gives, bit for bit, latency
+compensated, without holding the clip.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from presets.chains import CONTAINERS, EFFECTS, Choice, Effect, Range
+from presets.chains import CONTAINERS, EFFECTS, AudioFile, Choice, Effect, Range
 from presets.errors import UsageError
+from render.plugin_folders import find_asset, plugin_settings
 from render.upscaler import Audio
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def native(effect: Effect, rate_hz: float | None = None) -> pedalboard.Plugin:
     cls = getattr(pedalboard, name, None)
     if cls is None:
         raise UsageError(
-            f"Pedalboard {pedalboard.__version__} has no effect {name}; a newer one may", "effects"
+            f"Pedalboard {version('pedalboard')} has no effect {name}; a newer one may", "effects"
         )
     if rate_hz is not None:
         check_rate(effect, rate_hz)
@@ -80,13 +80,24 @@ def check_rate(effect: Effect, rate_hz: float) -> None:
             )
 
 
+class Processor(Protocol):
+    """What `stream` needs of a plugin: Pedalboard's, or a `render.plugin_host.PluginHost`."""
+
+    def reset(self) -> None:
+        """Forget all sound."""
+
+    def process(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
+        """The next piece; what comes out is shorter where the plugin is late."""
+        ...
+
+
 def stream(
-    plugins: Sequence[pedalboard.Plugin], audio: Iterator[Audio], frames: int, channels: int, rate_hz: float
+    plugins: Sequence[Processor], audio: Iterator[Audio], frames: int, channels: int, rate_hz: float
 ) -> Iterator[Audio]:
     """What `Pedalboard(plugins)(audio, rate_hz)` returns, in pieces.
 
     Args:
-        plugins: one after the other; they are reset first.
+        plugins: one after the other, no two the same object; they are reset first.
         audio: the input in pieces of any length, (channels, n) float32.
         frames: the length of the input, and of the output.
         channels: of the input, and of the output.
@@ -105,7 +116,7 @@ def stream(
         yield source.take(min(CHUNK_FRAMES, frames - start))
 
 
-def _through(plugin: pedalboard.Plugin, source: _Fifo, frames: int, rate_hz: float) -> Iterator[Audio]:
+def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> Iterator[Audio]:
     """One plugin, on and on: after the clip it hears silence, and the next one hears its tail."""
     # Two frames of two channels have no layout that Pedalboard could tell.
     block = min(BLOCK_FRAMES, max(frames, source.channels + 1))
@@ -120,26 +131,27 @@ def _through(plugin: pedalboard.Plugin, source: _Fifo, frames: int, rate_hz: flo
         yield out
 
 
-def _whole(plugins: Sequence[pedalboard.Plugin], source: _Fifo, frames: int, rate_hz: float) -> Audio:
+def _whole(plugins: Sequence[Processor], source: _Fifo, frames: int, rate_hz: float) -> Audio:
     from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
 
     count = max(frames, source.channels + 1)
-    return _process(Pedalboard(list(plugins)), source.take(count), rate_hz, reset=True)[:, :frames]
+    board = Pedalboard(cast("list[pedalboard.Plugin]", list(plugins)))
+    return _process(board, source.take(count), rate_hz, reset=True)[:, :frames]
 
 
-def _needs_whole_clip(plugin: pedalboard.Plugin) -> bool:
+def _needs_whole_clip(plugin: Processor) -> bool:
     held = _held(plugin)
     return bool(held & WHOLE_CLIP) or ("Mix" in held and bool(held & LATE))
 
 
-def _held(plugin: pedalboard.Plugin) -> set[str]:
+def _held(plugin: Processor) -> set[str]:
     name = type(plugin).__name__
     children = [_held(child) for child in cast(Any, plugin)] if name in CONTAINERS else []
     return {name}.union(*children)
 
 
 def _process(
-    plugin: pedalboard.Plugin, audio: Audio, rate_hz: float, block: int = BLOCK_FRAMES, reset: bool = False
+    plugin: Processor, audio: Audio, rate_hz: float, block: int = BLOCK_FRAMES, reset: bool = False
 ) -> Audio:
     try:
         out: Audio = plugin.process(audio, rate_hz, buffer_size=block, reset=reset)
@@ -173,6 +185,8 @@ class _Fifo:
 def _native_value(name: str, key: str, value: Any) -> Any:
     import pedalboard
 
+    if isinstance(EFFECTS[name][key], AudioFile):
+        return str(find_asset(value, plugin_settings()))
     if isinstance(EFFECTS[name][key], Choice) and isinstance(value, str):
         kind = pedalboard.LadderFilter.Mode if key == "mode" else pedalboard.Resample.Quality
         return getattr(kind, value)
