@@ -58,20 +58,33 @@ class Generator:
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
         """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
-        extents = [self._grid.extent(index) for index in indices]
-        samples = [self._source.read(*extent) for extent in extents]
-        generated: list[Audio | None] = [None] * len(samples)
+        heard = {index: self._source.read(*self._grid.extent(index)) for index in indices}
+        sounding = [index for index in indices if self._sounds(index, heard[index])]
+        made: dict[int, Audio] = {}
         if self._preset.stem != "low":
-            generated = list(self._upscale(samples, [start for start, _ in extents]))
-        parts = []
-        for index, (start, _), heard, made in zip(indices, extents, samples, generated, strict=True):
-            difference = self._restorer.difference(heard, made, start, *self._grid.kept(index))
-            parts.append(self._highpass(difference * self._grid.weights(index)))
-        return parts
+            made = dict(
+                zip(
+                    sounding,
+                    self._upscale([(heard[k], self._grid.extent(k)[0]) for k in sounding]),
+                    strict=True,
+                )
+            )
+        return [self._part(index, heard[index], made.get(index)) for index in indices]
 
-    def _upscale(self, samples: list[Audio], starts: list[int]) -> list[Audio]:
+    def _sounds(self, index: int, heard: Audio) -> bool:
+        """Whether any of it passes the gate: the model need not see what will be shut out altogether."""
+        start, _ = self._grid.extent(index)
+        return bool(self._restorer.gate(heard, start, *self._grid.kept(index)).any())
+
+    def _part(self, index: int, heard: Audio, made: Audio | None) -> Audio:
+        start, _ = self._grid.extent(index)
+        difference = self._restorer.difference(heard, made, start, *self._grid.kept(index))
+        return self._highpass(difference * self._grid.weights(index))
+
+    def _upscale(self, places: list[tuple[Audio, int]]) -> list[Audio]:
         windows = []
-        for encoded, start in zip(map(self._policy.encode, samples), starts, strict=True):
+        for samples, start in places:
+            encoded = self._policy.encode(samples)
             for channels, group in self._policy.groups:
                 windows.append(Window(encoded[channels], start, self._cutoff_hz, group, self._gain))
         made: list[Audio] = []
