@@ -24,7 +24,7 @@ from render.upscaler import Audio, Step, StepHook
 if TYPE_CHECKING:
     import pedalboard
 
-    from bridge.client import Client
+    from bridge.renderer import Renderer
 
 __all__ = ["Rack", "Rendered", "SuperResolution"]
 
@@ -46,7 +46,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     Args:
         stages: Pedalboard effects (Chain, Mix and loaded plugins among them), `SuperResolution`, other racks.
         tail_s: silence appended to the input, so that reverbs and delays ring out; 0 to 60 s.
-        client: the engine's connection, shared by all stages; made on first need otherwise.
+        client: a `bridge.client.Client` (or `engine.local`), shared by all stages; one is made on first need.
 
     Raises:
         UsageError: a stage that is neither, or a tail out of bounds.
@@ -57,7 +57,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         stages: Iterable[pedalboard.Plugin | Stage] = (),
         *,
         tail_s: float = 0.0,
-        client: Client | None = None,
+        client: Renderer | None = None,
     ) -> None:
         if not 0 <= tail_s <= 60:
             raise UsageError(f"tail_s = {tail_s}; allowed: 0 to 60 s", "tail_s")

@@ -15,7 +15,7 @@ from presets.schema import KNOBS, Preset, make
 from render.upscaler import Audio, Step, StepHook
 
 if TYPE_CHECKING:
-    from bridge.client import Client
+    from bridge.renderer import Renderer
 
 
 def no_hook(step: Step) -> None:
@@ -25,12 +25,12 @@ def no_hook(step: Step) -> None:
 class Connection:
     """The one connection to the engine that the stages of a rack share; made when first needed."""
 
-    def __init__(self, client: Client | None = None) -> None:
+    def __init__(self, client: Renderer | None = None) -> None:
         self._client = client
         self._lock = threading.Lock()
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Renderer:
         """The client; raises EngineError when no engine can be reached or started."""
         from bridge.client import Client
 
@@ -154,7 +154,7 @@ class SuperResolution(Stage):
         """
         if rate != int(rate):
             raise UsageError(f"super-resolution works at whole rates, not at {rate} Hz", "rate")
-        job = connection.client.submit((audio, int(rate)), self._preset, deliver="pcm")
+        job = connection.client.submit((audio, int(rate)), self._preset, preset_name=self._name)
         try:
             for progress in job.progress():
                 on_step(Step(progress.stage, progress.step, progress.of))
