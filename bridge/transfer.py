@@ -93,11 +93,15 @@ class FileBytes:
             raise InputError(f"{self._path}: became shorter while it was sent")
         return memoryview(piece)
 
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._file.close()
+
     def __enter__(self) -> FileBytes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
 
 class Piece(NamedTuple):
@@ -203,7 +207,7 @@ class Receiver:
         return self.offset, end - self.offset
 
     def renew(self) -> tuple[int, int]:
-        """Credit (offset, bytes) for a sender that starts anew where the receiver stands; older credit is void."""
+        """Credit (offset, bytes) for a sender that starts anew here; what was granted before is void."""
         self._granted = min(self.offset + self._credit_bytes, self.nbytes)
         return self.offset, self._granted - self.offset
 
