@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
 import numpy as np
 
 from bridge.stages import Connection, External, Stage, SuperResolution, no_hook
-from presets.chains import Effect
+from presets.chains import CONTAINERS, EFFECTS, Effect
 from presets.errors import UsageError
 from render.upscaler import Audio, Step, StepHook
 
@@ -231,7 +231,17 @@ def _checked(stage: Any) -> Any:
 def _describe(stage: Any) -> str:
     if isinstance(stage, Stage):
         return repr(stage)
-    return repr(stage).removeprefix("<pedalboard.").partition(" at 0x")[0]
+    name = type(stage).__name__
+    if name in CONTAINERS:
+        return f"{name}([{', '.join(map(_describe, stage))}])"
+    if name not in EFFECTS:
+        return f"{name}({stage.name!r})"
+    values = {key: getattr(stage, key) for key in EFFECTS[name] if hasattr(stage, key)}
+    return f"{name}({', '.join(f'{key}={_short(value)}' for key, value in values.items())})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(getattr(value, "name", repr(value)))
 
 
 def _numbered(on_step: StepHook, number: int, of: int) -> StepHook:

@@ -8,10 +8,12 @@ whose tail is kept, is a run of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from glob import escape
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -31,13 +33,27 @@ class Applied:
     bypassed: tuple[str, ...]
 
 
-def apply_chain(effects: Sequence[Effect], clip: Clip, folder: Path, on_step: StepHook) -> Applied:
+@contextmanager
+def workplace(spool: Path | None) -> Iterator[Path]:
+    """What the names of a render's work files begin with: beside `spool`, removed at the end of the block."""
+    if spool is None:
+        with TemporaryDirectory(prefix="airband-") as folder:
+            yield Path(folder) / "stem"
+        return
+    try:
+        yield spool
+    finally:
+        for path in spool.parent.glob(f"{escape(spool.name)}.*"):
+            path.unlink()
+
+
+def apply_chain(effects: Sequence[Effect], clip: Clip, work: Path, on_step: StepHook) -> Applied:
     """The clip after `effects`, at its own rate, longer by their tails.
 
     Args:
         effects: of a preset, in order.
         clip: any length; read once, in order.
-        folder: where the result lies as raw PCM (4 bytes a sample, twice while a chain runs).
+        work: what the files of the result begin with: raw PCM, 4 bytes a sample, twice while a chain runs.
         on_step: told of progress; cancels by raising.
 
     Raises:
@@ -48,16 +64,15 @@ def apply_chain(effects: Sequence[Effect], clip: Clip, folder: Path, on_step: St
     """
     bypassed: list[str] = []
     for number, run in enumerate(runs(effects)):
-        spool = folder / f"chain-{number}.f32"
+        spool = work.with_name(f"{work.name}.{number}.f32")
         try:
             after = _run(run, clip, spool, on_step)
         except PluginError as error:
             if run[0].on_error != "bypass":
                 raise
-            spool.unlink(missing_ok=True)
             bypassed.append(error.message)
             continue
-        if number and isinstance(clip, PcmClip) and clip.path.parent == folder:
+        if isinstance(clip, PcmClip) and clip.path.name.startswith(f"{work.name}."):
             clip.path.unlink()
         clip = after
     return Applied(clip, tuple(bypassed))
@@ -67,6 +82,11 @@ def runs(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
     """The effects in the groups that are processed in one go."""
     numbered = groupby(enumerate(effects), key=lambda item: item[0] if _alone(item[1]) else None)
     return [tuple(effect for _, effect in group) for _, group in numbered]
+
+
+def label(effect: Effect) -> str:
+    """What to call an effect in messages and in the sidecar."""
+    return str(effect.path or effect.name)
 
 
 def _alone(effect: Effect) -> bool:
@@ -87,7 +107,7 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
             file = stack.enter_context(spool.open("wb"))
             for piece in stream(plugins, _pieces(clip), frames, clip.channels, clip.rate):
                 if not np.isfinite(piece).all():
-                    names = ", ".join(effect.name or str(effect.path) for effect in run)
+                    names = ", ".join(label(effect) for effect in run)
                     raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
                 file.write(np.ascontiguousarray(piece.T, "<f4").data)
                 written += piece.shape[1]

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from presets.errors import OutputError, UsageError
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
+from render.chain import apply_chain, label, workplace
 from render.clip import ArrayClip, Clip, PcmClip
 from render.edges import Contained
 from render.generate import Generator
 from render.limits import check_samples
+from render.loudness import deliver
 from render.progress import Progress, Watched
 from render.resample import resampled, resampled_frames
 from render.segments import Grid, Segments
@@ -43,7 +45,10 @@ class Rendered:
 def render(
     source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, *, spool: Path | None = None
 ) -> Rendered:
-    """Generate the missing band of `source` above the original's.
+    """Effects, the missing band above the original's, effects, loudness: everything a preset asks for.
+
+    A selection is cut after `effects.before`, which hear the whole source, and before `effects.after`, which
+    hear the selection alone.
 
     Args:
         source: 4 to 384 kHz, 1 to 8 channels; read twice.
@@ -55,9 +60,40 @@ def render(
 
     Raises:
         InputError: the source breaks off, or holds samples beyond the limits.
-        UsageError: a selection that is empty or outside the source.
+        UsageError: a selection that is empty or outside the source, an effect that refuses its parameters.
+        PluginError: an external plugin failed, and was not to be bypassed.
         OutputError: the spool cannot be written.
     """
+    effects, delivery = preset.effects, preset.delivery
+    if (
+        not (effects.before or effects.after)
+        and delivery.loudness == "as-is"
+        and delivery.true_peak_dbtp is None
+    ):
+        return generate_band(source, preset, upscaler, on_step, spool)
+    with workplace(spool) as work:
+        before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), on_step)
+        band = generate_band(before.clip, preset, upscaler, on_step, work.with_name(f"{work.name}.band"))
+        after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
+        delivered = deliver(after.clip, source, delivery)
+        clip, peak = _written(_blocks(delivered.clip), spool, preset.rate, source.channels)
+    done = {
+        "peak": peak,
+        "frames": clip.frames,
+        "effects": {
+            "before": [label(effect) for effect in effects.before],
+            "after": [label(effect) for effect in effects.after],
+            "bypassed": [*before.bypassed, *after.bypassed],
+        },
+        "delivery": delivered.report,
+    }
+    return Rendered(clip, {**band.report, **done})
+
+
+def generate_band(
+    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, spool: Path | None
+) -> Rendered:
+    """The source at the output's rate with its missing band, without effects; arguments as for `render`."""
     # 1. The frames of the source that are wanted, and those of the result.
     first, end = selection(preset, source)
     wanted = range(*(resampled_frames(frame, source.rate, preset.rate) for frame in (first, end)))
@@ -83,10 +119,7 @@ def render(
 
     # 4. Their sum, written as it is made.
     blocks = _summed(parts, source.channels, wanted, progress)
-    if spool is None:
-        clip, out_peak = _held(blocks, preset.rate)
-    else:
-        clip, out_peak = _spooled(blocks, spool, preset.rate, source.channels)
+    clip, out_peak = _written(blocks, spool, preset.rate, source.channels)
 
     return Rendered(
         clip,
@@ -157,12 +190,15 @@ def _summed(parts: list[Clip], channels: int, wanted: range, progress: Progress)
         progress.written((start + frames - wanted.start) / len(wanted))
 
 
-def _held(blocks: Iterator[Audio], rate: int) -> tuple[Clip, float]:
-    samples = np.concatenate(list(blocks), axis=1)
-    return ArrayClip(samples, rate, limited=False), _largest(samples)
+def _blocks(clip: Clip) -> Iterator[Audio]:
+    for start in range(0, clip.frames, BLOCK_FRAMES):
+        yield clip.read(start, min(BLOCK_FRAMES, clip.frames - start))
 
 
-def _spooled(blocks: Iterator[Audio], spool: Path, rate: int, channels: int) -> tuple[Clip, float]:
+def _written(blocks: Iterator[Audio], spool: Path | None, rate: int, channels: int) -> tuple[Clip, float]:
+    if spool is None:
+        samples = np.concatenate(list(blocks), axis=1)
+        return ArrayClip(samples, rate, limited=False), _largest(samples)
     peak = 0.0
     try:
         with spool.open("wb") as file:
