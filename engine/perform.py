@@ -75,12 +75,14 @@ def perform(
         audio = submit.source.audio if isinstance(submit.source, Pcm) else None
         key = content_key(origin.digest, audio, params, facts)
         report = spool.report(key)
+        cached = report is not None
         if report is None:
             written = spool.scratch(submit.job, "pcm")
             rendered = render(origin.clip, params, shelf.load(params.model), on_step, spool=written)
             report = rendered.report
             spool.keep_result(key, written, report)
-        report = {**report, "source_digest": origin.digest, "why": choice.reason, "device": shelf.device}
+        own = {"source_digest": origin.digest, "why": choice.reason, "device": shelf.device, "cached": cached}
+        report = {**report, **own}
         result = PcmClip(spool.result(key), report["rate"], report["channels"])
         stem = delivered(submit, params, origin, result, report, spool, roots)
     return Done(submit.job, (stem,), time.monotonic() - began_s, params.seed, report)

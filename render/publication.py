@@ -92,8 +92,9 @@ def deliver(
 def part_beside(out: Path) -> Iterator[Path]:
     """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
 
-    Missing folders are made. What processes of this machine that no longer live left for the same `out` is
-    removed first.
+    Missing folders are made. Whoever may read the folder above may read what is made: an engine keeps its own
+    files to itself, not the user's. What processes of this machine that no longer live left for the same `out`
+    is removed first.
 
     Raises:
         OutputError: the folder cannot be made or written.
@@ -103,11 +104,12 @@ def part_beside(out: Path) -> Iterator[Path]:
     part = out.with_name(f"{prefix}{os.getpid()}-{next(_serial)}.part")
     try:
         with _told(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(out.parent)
             for left in out.parent.glob(f"{prefix}*.part"):
                 if not _lives(left.name.removeprefix(prefix).partition("-")[0]):
                     left.unlink(missing_ok=True)
             part.touch(exist_ok=False)
+            part.chmod(out.parent.stat().st_mode & 0o644)
         yield part
     finally:
         with suppress(OSError):
@@ -158,6 +160,13 @@ def _move_without_replacing(part: Path, out: Path) -> None:
         ) from None
     except OSError:
         os.replace(part, out)  # a file system without hard links
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(folder.parent.stat().st_mode & 0o755)
 
 
 def _settle(path: Path) -> None:

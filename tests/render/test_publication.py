@@ -210,3 +210,25 @@ for seed in range(10**6):
             said: dict[str, Any] = json.loads(sidecar_path(stem).read_text())
             assert is_done(stem, said["key"])
             assert soundfile.info(stem).frames == 5000 + int(stem.stem)
+
+
+def test_what_is_made_may_be_read_by_those_who_may_read_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    before = os.umask(0o077)
+    try:
+        for name in ("open/new/kick.wav", "closed/new/kick.wav"):
+            deliver(CLIP, tmp_path / name, RECORD)
+    finally:
+        os.umask(before)
+    modes = {
+        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("new*")
+    }
+    modes |= {
+        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.*")
+    }
+    assert modes["open/new"] == 0o755
+    assert modes["open/new/kick.wav"] == modes["open/new/kick.wav.airband.json"] == 0o644
+    assert modes["closed/new"] == 0o700
+    assert modes["closed/new/kick.wav"] == modes["closed/new/kick.wav.airband.json"] == 0o600

@@ -1,0 +1,87 @@
+"""`airband render`: a batch from the command line to the engine and back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bridge import keys
+from bridge.batch import Item, plan
+from bridge.choice import choose
+from bridge.cli_engine import Json, State
+from bridge.client import Client
+from bridge.course import Order, run
+from bridge.display import Display, display
+from bridge.knobs import takes_preset
+from bridge.speeds import Speeds, estimate
+from presets.errors import AirbandError, Cancelled
+from presets.schema import Preset
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to `app`."""
+    app.command()(render)
+
+
+@takes_preset
+def render(
+    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, globs.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="A file (one input), a folder, or a template such as 'out/{stem}-48k{ext}'."
+        ),
+    ],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    priority: Annotated[int, typer.Option(min=-9, max=9, help="Higher goes first among your jobs.")] = 0,
+    state: State = None,
+    as_json: Json = False,
+    *,
+    preset: Preset,
+    preset_name: str,
+) -> None:
+    """Render files: regenerate what is missing above their cut-off, keep what is below it.
+
+    What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels.
+    """
+    items = plan(inputs, out, preset, recursive=recursive)
+    speeds = Speeds(keys.home(state))
+    with Client.connect(state=state) as client:
+        order = Order(preset, preset_name, choose(preset.model, client.models), force, priority)
+        shown = display(Console(), as_json=as_json)
+        model = order.choice.model
+        shown.begin(items, order.choice, estimate(items, preset, speeds.ratio(model, preset)))
+        failures = _follow(client, items, order, shown, speeds)
+    if failures:
+        codes = {error.exit_code for error in failures}
+        raise typer.Exit(codes.pop() if len(codes) == 1 else AirbandError.exit_code)
+
+
+def _follow(
+    client: Client, items: list[Item], order: Order, shown: Display, speeds: Speeds
+) -> list[AirbandError]:
+    counts: Counter[str] = Counter()
+    failures: list[AirbandError] = []
+    began_s = time.monotonic()
+    try:
+        with closing(run(client, items, order)) as events:
+            for event in events:
+                shown.show(event)
+                counts[event.what] += 1
+                if event.error is not None:
+                    failures.append(event.error)
+                if event.what == "done" and event.report["generated"] and not event.report["cached"]:
+                    audio_s = event.report["frames"] / event.report["rate"]
+                    speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
+    except KeyboardInterrupt:
+        raise Cancelled("cancelled; what is finished stays, nothing is left half-written") from None
+    finally:
+        shown.end(counts, time.monotonic() - began_s)
+        speeds.keep()
+    return failures
