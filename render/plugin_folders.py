@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,9 @@ import msgspec
 from msgspec import Meta
 
 from presets import user_folder
+from presets.chains import Effect, Effects
 from presets.errors import PluginError, PresetError, UsageError
+from render.stems import file_digest
 
 SUFFIXES = (".vst3", ".component")
 STANDARD = {
@@ -107,6 +111,39 @@ def installed(settings: PluginSettings) -> list[Path]:
         for suffix in SUFFIXES:
             found.update(path.resolve() for path in root.rglob(f"*{suffix}"))
     return sorted(path for path in found if not any(parent.suffix in SUFFIXES for parent in path.parents))
+
+
+def files_digest(effects: Effects, settings: PluginSettings) -> str:
+    """What the samples owe to plugins, states and impulse responses; "" where there are none.
+
+    Part of what names a cached result. A state or an impulse response counts by its content, a plugin by its
+    binary's size and time.
+
+    Raises:
+        UsageError: a file that is missing, or outside the allowed folders.
+        PluginError: there is no such plugin, and it was not to be bypassed.
+    """
+    facts: list[str] = []
+    for effect in _every((*effects.before, *effects.after)):
+        if effect.path is not None:
+            try:
+                binary = find_plugin(effect.path, settings)
+            except PluginError:
+                if effect.on_error != "bypass":
+                    raise
+                continue
+            parts = [path.stat() for path in sorted([binary, *binary.rglob("*")]) if path.is_file()]
+            facts += [f"{effect.path} {part.st_size} {part.st_mtime_ns}" for part in parts]
+        asset = effect.state if effect.path is not None else effect.params.get("impulse_response_filename")
+        if asset:
+            facts.append(file_digest(find_asset(str(asset), settings)))
+    return blake2b("\n".join(facts).encode(), digest_size=32).hexdigest() if facts else ""
+
+
+def _every(effects: Iterable[Effect]) -> Iterator[Effect]:
+    for effect in effects:
+        yield effect
+        yield from _every(effect.effects)
 
 
 def _below(path: str, roots: tuple[Path, ...], remedy: str) -> Path:
