@@ -1,16 +1,45 @@
-"""Everything outside the engine: wire, client, rack, batch, command line, DAW scripts. No torch."""
+"""Everything outside the engine: wire, client, rack, batch, command line, DAW scripts. No torch.
 
+    from bridge import Client
+
+    with Client.connect() as client:
+        result = client.submit((samples, 22050), "music").wait()
+        result.audio, result.rate
+
+The names below are imported when they are first used: what needs only the protocol pays for nothing else.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bridge.rack import Rack, SuperResolution
+    from bridge.client import Client
+    from bridge.job import Job, Result
+    from bridge.protocol import Progress
+    from bridge.rack import Rack
+    from bridge.renderer import Renderer
+    from bridge.stages import SuperResolution
 
-__all__ = ["Rack", "SuperResolution"]
+__all__ = ["Client", "Job", "Progress", "Rack", "Renderer", "Result", "SuperResolution"]
+
+_HOMES = {
+    "Client": "bridge.client",
+    "Job": "bridge.job",
+    "Progress": "bridge.protocol",
+    "Rack": "bridge.rack",
+    "Renderer": "bridge.renderer",
+    "Result": "bridge.job",
+    "SuperResolution": "bridge.rack",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'bridge' has no attribute {name!r}")
-    from bridge import rack  # when asked for: the command line does without numpy
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
 
-    return getattr(rack, name)
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
