@@ -1,7 +1,7 @@
 """`airband plugins scan`: what is installed in the plugin folders, tried out one by one in the sandbox.
 
-What a plugin said is kept with its size and time in `plugins.json` of the state folder, a crash or a hang too:
-the next scan loads only what is new.
+What a plugin said is kept with its size and time in `plugins.json` of the state folder, a crash or a hang
+too: the next scan loads only what is new.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ def scan_command(
         else:
             typer.echo(_line(result))
             for name, parameter in result.parameters.items() if parameters else ():
-                typer.echo(
-                    f"         {name} = {parameter.value} {parameter.unit} {_bounds(parameter)}".rstrip()
-                )
+                words = f"{name} = {parameter.value} {parameter.unit} {_bounds(parameter)}".split()
+                typer.echo(f"         {' '.join(words)}")
     if not found and not as_json:
         from render.plugin_folders import plugin_settings
 
