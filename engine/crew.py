@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from bridge.protocol import Cancel
-from engine.tasks import FromWorker, Ready, Task, receive, send
+from engine.tasks import FromWorker, Ready, Task, Unfit, receive, send
 
 RESTART_S = 0.5
 """The pause after a death; it doubles with each worker that never got ready, up to the cap."""
@@ -34,12 +34,14 @@ class Worker:
     Attributes:
         pipe: what to poll; None while no process runs.
         ready: what the worker said when it came up.
+        unfit: what it said when it could not.
     """
 
     def __init__(self, device: str, start: Callable[[Connection], SpawnProcess]) -> None:
         self.device = device
         self.pipe: Connection | None = None
         self.ready: Ready | None = None
+        self.unfit: Unfit | None = None
         self.failures = 0
         self.restart_s = 0.0
         self._start = start
@@ -65,6 +67,8 @@ class Worker:
             return None
         if isinstance(message, Ready):
             self.ready = message
+        elif isinstance(message, Unfit):
+            self.unfit = message
         return message
 
     def send(self, message: Task | Cancel) -> None:

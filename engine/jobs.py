@@ -31,7 +31,7 @@ from engine.listing import fitting, line
 from engine.queue import DEATHS_MAX, Queue
 from engine.spool import Spool, explained, seal
 from engine.store import Outcome, Record, Store
-from engine.tasks import Ready, Task
+from engine.tasks import Ready, Task, Unfit
 from engine.uploads import Uploads, credit, nbytes
 from presets.errors import BusyError, InputError, OutputError, UsageError, WireError, WorkerCrashed
 
@@ -190,9 +190,9 @@ class Jobs:
         if message is None:
             self._bury(worker.device)
         elif isinstance(message, Progress):
-            self._progress[message.job] = message
-            self._tell(message.job, message)
-        elif not isinstance(message, Ready):
+            if message.job in self._progress:
+                self._note(message)
+        elif not isinstance(message, Ready | Unfit):
             self._queue.finish(worker.device)
             if self.record_is_open(message.job):
                 self._end(message)
@@ -208,7 +208,7 @@ class Jobs:
                 self._store.start(job)
                 record = self.record(job)
                 worker.send(Task(record.submit, record.digest))
-                self._tell(job, Accepted(job, "running"))
+                self._note(Progress(job, "start", 0, 1))
 
     @property
     def running(self) -> bool:
@@ -260,10 +260,14 @@ class Jobs:
             self._queue.drop(job)
         elif deaths < DEATHS_MAX:
             self._store.again(job, deaths)
-            self._tell(job, Accepted(job, "queued", self._queue.position(job)))
+            self._note(Progress(job, "again after a crash of the worker", 0, 1))
         else:
             text = f"the worker on {device} died {deaths} times on this job; the engine's log may say why"
             self._end(Failed(job, WorkerCrashed.code, text))
+
+    def _note(self, progress: Progress) -> None:
+        self._progress[progress.job] = progress
+        self._tell(progress.job, progress)
 
     def _end(self, outcome: Outcome) -> None:
         job = outcome.job

@@ -37,7 +37,7 @@ from engine.session import Session
 from engine.spool import Spool
 from engine.store import Store
 from presets import names
-from presets.errors import EngineError, VersionError, WireError
+from presets.errors import EngineError, VersionError, WireError, error_class
 from presets.version import VERSION as SOFTWARE
 
 SESSIONS_MAX = 1024
@@ -93,10 +93,13 @@ class Server:
         """Starts the workers and waits until one can take a job.
 
         Raises:
+            AirbandError: one cannot run at all, and says why.
             EngineError: they die before they get there.
         """
         while not any(worker.ready for worker in self._crew) and not self._signals:
             self._turn(serve_clients=False)
+            for unfit in filter(None, (worker.unfit for worker in self._crew)):
+                raise error_class(unfit.code)(unfit.message, unfit.field)
             if all(worker.failures >= START_FAILURES_MAX for worker in self._crew):
                 devices = ", ".join(worker.device for worker in self._crew)
                 raise EngineError(f"the worker for {devices} does not start; what it said stands above")
@@ -183,11 +186,11 @@ class Server:
                 message, buffer = decode([frame.buffer for frame in frames], "client")
                 self._receive(route.bytes, message, buffer)
             except (WireError, VersionError) as error:
-                self._answer(route.bytes, Error(error.code, error.message, None, error.field))
+                self._refuse(route.bytes, Error(error.code, error.message, None, error.field))
 
     def _receive(self, route: bytes, message: ClientMessage, buffer: memoryview | None) -> None:
         if isinstance(message, Hello):
-            self._answer(route, self._welcome(route, message))
+            self._welcome(route, message)
             return
         session = self._sessions.pop(route, None)
         if session is None:
@@ -197,7 +200,7 @@ class Server:
         self._sessions[route] = session  # at the end: the first is the one silent longest
         session.receive(message, buffer)
 
-    def _welcome(self, route: bytes, hello: Hello) -> Welcome:
+    def _welcome(self, route: bytes, hello: Hello) -> None:
         if hello.v != VERSION:
             raise VersionError(
                 f"this engine ({SOFTWARE}) speaks protocol {VERSION}, the client {hello.v}; "
@@ -209,8 +212,8 @@ class Server:
             del self._sessions[old]
         while len(self._sessions) >= SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
-        self._sessions[route] = Session(name, self._jobs)
-        return Welcome(VERSION, SOFTWARE, name, Limits(), self._models(), names())
+        session = self._sessions[route] = Session(name, self._jobs)
+        session.post(Welcome(VERSION, SOFTWARE, name, Limits(), self._models(), names()))
 
     def _models(self) -> tuple[Model, ...]:
         models: dict[str, Model] = {}
@@ -242,9 +245,13 @@ class Server:
             backlog = backlog or session.peek() is not None
         return backlog
 
-    def _answer(self, route: bytes, message: EngineMessage) -> None:
+    def _refuse(self, route: bytes, error: Error) -> None:
+        session = self._sessions.get(route)
+        if session is not None:
+            session.post(error)
+            return
         try:
-            self._socket.send_multipart([route, *encode(message)], zmq.DONTWAIT)
+            self._socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

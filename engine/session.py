@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from bridge.protocol import (
     CHUNK_BYTES,
-    Accepted,
     Busy,
     Bye,
     Cancel,
@@ -88,8 +87,7 @@ class Session:
             self._progress[job] = message
             return
         self._progress.pop(job, None)
-        if not isinstance(message, Accepted):
-            self._watching.discard(job)
+        self._watching.discard(job)
         self._outbox.append(message)
 
     def post(self, message: EngineMessage) -> None:
@@ -98,24 +96,24 @@ class Session:
 
     def peek(self) -> Sequence[bytes | memoryview] | None:
         """The frames to send next, None when nothing waits; the same ones until `sent`."""
-        while self._next is None and (self._outbox or self._fetches or self._progress):
-            try:
-                self._next = self._frames()
-            except AirbandError as error:
-                self._next = encode(Error(error.code, error.message, None, error.field))
+        if self._next is None:
+            if self._outbox:
+                self._next = encode(self._outbox.popleft())
+            elif self._progress:
+                self._next = encode(self._progress.pop(next(iter(self._progress))))
+            elif self._fetches:
+                self._next = self._piece(self._fetches.popleft())
         return self._next
 
     def sent(self) -> None:
         """What `peek` gave is on its way."""
         self._next = None
 
-    def _frames(self) -> Sequence[bytes | memoryview]:
-        if self._outbox:
-            return encode(self._outbox.popleft())
-        if self._progress:
-            return encode(self._progress.pop(next(iter(self._progress))))
-        fetch = self._fetches.popleft()
-        data, piece = self._jobs.read(fetch, min(fetch.bytes, CHUNK_BYTES))
+    def _piece(self, fetch: Fetch) -> Sequence[bytes | memoryview]:
+        try:
+            data, piece = self._jobs.read(fetch, min(fetch.bytes, CHUNK_BYTES))
+        except AirbandError as error:
+            return encode(Error(error.code, error.message, fetch.job, error.field))
         if fetch.bytes > len(piece) and not data.last:
             rest = Fetch(fetch.job, fetch.stem, fetch.offset + len(piece), fetch.bytes - len(piece))
             self._fetches.appendleft(rest)

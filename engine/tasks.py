@@ -1,7 +1,7 @@
 """What the server and its workers say to each other, over a pipe that nobody else holds.
 
-Server to worker: Task, and protocol.Cancel. Worker to server: Ready once, then protocol.Progress and, for
-each task, one of protocol.Done, Failed, Cancelled.
+Server to worker: Task, and protocol.Cancel. Worker to server: Ready (or Unfit) once, then
+protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
 """
 
 from __future__ import annotations
@@ -28,8 +28,16 @@ class Ready(Message, frozen=True, tag="ready"):
     models: tuple[Model, ...]
 
 
+class Unfit(Message, frozen=True, tag="unfit"):
+    """The worker cannot run here at all; said instead of Ready."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
 ToWorker = Task | Cancel
-FromWorker = Ready | Progress | Done | Failed | Cancelled
+FromWorker = Ready | Unfit | Progress | Done | Failed | Cancelled
 
 
 def send(pipe: Connection, message: Message) -> None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bridge.protocol import Cancelled, Done, Failed, Progress
-from engine.tasks import Ready, Task, ToWorker, receive, send
+from engine.tasks import Ready, Task, ToWorker, Unfit, receive, send
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
 from render.upscaler import Step
@@ -84,8 +84,12 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> N
     from engine.shelf import Shelf
     from engine.spool import Spool
 
-    shelf, files = Shelf(device), Spool(spool)
-    send(pipe, Ready(shelf.device, shelf.models))
+    try:
+        shelf, files = Shelf(device), Spool(spool)
+        send(pipe, Ready(shelf.device, shelf.models))
+    except AirbandError as error:
+        send(pipe, Unfit(error.code, error.message, error.field))
+        return
     while True:
         task = inbox.next()
         job = task.submit.job
