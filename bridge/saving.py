@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bridge.protocol import DeliverFile, File, Submit
 from bridge.protocol import Path as PathSource
-from presets.errors import OutputError, UsageError
+from presets.errors import UsageError
 from render.clip import ArrayClip
 from render.publication import check_destination, deliver, part_beside, publish
 from render.sidecar import Record
@@ -32,8 +34,7 @@ def save(result: Result, submit: Submit | None, path: Path, force: bool) -> Path
 def _publish(result: Result, record: Record, path: Path, force: bool) -> None:
     check_destination(path, force=force)
     how = encoding(record.preset, record.source_name)
-    if encoding(record.preset, record.source_name, path.name).format != how.format:
-        raise OutputError(f"{path}: the result is a {how.format} file; give it that suffix", str(path))
+    encoding(msgspec.structs.replace(record.preset, format=how.format), record.source_name, path.name)
     with part_beside(path) as part:
         with part.open("wb") as file:
             for piece in result.pieces():
