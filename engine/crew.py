@@ -92,7 +92,7 @@ class Worker:
 
 
 class Crew:
-    """All workers of an engine.
+    """All workers of an engine; `workers` has them by device.
 
     Args:
         devices: one worker each.
@@ -114,13 +114,10 @@ class Crew:
 
             return start
 
-        self._workers = {device: Worker(device, starter(device)) for device in devices}
+        self.workers = {device: Worker(device, starter(device)) for device in devices}
 
     def __iter__(self) -> Iterator[Worker]:
-        return iter(self._workers.values())
-
-    def __getitem__(self, device: str) -> Worker:
-        return self._workers[device]
+        return iter(self.workers.values())
 
     def start_due(self) -> None:
         """Starts every worker that does not run and whose pause is over."""

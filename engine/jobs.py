@@ -7,7 +7,7 @@ news to whoever watches. Every reply is returned after the store has committed w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bridge.protocol import (
     FINAL,
@@ -26,12 +26,11 @@ from bridge.protocol import (
     Progress,
     Submit,
 )
-from engine.crew import Crew, Worker
 from engine.listing import fitting, line
 from engine.queue import DEATHS_MAX, Queue
 from engine.spool import Spool, explained, seal
 from engine.store import Outcome, Record, Store
-from engine.tasks import Ready, Task, Unfit
+from engine.tasks import FromWorker, Hand, Ready, Task, Unfit
 from engine.uploads import Uploads, credit, nbytes
 from presets.errors import BusyError, InputError, OutputError, UsageError, WireError, WorkerCrashed
 
@@ -48,15 +47,19 @@ class Jobs:
 
     Args:
         store, spool: where they are kept; what an earlier engine left in them goes on.
-        crew: who runs them.
+        hands: who runs them, by device.
         tell: takes (job, message) for the sessions that watch the job.
     """
 
     def __init__(
-        self, store: Store, spool: Spool, crew: Crew, tell: Callable[[str, EngineMessage], None]
+        self,
+        store: Store,
+        spool: Spool,
+        hands: Mapping[str, Hand],
+        tell: Callable[[str, EngineMessage], None],
     ) -> None:
-        self._store, self._spool, self._crew, self._tell = store, spool, crew, tell
-        self._queue = Queue([worker.device for worker in crew], time.time)
+        self._store, self._spool, self._hands, self._tell = store, spool, hands, tell
+        self._queue = Queue(list(hands), time.time)
         self._uploads = Uploads()
         self._progress: dict[str, Progress] = {}
         self.closing = False
@@ -146,7 +149,7 @@ class Jobs:
         device = self._queue.device_of(job)
         self._end(Cancelled(job))
         if device is not None:
-            self._crew[device].send(Cancel(job))
+            self._hands[device].send(Cancel(job))
         return Accepted(job, "cancelled")
 
     def forget(self, job: str) -> Accepted:
@@ -184,16 +187,15 @@ class Jobs:
 
     # What workers say, and what time brings
 
-    def hear(self, worker: Worker) -> None:
-        """Takes the next word of a worker, or its death."""
-        message = worker.receive()
+    def hear(self, device: str, message: FromWorker | None) -> None:
+        """Takes what the worker of `device` said; None is its death."""
         if message is None:
-            self._bury(worker.device)
+            self._bury(device)
         elif isinstance(message, Progress):
             if message.job in self._progress:
                 self._note(message)
         elif not isinstance(message, Ready | Unfit):
-            self._queue.finish(worker.device)
+            self._queue.finish(device)
             if self.record_is_open(message.job):
                 self._end(message)
             else:
@@ -201,19 +203,19 @@ class Jobs:
 
     def dispatch(self) -> None:
         """Hands jobs to idle workers."""
-        for worker in self._crew:
-            if self.closing or worker.ready is None:
+        for device, hand in self._hands.items():
+            if self.closing or hand.ready is None:
                 continue
-            if (job := self._queue.take(worker.device)) is not None:
+            if (job := self._queue.take(device)) is not None:
                 self._store.start(job)
                 record = self.record(job)
-                worker.send(Task(record.submit, record.digest))
+                hand.send(Task(record.submit, record.digest))
                 self._note(Progress(job, "start", 0, 1))
 
     @property
     def running(self) -> bool:
         """True while a worker has a job."""
-        return any(self._queue.running(worker.device) for worker in self._crew)
+        return any(self._queue.running(device) for device in self._hands)
 
     @property
     def idle(self) -> bool:

@@ -21,6 +21,7 @@ from presets.schema import Preset
 from presets.version import VERSION
 from render import metadata
 from render.clip import Clip, PcmClip, open_clip
+from render.plugin_folders import files_digest, plugin_settings
 from render.publication import deliver
 from render.render import render
 from render.sidecar import Record, is_done
@@ -71,6 +72,7 @@ def perform(
             "engine": VERSION,
             "dtype": DTYPE,
             "device": shelf.device.partition(":")[0],
+            "files": files_digest(params.effects, plugin_settings()),
         }
         audio = submit.source.audio if isinstance(submit.source, Pcm) else None
         key = content_key(origin.digest, audio, params, facts)
@@ -80,6 +82,8 @@ def perform(
             written = spool.scratch(submit.job, "pcm")
             rendered = render(origin.clip, params, shelf.load(params.model), on_step, spool=written)
             report = rendered.report
+            if report.get("effects", {}).get("bypassed"):  # a plugin that failed today may work tomorrow
+                key = content_key(origin.digest, audio, params, {**facts, "job": submit.job})
             spool.keep_result(key, written, report)
         own = {"source_digest": origin.digest, "why": choice.reason, "device": shelf.device, "cached": cached}
         report = {**report, **own}

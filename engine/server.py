@@ -75,7 +75,7 @@ class Server:
         idle_exit_s: float | None = None,
     ) -> None:
         self._socket, self._crew, self._gate = socket, crew, gate
-        self._jobs = Jobs(store, spool, crew, self._tell)
+        self._jobs = Jobs(store, spool, crew.workers, self._tell)
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
         self._last_word_s = self._swept_s = time.monotonic()
@@ -163,7 +163,8 @@ class Server:
         if self._gate is not None and self._gate.socket in ready:
             self._gate.answer()
         for pipe in ready.keys() & pipes.keys():
-            self._jobs.hear(pipes[pipe])
+            worker = pipes[pipe]
+            self._jobs.hear(worker.device, worker.receive())
             self._last_word_s = time.monotonic()
         if self._socket in ready:
             self._listen()

@@ -60,7 +60,7 @@ class Record:
 
 
 class Store:
-    """The job table of one state folder.
+    """The job table of one state folder; for one thread at a time.
 
     Args:
         path: the database; created when it is not there.
@@ -73,7 +73,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._explained():
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -7,7 +7,7 @@ protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
 from __future__ import annotations
 
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -38,6 +38,19 @@ class Unfit(Message, frozen=True, tag="unfit"):
 
 ToWorker = Task | Cancel
 FromWorker = Ready | Unfit | Progress | Done | Failed | Cancelled
+
+
+class Hand(Protocol):
+    """Who runs jobs, one at a time: a process for the server, a thread in process."""
+
+    @property
+    def ready(self) -> Ready | None:
+        """What it said when it came up; None while it is not there."""
+        ...
+
+    def send(self, message: Task | Cancel) -> None:
+        """Hands it a job, or calls one off."""
+        ...
 
 
 def send(pipe: Connection, message: Message) -> None:

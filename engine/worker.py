@@ -13,15 +13,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.protocol import Cancelled, Done, Failed, Progress
 from engine.tasks import Ready, Task, ToWorker, Unfit, receive, send
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
-from render.upscaler import Step
+from render.upscaler import Step, StepHook
+
+if TYPE_CHECKING:
+    from engine.shelf import Shelf
+    from engine.spool import Spool
 
 PROGRESS_S = 0.05
 """Progress of a job is told this often at most."""
@@ -80,7 +85,6 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> N
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
 
-    from engine.perform import perform
     from engine.shelf import Shelf
     from engine.spool import Spool
 
@@ -92,54 +96,60 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> N
         return
     while True:
         task = inbox.next()
-        job = task.submit.job
-        reporter = Reporter(pipe, inbox, job)
-        try:
-            outcome: Done | Failed | Cancelled = perform(
-                task.submit, task.digest, files, shelf, roots, reporter.on_step
-            )
-        except CancelledError:
-            outcome = Cancelled(job)
-        except AirbandError as error:
-            outcome = failed(job, error.code, error.message, error.field)
-        except MemoryError:
-            log.exception("job %s", job)
-            outcome = failed(
-                job, RenderError.code, "the worker ran out of memory; render a shorter selection"
-            )
-        except Exception as error:
-            log.exception("job %s", job)
-            cause = str(error).partition("\n")[0]
-            outcome = failed(
-                job, RenderError.code, f"{type(error).__name__}: {cause}; the engine's log has the rest"
-            )
+        reporter = Reporter(task.submit.job, inbox.is_cancelled, lambda message: send(pipe, message))
+        send(pipe, outcome(task, files, shelf, roots, reporter.on_step))
+
+
+def outcome(
+    task: Task, files: Spool, shelf: Shelf, roots: Sequence[Path], on_step: StepHook
+) -> Done | Failed | Cancelled:
+    """Performs a task; whatever goes wrong becomes its outcome, and nothing half-written is left."""
+    from engine.perform import perform
+
+    job = task.submit.job
+    try:
+        return perform(task.submit, task.digest, files, shelf, roots, on_step)
+    except CancelledError:
+        return Cancelled(job)
+    except AirbandError as error:
+        return Failed(job, error.code, error.message[:MESSAGE_CHARS], error.field)
+    except MemoryError:
+        log.exception("job %s", job)
+        return Failed(job, RenderError.code, "the worker ran out of memory; render a shorter selection")
+    except Exception as error:
+        log.exception("job %s", job)
+        cause = f"{type(error).__name__}: {error}".partition("\n")[0][: MESSAGE_CHARS // 2]
+        return Failed(job, RenderError.code, f"{cause}; the engine's log has the rest")
+    finally:
         files.drop_scratch(job)
-        send(pipe, outcome)
 
 
 class Reporter:
-    """The `on_step` of one job: tells progress now and then, and stops a job that was cancelled."""
+    """The `on_step` of one job: tells progress now and then, and stops a job that was cancelled.
 
-    def __init__(self, pipe: Connection, inbox: Inbox, job: str) -> None:
-        self._pipe, self._inbox, self._job = pipe, inbox, job
+    Args:
+        job: its name.
+        is_cancelled: asked at every step.
+        tell: takes the progress.
+    """
+
+    def __init__(
+        self, job: str, is_cancelled: Callable[[str], bool], tell: Callable[[Progress], None]
+    ) -> None:
+        self._job, self._is_cancelled, self._tell = job, is_cancelled, tell
         self._began_s = time.monotonic()
         self._told_s = 0.0
 
     def on_step(self, step: Step) -> None:
         """See `render.upscaler.StepHook`; raises presets.errors.Cancelled."""
-        if self._inbox.is_cancelled(self._job):
+        if self._is_cancelled(self._job):
             raise CancelledError(f"job {self._job} was cancelled")
         now_s = time.monotonic()
         if now_s - self._told_s < PROGRESS_S:
             return
         self._told_s = now_s
         eta_s = (now_s - self._began_s) * (step.of - step.step) / step.step if step.step else None
-        send(self._pipe, Progress(self._job, step.stage, step.step, step.of, eta_s))
-
-
-def failed(job: str, code: str, message: str, field: str | None = None) -> Failed:
-    """A failure with its message cut to what the wire takes."""
-    return Failed(job, code, message[:MESSAGE_CHARS], field)
+        self._tell(Progress(self._job, step.stage, step.step, step.of, eta_s))
 
 
 def leave() -> None:

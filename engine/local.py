@@ -1,0 +1,268 @@
+"""LocalRenderer: what a Client of an engine does, in this process, without a socket.
+
+The jobs, the store, the spool and the queue are the engine's own; a thread takes the place of the worker
+process, and calls the place of messages.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Self
+
+import presets
+from bridge import keys
+from bridge.job import Job
+from bridge.protocol import (
+    CHUNK_BYTES,
+    Accepted,
+    Cancel,
+    Cancelled,
+    Chunk,
+    Done,
+    EngineMessage,
+    Failed,
+    Fetch,
+    Grant,
+    JobStatus,
+    Model,
+    Progress,
+    State,
+    Stem,
+    Submit,
+)
+from bridge.renderer import Event
+from bridge.request import Delivery, Source, request
+from bridge.transfer import Bytes, Sender
+from bridge.ulid import new_ulid
+from engine.jobs import Jobs
+from engine.shelf import Shelf
+from engine.spool import Spool
+from engine.store import Store
+from engine.tasks import Ready, Task
+from engine.worker import Reporter, outcome
+from presets.errors import EngineError
+from presets.schema import Preset
+
+DEVICE = "here"
+
+
+class LocalRenderer:
+    """Renders in this process, as a context manager; see `bridge.renderer.Renderer` for what it does.
+
+    Args:
+        state: folder of jobs and results; a temporary one, gone at the end, when not given.
+        device: `auto`, `cpu`, `cuda:N` or `mps`.
+
+    Raises:
+        EngineError: an engine runs on the state folder.
+        UsageError: a device that this machine has not.
+    """
+
+    local = True
+
+    def __init__(self, state: Path | str | None = None, device: str = "cpu") -> None:
+        self._lock = threading.RLock()
+        self._closed = False
+        self._cancelled: set[str] = set()
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._watchers: dict[str, list[SimpleQueue[EngineMessage]]] = {}
+        self._session = new_ulid()
+        self._shelf = Shelf(device)
+        self.ready = Ready(self._shelf.device, self._shelf.models)
+        with ExitStack() as stack:
+            if state is None:
+                state = tempfile.mkdtemp(prefix="airband-")
+                stack.callback(shutil.rmtree, state, ignore_errors=True)
+            home = keys.home(Path(state))
+            keys.prepare(home)
+            stack.callback(keys.claim(home).release)
+            store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
+            self._spool = Spool(home.state / "spool")
+            self._jobs = stack.enter_context(closing(Jobs(store, self._spool, {DEVICE: self}, self._tell)))
+            self._resources = stack.pop_all()
+        self._thread = threading.Thread(target=self._work, name="airband-local", daemon=True)
+        self._thread.start()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """See `Renderer.models`."""
+        return self.ready.models
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """See `Renderer.presets`."""
+        return presets.names()
+
+    def submit(
+        self,
+        source: Source,
+        preset: str | Preset = "music",
+        *,
+        deliver: Delivery = "pcm",
+        out: Path | str | None = None,
+        force: bool = False,
+        priority: int = 0,
+        job: str | None = None,
+        preset_name: str | None = None,
+        **knobs: Any,
+    ) -> Job:
+        """See `Renderer.submit`."""
+        asked = request(
+            source,
+            preset,
+            local=True,
+            deliver=deliver,
+            out=out,
+            force=force,
+            priority=priority,
+            job=job,
+            preset_name=preset_name,
+            **knobs,
+        )
+        with asked.upload as source_bytes, self._open():
+            self._hand_over(asked.submit, source_bytes)
+            self._jobs.dispatch()
+        return Job(self, asked.submit.job, asked.submit)
+
+    def job(self, job: str) -> Job:
+        """A job by its ULID."""
+        return Job(self, job)
+
+    def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
+        """See `Renderer.watch`."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        news: SimpleQueue[EngineMessage] = SimpleQueue()
+        with self._open():
+            outcome, state = self._jobs.record(job).outcome, self._jobs.state(job)
+            self._watchers.setdefault(job, []).append(news)
+        try:
+            yield state
+            if outcome is not None:
+                yield outcome
+                return
+            while True:
+                left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+                event = news.get(timeout=left_s)
+                assert isinstance(event, Progress | Done | Failed | Cancelled)
+                yield event
+                if not isinstance(event, Progress):
+                    return
+        except Empty:
+            raise EngineError(
+                f"job {job} has not ended after {timeout_s:g} s; it goes on: wait again, or cancel it"
+            ) from None
+        finally:
+            with self._lock:
+                self._watchers[job].remove(news)
+                if not self._watchers[job]:
+                    del self._watchers[job]
+
+    def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
+        """See `Renderer.fetch`."""
+        offset, last = 0, False
+        while not last:
+            with self._open():
+                data, piece = self._jobs.read(Fetch(job, stem.name, offset, CHUNK_BYTES), CHUNK_BYTES)
+            offset, last = offset + len(piece), data.last
+            yield memoryview(piece)
+
+    def jobs(self, limit: int = 200) -> tuple[JobStatus, ...]:
+        """See `Renderer.jobs`."""
+        with self._open():
+            return self._jobs.newest(limit)
+
+    def status(self, job: str) -> JobStatus:
+        """See `Renderer.status`."""
+        with self._open():
+            return self._jobs.status(job)
+
+    def cancel(self, job: str) -> State:
+        """See `Renderer.cancel`."""
+        with self._open():
+            return self._jobs.cancel(job).state
+
+    def forget(self, job: str) -> None:
+        """See `Renderer.forget`."""
+        with self._open():
+            self._jobs.forget(job)
+
+    def ping(self) -> float:
+        """See `Renderer.ping`: how long the jobs are held by somebody else."""
+        began_s = time.monotonic()
+        with self._open():
+            return time.monotonic() - began_s
+
+    def close(self) -> None:
+        """Stops what runs and lets go; jobs in a given state folder go on when it is opened again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._tasks.put(None)
+        self._thread.join()
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def send(self, message: Task | Cancel) -> None:
+        """See `engine.tasks.Hand`."""
+        if isinstance(message, Task):
+            self._tasks.put(message)
+        else:
+            self._cancelled.add(message.job)
+
+    def _open(self) -> threading.RLock:
+        if self._closed:
+            raise EngineError("this renderer is closed")
+        return self._lock
+
+    def _hand_over(self, submit: Submit, source: Bytes | None) -> None:
+        answers = self._jobs.submit(submit, self._session)
+        if source is None:
+            return
+        sender = Sender(source)
+        while answers:
+            for answer in answers:
+                if isinstance(answer, Grant):
+                    sender.grant(answer.offset, answer.bytes)
+                elif isinstance(answer, Accepted) and answer.state == "uploading":
+                    sender.resume(answer.offset)
+            answers = []
+            while (piece := sender.next()) is not None:
+                chunk = Chunk(submit.job, piece.offset, piece.last, piece.digest)
+                answers += self._jobs.chunk(chunk, piece.buffer)
+
+    def _work(self) -> None:
+        roots = (Path(Path.cwd().anchor),)  # what the caller may open, its own process may
+        while (task := self._tasks.get()) is not None:
+            job = task.submit.job
+            reporter = Reporter(job, self._is_off, self._heard)
+            ended = outcome(task, self._spool, self._shelf, roots, reporter.on_step)
+            with self._lock:
+                self._cancelled.discard(job)
+                if self._closed:  # it waits for whoever opens the state folder next
+                    return
+                self._jobs.hear(DEVICE, ended)
+                self._jobs.dispatch()
+
+    def _is_off(self, job: str) -> bool:
+        return self._closed or job in self._cancelled
+
+    def _heard(self, progress: Progress) -> None:
+        with self._lock:
+            self._jobs.hear(DEVICE, progress)
+
+    def _tell(self, job: str, message: EngineMessage) -> None:
+        for news in self._watchers.get(job, ()):
+            news.put(message)
