@@ -13,6 +13,8 @@ from presets.errors import AirbandError, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
+    "parity": ("engine.parity", "replay the official code's results and compare"),
+    "train predictor": ("engine.training.predictor", "train the predictor of draft"),
     "bench wire": ("engine.bench_wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""

@@ -1,0 +1,1 @@
+"""Training of the embedded models: what is heard (data), done to it (simulate) and asked for (losses)."""

@@ -1,0 +1,232 @@
+"""From a full-band clip to a pair: what it may have sounded like, and what a band-limited copy of it is.
+
+AudioSR (Liu et al. 2023, section 4) draws the cut-off from 2 to 16 kHz and the filter from Chebyshev,
+elliptic, Butterworth and boxcar of order 2 to 10. Real material differs in more than its cut-off, so the clip
+itself is varied first: gain, tilt, speed, a noise floor up to 24 kHz (in the input too, where a network can
+find it), silence around it; and some copies go through a codec. Filters are applied in the frequency domain,
+with zero phase: what a predictor of levels sees of a filter is its magnitude.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ = 48000
+Array = NDArray[np.float32]
+FULL_BAND_HZ = 24000.0
+LINES = 4097
+GRID_HZ = np.linspace(0, FULL_BAND_HZ, LINES)
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """How far a clip is varied; probabilities are 0 to 1, levels in dB.
+
+    Attributes:
+        cutoff_hz: lowest and highest cut-off, drawn evenly in octaves.
+        speed: share of clips played at another speed, and by how many octaves at most.
+        tilt: share of clips whose balance is changed, and by how many dB an octave at most.
+        gain: share of clips made louder or quieter, and the range of the gain, dB.
+        floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
+        edge: share of clips that begin or end within the window.
+        codec: share of copies that went through a codec.
+    """
+
+    cutoff_hz: tuple[float, float] = (1500.0, 20000.0)
+    speed: tuple[float, float] = (0.3, 0.25)
+    tilt: tuple[float, float] = (0.5, 2.5)
+    gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
+    floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
+    edge: float = 0.35
+    codec: float = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """A full-band clip as it may have been recorded.
+
+    Attributes:
+        samples: (frames,) float32.
+        band_edge_hz: above it the clip says nothing (its source's own edge) except for the floor.
+        floor_db: (LINES,) float32, expected level of the added floor in bins of a 2048-point Hann STFT, dB;
+            None where nothing was added.
+    """
+
+    samples: Array
+    band_edge_hz: float
+    floor_db: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A band-limited copy of a clip.
+
+    Attributes:
+        source: (frames,) float32, what is filtered: the clip, or a codec's version of it.
+        magnitude: (LINES,) float32, the low-pass on an even grid from 0 to 24 kHz.
+        cutoff_hz: the -6 dB edge as a detector would give it.
+    """
+
+    source: Array
+    magnitude: Array
+    cutoff_hz: float
+
+    def samples(self) -> Array:
+        """The copy itself: (frames,) float32."""
+        spectrum = np.fft.rfft(self.source)
+        return np.fft.irfft(spectrum * on(self.magnitude, len(spectrum)), len(self.source)).astype(np.float32)
+
+
+FILTERS = ("chebyshev", "elliptic", "butterworth", "boxcar")
+
+
+def response(kind: str, order: int, cutoff_hz: float, twice: bool) -> Array:
+    """Magnitude of a low-pass, applied once or forward and backward: (LINES,) float32.
+
+    Args:
+        kind: one of FILTERS; Chebyshev has 0.05 dB of ripple, elliptic that and a stop band of -80 dB.
+        order: 2 to 10; boxcar has none.
+        cutoff_hz: the filter's nominal edge.
+        twice: forward and backward.
+    """
+    from scipy import signal
+
+    if kind == "boxcar":
+        return (cutoff_hz >= GRID_HZ).astype(np.float32)
+    if kind == "chebyshev":
+        sos = signal.cheby1(order, 0.05, cutoff_hz, fs=RATE_HZ, output="sos")
+    elif kind == "elliptic":
+        sos = signal.ellip(order, 0.05, 80, cutoff_hz, fs=RATE_HZ, output="sos")
+    else:
+        sos = signal.butter(order, cutoff_hz, fs=RATE_HZ, output="sos")
+    magnitude = np.abs(signal.sosfreqz(sos, GRID_HZ, fs=RATE_HZ)[1])
+    return np.asarray(magnitude ** (2 if twice else 1), np.float32)
+
+
+def edge_hz(magnitude: Array) -> float:
+    """The -6 dB edge of a low-pass: the highest frequency it lets through at half its amplitude."""
+    return float(GRID_HZ[np.flatnonzero(magnitude >= 0.5)[-1]])
+
+
+def on(curve: Array, lines: int) -> Array:
+    """A curve on the even grid, read at `lines` frequencies from 0 to 24 kHz."""
+    return np.interp(np.linspace(0, LINES - 1, lines), np.arange(LINES), curve).astype(np.float32)
+
+
+def tilt_curve(rng: np.random.Generator, slope_db: float) -> Array:
+    """A smooth random balance, a line in dB over octaves and two slow waves: (LINES,) magnitude."""
+    octaves = np.log2(np.maximum(GRID_HZ, 60.0) / 1000.0)
+    curve_db = rng.uniform(-slope_db, slope_db) * octaves
+    for span in (0.8, 0.3):
+        curve_db += rng.normal(0, slope_db / 2) * np.sin(octaves / span + rng.uniform(0, 2 * math.pi))
+    return np.asarray(10 ** (curve_db / 20), np.float32)
+
+
+def through_codec(rng: np.random.Generator, samples: Array) -> Array:
+    """A round trip through MP3, Vorbis or Opus at a random quality, aligned to the input."""
+    import soundfile as sf
+
+    container, subtype = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"))[rng.integers(3)]
+    memory = io.BytesIO()
+    with sf.SoundFile(
+        memory, "w", RATE_HZ, 1, subtype, format=container, compression_level=float(rng.uniform(0.2, 0.95))
+    ) as file:
+        file.write(np.clip(samples, -1, 1))
+    memory.seek(0)
+    decoded, _ = sf.read(memory, dtype="float32")
+    size = len(samples)
+    likeness = np.fft.irfft(np.fft.rfft(decoded, 2 * size) * np.fft.rfft(samples, 2 * size).conj())
+    shift = int(np.argmax(likeness[:4096]))
+    return np.pad(decoded[shift : shift + size], (0, max(0, size - len(decoded[shift : shift + size]))))
+
+
+def varied(
+    rng: np.random.Generator, clip: Array, frames: int, band_edge_hz: float, variation: Variation
+) -> Varied:
+    """A clip varied in speed, balance, floor, gain and edges.
+
+    Args:
+        rng: the only source of chance.
+        clip: (n,) float32 at 48 kHz, n from `frames_needed`: n / frames is how much faster it is played.
+        frames: length of the result.
+        band_edge_hz: where the clip's own band ends.
+        variation: how far to go.
+    """
+    from scipy import fft
+
+    lines = frames // 2 + 1
+    speed = len(clip) / frames
+    spectrum = fft.rfft(clip)[:lines] / np.float32(speed)
+    spectrum = np.pad(spectrum, (0, lines - len(spectrum)))
+    band_edge_hz = min(band_edge_hz * speed, FULL_BAND_HZ)
+    if rng.random() < variation.tilt[0]:
+        spectrum *= on(tilt_curve(rng, variation.tilt[1]), lines)
+    floor_db = None
+    if rng.random() < variation.floor[0]:
+        floor, floor_db = _floor(rng, spectrum, variation)
+        spectrum += floor
+    reference = fft.irfft(spectrum, frames)
+    gain = _gain(rng, reference, variation)
+    reference *= gain
+    if floor_db is not None:
+        floor_db += 20 * np.log10(gain)
+    if rng.random() < variation.edge:
+        _cut_edges(rng, reference)
+    return Varied(reference, band_edge_hz, floor_db)
+
+
+def cut(rng: np.random.Generator, samples: Array, variation: Variation) -> Cut:
+    """A band-limited copy of `samples`: one in two as the measuring protocol does it, else by any filter."""
+    kind, order, twice = FILTERS[rng.integers(4)], int(rng.integers(2, 11)), bool(rng.random() < 0.5)
+    if rng.random() < 0.5:
+        kind, order, twice = "chebyshev", 8, True
+    low, high = variation.cutoff_hz
+    magnitude = response(kind, order, float(low * (high / low) ** rng.random()), twice)
+    source = through_codec(rng, samples) if rng.random() < variation.codec else samples
+    found = edge_hz(magnitude) * (rng.uniform(0.95, 1.03) if rng.random() < 0.5 else 1.0)
+    return Cut(source, magnitude, min(found, 23500.0))
+
+
+def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -> int:
+    """How many frames of a clip make `frames` at a speed drawn: a multiple of 3072, for quick spectra."""
+    share, octaves = variation.speed
+    speed = 2 ** rng.uniform(-octaves, octaves) if rng.random() < share else 1.0
+    return round(frames * speed / 3072) * 3072
+
+
+def _gain(rng: np.random.Generator, samples: Array, variation: Variation) -> np.float32:
+    share, low, high = variation.gain
+    peak = float(np.abs(samples).max()) + 1e-9
+    gain = 10 ** (rng.uniform(low, high) / 20) if rng.random() < share else 1.0
+    return np.float32(min(gain, 0.99 / peak))
+
+
+def _cut_edges(rng: np.random.Generator, samples: Array) -> None:
+    """Silence before, after, or on both sides: at most a third of the window each."""
+    third = len(samples) // 3
+    side = rng.integers(3)
+    if side != 1:
+        samples[: rng.integers(third)] = 0
+    if side != 0:
+        samples[len(samples) - int(rng.integers(third)) :] = 0
+
+
+def _floor(
+    rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
+) -> tuple[NDArray[np.complex64], Array]:
+    """The spectrum of stationary noise, at least 20 dB below the clip, and its level in bins of the STFT."""
+    _, low, high = variation.floor
+    lines = len(spectrum)
+    frames = 2 * (lines - 1)
+    mean_square = 2 * float(np.vdot(spectrum, spectrum).real) / frames**2
+    level_db = min(rng.uniform(low, high), 10 * math.log10(mean_square + 1e-12) - 20)
+    rumble = np.where(GRID_HZ < 300, (np.maximum(GRID_HZ, 30.0) / 300) ** -rng.uniform(0, 1.2), 1.0)
+    scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, 2.0) * rumble, np.float32)
+    noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
+    floor_db = 20 * np.log10(scale + 1e-12) + 10 * math.log10(768)
+    return noise * (on(scale, lines) * np.float32(math.sqrt(frames / 2))), floor_db.astype(np.float32)
