@@ -141,8 +141,9 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
             UsageError: a layout that cannot be told, or `reset=False` with stages that need the whole clip.
             AirbandError: whatever a stage raises.
         """
-        if not self.tail_s and not any(isinstance(stage, Stage) for stage in self._stages):
-            native = cast("list[pedalboard.Plugin]", self._stages)
+        stages = list(self._flat())
+        if not self.tail_s and not any(isinstance(stage, Stage) for stage in stages):
+            native = cast("list[pedalboard.Plugin]", stages)
             return _run(native, input_array, sample_rate, buffer_size, reset)
         if not reset:
             raise UsageError(
@@ -192,17 +193,26 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         if self.tail_s:
             audio = np.pad(audio, ((0, 0), (0, round(self.tail_s * rate))))
         run: list[pedalboard.Plugin] = []
-        for number, stage in enumerate(self._stages, 1):
+        stages = list(self._flat())
+        for number, stage in enumerate(stages, 1):
             if not isinstance(stage, Stage):
                 run.append(stage)
                 continue
             audio = _run(run, audio, rate, buffer_size) if run else audio
             run = []
-            audio = stage.render(audio, rate, connection, _numbered(on_step, number, len(self)))
+            audio = stage.render(audio, rate, connection, _numbered(on_step, number, len(stages)))
             rate = stage.output_rate(rate)
         audio = _run(run, audio, rate, buffer_size) if run else audio
-        on_step(Step("rack", len(self), len(self)))
+        on_step(Step("rack", len(stages), len(stages)))
         return audio
+
+    def _flat(self) -> Iterator[pedalboard.Plugin | Stage]:
+        """The stages, those of inner racks among them: their native plugins share a board with neighbours."""
+        for stage in self._stages:
+            if isinstance(stage, Rack) and not stage.tail_s:
+                yield from stage._flat()
+            else:
+                yield stage
 
 
 def _run(

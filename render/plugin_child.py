@@ -152,19 +152,17 @@ class Guest:
         plugin.reset()
 
     def _restore(self, plugin: Any, state: bytes, is_preset: bool, channels: int) -> None:
-        before = plugin.raw_state
+        kind = "preset_data" if is_preset else "raw_state"
+        default = getattr(plugin, kind)
         for _ in range(2):  # a plugin may rewrite an older version's state once, but then it must stand
-            if is_preset:
-                plugin.preset_data = state
-            else:
-                plugin.raw_state = state
+            setattr(plugin, kind, state)
             self._settle(plugin, channels)
-            after = plugin.preset_data if is_preset else plugin.raw_state
-            if after == state:
+            taken = getattr(plugin, kind)
+            if taken == state:
                 return
-            state = after
-        if plugin.raw_state == before:
-            raise Refused("did not take its state file: nothing changed")
+            if taken == default:
+                raise Refused("did not take its state file: nothing changed")
+            state = taken
         raise Refused("did not take its state file: it reads back differently every time")
 
     def _set(self, plugin: Any, name: str, value: Any) -> float:
