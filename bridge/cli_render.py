@@ -76,7 +76,7 @@ def _follow(
                 counts[event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
-                if event.what == "done" and event.report["generated"] and not event.report["cached"]:
+                if event.what == "done" and event.report["generated"] and not event.report.get("cached"):
                     audio_s = event.report["frames"] / event.report["rate"]
                     speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
     except KeyboardInterrupt:

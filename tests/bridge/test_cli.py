@@ -234,11 +234,11 @@ def own_state(airband: Airband, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def long_clips(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
-    """Four clips of 20 s, each different."""
+    """Four clips of 10 s, each different."""
     folder = tmp_path / "long"
     folder.mkdir()
     for number in range(4):
-        soundfile.write(folder / f"{number}.wav", np.tile(np.roll(dull, number, 1), 10).T, 48000, "PCM_16")
+        soundfile.write(folder / f"{number}.wav", np.tile(np.roll(dull, number, 1), 5).T, 48000, "PCM_16")
     return folder
 
 
@@ -259,7 +259,7 @@ def whole(out: Path) -> set[str]:
     """The stems in `out`; fails where one is not complete, or anything else was left."""
     found = {path.name for path in out.glob("*.wav")} if out.exists() else set()
     for name in found:
-        assert soundfile.info(out / name).frames == 20 * 48000
+        assert soundfile.info(out / name).frames == 10 * 48000
         assert sidecar_path(out / name).exists()
     assert not out.exists() or not list(out.glob(".*"))
     return found

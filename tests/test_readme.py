@@ -1,0 +1,132 @@
+"""The README says what is true: its examples run, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+import presets
+from bridge.cli import main
+from presets import schema
+from presets.errors import AirbandError
+from presets.schema import FLAGS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(kind: str) -> list[str]:
+    """The code blocks of one kind, in order."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def knobs_table() -> str:
+    """The knobs as the README shows them: made from presets.schema."""
+    rows = [
+        f"| `{name}` | {schema.meaning(name)} | {schema.allowed(name)} | {schema.default(name)} |"
+        for name in FLAGS
+    ]
+    return "\n".join(["| knob | what it does | values | default |", "|---|---|---|---|", *rows])
+
+
+def test_the_first_lines_are_the_two_of_a_newcomer() -> None:
+    assert README.startswith("# Airband\n\n```sh\n")
+    assert blocks("sh")[0].splitlines() == [
+        "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/airband demo",
+        ".venv/bin/pip install -q '.[test]' && .venv/bin/pytest -q",
+    ]
+
+
+def test_the_knobs_are_those_of_the_schema() -> None:
+    shown = README.split("<!-- knobs -->\n")[1].split("\n<!-- /knobs -->")[0]
+    assert shown == knobs_table()
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    table = README.split("| exit code | meaning |")[1].split("\n\n")[0]
+    shown = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert shown == {0, AirbandError.exit_code, *(cls.exit_code for cls in AirbandError.__subclasses__())}
+
+
+def test_every_file_of_the_house_is_there() -> None:
+    house = README.split("## The house")[1].split("\n## ")[0]
+    paths = re.findall(r"`((?:engine|bridge|render|presets)/[a-z_./]+)`", house)
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_preset_and_command_is_named() -> None:
+    shipped = [name for name in presets.names() if presets.path_of(name).parent == presets.SHIPPED]
+    assert all(f"`{name}`" in README for name in shipped)
+
+
+def test_the_example_preset_is_one(tmp_path: Path) -> None:
+    (tmp_path / "tape.toml").write_text(blocks("toml")[0])
+    assert presets.load(str(tmp_path / "tape.toml")).cutoff == 12000
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dull: NDArray[np.float32]) -> Iterator[Path]:
+    """A folder with what the examples speak of, and an engine of its own for them."""
+    if sys.platform != "linux":
+        pytest.skip("the examples use the user's own folders, which XDG variables move on Linux only")
+    for name in ("STATE_HOME", "RUNTIME_DIR", "CONFIG_HOME"):
+        (tmp_path / name).mkdir(mode=0o700)
+        monkeypatch.setenv(f"XDG_{name}", str(tmp_path / name))
+    folder = tmp_path / "studio"
+    for name in ("kick.wav", "album/one.wav", "album/disc2/two.flac", "calls/ann.wav"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, dull.T, 48000, "PCM_16")
+    monkeypatch.chdir(folder)
+    yield folder
+    assert run(monkeypatch, "airband stop --now") == 0
+
+
+def run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_the_examples_of_the_command_line_run(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        line.removeprefix("$ ") for line in "".join(blocks("console")).splitlines() if line.startswith("$ ")
+    ]
+    assert len(lines) >= 5
+    for line in lines:
+        assert run(monkeypatch, line) == 0, line
+    made = {path.relative_to(studio).as_posix() for path in studio.rglob("*.wav*")}
+    assert {"out/kick.wav", "restored/one.wav", "kick-24.wav", "preview.wav"} <= made
+    assert (studio / "calls" / "ann-48k.flac").exists()
+    assert (studio / "restored" / "disc2" / "two.flac").exists()
+
+
+def test_the_examples_in_python_run(studio: Path) -> None:
+    scope: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), scope)
+    assert scope["result"].audio.shape == (1, 96000)
+    assert (studio / "kick-restored.wav").exists()
+
+
+def test_what_is_said_of_dependencies_holds() -> None:
+    checks: dict[str, Callable[[], bool]] = {
+        "Python 3.11 to 3.13": lambda: (
+            'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+        ),
+        "GPL-3.0-or-later": lambda: 'license = "GPL-3.0-or-later"' in (ROOT / "pyproject.toml").read_text(),
+    }
+    for said, holds in checks.items():
+        assert said in README
+        assert holds()
