@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from bridge import cli_engine, cli_presets, cli_render, keys
+from bridge import cli_engine, cli_presets, cli_render, keys, plugins
 from presets.errors import AirbandError
 from presets.version import VERSION
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 cli_render.register(app)
 cli_engine.register(app)
 app.add_typer(cli_presets.app, name="presets")
+app.add_typer(plugins.app, name="plugins")
 
 
 def _print_version(asked: bool) -> None:
