@@ -207,11 +207,10 @@ def main() -> None:
                     reply = {"shape": out.shape}, np.ascontiguousarray(out, np.float32).tobytes()
                 case _:
                     raise Refused(f"was asked for {header.get('do')!r}")
-        except Exception as error:
-            reply = (
-                {"error": str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"},
-                b"",
-            )
+        except Refused as error:
+            reply = {"error": str(error)}, b""
+        except Exception as error:  # Pedalboard's messages run over several lines
+            reply = {"error": f"raised {type(error).__name__}: {' '.join(str(error).split())}"}, b""
         faulthandler.cancel_dump_traceback_later()
         write_message(replies, *reply)
 
