@@ -44,10 +44,11 @@ CHANNELS_MAX = 8
 PEAK_MAX = 16.0
 """Samples beyond this are taken for a mistake of format."""
 
-JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+# In Python `$` also matches before a final newline: `(?!\n)` keeps that out, for JSON Schema as well.
+JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$(?!\\n)")]
 """A ULID in Crockford's base 32: 48 bits of milliseconds, 80 of chance."""
-Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$(?!\\n)")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
 """blake2b-256, hexadecimal."""
 PathText = Annotated[str, Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, Meta(max_length=4096)]

@@ -29,7 +29,7 @@ Rate = Literal[44100, 48000, 88200, 96000]
 ModelName = Annotated[
     str,
     Meta(
-        pattern="^[a-z0-9][a-z0-9-]{0,63}$",
+        pattern="^[a-z0-9][a-z0-9-]{0,63}$(?!\\n)",
         description="What generates the band; `auto`: AudioSR where its weights and a GPU are, else draft.",
         extra={"words": "auto, or a name that `airband models` lists (lower-case letters, digits, dashes)"},
     ),
@@ -86,7 +86,7 @@ BitDepth = Annotated[
 ]
 Dither = Annotated[Literal["tpdf", "none"], Meta(description="Dither of a 16 or 24-bit result.")]
 Seconds = Annotated[float, Meta(ge=0, le=1e8)]
-Samples = Annotated[str, Meta(pattern="^[0-9]{1,15}smp$")]
+Samples = Annotated[str, Meta(pattern="^[0-9]{1,15}smp$(?!\\n)")]
 Position = Seconds | Samples | None
 """A place in the source: seconds as a number, samples as "480000smp", or None for its end (or start)."""
 POSITION = {"words": "seconds, or samples as 480000smp"}
