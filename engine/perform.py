@@ -67,10 +67,11 @@ def rendered(
     }
     key = content_key(origin.digest, audio, params, facts)
     report = spool.report(key)
+    cached = report is not None
     if report is None:
         written = spool.scratch(submit.job, "pcm")
         report = render(origin.clip, params, shelf.load(params.model), on_step, spool=written).report
         if report.get("effects", {}).get("bypassed"):  # a plugin that fails today may work tomorrow
             key = content_key(origin.digest, audio, params, {**facts, "job": submit.job})
         spool.keep_result(key, written, report)
-    return PcmClip(spool.result(key), report["rate"], report["channels"]), report
+    return PcmClip(spool.result(key), report["rate"], report["channels"]), {**report, "cached": cached}
