@@ -44,9 +44,9 @@ def reads_in_place(file: soundfile.SoundFile) -> bool:
 
 
 def promised_frames(file: soundfile.SoundFile) -> int:
-    """Frames the header speaks of: libsndfile shortens a cut WAV or AIFF, and only its log says so."""
+    """Frames the header speaks of: libsndfile shortens a cut file, and only its log says so."""
     log: str = file.extra_info
-    if cut := re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE):
+    if cut := re.search(r"^\s*(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE):
         promised, held = int(cut[1]), int(cut[2])
         if held and promised < UNKNOWN_BYTES:
             return round(int(file.frames) * promised / held)

@@ -13,7 +13,6 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from presets.schema import RATE_HZ
 from render.clip import Clip, read_padded
 from render.restore import STOP_EDGE
 from render.upscaler import Audio
@@ -30,12 +29,12 @@ Samples = NDArray[np.float64]
 
 
 class Contained:
-    """A high band at 48 kHz that ends with its clip and spills nothing below the cut-off.
+    """A high band that ends with its clip and spills nothing below the cut-off.
 
     Args:
         band: what is added to a clip.
         cutoff_hz: the -6 dB edge below which it is empty.
-        energy: (channels,) sum of squares of each channel of the clip, at 48 kHz.
+        energy: (channels,) sum of squares of each channel of the clip, at the band's rate.
     """
 
     def __init__(self, band: Clip, cutoff_hz: float, energy: NDArray[np.float64]) -> None:
@@ -43,9 +42,9 @@ class Contained:
         self.channels = band.channels
         self.frames = band.frames
         self._band = band
-        self._edge = STOP_EDGE * cutoff_hz / RATE_HZ
+        self._edge = STOP_EDGE * cutoff_hz / band.rate
         self._spill = energy * 10 ** (SPILL_DB / 10)
-        stretch = round(STRETCH_PERIODS * RATE_HZ / (0.1 * cutoff_hz))
+        stretch = round(STRETCH_PERIODS * band.rate / (0.1 * cutoff_hz))
         if band.frames <= 4 * stretch:
             self._ends = [range(band.frames)]
         else:

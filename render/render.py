@@ -114,8 +114,8 @@ def generate_band(
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
     if cutoff.hz is not None:
         generator = Generator(at_48k, grid, preset, upscaler, policy, cutoff.hz, peak, progress.generated)
-        band = Segments(at_48k, grid, generator, hi)
-        parts.append(resampled(Contained(band, cutoff.hz, energy * RATE_HZ / source.rate), preset.rate))
+        band = resampled(Segments(at_48k, grid, generator, hi), preset.rate)
+        parts.append(Contained(band, cutoff.hz, energy * preset.rate / source.rate))
 
     # 4. Their sum, written as it is made.
     blocks = _summed(parts, source.channels, wanted, progress)

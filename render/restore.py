@@ -62,8 +62,15 @@ class HighPass:
         rows.reshape(-1)[: len(samples)] = samples
         spread = scipy.fft.irfft(scipy.fft.rfft(rows, size) * self.response, size)
         spread[1:, :tail] += spread[:-1, self.block :]
-        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])
-        return out[: len(samples) + tail]
+        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])[
+            : len(samples) + tail
+        ]
+        if not samples.all():
+            # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
+            sounding = np.pad(np.cumsum(samples != 0), (tail + 1, tail), "edge")
+            sounding[: tail + 1] = 0
+            out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
+        return out
 
 
 def highpass(cutoff_hz: float, crossover_octaves: float) -> HighPass:
