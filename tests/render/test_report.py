@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from presets.errors import OutputError
+from render.report import spectrograms
+
+
+def test_a_tone_is_a_bright_line_at_its_frequency(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    t = np.arange(48000) / 48000
+    spectrograms(tmp_path / "a.png", {"12 kHz": np.sin(2 * np.pi * 12000 * t), "silence": np.zeros(48000)})
+    picture = imread(tmp_path / "a.png")[..., :3]
+    height, width = picture.shape[:2]
+    left, right = (
+        picture[:, int(0.1 * width) : int(0.4 * width)],
+        picture[:, int(0.5 * width) : int(0.8 * width)],
+    )
+    inside = slice(int(0.15 * height), int(0.8 * height))
+    rows = left.mean(axis=(1, 2))[inside]
+    line = int(np.argmax(rows)) + inside.start
+    assert line == pytest.approx(0.475 * height, abs=0.05 * height)
+    assert rows.max() > 20 * np.median(rows)
+    assert right.mean(axis=(1, 2))[inside].max() < 0.1 * rows.max()
+
+
+def test_a_picture_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        spectrograms(tmp_path / "none" / "a.png", {"silence": np.zeros(4800)})
