@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import soundfile
 import zmq
 from numpy.typing import NDArray
 
@@ -128,75 +129,63 @@ def test_a_job_outlives_the_engine_and_its_client_sees_it_end(start_engine: Star
         assert client.submit((dull, 48000), model="null").wait(60).rate == 48000
 
 
-def test_a_draining_engine_is_waited_for_and_its_successor_used(start_engine: Start, dull: Samples) -> None:
-    first = start_engine()
-    with Client.connect(state=first.home.state, start=False) as client:
-        client.submit((dull, 48000), model="null").wait(60)
-        first.process.send_signal(signal.SIGTERM)
-        first.process.wait()
-        start_engine()
-        assert np.array_equal(client.submit((dull, 48000), model="null").wait(60).audio, dull)
-
-
 def test_an_engine_that_does_not_come_back_is_one_clear_error(start_engine: Start, dull: Samples) -> None:
     engine = start_engine()
-    with Client.connect(state=engine.home.state, start=False, timeout_s=1.0) as client:
-        job = client.submit((np.tile(dull, 30), 48000), model="draft")
-        engine.end()
-        with pytest.raises(EngineError, match="airband serve"):
-            job.wait()
+    with linked(engine.connection.endpoint) as link:
+        greet(link)
+        with Client.connect(state=engine.home.state, start=False, timeout_s=1.0) as client:
+            job = client.submit((np.tile(dull, 30), 48000), model="draft")
+            with link.open(job.id) as mailbox:
+                engine.end()
+                with pytest.raises(LinkLost, match="went away"):
+                    mailbox.get(time.monotonic() + 30)
+            assert not link.up
+            with pytest.raises(LinkLost):
+                link.send(Hello(VERSION, "late"))
+            with pytest.raises(EngineError, match="airband serve"):
+                job.wait()
 
 
-def test_an_upload_goes_on_where_it_stood(start_engine: Start, dull: Samples) -> None:
+def test_an_upload_goes_on_where_it_stood_and_a_client_with_the_next_engine(
+    start_engine: Start, dull: Samples
+) -> None:
     clip = np.tile(dull, 8)
     name = new_ulid()
     submit = Submit(name, Pcm(Audio(48000, *clip.shape)), DeliverPcm(), make(model="null"))
+    stood = Accepted(name, "uploading", offset=3 * 2**20)
     first = start_engine()
-    with linked(first.connection.endpoint) as link:
-        greet(link)
-        with link.open(name) as mailbox:
-            link.request(submit, answers(name, Accepted), 30)
-            sender = Sender(ArrayBytes(clip))
-            while not isinstance(grant := mailbox.get(time.monotonic() + 30)[0], Grant):
-                pass
-            sender.grant(grant.offset, grant.bytes)
-            for _ in range(3):
-                piece = sender.next()
-                assert piece is not None
-                link.send(Chunk(name, piece.offset), piece.buffer)
-            assert link.request(submit, answers(name, Accepted), 30) == Accepted(
-                name, "uploading", offset=3 * 2**20
-            )
-    first.process.send_signal(signal.SIGTERM)
-    first.process.wait()
-    second = start_engine()
-    with linked(second.connection.endpoint) as link:
-        greet(link)
-        answer = link.request(submit, answers(name, Accepted), 30)
-        assert answer == Accepted(name, "uploading", offset=3 * 2**20)
-    with Client.connect(state=second.home.state, start=False) as client:
+    with Client.connect(state=first.home.state, start=False) as client:
+        with linked(first.connection.endpoint) as link:
+            greet(link)
+            with link.open(name) as mailbox:
+                link.request(submit, answers(name, Accepted), 30)
+                sender = Sender(ArrayBytes(clip))
+                while not isinstance(grant := mailbox.get(time.monotonic() + 30)[0], Grant):
+                    pass
+                sender.grant(grant.offset, grant.bytes)
+                for _ in range(3):
+                    piece = sender.next()
+                    assert piece is not None
+                    link.send(Chunk(name, piece.offset), piece.buffer)
+                assert link.request(submit, answers(name, Accepted), 30) == stood
+        first.process.send_signal(signal.SIGTERM)
+        first.process.wait()
+        second = start_engine()
+        with linked(second.connection.endpoint) as link:
+            greet(link)
+            assert link.request(submit, answers(name, Accepted), 30) == stood
         job = client.submit((clip, 48000), model="null", job=name)
         assert np.array_equal(job.wait(60).audio, clip)
 
 
-def test_a_lost_link_tells_everybody_who_waits(start_engine: Start) -> None:
-    engine = start_engine()
-    with linked(engine.connection.endpoint) as link:
-        greet(link)
-        with link.open(new_ulid()) as mailbox:
-            engine.end()
-            with pytest.raises(LinkLost, match="went away"):
-                mailbox.get(time.monotonic() + 30)
-        assert not link.up
-        with pytest.raises(LinkLost):
-            link.send(Hello(VERSION, "late"))
-
-
-def test_over_tcp_only_keys_on_the_list_get_in(start_engine: Start, dull: Samples, tmp_path: Path) -> None:
+def test_over_tcp_only_keys_on_the_list_get_in_and_files_travel(
+    start_engine: Start, dull: Samples, tmp_path: Path
+) -> None:
     friend, stranger = tmp_path / "friend", tmp_path / "stranger"
     allow = tmp_path / "allow"
     allow.write_text(f"{keys.own_keys(keys.home(friend)).public} a friend\n")
     allow.chmod(0o600)
+    soundfile.write(tmp_path / "dull.wav", dull.T, 48000, subtype="FLOAT")
     connection = start_engine("--endpoint", "tcp://127.0.0.1:*", "--allow", str(allow)).connection
     assert connection.endpoint.startswith("tcp://")
     with Client.connect(connection.endpoint, state=friend, server_key=connection.server_key) as client:
@@ -204,6 +193,10 @@ def test_over_tcp_only_keys_on_the_list_get_in(start_engine: Start, dull: Sample
         assert np.array_equal(client.submit((dull, 48000), model="null").wait(60).audio, dull)
         with pytest.raises(UsageError, match="file"):
             client.submit((dull, 48000), deliver="path", out=tmp_path / "x.wav")
+        result = client.submit(tmp_path / "dull.wav", model="null", deliver="file").wait(60)
+        assert np.array_equal(result.audio, dull)
+        result.save(tmp_path / "bright.wav")
+        assert np.array_equal(soundfile.read(tmp_path / "bright.wav", dtype="float32")[0].T, dull)
     with pytest.raises(EngineError, match="allow-list"):
         Client.connect(connection.endpoint, state=stranger, server_key=connection.server_key, start=False)
     wrong = keys.new_keys().public
@@ -211,21 +204,6 @@ def test_over_tcp_only_keys_on_the_list_get_in(start_engine: Start, dull: Sample
         Client.connect(connection.endpoint, state=friend, server_key=wrong, start=False, timeout_s=1.0)
     with pytest.raises(UsageError, match="key"):
         Client.connect(connection.endpoint, state=friend, start=False)
-
-
-def test_a_remote_engine_gets_the_file_itself(start_engine: Start, dull: Samples, tmp_path: Path) -> None:
-    import soundfile
-
-    friend, allow = tmp_path / "friend", tmp_path / "allow"
-    allow.write_text(keys.own_keys(keys.home(friend)).public)
-    allow.chmod(0o600)
-    soundfile.write(tmp_path / "dull.wav", dull.T, 48000, subtype="FLOAT")
-    connection = start_engine("--endpoint", "tcp://127.0.0.1:*", "--allow", str(allow)).connection
-    with Client.connect(connection.endpoint, state=friend, server_key=connection.server_key) as client:
-        result = client.submit(tmp_path / "dull.wav", model="null", deliver="file").wait(60)
-        assert np.array_equal(result.audio, dull)
-        result.save(tmp_path / "bright.wav")
-    assert np.array_equal(soundfile.read(tmp_path / "bright.wav", dtype="float32")[0].T, dull)
 
 
 def script(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
