@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from bridge.protocol import Progress
     from bridge.rack import Rack
     from bridge.renderer import Renderer
-    from bridge.stages import SuperResolution
+    from bridge.stages import External, SuperResolution
 
-__all__ = ["Client", "Job", "Progress", "Rack", "Renderer", "Result", "SuperResolution"]
+__all__ = ["Client", "External", "Job", "Progress", "Rack", "Renderer", "Result", "SuperResolution"]
 
 _HOMES = {
     "Client": "bridge.client",
+    "External": "bridge.stages",
     "Job": "bridge.job",
     "Progress": "bridge.protocol",
     "Rack": "bridge.rack",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.renderer import Renderer
 
-__all__ = ["Rack", "Rendered", "SuperResolution"]
+__all__ = ["External", "Rack", "Rendered", "SuperResolution"]
 
 BUFFER_FRAMES = 8192
 """Pedalboard's own default."""
@@ -44,7 +44,8 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     """A list of Pedalboard plugins and of stages, called like a Pedalboard.
 
     Args:
-        stages: Pedalboard effects (Chain, Mix and loaded plugins among them), `SuperResolution`, other racks.
+        stages: Pedalboard effects (Chain, Mix and loaded plugins among them), `SuperResolution`, `External`
+            plugins, other racks.
         tail_s: silence appended to the input, so that reverbs and delays ring out; 0 to 60 s.
         client: a `bridge.client.Client` (or `engine.local`), shared by all stages; one is made on first need.
 
@@ -224,7 +225,14 @@ def _run(
 ) -> Audio:
     from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
 
-    out: Audio = Pedalboard(plugins).process(audio, rate, buffer_size, reset)
+    try:
+        out: Audio = Pedalboard(plugins).process(audio, rate, buffer_size, reset)
+    except RuntimeError as error:
+        if "main thread" not in str(error):
+            raise
+        raise UsageError(
+            "a plugin loaded here starts afresh on the main thread only; External(path) runs from any thread"
+        ) from error
     return out
 
 

@@ -66,21 +66,23 @@ class Stage(ABC):
 
 
 class External(Stage):
-    """An external plugin in a process of its own: it may crash or hang without harm to this one.
+    """An external plugin in a process of its own: it may crash without harm, and runs from any thread.
 
     Args:
-        effect: with a `path`, below one of the allowed plugin folders.
+        plugin: its path, in or relative to one of the allowed plugin folders, or an Effect with a `path`.
+        params: the plugin's parameters, where `plugin` is a path.
 
     Attributes:
         bypassed: why the last clip went round the plugin (`on_error = "bypass"`), or None.
     """
 
-    def __init__(self, effect: Effect) -> None:
-        self.effect = effect
+    def __init__(self, plugin: str | Effect, **params: bool | float | str) -> None:
+        self.effect = Effect(path=plugin, params=params) if isinstance(plugin, str) else plugin
         self.bypassed: str | None = None
 
     def __repr__(self) -> str:
-        return f"External({self.effect.path!r})"
+        params = [f"{name}={value!r}" for name, value in self.effect.params.items()]
+        return f"External({', '.join([repr(self.effect.path), *params])})"
 
     def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
         """See `Stage.render`.

@@ -14,10 +14,11 @@ import soundfile
 from numpy.typing import NDArray
 from pedalboard import Chain, Chorus, Compressor, Delay, Gain, HighpassFilter, Invert, Mix, Reverb
 
-from bridge import Client, Rack, SuperResolution
+from bridge import Client, External, Rack, SuperResolution
 from presets.chains import Effect, Effects
 from presets.errors import Cancelled, PresetError, UsageError
 from presets.schema import make
+from render.plugin_host import close_hosts
 from render.upscaler import Step
 
 RATE = 48000
@@ -25,6 +26,12 @@ ZAM = Path("/usr/lib/vst3")
 needs_zam = pytest.mark.skipif(
     not (ZAM / "ZamCompX2.vst3").exists(), reason="Debian's zam-plugins are not installed (apt-get install)"
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_plugin_outlives_its_test() -> Iterator[None]:
+    yield
+    close_hosts()
 
 
 @pytest.fixture
@@ -269,6 +276,19 @@ def test_the_engine_and_a_rack_make_the_same_of_a_preset(client: Client, dull: N
     parts = in_parts(EFFECTS, client)(dull, 44100)
     assert whole.shape == parts.shape == (2, -(-(96000 + 22050) * 48000 // 44100))
     assert np.array_equal(whole, parts)
+
+
+@needs_zam
+def test_a_plugin_of_a_process_of_its_own_runs_from_any_thread(
+    noise: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRBAND_PLUGIN_FOLDERS", str(ZAM))
+    outside = Rack([External("ZamTube.vst3", tube_drive=5.0)])
+    assert repr(outside) == "Rack([External('ZamTube.vst3', tube_drive=5.0)])"
+    assert asyncio.run(outside.process_async(noise, RATE)).shape == noise.shape
+    inside = Rack([pedalboard.load_plugin(str(ZAM / "ZamTube.vst3"))])
+    with pytest.raises(UsageError, match=r"External\(path\) runs from any thread"):
+        asyncio.run(inside.process_async(noise[:1], RATE))
 
 
 @needs_zam
