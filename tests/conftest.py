@@ -227,6 +227,12 @@ def _wait_until() -> Callable[[Callable[[], bool], str], None]:
     return wait_until
 
 
+@pytest.fixture(scope="session", name="launch")
+def _launch() -> Callable[..., LiveEngine]:
+    """`launch(state, *options)`: an engine that the caller ends, for fixtures of wider scope than a test."""
+    return launch
+
+
 @pytest.fixture
 def start_engine(tmp_path: Path) -> Iterator[Callable[..., LiveEngine]]:
     """`start_engine(*options, state=...)`: as many engines as a test wants, each ended after it."""

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,16 @@ def long_clip() -> Samples:
     return 0.1 * np.random.default_rng(6).standard_normal((2, 48000 * 60), dtype="f4")
 
 
+@pytest.fixture(scope="module")
+def victim(
+    launch: Callable[..., LiveEngine], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveEngine]:
+    """The engine whose workers are killed, and in the last test it itself."""
+    live = launch(tmp_path_factory.mktemp("victim") / "state")
+    yield live
+    live.end()
+
+
 def state_of(peer: Peer, job: str) -> str:
     while True:
         message = peer.ask(Status(job))
@@ -54,10 +64,9 @@ def gone(pids: list[int]) -> bool:
 
 
 def test_a_job_whose_worker_is_killed_finishes_on_the_second_try(
-    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer]
+    victim: LiveEngine, connect: Callable[..., Peer]
 ) -> None:
-    live = start_engine()
-    peer = connect(live)
+    live, peer = victim, connect(victim)
     clip = 0.1 * np.random.default_rng(7).standard_normal((2, 48000 * 6), dtype="f4")
     job = peer.submit(clip, model="draft", cutoff=4000)
     peer.until_progress(job)
@@ -72,10 +81,9 @@ def test_a_job_whose_worker_is_killed_finishes_on_the_second_try(
 
 
 def test_the_second_death_fails_the_job_and_the_engine_lives(
-    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], long_clip: Samples
+    victim: LiveEngine, connect: Callable[..., Peer], long_clip: Samples
 ) -> None:
-    live = start_engine()
-    peer = connect(live)
+    live, peer = victim, connect(victim)
     doomed = peer.submit(long_clip, model="draft", cutoff=4000)
     healthy = peer.submit(np.ascontiguousarray(long_clip[:, :4800]))
     for _ in range(2):
@@ -92,14 +100,14 @@ def test_the_second_death_fails_the_job_and_the_engine_lives(
 
 
 def test_a_killed_engine_leaves_no_process_and_the_next_one_goes_on(
+    victim: LiveEngine,
     start_engine: Callable[..., LiveEngine],
     connect: Callable[..., Peer],
     wait_until: WaitUntil,
     dull: Samples,
     long_clip: Samples,
 ) -> None:
-    live = start_engine()
-    peer = connect(live)
+    live, peer = victim, connect(victim)
     finished = peer.submit(dull)
     assert isinstance(peer.outcome(finished), Done)
     running = peer.submit(np.ascontiguousarray(long_clip[:, : 48000 * 6]), model="draft", cutoff=4000)
@@ -114,7 +122,7 @@ def test_a_killed_engine_leaves_no_process_and_the_next_one_goes_on(
     assert time.monotonic() - killed_s < LEAVE_S + 1.0
     assert live.home.connection.exists(), "a killed engine cannot tidy up: its connection file is stale"
 
-    live = start_engine()
+    live = start_engine(state=live.home.state)
     peer = connect(live)
     assert [state_of(peer, job) for job in (finished, cancelled)] == ["done", "cancelled"]
     assert peer.fetch(finished) == dull.tobytes()

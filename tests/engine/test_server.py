@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,7 +19,10 @@ from bridge import keys
 from bridge.protocol import (
     VERSION,
     Accepted,
+    Audio,
+    Busy,
     Cancel,
+    Chunk,
     Closing,
     DeliverFile,
     DeliverPath,
@@ -34,15 +36,16 @@ from bridge.protocol import (
     Hello,
     Jobs,
     Listing,
+    Pcm,
     Ping,
     Pong,
     Status,
     Submit,
-    Watch,
     Welcome,
 )
 from bridge.protocol import Path as PathSource
 from bridge.ulid import new_ulid
+from engine.store import Store
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
 
@@ -245,8 +248,6 @@ def test_nothing_is_done_before_hello_and_another_protocol_is_told_apart(
 def test_an_upload_goes_on_over_a_new_connection(
     engine: LiveEngine, connect: Callable[..., Peer], dull: Samples
 ) -> None:
-    from bridge.protocol import Audio, Chunk, Pcm
-
     job = new_ulid()
     submit = Submit(job, Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null", seed=21))
     before = connect(engine)
@@ -267,8 +268,6 @@ def test_an_upload_goes_on_over_a_new_connection(
 
 
 def test_an_upload_that_arrives_changed_fails(peer: Peer, dull: Samples) -> None:
-    from bridge.protocol import Audio, Chunk, Pcm
-
     job = new_ulid()
     peer.ask(Submit(job, Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null")))
     peer.hear()
@@ -367,13 +366,13 @@ def test_a_damaged_job_table_gets_one_clear_error(tmp_path: Path) -> None:
     assert (run.returncode, "doctor" in run.stderr, "Traceback" in run.stderr) == (5, True, False), run.stderr
 
 
-def test_over_tcp_only_listed_keys_get_in(
+def test_over_tcp_only_listed_keys_get_in_and_an_idle_engine_leaves(
     start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer]
 ) -> None:
-    live = start_engine("--endpoint", "tcp://127.0.0.1:*")
+    live = start_engine("--endpoint", "tcp://127.0.0.1:*", "--idle-exit", "3")
     connection = live.connection
     assert (connection.server_key, connection.client is not None) != ("", False)
-    assert connect(live).ask(Ping(2.0)) == Pong(2.0)
+    peer = connect(live)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         for pair in (keys.new_keys(), None):
@@ -381,25 +380,27 @@ def test_over_tcp_only_listed_keys_get_in(
                 stranger.linger = 0
                 if pair is not None:
                     stranger.curve_serverkey = connection.server_key.encode()
-                    stranger.curve_publickey, stranger.curve_secretkey = (
-                        pair.public.encode(),
-                        pair.secret.encode(),
-                    )
+                    stranger.curve_publickey = pair.public.encode()
+                    stranger.curve_secretkey = pair.secret.encode()
                 stranger.connect(connection.endpoint)
                 stranger.send(msgpack.packb({"type": "hello", "v": 1, "client": "stranger"}))
                 assert stranger.poll(500) == 0
     finally:
         context.destroy(linger=0)
+    assert peer.ask(Ping(2.0)) == Pong(2.0)
+    assert isinstance(peer.hear()[0], Closing)
+    assert live.process.wait() == 0
+    assert not live.home.connection.exists()
 
 
-def test_sigterm_drains(
+def test_a_signal_drains_a_second_one_aborts_and_nothing_is_lost(
     start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
 ) -> None:
     live = start_engine()
     peer = connect(live)
-    noise = 0.1 * np.random.default_rng(4).standard_normal((2, 48000 * 10), dtype="f4")
-    running = peer.submit(noise, model="draft", cutoff=4000)
-    queued = peer.submit(dull)
+    noise = 0.1 * np.random.default_rng(4).standard_normal((2, 48000 * 120), dtype="f4")
+    short = np.ascontiguousarray(noise[:, : 48000 * 4])
+    running, queued = peer.submit(short, model="draft", cutoff=4000), peer.submit(dull)
     peer.until_progress(running)
     workers = live.workers
     live.process.send_signal(signal.SIGTERM)
@@ -411,42 +412,30 @@ def test_sigterm_drains(
     assert not live.home.connection.exists()
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
-    again = connect(start_engine())
-    assert isinstance(again.outcome(queued), Done)
-    assert isinstance(again.outcome(running), Done)
-    assert len(again.fetch(running)) == noise.nbytes
-
-
-def test_a_second_signal_aborts_and_loses_nothing(
-    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer]
-) -> None:
     live = start_engine()
     peer = connect(live)
-    noise = 0.1 * np.random.default_rng(5).standard_normal((2, 48000 * 120), dtype="f4")
-    job = peer.submit(noise, model="draft", cutoff=4000)
-    peer.until_progress(job)
-    os.kill(live.process.pid, signal.SIGINT)
+    assert isinstance(peer.outcome(queued), Done)
+    assert isinstance(peer.outcome(running), Done)
+    assert len(peer.fetch(running)) == short.nbytes
+    endless = peer.submit(noise, model="draft", cutoff=4000)
+    peer.until_progress(endless)
+    workers = live.workers
+    live.process.send_signal(signal.SIGINT)
     while not isinstance(peer.hear()[0], Closing):
         pass
-    os.kill(live.process.pid, signal.SIGINT)
+    live.process.send_signal(signal.SIGINT)
     assert live.process.wait() == 0
-    again = connect(start_engine())
-    state = again.ask(Watch(job))
-    assert isinstance(state, Accepted)
-    assert state.state in ("queued", "running")
-
-
-def test_an_idle_engine_leaves_by_itself(start_engine: Callable[..., LiveEngine]) -> None:
-    live = start_engine("--idle-exit", "0.3")
-    assert live.process.wait() == 0
-    assert not live.home.connection.exists()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    store = Store(live.home.state / "jobs.sqlite")
+    record = store.get(endless)
+    store.close()
+    assert record is not None
+    assert record.state == "running", "the next engine takes it up"
 
 
 def test_beyond_the_quota_a_job_waits_outside(
     start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
 ) -> None:
-    from bridge.protocol import Audio, Busy, Pcm
-
     peer = connect(start_engine("--quota", "0.002"))
     big = Submit(new_ulid(), Pcm(Audio(48000, 2, 10**6)), DeliverPcm(), make(model="null"))
     never = peer.ask(big)
