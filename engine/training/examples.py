@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -104,8 +103,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         corpus: where clips come from.
         seed: of the run.
         frames: length of a window.
-        variation: how clips are varied.
-        floors: share of clips laid on a noise floor, by domain; others as in `variation`.
+        variations: how clips are varied, by domain; the defaults where none is given.
         empty_above_hz: see `examine`, by domain; 0 where none is given.
         mixed: share of clips that have another one mixed in, 3 to 20 dB down.
     """
@@ -115,23 +113,18 @@ class Examples(Dataset[dict[str, Tensor]]):
         corpus: Corpus,
         seed: int,
         frames: int,
-        variation: Variation,
-        floors: dict[str, float],
+        variations: dict[str, Variation],
         empty_above_hz: dict[str, float],
         mixed: float,
     ) -> None:
         self.corpus, self.seed, self.frames, self.mixed = corpus, seed, frames, mixed
-        self.empty_above_hz = empty_above_hz
-        self.variations = {
-            domain: replace(variation, floor=(floors.get(domain, variation.floor[0]), *variation.floor[1:]))
-            for domain in corpus.domains
-        }
+        self.variations, self.empty_above_hz = variations, empty_above_hz
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """The examples of clip `index`, see `examine`."""
         rng = np.random.default_rng([self.seed, index])
         clip, start = self.corpus.draw(rng)
-        variation = self.variations[clip.domain]
+        variation = self.variations.get(clip.domain, Variation())
         count = frames_needed(rng, self.frames, variation)
         samples, edge_hz = self.corpus.read(clip, start, count), clip.band_edge_hz
         if rng.random() < self.mixed:

@@ -12,6 +12,9 @@ from engine.models.features import SPREAD_DB
 FINE_STRUCTURE = 0.7
 """Distance, in units of 10 dB, that two sounds of equal envelope keep: far smaller errors drown in it."""
 
+STEADY = 0.02
+"""Variance of a clip's amplitude, relative to its mean, below which it counts as steady."""
+
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -22,17 +25,27 @@ class Losses:
             log-spectral distance that the envelope answers for.
         bias: mean over clips of the size of their mean error, in units of 10 dB.
         texture: mean size of the texture's error, in units of noise's texture.
+        dynamics: 1 - correlation, over a clip's frames, of the amplitude of all bands together: the loud
+            moments, which the mean of decibels hardly hears.
     """
 
     total: Tensor
     distance: Tensor
     bias: Tensor
     texture: Tensor
+    dynamics: Tensor
 
 
-def losses(
-    outputs: Tensor, level: Tensor, texture: Tensor, weight: Tensor, bias_weight: float, texture_weight: float
-) -> Losses:
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each part counts beside the distance."""
+
+    bias: float = 0.1
+    texture: float = 0.1
+    dynamics: float = 0.25
+
+
+def losses(outputs: Tensor, level: Tensor, texture: Tensor, weight: Tensor, parts: Weights) -> Losses:
     """Compares a network's answer with what was wanted.
 
     The level's loss is the log-spectral distance itself, sqrt(mean over bands of squared error + fine
@@ -44,8 +57,7 @@ def losses(
         level: (B, T, BANDS), in units of 20 dB.
         texture: (B, T, TEXTURES).
         weight: (B, T, BANDS), 0 where the reference says nothing or the input knows.
-        bias_weight: what a clip's mean error counts.
-        texture_weight: what the texture's error counts.
+        parts: what the other parts count.
     """
     error = (outputs[..., :BANDS] - level) * (SPREAD_DB / 10)
     bands = weight.sum(-1)
@@ -57,5 +69,22 @@ def losses(
     bias = ((error * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1.0)).abs().mean()
     groups = weight.unflatten(-1, (texture.shape[-1], -1)).amin(-1)
     texture_error = ((outputs[..., BANDS:] - texture).abs() * groups).sum() / groups.sum().clamp(min=1.0)
-    total = shaped + bias_weight * bias + texture_weight * texture_error
-    return Losses(total, distance.detach(), bias.detach(), texture_error.detach())
+    dynamics = (1 - _correlation(outputs[..., :BANDS], level, weight)).mean()
+    total = shaped + parts.bias * bias + parts.texture * texture_error + parts.dynamics * dynamics
+    return Losses(total, distance.detach(), bias.detach(), texture_error.detach(), dynamics.detach())
+
+
+def _correlation(outputs: Tensor, level: Tensor, weight: Tensor) -> Tensor:
+    """(B,), of the amplitude of a frame's bands together; a steady clip, without dynamics, gives about 1."""
+    frames = weight.amax(-1)
+    count = frames.sum(-1, keepdim=True).clamp(min=1.0)
+    deviations = []
+    for answer in (outputs, level):
+        power = (10 ** (answer.clamp(-4, 4) * (SPREAD_DB / 10)) * weight).sum(-1)
+        amplitude = (power + 1e-8).sqrt()
+        mean = (amplitude * frames).sum(-1, keepdim=True) / count
+        deviations.append((amplitude / (mean + 1e-6) - 1) * frames)
+    one, two = deviations
+    joint = (one * two).sum(-1, keepdim=True) / count
+    spread = [(d.square().sum(-1, keepdim=True) / count + STEADY).sqrt() for d in deviations]
+    return ((joint + STEADY) / (spread[0] * spread[1]))[:, 0]

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Subset
 from engine.models.predictor import build, save
 from engine.training.data import Corpus, pack
 from engine.training.examples import COPIES, Examples, collated
-from engine.training.losses import Losses, losses
+from engine.training.losses import Losses, Weights, losses
 from engine.training.simulate import Variation
 from presets.errors import UsageError
 from render.upscaler import CELL_FRAMES
@@ -40,7 +40,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         corpus: folders and manifests; read once, into `pack`.
         pack: where the decoded corpus is kept.
         shares: how often a domain is drawn.
-        floors: share of clips laid on a noise floor, by domain.
+        variation: how clips are varied, by domain, see `Variation`.
         empty_above_hz: from where up a domain's empty band is taken at its word.
         mixed: share of clips with another one mixed in.
         held_out: share of sources kept for validation.
@@ -48,7 +48,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         batch, steps, warmup_steps: examples a step, steps in all, steps to the full rate.
         decay_share: the last share of the steps, over which the rate falls to nothing.
         rate, weight_decay, mean_decay: of AdamW, and of the running mean of the weights that is kept.
-        bias_weight, texture_weight: see `losses`.
+        weights: what the parts of the loss count.
         precision: bf16 (5 times as fast where the processor has it) or fp32.
         checkpoint_steps, validation_steps, validation_examples: how often, and on how many.
         threads, workers: of the network; processes that prepare examples (0: none).
@@ -59,7 +59,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     corpus: list[str]
     pack: str
     shares: dict[str, float]
-    floors: dict[str, float] = {}
+    variation: dict[str, Variation] = {}
     empty_above_hz: dict[str, float] = {}
     mixed: float = 0.2
     held_out: float = 0.04
@@ -72,8 +72,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rate: float = 1e-3
     weight_decay: float = 0.02
     mean_decay: float = 0.999
-    bias_weight: float = 0.1
-    texture_weight: float = 0.1
+    weights: Weights = Weights()
     precision: str = "bf16"
     checkpoint_steps: int = 200
     validation_steps: int = 500
@@ -190,14 +189,13 @@ class Run:
             batch["level"].float(),
             batch["texture"].float(),
             batch["weight"].float(),
-            self.config.bias_weight,
-            self.config.texture_weight,
+            self.config.weights,
         )
 
     def _examples(self, corpus: Corpus, seed: int) -> Examples:
         config = self.config
         frames = config.cells * CELL_FRAMES
-        return Examples(corpus, seed, frames, Variation(), config.floors, config.empty_above_hz, config.mixed)
+        return Examples(corpus, seed, frames, config.variation, config.empty_above_hz, config.mixed)
 
     def _batches(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         config = self.config

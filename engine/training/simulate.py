@@ -33,6 +33,7 @@ class Variation:
         tilt: share of clips whose balance is changed, and by how many dB an octave at most.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
+        shelf: share of clips that end like a lossy codec's, and the range of where, Hz.
         edge: share of clips that begin or end within the window.
         codec: share of copies that went through a codec.
     """
@@ -42,6 +43,7 @@ class Variation:
     tilt: tuple[float, float] = (0.5, 2.5)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
     floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
+    shelf: tuple[float, float, float] = (0.0, 15000.0, 19500.0)
     edge: float = 0.35
     codec: float = 0.03
 
@@ -148,7 +150,7 @@ def through_codec(rng: np.random.Generator, samples: Array) -> Array:
 def varied(
     rng: np.random.Generator, clip: Array, frames: int, band_edge_hz: float, variation: Variation
 ) -> Varied:
-    """A clip varied in speed, balance, floor, gain and edges.
+    """A clip varied in speed, balance, shelf, floor, gain and edges.
 
     Args:
         rng: the only source of chance.
@@ -166,6 +168,10 @@ def varied(
     band_edge_hz = min(band_edge_hz * speed, FULL_BAND_HZ)
     if rng.random() < variation.tilt[0]:
         spectrum *= on(tilt_curve(rng, variation.tilt[1]), lines)
+    if rng.random() < variation.shelf[0]:
+        shelf_hz = float(rng.uniform(*variation.shelf[1:]))
+        band_edge_hz = min(band_edge_hz, shelf_hz)
+        spectrum *= on(response("elliptic", 10, shelf_hz, twice=False), lines)
     floor_db = None
     if rng.random() < variation.floor[0]:
         floor, floor_db = _floor(rng, spectrum, variation)

@@ -132,3 +132,12 @@ def test_tilt_is_smooth() -> None:
 def test_the_same_seed_gives_the_same_pair(hiss: np.ndarray) -> None:
     one, two = (varied(np.random.default_rng(9), hiss, FRAMES, 24000.0, Variation()) for _ in range(2))
     assert np.array_equal(one.samples, two.samples)
+
+
+def test_a_shelf_empties_what_lies_above_it_and_is_the_new_band_edge(hiss: np.ndarray) -> None:
+    shelved = Variation(
+        speed=(0, 0), tilt=(0, 0), gain=(0, 0, 0), floor=(0, 0, 0), shelf=(1.0, 16000, 17000), edge=0, codec=0
+    )
+    whole = varied(np.random.default_rng(0), hiss, FRAMES, 24000.0, shelved)
+    assert 16000 <= whole.band_edge_hz <= 17000
+    assert band_db(whole.samples, 19000, 24000) < band_db(whole.samples, 2000, 15500) - 60
