@@ -41,11 +41,13 @@ from bridge.reconnect import Reconnecting, pauses
 from bridge.renderer import Event
 from bridge.request import Delivery, Source, request
 from bridge.transfer import Receiver, Sender
-from presets.errors import BusyError, EngineError
+from presets.errors import AirbandError, BusyError, EngineError
 from presets.schema import Preset
 
 TIMEOUT_S = 30.0
 """How long an engine may take to answer a message, or to come back."""
+BUSY_PAUSE_S = 0.25
+"""How long to wait before asking a busy engine again; twice as long each time, up to what it asks for."""
 
 
 class Client:
@@ -235,14 +237,19 @@ class Client:
     def _hand_over(self, submit: Submit, sender: Sender | None) -> None:
         """Submits until it is taken; while the engine has no room, for as long as it may be silent."""
         deadline_s = time.monotonic() + self._timeout_s
+        pause_s = BUSY_PAUSE_S
         while True:
             try:
                 return self._line.again(lambda link: upload(link, submit, sender, self._timeout_s))
             except BusyError as busy:
-                if time.monotonic() + busy.retry_s > deadline_s:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
                     raise
-                time.sleep(busy.retry_s)
+                time.sleep(min(pause_s, busy.retry_s, left_s))
+            pause_s *= 2
 
     def _abandon(self, job: str) -> None:
-        with suppress(EngineError, LinkLost):
-            self._line.link().request(Cancel(job), answers(job, Accepted), timeout_s=1.0)
+        link = self._line.live
+        if link is not None:
+            with suppress(AirbandError, LinkLost):
+                link.request(Cancel(job), answers(job, Accepted), timeout_s=1.0)

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from bridge import keys, launch
@@ -55,9 +56,16 @@ class Reconnecting:
         with self._lock:
             if self._closed:
                 raise EngineError("this client is closed")
-            if self._link is None or not self._link.up:
+            if self.live is None:
                 self._link = self._dialled(first=self._link is None)
+            assert self._link is not None
             return self._link
+
+    @property
+    def live(self) -> Link | None:
+        """The link if it is up; none is made."""
+        link = self._link
+        return link if link is not None and link.up else None
 
     def again(self, work: Callable[[Link], T]) -> T:
         """What `work` returns, tried again over a new link when one broke under it; it must bear that."""
@@ -76,7 +84,7 @@ class Reconnecting:
         with self._lock:
             self._closed = True
             if self._link is not None:
-                if self._link.up:
+                with suppress(LinkLost):
                     self._link.send(Bye())
                 self._link.close()
 

@@ -69,6 +69,10 @@ class Renderer(Protocol):
         """
         ...
 
+    def job(self, job: str) -> Job:
+        """A job by its ULID, whoever submitted it."""
+        ...
+
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
         """What happens to a job from now on, up to and including its end; EngineError after `timeout_s`."""
         ...

@@ -254,6 +254,20 @@ def test_to_submit_again_is_safe(renderer: Renderer, dull: Samples) -> None:
     assert sum(line.job == name for line in renderer.jobs()) == 1
 
 
+def test_a_job_is_taken_up_by_its_name(
+    renderer: Renderer, dull: Samples, dull_file: Path, tmp_path: Path
+) -> None:
+    samples = renderer.submit((dull, 48000), model="null")
+    file = renderer.submit(dull_file, model="null", deliver="file", format="flac")
+    for known, tolerance in ((samples, 0.0), (file, 2**-23)):
+        result = renderer.job(known.id).wait(60)
+        assert np.abs(result.audio - dull).max() <= tolerance
+        with pytest.raises(UsageError, match="not known"):
+            result.save(tmp_path / "x.wav")
+    with pytest.raises(UsageError, match="no job"):
+        renderer.job(new_ulid()).wait(60)
+
+
 def test_models_and_presets_are_told(renderer: Renderer) -> None:
     assert {"null", "draft"} <= {model.name for model in renderer.models if model.ready}
     assert {"music", "speech", "archive"} <= set(renderer.presets)

@@ -25,7 +25,7 @@ from bridge.mailbox import LinkLost, answers
 from bridge.protocol import VERSION, Accepted, Audio, Chunk, DeliverPcm, Grant, Hello, Pcm, Submit, Welcome
 from bridge.transfer import ArrayBytes, Sender
 from bridge.ulid import new_ulid
-from presets.errors import EngineError, UsageError, VersionError
+from presets.errors import BusyError, EngineError, UsageError, VersionError
 from presets.schema import make
 
 if TYPE_CHECKING:
@@ -204,6 +204,24 @@ def test_over_tcp_only_keys_on_the_list_get_in_and_files_travel(
         Client.connect(connection.endpoint, state=friend, server_key=wrong, start=False, timeout_s=1.0)
     with pytest.raises(UsageError, match="key"):
         Client.connect(connection.endpoint, state=friend, start=False)
+
+
+def test_an_engine_without_room_is_asked_again_until_it_has_some(start_engine: Start, dull: Samples) -> None:
+    clip = np.tile(dull, 2)
+    home = start_engine("--quota", str(2.5 * clip.nbytes / 1e9)).home
+    with Client.connect(state=home.state, start=False) as client:
+        first = client.submit((clip, 48000), model="null")
+        first.wait(60)
+        second = client.submit((clip, 48000), model="null")
+        second.wait(60)
+        with (
+            Client.connect(state=home.state, start=False, timeout_s=0.5) as hasty,
+            pytest.raises(BusyError, match="forget") as caught,
+        ):
+            hasty.submit((clip, 48000), model="null")
+        assert caught.value.retry_s > 0
+        threading.Timer(0.5, first.forget).start()
+        assert np.array_equal(client.submit((clip, 48000), model="null").wait(60).audio, clip)
 
 
 def script(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
