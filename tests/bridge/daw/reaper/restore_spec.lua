@@ -1,0 +1,174 @@
+-- Run by tests/bridge/daw/test_reaper.py, which sets AIRBAND_COMMAND, SCRIPTS and FOLDER and has made
+-- FOLDER/clip.wav (48 kHz, 3 s, a ramp that names its own frame) and FOLDER/it's; a clip.wav.
+
+local scripts, folder = os.getenv("SCRIPTS"), os.getenv("FOLDER")
+local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
+local new_fake = dofile(here .. "fake_reaper.lua")
+
+-- The frame of clip.wav that a result starts with: sample n of the clip is n / 2^18.
+local function first_frame(path)
+  local file = assert(io.open(path, "rb"))
+  file:seek("set", 12)
+  while true do
+    local name, size = string.unpack("<c4I4", file:read(8))
+    if name == "data" then
+      local value = string.unpack("<f", file:read(4))
+      file:close()
+      return math.floor(value * 2 ^ 18 + 0.5), size // 4
+    end
+    file:seek("cur", size + size % 2)
+  end
+end
+
+describe("Airband: restore item as new take", function()
+  local fake
+
+  before_each(function()
+    fake = new_fake(folder)
+    fake.ext["Airband/command"] = os.getenv("AIRBAND_COMMAND")
+    _G.reaper, _G.gfx = fake.api, fake.gfx_api
+  end)
+
+  local function restore(options)
+    dofile(scripts .. "/airband.lua").restore(options or { model = "null" })
+    fake.run()
+  end
+
+  it("adds an aligned take that says what was done and keeps the settings", function()
+    local item = fake.add(folder .. "/clip.wav", 1.5, 0.25)
+    restore()
+    assert.same({}, fake.messages)
+    assert.equal(2, #item.takes)
+    assert.equal(2, item.active)
+    local take = item.takes[2]
+    local first, frames = first_frame(take.source.path)
+    assert.equal(12000, first)
+    assert.equal(72000, frames)
+    assert.equal(0, take.values.D_STARTOFFS)
+    assert.equal(0.5, take.values.D_VOL)
+    assert.equal(3, take.values.I_CHANMODE)
+    assert.truthy(take.strings.P_NAME:find("^vox %(Airband, null"))
+    assert.truthy(take.values.I_CUSTOMCOLOR & 0x1000000 ~= 0)
+    assert.equal("vox", item.takes[1].strings.P_NAME)
+    assert.equal(10, item.values.D_POSITION)
+    assert.same({ "Airband: restore as new take" }, fake.undo)
+    assert.equal(0, fake.depth)
+    assert.equal(0, fake.refresh)
+  end)
+
+  it("takes the part of the file that a play rate spans", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0, 0.5, 2.0)
+    item.takes[1].markers = { { 0, 0.5 }, { 1, 2.5 } }
+    restore()
+    local take = item.takes[2]
+    local first, frames = first_frame(take.source.path)
+    assert.equal(24000, first)
+    assert.equal(96000, frames)
+    assert.equal(2.0, take.values.D_PLAYRATE)
+    assert.same({ { 0, 0 }, { 1, 2 } }, take.markers)
+  end)
+
+  it("keeps the part of a sample that an offset between samples leaves", function()
+    local item = fake.add(folder .. "/clip.wav", 0.5, 1000.5 / 48000)
+    restore()
+    local take = item.takes[2]
+    assert.equal(1000, (first_frame(take.source.path)))
+    assert.is_true(math.abs(take.values.D_STARTOFFS - 0.5 / 48000) < 1e-9)
+  end)
+
+  it("reverses the result of a reversed item", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0, 0.5)
+    local file = item.takes[1].source
+    item.takes[1].source = { parent = file, first = 0, length = 3, reversed = true }
+    restore()
+    local take = item.takes[2]
+    assert.is_true(take.source.reversed)
+    local first, frames = first_frame(take.source.parent.path)
+    assert.equal(72000, first)
+    assert.equal(48000, frames)
+    assert.equal(0, take.values.D_STARTOFFS)
+    assert.is_true(item.selected)
+  end)
+
+  it("renders the whole source of an item that loops it", function()
+    local item = fake.add(folder .. "/clip.wav", 7.0, 1.0)
+    item.values.B_LOOPSRC = 1
+    restore()
+    local first, frames = first_frame(item.takes[2].source.path)
+    assert.equal(0, first)
+    assert.equal(144000, frames)
+    assert.equal(1.0, item.takes[2].values.D_STARTOFFS)
+  end)
+
+  it("restores several items in one undo block, whatever their names", function()
+    local one = fake.add(folder .. "/clip.wav", 1.0, 0.0)
+    local two = fake.add(folder .. "/it's; a clip.wav", 1.0, 1.0)
+    restore()
+    assert.equal(2, #one.takes)
+    assert.equal(2, #two.takes)
+    assert.equal(48000, (first_frame(two.takes[2].source.path)))
+    assert.equal(1, #fake.undo)
+    assert.is_true(one.selected and two.selected)
+  end)
+
+  it("leaves an item alone when the engine refuses, and says why", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    restore({ model = "no-such-model" })
+    assert.equal(1, #item.takes)
+    assert.equal(0, #fake.undo)
+    assert.truthy(fake.messages[1]:find("no%-such%-model"))
+  end)
+
+  it("leaves an item alone when the command is not there", function()
+    fake.ext["Airband/command"] = folder .. "/nowhere/airband"
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    restore()
+    assert.equal(1, #item.takes)
+    assert.truthy(fake.messages[1]:find("not found"))
+  end)
+
+  it("cancels on Esc: no take, no file, no undo point", function()
+    local item = fake.add(folder .. "/long.wav", 600)
+    dofile(scripts .. "/airband.lua").restore({ model = "draft", cutoff = "4000" })
+    fake.run(function(turns)
+      if fake.drawn and not fake.drawn:find(" 0 %%") or turns > 400 then
+        fake.key = 27
+      end
+    end)
+    assert.equal(1, #item.takes)
+    assert.equal(0, #fake.undo)
+    assert.same({}, fake.messages)
+    assert.equal("", io.popen("ls '" .. folder .. "' | grep long-airband"):read("a"))
+  end)
+
+  it("does nothing to an item that was deleted meanwhile, and says where the result is", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    dofile(scripts .. "/airband.lua").restore({ model = "null" })
+    item.deleted = true
+    fake.run()
+    assert.equal(1, #item.takes)
+    assert.truthy(fake.messages[1]:find("clip%-airband"))
+  end)
+
+  it("asks for options, remembers them, and does nothing when dismissed", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    local module = dofile(scripts .. "/airband.lua")
+    module.ask()
+    assert.equal(0, #fake.commands)
+    fake.answer = "speech,null,4000,7"
+    dofile(scripts .. "/Airband - Restore item with options.lua")
+    fake.run()
+    assert.equal(2, #item.takes)
+    assert.truthy(item.takes[2].strings.P_NAME:find("seed 7"))
+    assert.equal("7", fake.ext["Airband/seed"])
+  end)
+
+  it("says so when nothing is selected or nothing is audio", function()
+    restore()
+    assert.truthy(fake.messages[1]:find("Select"))
+    fake.add(folder .. "/clip.wav", 1.0).takes[1].midi = true
+    restore()
+    assert.truthy(fake.messages[2]:find("MIDI"))
+    assert.equal(0, #fake.commands)
+  end)
+end)

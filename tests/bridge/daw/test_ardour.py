@@ -1,0 +1,113 @@
+"""The Ardour script on real sessions, headless: a region goes out, comes back on top of itself, sample for sample."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+SCRIPT = HERE.parents[2] / "bridge" / "daw" / "ardour" / "airband_session.lua"
+TRIM = 12345
+SUPERCLOCK_HZ = 282_240_000
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("ardour7-lua") is None, reason="needs Debian's ardour"),
+    pytest.mark.timeout(180),
+]
+
+
+def lua(*arguments: str | Path, cwd: Path, command: Path | None = None, flags: str = "") -> str:
+    run = subprocess.run(
+        ["ardour7-lua", *map(str, arguments)],
+        cwd=cwd,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(cwd),
+            "AIRBAND_COMMAND": str(command),
+            "AIRBAND_FLAGS": flags,
+        },
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    return run.stdout + run.stderr
+
+
+def make_session(folder: Path, channels: int, *options: str) -> list[NDArray[np.float32]]:
+    """A session whose source is a ramp (and its negative); returns what was written."""
+    out = lua(HERE / "ardour" / "make_session.lua", folder, "song", str(channels), *options, cwd=folder.parent)
+    assert "MADE" in out, out
+    paths = re.findall(r"SOURCE=(.*)", out)
+    written = []
+    for channel, path in enumerate(paths):
+        ramp = ((np.arange(144000) / 2**18) * (-1) ** channel).astype(np.float32)
+        with sf.SoundFile(path, "r+") as file:
+            file.write(ramp)
+        written.append(ramp)
+    return written
+
+
+def regions(folder: Path) -> list[ElementTree.Element]:
+    """The regions on the playlist of the track, lowest layer first."""
+    root = ElementTree.parse(folder / "song.ardour").getroot()
+    found = [
+        region
+        for playlist in root.iter("Playlist")
+        if playlist.get("name", "").startswith("vox")
+        for region in playlist.iter("Region")
+    ]
+    return sorted(found, key=lambda region: int(region.get("layering-index", "0")))
+
+
+def samples_of(folder: Path, region: ElementTree.Element) -> list[NDArray[np.float32]]:
+    root = ElementTree.parse(folder / "song.ardour").getroot()
+    names = {source.get("id"): source.get("name") for source in root.iter("Source")}
+    ids = [region.get(f"source-{channel}") for channel in range(int(region.get("channels", "1")))]
+    audio = next(folder.glob("interchange/*/audiofiles"))
+    return [sf.read(audio / str(names[source]), dtype="float32")[0] for source in ids]
+
+
+def curve(region: ElementTree.Element, fade: str) -> NDArray[np.float64]:
+    """A fade's level in each of its first 4800 frames."""
+    events = (region.findtext(f"{fade}/AutomationList/events") or "").split()
+    frames = [int(when[1:]) * 48000 / SUPERCLOCK_HZ for when in events[::2]]
+    return np.interp(np.arange(4800), frames, [float(value) for value in events[1::2]])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_trimmed_and_faded_region_comes_back_aligned(
+    tmp_path: Path, airband_command: Path, channels: int
+) -> None:
+    folder = tmp_path / "session"
+    written = make_session(folder, channels)
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
+    assert "AIRBAND-OK" in out, out
+    old, new = regions(folder)
+    for name in ("length", "scale-amplitude", "fade-in-active", "fade-out-active"):
+        assert new.get(name) == old.get(name), name
+    assert len(samples_of(folder, new)) == channels
+    for was, now in zip(written, samples_of(folder, new), strict=True):
+        np.testing.assert_array_equal(now, was[TRIM:])
+    for fade in ("FadeIn", "FadeOut"):
+        was, now = (curve(region, fade) for region in (old, new))
+        np.testing.assert_allclose(now, was, atol=0.02, err_msg=fade)
+    assert float(new.get("scale-amplitude", "1")) == 0.5
+
+
+def test_a_refusal_leaves_the_session_as_it_was(tmp_path: Path, airband_command: Path) -> None:
+    folder = tmp_path / "session"
+    make_session(folder, 1, "dry")
+    before = len(regions(folder))
+    flags = "--model no-such-model"
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags=flags)
+    assert "AIRBAND-FAILED" in out, out
+    assert "as it was" in out
+    assert len(regions(folder)) == before
+    assert not list(folder.glob("*look*"))
