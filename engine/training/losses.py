@@ -67,7 +67,7 @@ def losses(outputs: Tensor, level: Tensor, texture: Tensor, weight: Tensor, part
     shaped = ((square + FINE_STRUCTURE**2).sqrt() * frame_weight).sum() / total_weight
     distance = ((square + 1e-8).sqrt() * frame_weight).sum() / total_weight
     bias = ((error * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1.0)).abs().mean()
-    groups = weight.unflatten(-1, (texture.shape[-1], -1)).amin(-1)
+    groups = weight.reshape(*texture.shape, -1).amin(-1)
     texture_error = ((outputs[..., BANDS:] - texture).abs() * groups).sum() / groups.sum().clamp(min=1.0)
     dynamics = (1 - _correlation(outputs[..., :BANDS], level, weight)).mean()
     total = shaped + parts.bias * bias + parts.texture * texture_error + parts.dynamics * dynamics

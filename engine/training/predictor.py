@@ -172,7 +172,7 @@ class Run:
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         found = self._losses(self.network, batch)
-        found.total.backward()
+        torch.autograd.backward(found.total)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         decay = min(self.config.mean_decay, (self.step + 1) / (self.step + 10))
