@@ -176,7 +176,7 @@ def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
     end_db = float(np.median(loud[-3:]))
     floor_db = end_db if top_db - end_db > 6 else top_db - 200
     edge = edge_hz(spectrum.powers, spectrum.edges_hz, len(loud), floor_db)
-    return Cliff(min(edge, NYQUIST_EDGE * nyquist_hz), float(top_db - dither_db), floor=False)
+    return Cliff(min(edge or nyquist_hz, NYQUIST_EDGE * nyquist_hz), float(top_db - dither_db), floor=False)
 
 
 def _band_edges(top_hz: float) -> NDArray[np.float64]:

@@ -19,7 +19,9 @@ CLIFF_DB = 30.0
 FLOOR_CLIFF_DB = 9.0
 STEADY_DB = 0.9
 LOUD_SHARE, RARE_SHARE = 0.1, 0.005
-ORDERS = (32, 36, 40, 48, 60, 72, 120, 240, 600)
+GENTLE_COST = 0.4
+SKIRT_DB, SKIRT_OCTAVE_DB = 6.0, 36.0
+STEEP, GENTLE = (32, 36, 40, 48, 60, 72, 120, 240, 600), (6, 8, 10, 12, 14, 17, 20, 24, 28)
 
 Powers = NDArray[np.float32]
 """(frames, bands) mean power per bin; bands are BANDS_PER_OCTAVE to the octave."""
@@ -64,11 +66,12 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
         flat = max(ceilings) - float(np.median(ceilings)) < 1.0
         if drop_db >= CLIFF_DB or (flat and is_steady(above)):
             edge = edge_hz(powers, edges_hz, at, max(ceilings))
-            return Cliff(edge, drop_db, floor=drop_db < CLIFF_DB)
+            if edge is not None:
+                return Cliff(edge, drop_db, floor=drop_db < CLIFF_DB)
     return None
 
 
-def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float:
+def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float | None:
     """The -6 dB edge of the low-pass that ends the spectrum near band `at`.
 
     A straight trend in dB over log frequency, through a low-pass of power 1 / (1 + 3 (f / edge)^(2 order)),
@@ -79,34 +82,51 @@ def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float
         edges_hz: (bands + 1,).
         at: a band on the fall, or above it.
         floor_db: the level of what is above.
+
+    Returns:
+        None where the fall is gentler than a cliff's, or sits on the skirt of a gentle filter.
     """
     for _ in range(2):
-        spectrum = decibels(powers[loudest(powers[:, max(0, at - THIRD) : at].sum(axis=1))].mean(axis=0))
+        spectrum = decibels(powers[loudest(powers[:, max(0, at - SIXTH) : at].sum(axis=1))].mean(axis=0))
         at, plateau_db = _shoulder(spectrum, at, floor_db)
+    next_db = float(np.median(spectrum[at + SIXTH : at + THIRD])) if at + SIXTH < len(spectrum) else floor_db
+    if plateau_db - next_db < CLIFF_DB and next_db > floor_db + 10:
+        return None
+    octave = spectrum[max(0, at - BANDS_PER_OCTAVE) : max(SIXTH, at - BANDS_PER_OCTAVE + SIXTH)]
+    if np.median(octave) - plateau_db > SKIRT_OCTAVE_DB:
+        return None
     fitted = slice(max(0, at - 2 * THIRD), at + THIRD)
     octaves = np.log2(np.sqrt(edges_hz[1:] * edges_hz[:-1])[fitted] / edges_hz[at])
     floor = 10 ** (max(floor_db, plateau_db - 40) / 10)
     level = np.maximum(spectrum[fitted], decibels(floor))
-    best, offset = np.inf, 0.0
-    for candidate in np.arange(-0.25, 0.06, 1 / 144):
+    steep, gentle = (_fit(level, octaves, floor, orders) for orders in (STEEP, GENTLE))
+    offset = gentle[1] if gentle[0] < GENTLE_COST * steep[0] else steep[1]
+    return float(edges_hz[at] * 2**offset)
+
+
+def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) -> tuple[float, float]:
+    """The cost and the edge, in octaves, of the best fit of a low-pass of one of `orders`."""
+    best, edge = np.inf, 0.0
+    edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
+    for candidate in edges:
         passed = octaves < candidate
         if np.count_nonzero(passed) < 6:
             continue
         design = np.stack([np.ones(np.count_nonzero(passed)), octaves[passed]], axis=1)
         solve = np.linalg.solve(design.T @ design + np.diag([0, 0.3]), design.T)
-        for order in ORDERS:
+        for order in orders:
             fall = -10 * np.log10(1 + 3 * 4 ** (np.minimum(octaves - candidate, 2.0) * order))
             trend = solve @ (level - fall)[passed]
             modelled = decibels(10 ** ((trend[0] + trend[1] * octaves + fall) / 10) + floor)
             error = np.abs(level - modelled)
             cost = float(np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25)))
             if cost < best:
-                best, offset = cost, float(candidate)
-    return float(edges_hz[at] * 2**offset)
+                best, edge = cost, float(candidate)
+    return best, edge
 
 
 def is_steady(power: Floats) -> bool:
-    """Whether (frames,) of power are those of a steady noise, whose loudest tenth stands out by chance only."""
+    """Whether (frames,) of power are a steady noise's, whose loudest tenth stands out by chance only."""
     return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * power.mean())
 
 
@@ -121,18 +141,12 @@ def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:
     def typical(band: int) -> float:
         return float(np.median(spectrum[band - SIXTH : band]))
 
-    lowest = max(THIRD + SIXTH, at - BANDS_PER_OCTAVE)
-    while at > lowest and typical(at - SIXTH) - typical(at) > 12:
+    while at > THIRD + SIXTH and typical(at - SIXTH) - typical(at) > SKIRT_DB:
         at -= 1
-    plateau_db = floor_db
-    for _ in range(5):
-        plateau_db = float(np.percentile(spectrum[max(0, at - THIRD - 2) : at - 1], 25))
-        threshold = max(plateau_db - 20, (plateau_db + floor_db) / 2)
-        loud = np.flatnonzero(spectrum[: at + SIXTH + 2] > threshold)
-        if not len(loud) or loud[-1] + 1 == at:
-            break
-        at = int(loud[-1]) + 1
-    return at, plateau_db
+    plateau_db = float(np.percentile(spectrum[max(0, at - THIRD - 2) : at - 1], 25))
+    threshold = max(plateau_db - 20, (plateau_db + floor_db) / 2)
+    loud = np.flatnonzero(spectrum[: at + THIRD] > threshold)
+    return int(loud[-1]) + 1 if len(loud) else at, plateau_db
 
 
 def loudest(power: Floats) -> NDArray[np.intp]:
