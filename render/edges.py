@@ -18,12 +18,17 @@ from render.restore import STOP_EDGE
 from render.upscaler import Audio
 
 SPILL_DB = -100.0
-"""What each end may leave below the cut-off, relative to the whole clip: 10 dB better than promised."""
+"""What each end may leave below the cut-off relative to the clip's low band: 10 dB better than promised."""
+
+LOW_EDGE = 0.85
+"""Where the low band ends for that, as a part of the cut-off."""
 
 STRETCH_PERIODS = 8
 """Length of the stretch that may change, in periods of a tenth of the cut-off: 20 ms at 4 kHz."""
 
 MAX_STEPS = 64
+ROUNDING = 1e-13
+"""A direction that spills no more than this part of its energy is not told from one that spills nothing."""
 
 Samples = NDArray[np.float64]
 
@@ -34,7 +39,7 @@ class Contained:
     Args:
         band: what is added to a clip.
         cutoff_hz: the -6 dB edge below which it is empty.
-        energy: (channels,) sum of squares of each channel of the clip, at the band's rate.
+        energy: (channels,) sum of squares of each channel's low band over the whole clip, at the band's rate.
     """
 
     def __init__(self, band: Clip, cutoff_hz: float, energy: NDArray[np.float64]) -> None:
@@ -116,10 +121,13 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
     residual = -low * inside
     direction, power = residual, residual @ residual
     for _ in range(MAX_STEPS):
-        if (samples + change) @ low <= spill or power == 0:
+        if (samples + change) @ low <= spill:
             break
         spread = below(direction)
-        step = power / (direction @ spread)
+        curvature = direction @ spread
+        if curvature <= ROUNDING * (direction @ direction):
+            break
+        step = power / curvature
         change = change + step * direction
         low = low + step * spread
         residual = residual - step * spread * inside

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from presets.errors import OutputError, UsageError
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
 from render.chain import apply_chain, label, workplace
 from render.clip import ArrayClip, Clip, PcmClip
-from render.edges import Contained
+from render.edges import LOW_EDGE, Contained
 from render.generate import Generator
-from render.limits import check_samples
+from render.levels import measure_levels
 from render.loudness import deliver
 from render.progress import Progress, Watched
 from render.resample import resampled, resampled_frames
@@ -26,7 +25,7 @@ from render.stereo import StereoPolicy
 from render.upscaler import Audio, StepHook, Upscaler
 
 BLOCK_FRAMES = 1 << 17
-"""Frames handled at a time: of the source while it is analysed, of the result while it is written."""
+"""Frames of the result written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +106,18 @@ def generate_band(
     progress = Progress(on_step, windows * upscaler.steps(preset))
 
     # 2. Analysis, always of the whole source: its level, and where its band ends.
-    peak, energy = _levels(source, progress)
+    levels = measure_levels(source, progress.levelled)
     cutoff = find_cutoff(Watched(source, progress), preset.cutoff)
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
     if cutoff.hz is not None:
-        generator = Generator(at_48k, grid, preset, upscaler, policy, cutoff.hz, peak, progress.generated)
+        generator = Generator(
+            at_48k, grid, preset, upscaler, policy, cutoff.hz, levels.peak, progress.generated
+        )
         band = resampled(Segments(at_48k, grid, generator, hi), preset.rate)
-        parts.append(Contained(band, cutoff.hz, energy * preset.rate / source.rate))
+        low_energy = levels.energy_below(LOW_EDGE * cutoff.hz) * preset.rate / source.rate
+        parts.append(Contained(band, cutoff.hz, low_energy))
 
     # 4. Their sum, written as it is made.
     blocks = _summed(parts, source.channels, wanted, progress)
@@ -141,7 +143,7 @@ def generate_band(
                 "frames": source.frames,
                 "first": first,
                 "end": end,
-                "peak": peak,
+                "peak": levels.peak,
             },
         },
     )
@@ -162,18 +164,6 @@ def selection(preset: Preset, source: Clip) -> tuple[int, int]:
     if first >= end:
         raise UsageError(f"start = {preset.start} is not before end = {preset.end}", "end")
     return first, end
-
-
-def _levels(source: Clip, progress: Progress) -> tuple[float, NDArray[np.float64]]:
-    """The largest sample and each channel's sum of squares; every sample is held to the limits on the way."""
-    peak, energy = 0.0, np.zeros(source.channels)
-    for start in range(0, source.frames, BLOCK_FRAMES):
-        block = source.read(start, min(BLOCK_FRAMES, source.frames - start))
-        check_samples(block, start, "the source")
-        peak = max(peak, _largest(block))
-        energy += np.square(block, dtype=np.float64).sum(axis=1)
-        progress.levelled((start + block.shape[1]) / source.frames)
-    return peak, energy
 
 
 def _largest(block: Audio) -> float:
