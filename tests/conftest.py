@@ -44,6 +44,9 @@ from bridge.ulid import new_ulid
 from bridge.wire import decode, encode
 from presets.schema import make
 
+# Read once by OpenMP, when torch loads it: threads that spin while they wait starve each other on busy cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 120.0
 """How long a test waits for what must come; long, for machines that are busy."""
