@@ -18,8 +18,8 @@ from render.cliff import (
     THIRD,
     Cliff,
     Powers,
+    cliff_near,
     decibels,
-    edge_hz,
     find_cliff,
     is_steady,
 )
@@ -68,7 +68,7 @@ class Spectrum:
     Attributes:
         powers: (frames, bands) mean power per bin of the frames that sound; a full-scale sine is 0 dB.
         edges_hz: (bands + 1,).
-        magnitude: (bins,) summed over all frames.
+        magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.
     """
 
@@ -106,7 +106,7 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
 
 
 def measure(clip: Clip) -> Spectrum:
-    """Band powers and summed magnitudes of the clip's frames, channels added; bounded in memory and time."""
+    """Band powers and mean magnitudes of the clip's frames, channels added; bounded in memory and time."""
     from scipy import fft
 
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
@@ -123,7 +123,8 @@ def measure(clip: Clip) -> Spectrum:
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
     stacked = np.concatenate(powers)
-    return Spectrum(stacked[stacked.sum(axis=1) > SILENT_POWER], edges_hz, magnitude, clip.rate / size)
+    sounding = stacked[stacked.sum(axis=1) > SILENT_POWER]
+    return Spectrum(sounding, edges_hz, magnitude / len(stacked), clip.rate / size)
 
 
 def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
@@ -153,7 +154,7 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     """AudioSR 3.2: the frequency below which lies 0.99 of the entire input, as librosa's spectral_rolloff
-    counts it: magnitudes, here summed over all frames."""
+    counts it: magnitudes, here over all frames."""
     total = np.cumsum(spectrum.magnitude)
     if total[-1] <= 0:
         return Cutoff(None, "rolloff", "nothing to generate: the clip is silent", nyquist_hz=nyquist_hz)
@@ -171,12 +172,13 @@ def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
     top_db = float(np.median(loud[-THIRD - SIXTH : -SIXTH]))
     dither_db = DITHER_DBFS - 10 * np.log10(nyquist_hz / spectrum.bin_hz) + 3
     floor = top_db < dither_db + 10 or is_steady(spectrum.powers[:, -THIRD - SIXTH : -SIXTH].sum(axis=1))
-    if floor and top_db < float(loud.max()) - 40:
+    if floor and top_db < 2 * decibels(spectrum.magnitude.max()) - 40:
         return None
     end_db = float(np.median(loud[-3:]))
     floor_db = end_db if top_db - end_db > 6 else top_db - 200
-    edge = edge_hz(spectrum.powers, spectrum.edges_hz, len(loud), floor_db)
-    return Cliff(min(edge or nyquist_hz, NYQUIST_EDGE * nyquist_hz), float(top_db - dither_db), floor=False)
+    cliff = cliff_near(spectrum.powers, spectrum.edges_hz, len(loud), floor_db)
+    edge = min(cliff.edge_hz if cliff else nyquist_hz, NYQUIST_EDGE * nyquist_hz)
+    return Cliff(edge, top_db - float(dither_db), floor=False)
 
 
 def _band_edges(top_hz: float) -> NDArray[np.float64]:

@@ -65,14 +65,14 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
             continue
         flat = max(ceilings) - float(np.median(ceilings)) < 1.0
         if drop_db >= CLIFF_DB or (flat and is_steady(above)):
-            edge = edge_hz(powers, edges_hz, at, max(ceilings))
-            if edge is not None:
-                return Cliff(edge, drop_db, floor=drop_db < CLIFF_DB)
+            cliff = cliff_near(powers, edges_hz, at, max(ceilings))
+            if cliff is not None:
+                return cliff
     return None
 
 
-def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float | None:
-    """The -6 dB edge of the low-pass that ends the spectrum near band `at`.
+def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cliff | None:
+    """The cliff, with the -6 dB edge of the low-pass that ends the spectrum near band `at`.
 
     A straight trend in dB over log frequency, through a low-pass of power 1 / (1 + 3 (f / edge)^(2 order)),
     plus the floor is fitted to the spectrum of the loud frames; robustly, for sound has a shape of its own.
@@ -101,7 +101,8 @@ def edge_hz(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> float
     level = np.maximum(spectrum[fitted], decibels(floor))
     steep, gentle = (_fit(level, octaves, floor, orders) for orders in (STEEP, GENTLE))
     offset = gentle[1] if gentle[0] < GENTLE_COST * steep[0] else steep[1]
-    return float(edges_hz[at] * 2**offset)
+    drop_db = plateau_db - floor_db
+    return Cliff(float(edges_hz[at] * 2**offset), drop_db, floor=drop_db < CLIFF_DB)
 
 
 def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) -> tuple[float, float]:

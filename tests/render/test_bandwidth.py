@@ -1,0 +1,255 @@
+"""Where a band ends: clips of the evaluation set, whole and low-passed, and sounds without an end to find."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from scipy import signal
+
+from presets.errors import UsageError
+from render.bandwidth import MAX_FRAMES, Cutoff, find_cutoff, measure
+from render.clip import ArrayClip
+
+DEV = Path(__file__).parents[3] / "shared" / "eval" / "dev"
+CLIPS = sorted(DEV.glob("*/*.flac"))
+needs_clips = pytest.mark.skipif(not CLIPS, reason="the evaluation clips are not beside this checkout")
+RATE = 48000
+Samples = NDArray[np.float64]
+
+
+def read(path: Path) -> tuple[Samples, int]:
+    samples, rate = soundfile.read(path, always_2d=True)
+    return samples.T, rate
+
+
+def found(samples: NDArray[np.floating], rate: int = RATE) -> Cutoff:
+    return find_cutoff(ArrayClip(samples.astype(np.float32), rate), "auto")
+
+
+def low_pass(cutoff_hz: float, rate: int) -> tuple[NDArray[np.float64], float]:
+    """The evaluation's filter, and the -6 dB edge it has when it runs forwards and backwards."""
+    sections = signal.cheby1(8, 0.05, cutoff_hz, fs=rate, output="sos")
+    hz, gain = signal.sosfreqz(sections, 1 << 16, fs=rate)
+    return sections, float(hz[np.argmax(np.abs(gain) ** 2 < 10 ** (-6 / 20))])
+
+
+def dithered(samples: Samples, rng: np.random.Generator) -> Samples:
+    return np.round(samples * 32768 + rng.random(samples.shape) - rng.random(samples.shape)) / 32768
+
+
+def degraded(samples: Samples, rng: np.random.Generator) -> Iterator[tuple[str, Samples]]:
+    yield "float", samples
+    yield "16-bit", dithered(samples, rng)
+    yield "floor", samples + rng.standard_normal(samples.shape) * 10 ** (-65 / 20)
+
+
+def ratios(paths: list[Path]) -> list[float]:
+    """Found over true edge of every condition; 0 where none was found."""
+    rng = np.random.default_rng(7)
+    result = []
+    for path in paths:
+        samples, rate = read(path)
+        for cutoff_hz in (4000, 8000, 12000, 16000):
+            sections, edge_hz = low_pass(cutoff_hz, rate)
+            for _, made in degraded(signal.sosfiltfilt(sections, samples), rng):
+                result.append((found(made, rate).hz or 0.0) / edge_hz)
+    return result
+
+
+def clicks_faded(at_s: Samples, period_s: float) -> Samples:
+    """A gain that is 0 where notes begin and end, with smooth ramps of 5 ms."""
+    place = at_s % period_s
+    ramp = np.clip(np.minimum(place, period_s - place) / 0.005, 0, 1)
+    return 0.5 - 0.5 * np.cos(np.pi * ramp)
+
+
+def bass_line(at_s: Samples) -> Samples:
+    partials = sum(np.sin(2 * np.pi * 55 * k * at_s) / k for k in range(1, 7))
+    return 0.4 * partials * np.exp(-3 * (at_s % 0.75)) * clicks_faded(at_s, 0.75)
+
+
+def eight_o_eight(at_s: Samples) -> Samples:
+    phase = 2 * np.pi * np.cumsum(45 + 120 * np.exp(-18 * (at_s % 1.5))) / RATE
+    return 0.7 * np.tanh(1.5 * np.sin(phase) * np.exp(-3 * (at_s % 1.5))) * clicks_faded(at_s, 1.5)
+
+
+def dark_pad(at_s: Samples) -> Samples:
+    saws = sum(signal.sawtooth(2 * np.pi * hz * at_s) for hz in (110, 110.7, 164.8, 165.5, 220.3))
+    pad = signal.sosfilt(signal.butter(2, 500, fs=RATE, output="sos"), 0.1 * saws)
+    rng = np.random.default_rng(5)
+    room = rng.standard_normal(RATE) * np.exp(-np.arange(RATE) / 12000)
+    return pad + 0.003 * signal.fftconvolve(pad, room)[: len(pad)]
+
+
+def test_the_whole_set_as_it_is_has_nothing_to_generate():
+    if not CLIPS:
+        pytest.skip("the evaluation clips are not beside this checkout")
+    assert len(CLIPS) == 88
+    assert {path.name: hz for path in CLIPS if (hz := found(*read(path)).hz) is not None} == {}
+
+
+@needs_clips
+def test_low_passed_clips_are_found_at_their_edge():
+    seen = np.array(ratios(CLIPS[5::22]))
+    assert np.mean(np.abs(seen - 1) <= 0.03) >= 0.95
+    assert seen[seen > 0].min() >= 0.95
+
+
+@needs_clips
+@pytest.mark.slow
+def test_all_low_passed_clips_are_found_at_their_edge():
+    seen = np.array(ratios(CLIPS))
+    assert len(seen) == 1056
+    assert np.mean(np.abs(seen - 1) <= 0.03) >= 0.975
+    assert np.sum((seen > 0) & (seen < 0.95)) <= 4
+    assert np.mean(seen > 0) >= 0.995
+
+
+@pytest.mark.parametrize("make", [bass_line, eight_o_eight, dark_pad])
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_dark_sounds_without_a_cliff_are_left_alone(make, rate):
+    sound = soxr.resample(make(np.arange(3 * RATE) / RATE), RATE, rate, quality="VHQ")
+    for kind, samples in degraded(sound, np.random.default_rng(1)):
+        cutoff = found(samples, rate)
+        assert cutoff.hz is None, kind
+        assert cutoff.reason.startswith("nothing to generate")
+
+
+@needs_clips
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000])
+def test_a_band_that_runs_to_a_low_nyquist_ends_there(rate):
+    samples, source_rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
+    low = soxr.resample(samples.T, source_rate, rate, quality="VHQ").T
+    own, again = found(low, rate), found(soxr.resample(low.T, rate, RATE, quality="VHQ").T)
+    assert own.hz is not None
+    assert again.hz is not None
+    assert 0.94 * rate / 2 < own.hz < 0.96 * rate / 2
+    assert again.hz == pytest.approx(own.hz, rel=0.015)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050])
+@pytest.mark.parametrize("make", [bass_line, eight_o_eight])
+def test_a_bass_at_a_low_rate_does_not_fill_its_band(make, rate):
+    sound = soxr.resample(make(np.arange(3 * RATE) / RATE), RATE, rate, quality="VHQ")
+    assert found(sound, rate).hz is None
+    assert found(dithered(sound, np.random.default_rng(1)), rate).hz is None
+
+
+@pytest.mark.parametrize("cutoff_hz", [1500, 4000, 9000, 15000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_sharp_edge_in_noise_is_found_within_2_percent(cutoff_hz, channels):
+    noise = np.random.default_rng(2).standard_normal((channels, 4 * RATE)) * 0.1
+    bins = np.fft.rfft(noise)
+    bins[:, np.fft.rfftfreq(4 * RATE, 1 / RATE) > cutoff_hz] = 0
+    cutoff = found(np.fft.irfft(bins))
+    assert cutoff.hz == pytest.approx(cutoff_hz, rel=0.02)
+    assert cutoff.method == "auto"
+    assert cutoff.cliff_db is not None
+    assert cutoff.cliff_db > 30
+    assert f"{cutoff.hz:.0f} Hz" in cutoff.reason
+
+
+def test_channels_count_alike_whatever_their_phase():
+    noise = np.random.default_rng(2).standard_normal(4 * RATE) * 0.1
+    low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
+    alone = found(low).hz
+    assert alone == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
+    assert found(np.stack([low, -low])).hz == pytest.approx(alone, rel=1e-6)
+    assert found(np.stack([low, 0 * low])).hz == pytest.approx(alone, rel=1e-6)
+    assert found(np.stack([low, noise])).hz is None
+
+
+def test_content_above_in_some_loud_moments_is_content():
+    noise = np.random.default_rng(2).standard_normal(10 * RATE) * 0.1
+    low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
+    low[4 * RATE : 4 * RATE + RATE // 2] = noise[4 * RATE : 4 * RATE + RATE // 2]
+    assert found(low).hz is None
+
+
+@needs_clips
+@pytest.mark.parametrize(("level", "lowest_hz", "highest_hz"), [(0.95, 5000, 6500), (0.85, 10000, 11600)])
+def test_a_lossy_codecs_shelf_is_its_end(tmp_path, level, lowest_hz, highest_hz):
+    samples, rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
+    path = tmp_path / "lossy.mp3"
+    soundfile.write(path, samples.T, rate, format="MP3", compression_level=level)
+    decoded, rate = read(path)
+    hz = found(decoded, rate).hz
+    assert hz is not None
+    assert lowest_hz < hz < highest_hz
+
+
+@pytest.mark.parametrize("frames", [1, 100, 4000])
+def test_too_little_to_tell_is_left_alone(frames):
+    assert found(np.random.default_rng(0).standard_normal(frames) * 0.1).hz is None
+    assert found(np.zeros(frames)).hz is None
+
+
+def test_silence_and_dc_are_left_alone():
+    assert found(np.zeros((2, RATE))).hz is None
+    assert found(np.full((2, RATE), 0.5)).hz is None
+
+
+def test_a_long_clip_is_looked_at_from_end_to_end_in_bounded_memory():
+    seconds = 900
+    rng = np.random.default_rng(3)
+
+    class Long:
+        rate, channels, frames = RATE, 1, seconds * RATE
+        read_to, taken, largest = 0, 0, 0
+
+        def read(self, start: int, frames: int) -> NDArray[np.float32]:
+            self.read_to, self.taken = max(self.read_to, start + frames), self.taken + frames
+            self.largest = max(self.largest, frames)
+            return rng.standard_normal((1, frames), dtype=np.float32) * np.float32(0.1)
+
+    clip = Long()
+    spectrum = measure(clip)
+    assert len(spectrum.powers) == MAX_FRAMES
+    assert seconds * RATE - 2048 < clip.read_to <= seconds * RATE
+    assert clip.largest < 2 * RATE
+    assert clip.taken < 300 * RATE
+
+
+def test_the_same_clip_gives_the_same_cutoff():
+    noise = np.random.default_rng(2).standard_normal((2, 3 * RATE)) * 0.1
+    low = signal.sosfiltfilt(low_pass(6000, RATE)[0], noise)
+    assert found(low) == found(low)
+
+
+def test_rolloff_is_the_magnitude_below_which_99_percent_lie():
+    bins = np.zeros(2 * RATE + 1, complex)
+    hz = np.fft.rfftfreq(4 * RATE, 1 / RATE)
+    band = (hz > 20) & (hz < 6000)
+    bins[band] = np.exp(2j * np.pi * np.random.default_rng(1).random(band.sum())) * 100
+    clip = ArrayClip(np.fft.irfft(bins).astype(np.float32), RATE)
+    cutoff = find_cutoff(clip, "rolloff")
+    assert cutoff.hz == pytest.approx(0.99 * 6000, rel=0.01)
+    assert cutoff.method == "rolloff"
+    assert find_cutoff(ArrayClip(np.zeros((1, RATE), np.float32), RATE), "rolloff").hz is None
+    tone = np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE).astype(np.float32)
+    assert find_cutoff(ArrayClip(tone, RATE), "rolloff").hz is None
+
+
+def test_a_number_is_taken_at_its_word_up_to_nyquist():
+    clip = ArrayClip(np.zeros((1, 1000), np.float32), 16000)
+    assert find_cutoff(clip, 5500.0) == Cutoff(5500.0, "given", "5500 Hz was asked for", nyquist_hz=8000)
+    highest = find_cutoff(clip, 8000.0).hz
+    assert highest is not None
+    assert 7500 < highest < 7700
+    with pytest.raises(UsageError, match="9000 Hz is above 8000 Hz"):
+        find_cutoff(clip, 9000.0)
+
+
+@needs_clips
+@pytest.mark.slow
+def test_analysis_takes_a_hundredth_of_the_clip_at_most():
+    samples, rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
+    clip = ArrayClip(np.tile(samples, (1, 5)).astype(np.float32), rate)
+    begin = time.process_time()
+    find_cutoff(clip, "auto")
+    assert time.process_time() - begin < 0.01 * clip.frames / rate
