@@ -32,6 +32,9 @@ BLOCK = 32
 """Samples of one value of the temporal envelope: 0.67 ms."""
 SLOW_BLOCKS = 75
 """50 ms: what is slower is drawn by the envelope in frames."""
+NOISE_SCALE = math.exp(0.5772 / 2) / math.sqrt(3 / 8 * N_FFT)
+"""Brings the bins of unit noise to a mean level of 0 dB: their power is 3/8 N_FFT through a Hann window, and
+the mean of its logarithm lower by Euler's constant."""
 DB_TO_NEPER = math.log(10) / 20
 
 
@@ -78,7 +81,7 @@ def modulated_noise(noise: Tensor, bins: Tensor, cutoff_hz: float) -> Tensor:
         cutoff_hz: the -6 dB edge of `bins`.
 
     Returns:
-        (channels, T, BINS) complex64.
+        (channels, T, BINS) complex64 with mean level 0 dB.
     """
     hz = torch.arange(BINS, device=bins.device) * BIN_HZ
     upper = samples_of(bins * ((hz > cutoff_hz / 2) & (hz < cutoff_hz)), noise.shape[-1])
@@ -86,4 +89,4 @@ def modulated_noise(noise: Tensor, bins: Tensor, cutoff_hz: float) -> Tensor:
     slow = functional.avg_pool1d(fast, SLOW_BLOCKS, 1, SLOW_BLOCKS // 2, count_include_pad=False)
     gain = torch.sqrt((fast + 1e-14) / (slow + 1e-14)).clamp(max=8.0)
     each_sample = functional.interpolate(gain[:, None], scale_factor=float(BLOCK), mode="linear")[:, 0]
-    return spectrum(noise * each_sample)
+    return spectrum(noise * each_sample) * NOISE_SCALE
