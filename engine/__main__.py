@@ -13,6 +13,7 @@ from presets.errors import AirbandError, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
+    "models": ("engine.models_command", "list the models and get their weights"),
     "parity": ("engine.parity", "replay the official code's results and compare"),
     "train predictor": ("engine.training.predictor", "train the predictor of draft"),
     "bench wire": ("engine.bench_wire", "measure what the engine and the wire cost"),

@@ -122,7 +122,9 @@ def linear_magnitude(waveform: Tensor) -> Tensor:
 
 def leading(steps: int) -> list[sampler.Level]:
     """Timesteps 1, 1 + c, 1 + 2 c, ... with c = 1000 // steps, run downwards to abar(0) and not to 1."""
-    timesteps = np.arange(0, sampler.TRAINING_STEPS, sampler.TRAINING_STEPS // steps)[::-1] + 1.0
+    timesteps: NDArray[np.float64] = (
+        np.arange(0.0, sampler.TRAINING_STEPS, sampler.TRAINING_STEPS // steps)[::-1] + 1
+    )
     return sampler.levels(timesteps, final_abar=float(sampler.abar(0)))
 
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine import compat, mel, sampler
+from engine.checkpoint import load_official
 from engine.models.networks import Networks
-from engine.weights import load_official
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -157,7 +157,7 @@ def unet(golden: Golden) -> Stage:
 
 def schedule(golden: Golden) -> Stage:
     """The cosine schedule and the official spacing of timesteps."""
-    power = sampler.abar(np.arange(sampler.TRAINING_STEPS))
+    power = sampler.abar(np.arange(float(sampler.TRAINING_STEPS)))
     yield "alphas_cumprod", power, FEATURES
     yield "betas", 1 - power / np.concatenate([[1.0], power[:-1]]), FEATURES
     for run, steps, eta in golden.runs():

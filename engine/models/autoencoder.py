@@ -32,7 +32,8 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> (B, C, T / 2, F / 2)."""
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        y: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return y
 
 
 class Upsample(nn.Module):
@@ -44,7 +45,8 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> (B, C, 2 T, 2 F)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return y
 
 
 class Level(nn.Module):
@@ -77,7 +79,8 @@ class Middle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> the same shape."""
-        return self.block_2(self.attn_1(self.block_1(x)))
+        y: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return y
 
 
 def blocks(channels: int, width: int, count: int) -> list[ResBlock]:
@@ -109,7 +112,8 @@ class EncoderStack(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        y: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        return y
 
 
 class DecoderStack(nn.Module):
@@ -136,7 +140,8 @@ class DecoderStack(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        y: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return y
 
 
 class Encoder(nn.Module):
@@ -164,7 +169,8 @@ class Encoder(nn.Module):
 
     def moments(self, mel: Tensor) -> Tensor:
         """mel: (B, 1, T, F) natural-log mel -> (B, 2 embed_dim, T / 8, F / 8): mean, then log-variance."""
-        return self.quant_conv(self.encoder(mel.to(self.quant_conv.weight.dtype))).to(mel.dtype)
+        y: Tensor = self.quant_conv(self.encoder(mel.to(self.quant_conv.weight.dtype))).to(mel.dtype)
+        return y
 
     def forward(self, mel: Tensor) -> Posterior:
         """mel: (B, 1, T, F) natural-log mel -> the posterior; the log-variance is held in -30..20."""
@@ -189,4 +195,5 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """z: (B, embed_dim, T / 8, F / 8), unscaled -> (B, 1, T, F) natural-log mel."""
-        return self.decoder(self.post_quant_conv(z.to(self.post_quant_conv.weight.dtype))).to(z.dtype)
+        y: Tensor = self.decoder(self.post_quant_conv(z.to(self.post_quant_conv.weight.dtype))).to(z.dtype)
+        return y

@@ -68,7 +68,8 @@ class TimeResBlock(nn.Module):
         """x: (B, channels, T, F), embedding: (B, embed_channels) -> (B, out_channels, T, F)."""
         h = self.in_layers(x)
         h = h + self.emb_layers(embedding)[:, :, None, None]
-        return self.skip_connection(x) + self.out_layers(h)
+        y: Tensor = self.skip_connection(x) + self.out_layers(h)
+        return y
 
 
 class SelfAttention(nn.Module):
@@ -89,7 +90,8 @@ class SelfAttention(nn.Module):
             for projection in (self.to_q, self.to_k, self.to_v)
         )
         attended = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(attended.transpose(1, 2).flatten(2))
+        y: Tensor = self.to_out(attended.transpose(1, 2).flatten(2))
+        return y
 
 
 class GatedGelu(nn.Module):
@@ -102,7 +104,8 @@ class GatedGelu(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, tokens, channels) -> (B, tokens, inner_channels)."""
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        y: Tensor = value * F.gelu(gate)
+        return y
 
 
 class FeedForward(nn.Module):
@@ -118,7 +121,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, tokens, channels) -> the same shape."""
-        return self.net(x)
+        y: Tensor = self.net(x)
+        return y
 
 
 class TransformerBlock(nn.Module):
@@ -140,7 +144,8 @@ class TransformerBlock(nn.Module):
         """x: (B, tokens, channels) -> the same shape."""
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x))
-        return x + self.ff(self.norm3(x))
+        y: Tensor = x + self.ff(self.norm3(x))
+        return y
 
 
 class SpatialTransformer(nn.Module):
@@ -162,7 +167,8 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         for block in self.transformer_blocks:
             h = block(h)
-        return x + self.proj_out(h.transpose(1, 2).unflatten(2, plane))
+        y: Tensor = x + self.proj_out(h.transpose(1, 2).unflatten(2, plane))
+        return y
 
 
 class ResBlock(nn.Module):
@@ -181,7 +187,8 @@ class ResBlock(nn.Module):
         """x: (B, channels, T, F) -> (B, out_channels, T, F)."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        y: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return y
 
 
 class PlaneAttention(nn.Module):
@@ -202,4 +209,5 @@ class PlaneAttention(nn.Module):
             projection(h).flatten(2).transpose(1, 2)[:, None] for projection in (self.q, self.k, self.v)
         )
         attended = F.scaled_dot_product_attention(q, k, v)[:, 0]
-        return x + self.proj_out(attended.transpose(1, 2).unflatten(2, x.shape[2:]))
+        y: Tensor = x + self.proj_out(attended.transpose(1, 2).reshape(x.shape))
+        return y

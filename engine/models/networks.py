@@ -60,6 +60,10 @@ class Networks(nn.Module):
         configuration: of the networks.
     """
 
+    HALVED = ("unet", "encoder")
+    """What may compute in 16 bits. Decoder and vocoder may not: bfloat16 costs them 5 % of the spectrogram's
+    spread and 30 dB of signal to noise."""
+
     scale_factor: Tensor
 
     def __init__(self, configuration: Configuration) -> None:
@@ -84,14 +88,20 @@ class Networks(nn.Module):
     @property
     def time_stride(self) -> int:
         """Mel frames (and mel bands) to one latent cell."""
-        return 2 ** (len(self.decoder.decoder.up) - 1)
+        count: int = 2 ** (len(self.decoder.decoder.up) - 1)
+        return count
 
 
-def lay_out(network: nn.Module) -> nn.Module:
+def halve(networks: Networks, half: torch.dtype) -> None:
+    """Let those networks that may compute in `half` do so."""
+    for part in Networks.HALVED:
+        networks.get_submodule(part).to(half)
+
+
+def lay_out(network: nn.Module) -> None:
     """Store every convolution's weight channels-last, the layout the fast kernels read without a copy."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
             layer.weight.data = layer.weight.data.transpose(1, 2).contiguous().transpose(1, 2)
-    return network

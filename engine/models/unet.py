@@ -24,7 +24,8 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> (B, C, T / 2, F / 2)."""
-        return self.op(x)
+        y: Tensor = self.op(x)
+        return y
 
 
 class Upsample(nn.Module):
@@ -36,7 +37,8 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> (B, C, 2 T, 2 F)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return y
 
 
 class Stage(nn.ModuleList):
@@ -140,7 +142,7 @@ class TransformerUNet(nn.Module):
         Returns:
             (B, out_channels, T, F) v.
         """
-        dtype = self.out[2].weight.dtype
+        dtype = next(self.parameters()).dtype
         embedding = self.time_embed(timestep_embedding(t, self.model_channels).to(dtype))
         h = torch.cat([x, condition], dim=1).to(dtype)
         skips = []
@@ -150,4 +152,5 @@ class TransformerUNet(nn.Module):
         h = self.middle_block(h, embedding)
         for stage in self.output_blocks:
             h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
-        return self.out(h).to(x.dtype)
+        y: Tensor = self.out(h).to(x.dtype)
+        return y

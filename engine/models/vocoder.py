@@ -24,23 +24,17 @@ class TimeConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, 1, frames)."""
-        return F.conv2d(
-            x,
-            self.weight[:, :, None],
-            self.bias,
-            padding=(0, self.padding[0]),
-            dilation=(1, self.dilation[0]),
-        )
+        weight, padding = self.weight[:, :, None], (0, int(self.padding[0]))
+        return F.conv2d(x, weight, self.bias, padding=padding, dilation=(1, self.dilation[0]))
 
 
 class TimeConvTranspose(nn.ConvTranspose1d):
     """A transposed convolution along time, of planes of height 1."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """x: (B, C, 1, frames)."""
-        return F.conv_transpose2d(
-            x, self.weight[:, :, None], self.bias, stride=(1, self.stride[0]), padding=(0, self.padding[0])
-        )
+        weight, padding = self.weight[:, :, None], (0, int(self.padding[0]))
+        return F.conv_transpose2d(x, weight, self.bias, stride=(1, self.stride[0]), padding=padding)
 
 
 class DilatedResBlock(nn.Module):

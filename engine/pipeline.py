@@ -1,0 +1,290 @@
+"""AudioSR as an Upscaler: the paper's path from a window of audio to a generated one, as numbered steps.
+
+The names are the paper's (Liu et al. 2023): x_h the input at 48 kHz, X_h its log-mel spectrogram, F_enc the
+autoencoder's encoder, z the latent, G the Transformer-UNet, Y_h the estimated spectrogram, V the vocoder.
+What the official code adds of its own (engine.compat) is left out: the cut-off comes from the render and is
+the same in every step, a window keeps its level and its length, and noise belongs to a place in the clip.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine import mel, sampler
+from engine.models.networks import Networks, lay_out
+from engine.tape import Tape
+from presets.schema import Preset
+from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+
+EMPTY_CONDITION = -11.4981
+"""What the condition is where there is none, before scaling: the value AudioSR was trained with."""
+
+LATENESS = 8
+"""Samples by which the vocoder's answer to a frame is late, and by which it is too long on both sides."""
+
+STAGES = ("encode", "decode", "vocode")
+"""What runs once a window, beside the sampler's steps."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One channel of a window on its way through the networks.
+
+    Attributes:
+        waveform: (samples,) at the model's level.
+        cutoff_hz: as the window's.
+        group: whose noise it takes.
+        first: its first latent cell, counted from the clip's start.
+        voice: which of the rows of that group and place it is: the channel.
+    """
+
+    waveform: Audio
+    cutoff_hz: float
+    group: int
+    first: int
+    voice: int
+
+
+class AudioSR:
+    """Latent diffusion on log-mel spectrograms with a neural vocoder, 48 kHz.
+
+    A window is 10.24 s, as in training, of which 0.64 s on each side are discarded.
+
+    Args:
+        name: as in `airband models`.
+        digest: of the weights.
+        networks: the model, on the device; taken over.
+        device: as torch names it.
+        rows: channels of windows that the networks take at once; halves itself when memory runs out.
+        guidance_rescale: see `sampler.guide`.
+    """
+
+    body_cells = 14
+    context_cells = 1
+    links_channels = False
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        networks: Networks,
+        device: str = "cpu",
+        rows: int = 1,
+        guidance_rescale: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.digest = digest
+        self.batch = max(2, rows)
+        self.rows = rows
+        self._networks = networks
+        lay_out(networks)
+        self._device = torch.device(device)
+        self._rescale = guidance_rescale
+
+    def steps(self, preset: Preset) -> int:
+        """Sampler steps, and one each for encoding, decoding and the vocoder."""
+        return preset.steps + len(STAGES)
+
+    @torch.inference_mode()
+    def upscale(
+        self, windows: Sequence[Window], noise: NoiseField, preset: Preset, on_step: StepHook
+    ) -> list[Audio]:
+        """The generated signal of each window: same shape as its samples, 48 kHz, the level of the input.
+
+        Equal channels under equal noise are computed once. With `preset.joint`, windows of this call that
+        overlap share one latent (MultiDiffusion, Bar-Tal et al. 2023); without it none sees another.
+        """
+        of = self.steps(preset)
+
+        def report(stage: str, step: int) -> None:
+            for _ in windows:
+                on_step(Step(stage, step, of))
+
+        rows, places = self._rows(windows, preset.joint)
+
+        # 1. Pre-processing: what the cut-off leaves of x_h, by an order-8 Chebyshev filter.
+        lowpassed = [chebyshev_lowpass(row.waveform, row.cutoff_hz) for row in rows]
+
+        # 2. X_h: its natural-log mel spectrogram.
+        x_h = [self._log_mel(waveform) for waveform in lowpassed]
+
+        # 3. F_enc(X_h): the condition, a draw from the encoder's posterior, scaled as latents are.
+        condition = self._encode(x_h, rows, noise)
+        report("encode", 1)
+
+        # 4. z_0 from noise, by G with guidance.
+        z = self._sample(condition, rows, noise, preset, lambda step: report("sample", step + 1))
+
+        # 5. Y_h, the spectrogram that z_0 stands for.
+        y_h = self._batched(self._decode, z)
+        report("decode", preset.steps + 2)
+
+        # 6. Post-processing: mel bands below the cut-off are the input's own.
+        y_h = [
+            torch.cat([x[..., :edge], y[..., edge:]], dim=-1)
+            for x, y, edge in zip(x_h, y_h, [mel.bands_below(row.cutoff_hz) for row in rows], strict=True)
+        ]
+
+        # 7. V(Y_h): the waveform, without the vocoder's delay.
+        y = [wave[0, LATENESS:-LATENESS].cpu().numpy() for wave in self._batched(self._vocode, y_h)]
+        report("vocode", preset.steps + 3)
+
+        # 8. Channels, level and length as they came. render.restore puts the low band back.
+        return [
+            np.asarray(np.stack([y[row] for row in of_window]) / window.gain, dtype=np.float32)
+            for window, of_window in zip(windows, places, strict=True)
+        ]
+
+    def _rows(self, windows: Sequence[Window], joint: bool) -> tuple[list[Row], list[list[int]]]:
+        """The channels of all windows, equal ones once, and for each window the rows its channels are."""
+        cell_frames = self._networks.time_stride * mel.HOP
+        voices: Counter[tuple[int, int]] = Counter()
+        seen: dict[tuple[bytes, float, int, int], int] = {}
+        rows: list[Row] = []
+        places = []
+        for window in windows:
+            of_window = []
+            for channel in window.samples * np.float32(window.gain):
+                place = window.group, window.start // cell_frames
+                key = channel.tobytes(), window.cutoff_hz, *place
+                if joint or key not in seen:
+                    seen[key] = len(rows)
+                    rows.append(Row(channel, window.cutoff_hz, *place, voices[place]))
+                    voices[place] += 1
+                of_window.append(seen[key])
+            places.append(of_window)
+        return rows, places
+
+    def _log_mel(self, waveform: Audio) -> Tensor:
+        """(samples,) -> (1, 1, T, 256)."""
+        return mel.log_mel(mel.magnitude(torch.from_numpy(waveform).to(self._device)[None]))[:, None]
+
+    def _noise(self, noise: NoiseField, name: str, group: int, first: int, cells: int) -> Tensor:
+        """(1, C, cells, F) standard normal, from its place in the clip."""
+        bands = mel.BANDS // self._networks.time_stride
+        drawn = noise(name, group, first, cells, (self._networks.latent_channels, bands))
+        return torch.from_numpy(drawn).to(self._device).transpose(0, 1)[None]
+
+    def _encode(self, x_h: list[Tensor], rows: list[Row], noise: NoiseField) -> list[Tensor]:
+        networks = self._networks
+
+        def moments(x: Tensor) -> Tensor:
+            return torch.cat(networks.encoder(x), dim=1)
+
+        conditions = []
+        for row, posterior in zip(rows, self._batched(moments, x_h), strict=True):
+            mean, std = posterior.chunk(2, dim=1)
+            drawn = self._noise(noise, "condition", row.group, row.first, mean.shape[2])
+            conditions.append((mean + std * drawn) * networks.scale_factor)
+        return conditions
+
+    def _sample(
+        self,
+        condition: list[Tensor],
+        rows: list[Row],
+        noise: NoiseField,
+        preset: Preset,
+        on_step: sampler.OnStep,
+    ) -> list[Tensor]:
+        """The sampled latent of each row, (1, C, T / 8, F / 8).
+
+        The sampler sees one latent, the tape, on which all of them lie.
+        """
+        extents = [(row.first, c.shape[2]) for row, c in zip(rows, condition, strict=True)]
+        voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
+        tape = Tape(extents, voices)
+
+        def draw(name: str) -> Tensor:
+            parts = [self._noise(noise, name, group, *extent) for (group, _), extent in tape.stretches]
+            return torch.cat(parts, dim=2)
+
+        def velocity(z: Tensor, t: float) -> Tensor:
+            def guided(z: Tensor, condition: Tensor) -> Tensor:
+                return self._guided_velocity(z, condition, t, preset.cfg_scale)
+
+            return tape.average(self._batched(guided, tape.rows_of(z), condition))
+
+        z = draw("x_T")
+        if preset.sampler == "ddim":
+            plan = sampler.trailing(preset.steps)
+            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"), on_step)
+        else:
+            solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
+            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps), on_step)
+        return tape.rows_of(z)
+
+    def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
+        """v of a batch at step t, the two predictions of guidance in one call."""
+        unet = self._networks.unet
+        if scale == 1:
+            y: Tensor = unet(z, torch.full((len(z),), t, device=z.device), condition)
+            return y
+        empty = torch.full_like(condition, EMPTY_CONDITION) * self._networks.scale_factor
+        steps = torch.full((2 * len(z),), t, device=z.device)
+        v_condition, v_empty = unet(torch.cat([z, z]), steps, torch.cat([condition, empty])).chunk(2)
+        return sampler.guide(v_condition, v_empty, scale, self._rescale)
+
+    def _decode(self, z: Tensor) -> Tensor:
+        y: Tensor = self._networks.decoder(z / self._networks.scale_factor)
+        return y
+
+    def _vocode(self, y_h: Tensor) -> Tensor:
+        y: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
+        return y
+
+    def _batched(self, function: Callable[..., Tensor], *arguments: list[Tensor]) -> list[Tensor]:
+        """`function` of every item, items of equal shape together, fewer at once when memory runs out."""
+        results: dict[int, Tensor] = {}
+        waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
+        while waiting:
+            length = arguments[0][waiting[0]].shape[2]
+            chunk = [index for index in waiting[: self.rows] if arguments[0][index].shape[2] == length]
+            batch = [
+                torch.cat([argument[index] for index in chunk]).contiguous(memory_format=torch.channels_last)
+                for argument in arguments
+            ]
+            try:
+                made = function(*batch)
+            except RuntimeError as error:
+                if not ran_out_of_memory(error) or len(chunk) == 1:
+                    raise
+                self.rows = len(chunk) // 2
+                continue
+            results.update(zip(chunk, made[:, None].unbind(), strict=True))
+            waiting = waiting[len(chunk) :]
+        return [results[index] for index in range(len(results))]
+
+
+def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
+    """Order 8, 0.1 dB of ripple, forward and backward, so without delay (paper section 3.2).
+
+    Args:
+        waveform: (samples,) at 48 kHz.
+        cutoff_hz: the filter's edge.
+    """
+    from scipy import signal
+
+    sections = signal.cheby1(8, 0.1, cutoff_hz / (mel.RATE_HZ / 2), output="sos")
+    return np.asarray(signal.sosfiltfilt(sections, waveform), dtype=np.float32)
+
+
+def fast_half(device: str) -> torch.dtype | None:
+    """The 16-bit type the device multiplies faster than float32, or None: bfloat16 on a CPU with AVX512-BF16
+    or AMX and on a GPU that has it, float16 on an older GPU."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if kind == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return None
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not allocate, on a GPU or on the CPU (which has no class of its own for it)."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
