@@ -133,8 +133,9 @@ def stop(
     connection = keys.read(home)
     if connection is None:
         raise EngineError(f"an engine holds {home.state} but has not come up yet; try again")
-    for _ in range(2 if now else 1):
-        os.kill(connection.pid, signal.SIGTERM)
+    # Two kinds of signal: of one kind, two that come close together arrive as one.
+    for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
+        os.kill(connection.pid, number)
     _wait_until_gone(home)
     typer.echo(f"engine {connection.pid} has ended")
 
