@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,35 @@ def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | N
         panel.set_xlabel("s")
     axes[0].set_ylabel("kHz")
     figure.colorbar(image, ax=axes, label="dB")
+    try:
+        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+
+
+def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], figure_name: str) -> None:
+    """Draws one panel a group with one box a system: median, quartiles, whiskers of 1.5 quartile ranges.
+
+    Args:
+        path: the PNG; replaced if it exists.
+        groups: panel's title to system's name to its values; NaN values are left out.
+        figure_name: what the values are.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = (PANEL_INCHES[0] * 0.7 * len(groups), PANEL_INCHES[1])
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for panel, (title, systems) in zip(axes, groups.items(), strict=True):
+        panel.boxplot([[value for value in values if value == value] for values in systems.values()])
+        panel.set_xticks(range(1, len(systems) + 1), list(systems), rotation=20)
+        panel.set_title(title)
+        panel.grid(axis="y", alpha=0.3)
+    axes[0].set_ylabel(figure_name)
     try:
         FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
     except OSError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from presets.errors import OutputError
-from render.report import spectrograms
+from render.report import box_plots, spectrograms
 
 
 def test_a_tone_is_a_bright_line_at_its_frequency(tmp_path: Path) -> None:
@@ -31,3 +31,22 @@ def test_a_tone_is_a_bright_line_at_its_frequency(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         spectrograms(tmp_path / "none" / "a.png", {"silence": np.zeros(4800)})
+
+
+def test_boxes_stand_at_the_level_of_their_values(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    groups = {
+        "speech": {"low": [1.0, 1.1, float("nan")], "high": [5.0, 5.1]},
+        "music": {"low": [1.0], "high": [5]},
+    }
+    box_plots(tmp_path / "boxes.png", groups, "LSD")
+    picture = imread(tmp_path / "boxes.png")[..., :3]
+    orange = (picture[..., 0] > 0.9) & (picture[..., 2] < 0.3)
+    rows, columns = np.nonzero(orange)
+    half = picture.shape[1] // 2
+    low = rows[(columns < half) & (columns < np.median(columns[columns < half]))]
+    high = rows[(columns < half) & (columns > np.median(columns[columns < half]))]
+    assert np.median(low) > np.median(high) + 0.3 * picture.shape[0]
+    with pytest.raises(OutputError, match="cannot be written"):
+        box_plots(tmp_path / "none" / "boxes.png", groups, "LSD")
