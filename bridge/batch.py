@@ -71,7 +71,7 @@ def _found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[tuple[
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            sources = list(_listed(path, out, recursive))
+            sources = list(listed(path, out, recursive))
             if not sources:
                 hint = "" if recursive else " (its subfolders are searched with --recursive)"
                 raise InputError(f"{text}: holds no audio files{hint}", text)
@@ -91,7 +91,8 @@ def _found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[tuple[
                 yield source, source.parent.relative_to(base) if base else Path()
 
 
-def _listed(folder: Path, out: Path, recursive: bool) -> Iterator[Path]:
+def listed(folder: Path, out: Path, recursive: bool) -> Iterator[Path]:
+    """The audio files of a folder, sorted; hidden ones, results, and all that lies in `out` left out."""
     results = out.resolve()
     for root, folders, files in os.walk(folder):
         inside = Path(root)

@@ -8,6 +8,7 @@ is broken.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from bridge import cli_engine, cli_presets, cli_render, keys, plugins
+from bridge import cli_edit, cli_engine, cli_eval, cli_presets, cli_render, keys, plugins
 from presets.errors import AirbandError
 from presets.version import VERSION
 
@@ -29,6 +30,8 @@ app = typer.Typer(
     epilog="Exits: 0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 130 cancelled.",
 )
 cli_render.register(app)
+cli_edit.register(app)
+cli_eval.register(app)
 cli_engine.register(app)
 app.add_typer(cli_presets.app, name="presets")
 app.add_typer(plugins.app, name="plugins")
@@ -85,6 +88,7 @@ def demo(
 
 def main() -> None:
     """The entry point: runs the command and turns errors into a line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a DAW's script cancels with it
     try:
         app()
     except AirbandError as error:

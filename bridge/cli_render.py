@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Generator
 from contextlib import closing
 from typing import Annotated
 
@@ -11,11 +12,11 @@ import typer
 from rich.console import Console
 
 from bridge import keys
-from bridge.batch import Item, plan
+from bridge.batch import plan
 from bridge.choice import choose
 from bridge.cli_engine import Json, State
 from bridge.client import Client
-from bridge.course import Order, run
+from bridge.course import Event, Order, run
 from bridge.display import Display, display
 from bridge.knobs import takes_preset
 from bridge.speeds import Speeds, estimate
@@ -57,20 +58,21 @@ def render(
         shown = display(Console(), as_json=as_json)
         model = order.choice.model
         shown.begin(items, order.choice, estimate(items, preset, speeds.ratio(model, preset)))
-        failures = _follow(client, items, order, shown, speeds)
-    if failures:
-        codes = {error.exit_code for error in failures}
-        raise typer.Exit(codes.pop() if len(codes) == 1 else AirbandError.exit_code)
+        follow(run(client, items, order), order, shown, speeds)
 
 
-def _follow(
-    client: Client, items: list[Item], order: Order, shown: Display, speeds: Speeds
-) -> list[AirbandError]:
+def follow(events: Generator[Event], order: Order, shown: Display, speeds: Speeds) -> None:
+    """Shows a batch to its end, and learns how fast it went.
+
+    Raises:
+        Cancelled: at Ctrl-C.
+        typer.Exit: something failed; the code is that of the errors, 1 where they differ.
+    """
     counts: Counter[str] = Counter()
     failures: list[AirbandError] = []
     began_s = time.monotonic()
     try:
-        with closing(run(client, items, order)) as events:
+        with closing(events):
             for event in events:
                 shown.show(event)
                 counts[event.what] += 1
@@ -84,4 +86,11 @@ def _follow(
     finally:
         shown.end(counts, time.monotonic() - began_s)
         speeds.keep()
-    return failures
+    if failures:
+        raise typer.Exit(common_code(failures))
+
+
+def common_code(failures: list[AirbandError]) -> int:
+    """The exit code of a command some of whose files failed: their own where they agree, else 1."""
+    codes = {error.exit_code for error in failures}
+    return codes.pop() if len(codes) == 1 else AirbandError.exit_code

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bridge.choice import Choice, choose
-from bridge.protocol import Done, Pcm, Submit
+from bridge.protocol import Audio, Done, Pcm, Submit
 from engine.delivery import Delivery
 from engine.origin import Origin, opened
 from engine.shelf import Shelf
@@ -18,8 +20,8 @@ from engine.spool import Spool, content_key
 from presets.version import VERSION
 from render.clip import Clip, PcmClip
 from render.plugin_folders import files_digest, plugin_settings
-from render.render import render
-from render.upscaler import StepHook
+from render.render import BLOCK_FRAMES, render
+from render.upscaler import Step, StepHook
 
 DTYPE = "f4"
 
@@ -41,6 +43,9 @@ def perform(
     """
     began_s = time.monotonic()
     choice = choose(submit.params.model, shelf.models)
+    if not choice.model.digest:  # weights that are converted when they are first used
+        loaded = msgspec.structs.replace(choice.model, digest=shelf.load(choice.model.name).digest)
+        choice = Choice(loaded, choice.reason)
     with opened(submit, digest, spool, roots) as origin:
         delivery = Delivery(submit, origin, spool, roots)
         if delivery.is_needed(choice.model.name, choice.model.digest):
@@ -57,7 +62,11 @@ def rendered(
 ) -> tuple[Clip, dict[str, Any]]:
     """A job's result and its report, from the cache where it was made before."""
     params = msgspec.structs.replace(submit.params, model=choice.model.name)
-    audio = submit.source.audio if isinstance(submit.source, Pcm) else None
+    clip = origin.clip
+    if isinstance(submit.source, Pcm):
+        digest, audio = origin.digest, submit.source.audio
+    else:  # files that differ in what they say of themselves share their samples' result
+        digest, audio = samples_digest(clip, on_step), Audio(clip.rate, clip.channels, clip.frames)
     facts = {
         "weights": choice.model.digest,
         "engine": VERSION,
@@ -65,13 +74,23 @@ def rendered(
         "device": shelf.device.partition(":")[0],
         "files": files_digest(params.effects, plugin_settings()),
     }
-    key = content_key(origin.digest, audio, params, facts)
+    key = content_key(digest, audio, params, facts)
     report = spool.report(key)
     cached = report is not None
     if report is None:
         written = spool.scratch(submit.job, "pcm")
-        report = render(origin.clip, params, shelf.load(params.model), on_step, spool=written).report
+        report = render(clip, params, shelf.load(params.model), on_step, spool=written).report
         if report.get("effects", {}).get("bypassed"):  # a plugin that fails today may work tomorrow
-            key = content_key(origin.digest, audio, params, {**facts, "job": submit.job})
+            key = content_key(digest, audio, params, {**facts, "job": submit.job})
         spool.keep_result(key, written, report)
     return PcmClip(spool.result(key), report["rate"], report["channels"]), {**report, "cached": cached}
+
+
+def samples_digest(clip: Clip, on_step: StepHook) -> str:
+    """blake2b-256 of a clip's samples, interleaved float32; never equal to that of planar ones."""
+    digest = hashlib.blake2b(digest_size=32, person=b"interleaved")
+    for start in range(0, clip.frames, BLOCK_FRAMES):
+        on_step(Step("read", 0, 1))
+        block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start))
+        digest.update(np.ascontiguousarray(block.T, "<f4").data)
+    return digest.hexdigest()

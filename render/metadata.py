@@ -24,6 +24,11 @@ AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64"})
 """They describe the samples; the stem has its own."""
 STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt"})
 """True of the source's samples alone, or padding."""
+INFO = {
+    "title": b"INAM", "artist": b"IART", "album": b"IPRD", "tracknumber": b"ITRK", "genre": b"IGNR",
+    "date": b"ICRD", "copyright": b"ICOP", "software": b"ISFT", "comment": b"ICMT",
+}  # fmt: skip
+"""A tag's name in a WAV file's INFO list."""
 LOUDNESS_UNSET = 0x7FFF
 """EBU Tech 3285 v2: the value of a loudness field that is not in use."""
 
@@ -85,9 +90,13 @@ class Metadata:
     chunks: tuple[Chunk, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
-    def has_info(self) -> bool:
-        """Whether the chunks hold an INFO list, which says what the tags say."""
-        return any(chunk.name == b"LIST" and chunk.body[:4] == b"INFO" for chunk in self.chunks)
+    def as_chunks(self) -> list[Chunk]:
+        """What a WAV stem is given: the chunks, and the tags as an INFO list where the source had none."""
+        if any(chunk.name == b"LIST" and chunk.body[:4] == b"INFO" for chunk in self.chunks):
+            return list(self.chunks)
+        texts = [Chunk(INFO[name], text.encode() + b"\0") for name, text in self.tags.items() if name in INFO]
+        info = [Chunk(b"LIST", b"INFO" + b"".join(chunk.packed() for chunk in texts))] if texts else []
+        return [*self.chunks, *info]
 
 
 def read(path: Path) -> Metadata:

@@ -93,8 +93,8 @@ def part_beside(out: Path) -> Iterator[Path]:
     """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
 
     Missing folders are made. Whoever may read the folder above may read what is made: an engine keeps its own
-    files to itself, not the user's. What processes of this machine that no longer live left for the same `out`
-    is removed first.
+    files to itself, not the user's. What processes of this machine that no longer live left for the same
+    `out` is removed first.
 
     Raises:
         OutputError: the folder cannot be made or written.
@@ -148,6 +148,20 @@ def publish(
             _move_without_replacing(part, out)
         _settle(out.parent)
     return said
+
+
+def put_in_place(part: Path, out: Path) -> None:
+    """A finished part becomes `out`, in one step; a file that is there hands its permissions on.
+
+    Raises:
+        OutputError: no permission. `out` is then as it was.
+    """
+    with _told(out):
+        if out.exists():
+            part.chmod(out.stat().st_mode & 0o777)
+        _settle(part)
+        os.replace(part, out)
+        _settle(out.parent)
 
 
 def _move_without_replacing(part: Path, out: Path) -> None:

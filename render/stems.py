@@ -28,6 +28,8 @@ BLOCK_FRAMES = 48000
 """Frames in memory at a time."""
 STRETCH_FRAMES = 2400
 """Dither is off in every stretch of this many frames that lies on the integer grid already."""
+TAG_CHARS_MAX = 2000
+"""A text of more than 8 KiB makes libsndfile write an AIFF file that nobody can read. The end is kept."""
 RIFF_BYTES_MAX = 2**32 - 2**24
 """Audio of a plain WAV or AIFF file; the rest of its 4 GiB is kept for metadata."""
 
@@ -118,9 +120,9 @@ def encode(clip: Clip, path: Path, how: Encoding, preset: Preset, carried: Metad
         with soundfile.SoundFile(
             path, "w", clip.rate, clip.channels, SUBTYPES[how.bits], format=container
         ) as file:
-            if carried is not None and not (how.format == "wav" and carried.has_info()):
+            if carried is not None and how.format != "wav":
                 for name, text in carried.tags.items():
-                    setattr(file, name, text)
+                    setattr(file, name, text[-TAG_CHARS_MAX:])
             for start in range(0, clip.frames, BLOCK_FRAMES):
                 block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start)).T
                 peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
@@ -134,7 +136,7 @@ def encode(clip: Clip, path: Path, how: Encoding, preset: Preset, carried: Metad
     if how.bits != 32 and peak > 1 and not preset.delivery.clip:
         raise OutputError(over(peak, how.bits), "bit_depth")
     if carried is not None and how.format == "wav":
-        append_chunks(path, list(carried.chunks))
+        append_chunks(path, carried.as_chunks())
     if how.bits == 32:
         _forget_time(path, clip.channels)
     return Encoded(how, file_digest(path), path.stat().st_size, decibels(peak))
@@ -200,7 +202,7 @@ def _check_room(path: Path, nbytes: int) -> None:
 def _forget_time(path: Path, channels: int) -> None:
     """Zeroes the clock in libsndfile's PEAK chunk: the same render is the same file, byte for byte."""
     with path.open("r+b") as file:
-        head = file.read(4096)
+        head = file.read(65536)  # in an AIFF file the texts stand before it
         size = (8 + 8 * channels).to_bytes(4, "big" if head.startswith(b"FORM") else "little")
         at = head.find(b"PEAK" + size)
         if at >= 0:

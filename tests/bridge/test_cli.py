@@ -265,13 +265,14 @@ def whole(out: Path) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_cancels_and_leaves_nothing_half_written(
-    own_state: Path, long_clips: Path, tmp_path: Path
+    own_state: Path, long_clips: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
     with started(long_clips, out, own_state) as process:
         until(process, "progress")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate()
     assert process.returncode == 130, err
     assert err.startswith("airband: cancelled;")
