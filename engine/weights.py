@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import checkpoints
+from engine.checkpoints import DRAFT
 from presets.errors import ModelError, UsageError
 from render.upscaler import Upscaler
 
@@ -58,9 +60,7 @@ def converted(name: str) -> Path:
 
 def available() -> list[Listed]:
     """Every model by name, ready or not; cheap enough for every start of an engine."""
-    from engine.models.draft import Extrapolation
-
-    listed = [Listed("null", True, "none"), Listed("draft", True, Extrapolation.digest)]
+    listed = [Listed("null", True, "none"), Listed("draft", True, checkpoints.digest(DRAFT))]
     names = sorted({*REPOSITORIES, *(path.stem for path in folder().glob("audiosr-*.safetensors"))})
     return listed + [_listed(name) for name in names]
 

@@ -8,6 +8,8 @@ from importlib.resources import files
 
 from presets.errors import ModelError
 
+DRAFT = "draft.safetensors"
+
 
 def read(name: str) -> bytes:
     """The bytes of an embedded file.

@@ -13,12 +13,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from engine import checkpoints
 from engine.models.bands import (
+    BANDS,
     BINS,
     FLOOR_DB,
-    band_centres_hz,
     band_levels,
     first_bin,
     level_db,
@@ -26,10 +27,14 @@ from engine.models.bands import (
     samples_of,
     spectrum,
 )
+from engine.models.features import SPREAD_DB, TEXTURES, features
 from engine.models.fine_structure import DB_TO_NEPER, copied_up, modulated_noise
+from engine.models.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
+NOISE_TEXTURE, TEXTURE_RANGE = -0.3, 0.5
+"""Texture, relative to noise's, up to which a band is all noise, and how much more makes it all copied up."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
 
@@ -57,24 +62,25 @@ class Predictor(Protocol):
         ...
 
 
-class Extrapolation:
-    """The envelope as a line in decibels over octaves, fitted to the octave and a half below the cut-off."""
+class Learned:
+    """The envelope that a trained network predicts.
 
-    digest = "extrapolation-1"
+    Args:
+        network: features of frames and window -> levels and textures, see `engine.models.predictor`.
+        digest: of its weights.
+    """
+
+    def __init__(self, network: nn.Module, digest: str) -> None:
+        self.network, self.digest = network, digest
 
     def envelope(self, bins: Tensor, cutoff_hz: float) -> Envelope:
-        """See Predictor. The slope is that of the clip around the frame, -18 to -3 dB an octave."""
-        levels = band_levels(level_db(bins.real.square() + bins.imag.square()))
-        octaves = torch.log2(band_centres_hz() / cutoff_hz)
-        seen = (octaves > -1.5) & (octaves < -0.15)
-        if not bool(seen.any()):
-            seen = octaves == octaves.min()
-        offset = octaves[seen] - octaves[seen].mean()
-        smooth = torch.nn.functional.avg_pool1d(levels.T, 31, 1, 15, count_include_pad=False).T[:, seen]
-        slope = (smooth * offset).sum(-1) / (offset.square().sum() + 1e-3)
-        slope = slope.clamp(-18.0, -3.0)[:, None]
-        level = levels[:, seen].mean(-1, keepdim=True) + slope * (octaves - octaves[seen].mean())
-        return Envelope(level.clamp(min=FLOOR_DB), torch.full_like(level, 0.5))
+        """See Predictor."""
+        given = features(level_db(bins.real.square() + bins.imag.square()), cutoff_hz)
+        outputs = self.network(given.frames[None], given.window[None])[0]
+        level = outputs[:, :BANDS] * SPREAD_DB + given.reference_db
+        texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
+        share = (1 - (texture - NOISE_TEXTURE) / TEXTURE_RANGE).clamp(0, 1)
+        return Envelope(level.clamp(min=FLOOR_DB), share)
 
 
 class Draft:
@@ -112,7 +118,7 @@ class Draft:
 
     def _window(self, window: Window, grain: Tensor) -> Audio:
         with torch.inference_mode():
-            channels = [torch.from_numpy(np.ascontiguousarray(channel)) for channel in window.samples]
+            channels = [torch.tensor(channel) for channel in window.samples]
             return torch.stack(
                 [self.channel(samples, grain, window.cutoff_hz) for samples in channels]
             ).numpy()
@@ -144,5 +150,6 @@ class Draft:
 
 
 def load(device: str = "cpu") -> Draft:
-    """The embedded model, ready to render on `device`."""
-    return Draft(Extrapolation())
+    """The embedded model, ready to render; whatever the device, it runs on the CPU."""
+    network, digest = load_network(checkpoints.read(checkpoints.DRAFT), checkpoints.DRAFT)
+    return Draft(Learned(network, digest))

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy import signal
 
+from engine import checkpoints
 from engine.models import draft
 from engine.models.bands import band_levels, level_db, over_bins, samples_of, spectrum
 from engine.models.fine_structure import copied_up
-from presets.errors import Cancelled
+from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, Step, Window
 
@@ -135,3 +136,23 @@ def test_progress_counts_windows_and_cancels(hiss: Audio) -> None:
 
     with pytest.raises(Cancelled):
         model.upscale(windows, noise, Preset(), cancel)
+
+
+def test_the_weights_that_ship_are_small_and_have_the_digest_that_is_listed() -> None:
+    assert len(checkpoints.read(checkpoints.DRAFT)) <= 20_000_000
+    assert draft.load().digest == checkpoints.digest(checkpoints.DRAFT)
+
+
+def test_missing_weights_are_one_clear_error() -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        checkpoints.read("nowhere.safetensors")
+
+
+def test_a_louder_clip_gets_a_louder_band(hiss: Audio) -> None:
+    band_limited = low_passed(hiss[:1], 4000.0)
+    quiet, loud = (
+        level_db(spectrum(torch.from_numpy(render(gain * band_limited, 4000.0)[0])).abs().square())
+        for gain in (0.1, 1.0)
+    )
+    rise = (loud - quiet)[60:-60, 200:800].mean()
+    assert 12 < float(rise) < 28
