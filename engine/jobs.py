@@ -28,7 +28,7 @@ from bridge.protocol import (
 )
 from engine.listing import fitting, line
 from engine.queue import DEATHS_MAX, Queue
-from engine.spool import Spool, explained, seal
+from engine.spool import Spool, explained, seal, tolerated
 from engine.store import Outcome, Record, Store
 from engine.tasks import FromWorker, Hand, Ready, Task, Unfit
 from engine.uploads import Uploads, credit, nbytes
@@ -36,10 +36,6 @@ from presets.errors import BusyError, InputError, OutputError, UsageError, WireE
 
 JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
-RESULT_TTL_S = 7 * 24 * 3600.0
-"""How long a finished job and its stem wait for their client, and an unused result stays cached."""
-UPLOAD_TTL_S = 24 * 3600.0
-"""How long an upload may lie still."""
 
 
 class Jobs:
@@ -62,6 +58,7 @@ class Jobs:
         self._queue = Queue(list(hands), time.time)
         self._uploads = Uploads()
         self._progress: dict[str, Progress] = {}
+        self._ended: list[Outcome] = []
         self.closing = False
         store.requeue_running()
         for record in store.in_state("queued"):
@@ -196,18 +193,18 @@ class Jobs:
                 self._note(message)
         elif not isinstance(message, Ready | Unfit):
             self._queue.finish(device)
-            if self.record_is_open(message.job):
-                self._end(message)
-            else:
-                self._spool.drop(message.job)
+            self._ended.append(message)
+            self._settle()
 
     def dispatch(self) -> None:
         """Hands jobs to idle workers."""
+        self._settle()
         for device, hand in self._hands.items():
             if self.closing or hand.ready is None:
                 continue
             if (job := self._queue.take(device)) is not None:
-                self._store.start(job)
+                with tolerated("start", job):
+                    self._store.start(job)
                 record = self.record(job)
                 hand.send(Task(record.submit, record.digest))
                 self._note(Progress(job, "start", 0, 1))
@@ -226,18 +223,6 @@ class Jobs:
         """False for a job that has ended or was forgotten while its worker was at it."""
         record = self._store.get(job)
         return record is not None and record.state not in FINAL
-
-    def sweep(self) -> None:
-        """Drops what nobody came back for."""
-        now_s = time.time()
-        for state in sorted(FINAL):
-            for record in self._store.unchanged_since(state, now_s - RESULT_TTL_S):  # type: ignore[arg-type]
-                self.forget(record.job)
-        for record in self._store.unchanged_since("uploading", now_s - UPLOAD_TTL_S):
-            part = self._spool.part(record.job)
-            if not part.exists() or part.stat().st_mtime < now_s - UPLOAD_TTL_S:
-                self.cancel(record.job)
-        self._spool.evict_older(now_s - RESULT_TTL_S)
 
     def close(self) -> None:
         """Lets go of the files; what is unfinished goes on in the next engine."""
@@ -261,11 +246,23 @@ class Jobs:
         if not self.record_is_open(job):
             self._queue.drop(job)
         elif deaths < DEATHS_MAX:
-            self._store.again(job, deaths)
+            with tolerated("death of a worker", job):
+                self._store.again(job, deaths)
             self._note(Progress(job, "again after a crash of the worker", 0, 1))
         else:
             text = f"the worker on {device} died {deaths} times on this job; the engine's log may say why"
-            self._end(Failed(job, WorkerCrashed.code, text))
+            self._ended.append(Failed(job, WorkerCrashed.code, text))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Keeps how jobs ended; while the disk has no room for it, again at the next turn."""
+        for outcome in list(self._ended):
+            with tolerated("end", outcome.job):
+                if self.record_is_open(outcome.job):
+                    self._end(outcome)
+                else:
+                    self._spool.drop(outcome.job)
+                self._ended.remove(outcome)
 
     def _note(self, progress: Progress) -> None:
         self._progress[progress.job] = progress

@@ -36,6 +36,7 @@ from engine.jobs import Jobs
 from engine.session import Session
 from engine.spool import Spool
 from engine.store import Store
+from engine.sweep import sweep
 from presets import names
 from presets.errors import EngineError, VersionError, WireError, error_class
 from presets.version import VERSION as SOFTWARE
@@ -75,6 +76,7 @@ class Server:
         idle_exit_s: float | None = None,
     ) -> None:
         self._socket, self._crew, self._gate = socket, crew, gate
+        self._store, self._spool = store, spool
         self._jobs = Jobs(store, spool, crew.workers, self._tell)
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
@@ -170,7 +172,7 @@ class Server:
             self._listen()
         if time.monotonic() - self._swept_s > SWEEP_S:
             self._swept_s = time.monotonic()
-            self._jobs.sweep()
+            sweep(self._jobs, self._store, self._spool)
 
     def _pause_s(self) -> float:
         restarting = any(worker.pipe is None for worker in self._crew)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.protocol import Model
+from engine import weights
 from presets.errors import UsageError
 from render.upscaler import Upscaler
 
@@ -23,25 +24,16 @@ class Shelf:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Every model, ready or not."""
-        from engine.models.draft import Extrapolation
-
-        return (
-            Model("null", True, self.device, "none"),
-            Model("draft", True, self.device, Extrapolation.digest),
+        """Every model, ready or not; looked up anew, for weights may have been fetched since."""
+        return tuple(
+            Model(listed.name, listed.ready, self.device, listed.digest, listed.why)
+            for listed in weights.available()
         )
 
     def load(self, name: str) -> Upscaler:
-        """The model `name`, ready to render."""
+        """The model `name`, ready to render; ModelError when its weights are not what they should be."""
         if name not in self._loaded:
-            if name == "null":
-                from engine.models.null import Null
-
-                self._loaded[name] = Null()
-            else:
-                from engine.models import draft
-
-                self._loaded[name] = draft.load(self.device)
+            self._loaded[name] = weights.load_upscaler(name, self.device)
         return self._loaded[name]
 
 
@@ -51,12 +43,13 @@ def available(device: str) -> str:
     Raises:
         UsageError: it has not.
     """
+    if device == "cpu":
+        return device
     import torch
 
-    has = ["cpu"]
-    if torch.backends.mps.is_available():
-        has.insert(0, "mps")
-    has[:0] = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    has = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    has += ["mps"] if torch.backends.mps.is_available() else []
+    has += ["cpu"]
     if device == "auto":
         return has[0]
     if device not in has:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ RESERVE_BYTES = 256 * 1024**2
 """What the spool leaves free on its disk."""
 DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
 """Knobs that change the file, not the samples that a render makes."""
+
+log = logging.getLogger("airband.engine")
 
 
 def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[str, str]) -> str:
@@ -201,3 +204,12 @@ def explained(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{where}: {error.strerror or error}; make room or mend its permissions") from None
+
+
+@contextmanager
+def tolerated(what: str, job: str) -> Iterator[None]:
+    """Goes on without room in the state folder: the next engine starts from what it holds."""
+    try:
+        yield
+    except OutputError as error:
+        log.error("%s of job %s is not kept: %s", what, job, error)

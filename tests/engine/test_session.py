@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ from bridge.ulid import new_ulid
 from bridge.wire import decode, encode
 from engine import jobs as jobs_module
 from engine import session as session_module
+from engine import sweep as sweep_module
 from engine.jobs import Jobs
 from engine.listing import fitting
 from engine.session import Session
 from engine.spool import Spool
 from engine.store import Store
+from engine.sweep import sweep
 from engine.tasks import Ready, Task
 from presets.schema import make
 
@@ -350,15 +353,50 @@ def test_an_engine_that_closes_takes_nothing_more(house: House) -> None:
     assert house.store.unfinished() == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files as a full disk would")
+def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> None:
+    import resource
+
+    content = bytes(8 * 400_000)
+    asked = Submit(new_ulid(), Pcm(Audio(48000, 2, 400_000)), DeliverPcm(), make())
+    ask(house.one, asked)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, hard))
+    try:
+        replies = [
+            reply
+            for offset in range(0, len(content), 2**20)
+            for reply in ask(house.one, Chunk(asked.job, offset), content[offset : offset + 2**20])
+        ]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    errors = [reply for reply in replies if isinstance(reply, Error)]
+    assert errors[0].code == "output"
+    assert house.jobs.state(asked.job).state == "failed"
+    assert not house.spool.part(asked.job).exists()
+
+
+def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    house.store._db.execute("PRAGMA query_only = 1")  # SQLite's own way to refuse every write
+    done(house, job)
+    house.jobs.dispatch()
+    assert house.jobs.state(job).state == "running"
+    house.store._db.execute("PRAGMA query_only = 0")
+    house.jobs.dispatch()
+    assert house.jobs.state(job).state == "done"
+
+
 def test_what_nobody_came_back_for_is_swept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, stale = queued(house.one), submit()
     ask(house.one, stale)
     house.jobs.dispatch()
     done(house, job)
-    house.jobs.sweep()
+    sweep(house.jobs, house.store, house.spool)
     assert {line.job for line in house.jobs.newest(9)} == {job, stale.job}
-    monkeypatch.setattr(jobs_module, "RESULT_TTL_S", -1.0)
-    monkeypatch.setattr(jobs_module, "UPLOAD_TTL_S", -1.0)
-    house.jobs.sweep()
+    monkeypatch.setattr(sweep_module, "RESULT_TTL_S", -1.0)
+    monkeypatch.setattr(sweep_module, "UPLOAD_TTL_S", -1.0)
+    sweep(house.jobs, house.store, house.spool)
     assert house.jobs.newest(9) == (house.jobs.status(stale.job),)
     assert house.jobs.state(stale.job).state == "cancelled"

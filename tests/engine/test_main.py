@@ -1,0 +1,31 @@
+"""The engine's own command line: which commands there are, and what comes of a wrong one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from engine.__main__ import COMMANDS, main
+
+
+def test_every_command_has_a_module_that_runs_it() -> None:
+    for name, (module, _) in COMMANDS.items():
+        assert callable(import_module(module).main), name
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize("argv", [["sreve"], ["bench"], ["bench", "nothing"]])
+def test_an_unknown_command_is_a_usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert f"unknown command {argv[0]!r}" in capsys.readouterr().err
+
+
+def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
+    assert main(["serve", "--state", str(tmp_path), "--endpoint", "carrier-pigeon"]) == 2
+    assert "ipc://" in capsys.readouterr().err
