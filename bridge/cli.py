@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from bridge import cli_edit, cli_engine, cli_eval, cli_presets, cli_render, cli_watch, keys, plugins
+from bridge.daw import install
 from presets.errors import AirbandError
 from presets.version import VERSION
 
@@ -36,6 +37,7 @@ cli_eval.register(app)
 cli_engine.register(app)
 app.add_typer(cli_presets.app, name="presets")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(install.app, name="daw")
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,178 @@
+"""`airband daw install HOST`: puts a host's files where it looks for them, and takes just those away again.
+
+What was installed stands in a manifest in the state folder, written before the first file: each file with its
+digest, and each folder that had to be made. A file that was changed since is the user's, and is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from bridge import keys
+from bridge.cli_engine import State
+from bridge.daw.places import Host, placed, root_of
+from bridge.daw.script_pipe import ON, SETTINGS, switch, value
+from bridge.keys import Home
+from presets.errors import InputError, OutputError
+from render.publication import part_beside, put_in_place
+from render.stems import file_digest
+
+app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None)
+
+
+class Manifest(msgspec.Struct, omit_defaults=True):
+    """What was installed below one folder.
+
+    Attributes:
+        files: path to blake2b-256 of what was put there.
+        folders: those that were made for it, outer ones first.
+        script_pipe: what Audacity's setting was before; "" where it was not touched.
+    """
+
+    files: dict[str, str] = {}
+    folders: list[str] = []
+    script_pipe: str = ""
+
+
+@app.callback()
+def daw() -> None:
+    """Airband inside a DAW."""
+
+
+@app.command(name="install")
+def command(
+    host: Annotated[Host, typer.Argument(help="Which host; `plugin`: all that load LV2, VST3, CLAP.")],
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="In place of the host's settings folder (REAPER's resource path); of your home, for plugins.",
+        ),
+    ] = None,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
+    state: State = None,
+) -> None:
+    """Put Airband where a host looks for scripts or plugins, or take it away again."""
+    home = keys.home(state)
+    root = Path(os.path.abspath(into)) if into is not None else root_of(host)
+    for line in (removed if uninstall else installed)(host, root, home):
+        typer.echo(line)
+
+
+def installed(host: Host, root: Path, home: Home) -> list[str]:
+    """Installs what a host needs, over what an earlier version installed; says what was done.
+
+    Raises:
+        InputError: the host has not been started yet, or the plugins not built.
+        OutputError: a file of another origin is in the way, or a folder cannot be written. Files are checked
+            before the first is written.
+    """
+    path = _manifest_path(host, root, home)
+    earlier = _read(path)
+    wanted = placed(host, root)
+    digests = {target: file_digest(source) for target, source in wanted.items()}
+    fresh = [target for target in wanted if _must_be_written(target, digests[target], earlier)]
+    pipe = value(root / SETTINGS) if host is Host.audacity else ON
+    dropped = {name: digest for name, digest in earlier.files.items() if Path(name) not in wanted}
+    manifest = Manifest(
+        files={**earlier.files, **{str(target): digests[target] for target in fresh}},
+        folders=[*earlier.folders, *map(str, _missing_folders(fresh))],
+        script_pipe=earlier.script_pipe if pipe == ON else pipe,
+    )
+    keys.prepare(home)
+    _write(path, manifest)
+    for target in fresh:
+        with part_beside(target) as part:
+            shutil.copyfile(wanted[target], part)
+            shutil.copymode(wanted[target], part)
+            put_in_place(part, target)
+    for name in _taken_away(dropped)[0]:
+        del manifest.files[name]
+    _write(path, manifest)
+    told = [f"{target}: installed" for target in fresh]
+    if pipe != ON:
+        switch(root / SETTINGS, ON)
+        told.append(f"{root / SETTINGS}: mod-script-pipe is on; it counts from Audacity's next start")
+    return told or [f"{root}: everything is installed already"]
+
+
+def removed(host: Host, root: Path, home: Home) -> list[str]:
+    """Takes away what was installed and not changed since; says what was done.
+
+    Raises:
+        InputError: nothing was installed there.
+    """
+    path = _manifest_path(host, root, home)
+    if not path.exists():
+        raise InputError(f"{host} was not installed in {root}; --into names another folder", "into")
+    manifest = _read(path)
+    gone, kept = _taken_away(manifest.files)
+    for folder in reversed(manifest.folders):
+        if Path(folder).is_dir() and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
+    told = [*(f"{name}: removed" for name in gone), *(f"{name}: kept, it was changed" for name in kept)]
+    if manifest.script_pipe and value(root / SETTINGS) == ON:
+        switch(root / SETTINGS, manifest.script_pipe)
+        told.append(f"{root / SETTINGS}: mod-script-pipe is as it was")
+    path.unlink()
+    if not any(path.parent.iterdir()):
+        path.parent.rmdir()
+    return told
+
+
+def _must_be_written(target: Path, digest: str, earlier: Manifest) -> bool:
+    if not target.exists():
+        return True
+    there = file_digest(target) if target.is_file() else ""
+    if there == digest:
+        return False
+    if there != earlier.files.get(str(target)):
+        raise OutputError(f"{target}: is there, and not as Airband installed it; move it away", "into")
+    return True
+
+
+def _taken_away(files: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Removes the files that are as they were installed: the names of those removed and of those changed."""
+    gone, kept = [], []
+    for name, digest in files.items():
+        if not Path(name).exists():
+            continue
+        if Path(name).is_file() and file_digest(Path(name)) == digest:
+            Path(name).unlink()
+            gone.append(name)
+        else:
+            kept.append(name)
+    return gone, kept
+
+
+def _missing_folders(files: Iterable[Path]) -> list[Path]:
+    missing = {folder for file in files for folder in file.parents if not folder.exists()}
+    return sorted(missing, key=lambda folder: len(folder.parts))
+
+
+def _manifest_path(host: Host, root: Path, home: Home) -> Path:
+    name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
+    return home.state / "daw" / f"{host}-{name}.json"
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return Manifest()
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path} is damaged: {error}; remove by hand what was installed", "state") from None
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    with part_beside(path) as part:
+        part.write_bytes(msgspec.json.encode(manifest))
+        put_in_place(part, path)

@@ -1,0 +1,126 @@
+"""Where each host keeps what it loads, on Linux, macOS and Windows.
+
+Sources: REAPER's "Show REAPER resource path"; Ardour's manual, "Files and directories on your system";
+Audacity's manual, "Preferences folder"; the LV2, VST3 and CLAP specifications for plugin folders.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+from presets.errors import InputError
+
+HERE = Path(__file__).parent
+
+
+class Host(StrEnum):
+    """What `airband daw install` knows."""
+
+    reaper = "reaper"
+    ardour = "ardour"
+    audacity = "audacity"
+    plugin = "plugin"
+
+
+def root_of(host: Host) -> Path:
+    """The folder of a host that everything goes below.
+
+    Raises:
+        InputError: the host was never started here.
+    """
+    if host is Host.plugin:
+        return Path.home()
+    root = _newest_ardour() if host is Host.ardour else _settings(host)
+    if root is None or not root.is_dir():
+        where = "" if root is None else f" ({root} is not there)"
+        raise InputError(
+            f"{host.capitalize()} has no settings folder here{where}: start it once, or name the folder with "
+            "--into",
+            "into",
+        )
+    return root
+
+
+def placed(host: Host, root: Path) -> dict[Path, Path]:
+    """Which file goes where: destination to source, none for a host that needs no files.
+
+    Args:
+        host: the host.
+        root: its folder, as `root_of` gives it.
+
+    Raises:
+        InputError: the plugins have not been built.
+    """
+    if host is Host.reaper:
+        return {root / "Scripts" / "Airband" / file.name: file for file in _lua("reaper")}
+    if host is Host.ardour:  # a script that is no action would be run when Ardour looks for scripts
+        return {root / "scripts" / file.name: file for file in _lua("ardour") if _is_action(file)}
+    if host is Host.plugin:
+        return _bundles(root)
+    return {}
+
+
+def _lua(host: str) -> list[Path]:
+    return sorted((HERE / host).glob("*.lua"))
+
+
+def _is_action(script: Path) -> bool:
+    return script.read_text(encoding="utf-8").startswith("ardour {")
+
+
+def _bundles(home: Path) -> dict[Path, Path]:
+    built = HERE / "plugin" / "bin"
+    files = {
+        folder / file.relative_to(built): file
+        for suffix, folder in _plugin_folders(home).items()
+        for bundle in sorted(built.glob(f"*.{suffix}"))
+        for file in ([bundle] if bundle.is_file() else sorted(bundle.rglob("*")))
+        if file.is_file()
+    }
+    if not files:
+        raise InputError(
+            f"{built}: holds no plugins; build them as {HERE / 'plugin' / 'README.md'} says", "host"
+        )
+    return files
+
+
+def _plugin_folders(home: Path) -> dict[str, Path]:
+    if sys.platform == "darwin":
+        plugins = home / "Library" / "Audio" / "Plug-Ins"
+        return {"lv2": plugins / "LV2", "vst3": plugins / "VST3", "clap": plugins / "CLAP"}
+    if sys.platform == "win32":
+        common = home / "AppData" / "Local" / "Programs" / "Common"
+        lv2 = home / "AppData" / "Roaming" / "LV2"
+        return {"lv2": lv2, "vst3": common / "VST3", "clap": common / "CLAP"}
+    return {"lv2": home / ".lv2", "vst3": home / ".vst3", "clap": home / ".clap"}
+
+
+def _settings(host: Host) -> Path:
+    old_audacity = Path.home() / ".audacity-data"  # Audacity prefers it where it is left from before 3.2
+    if host is Host.audacity and sys.platform == "linux" and old_audacity.is_dir():
+        return old_audacity
+    name = {Host.reaper: "REAPER", Host.audacity: "audacity"}[host]
+    return _settings_folder("APPDATA", "Library/Application Support") / name
+
+
+def _newest_ardour() -> Path | None:
+    folder = _settings_folder("LOCALAPPDATA", "Library/Preferences")
+    name = "ardour" if sys.platform == "linux" else "Ardour"
+    versions = {
+        int(digits): found
+        for found in folder.glob(f"{name}*")
+        if (digits := found.name.removeprefix(name)).isdigit() and found.is_dir()
+    }
+    return versions[max(versions)] if versions else None
+
+
+def _settings_folder(windows_variable: str, macos_folder: str) -> Path:
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get(windows_variable, home / "AppData" / "Roaming"))
+    if sys.platform == "darwin":
+        return home / macos_folder
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
