@@ -1,0 +1,73 @@
+#include "Connection.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace airband {
+
+static constexpr size_t kFileBytes = 64 * 1024;
+
+static std::string environment(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
+static std::string connectionPath()
+{
+    const std::string chosen = environment("AIRBAND_CONNECTION");
+    if (!chosen.empty())
+        return chosen;
+    const std::string runtime = environment("XDG_RUNTIME_DIR");
+    if (!runtime.empty() && access(runtime.c_str(), W_OK) == 0)
+        return runtime + "/airband/engine.json";
+    const std::string temporary = environment("TMPDIR");
+    return (temporary.empty() ? "/tmp" : temporary) + "/airband-" + std::to_string(getuid()) + "/engine.json";
+}
+
+static std::string readPrivate(const std::string& path)
+{
+    const int file = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        throw EngineAbsent(path + ": no engine has left its address here");
+    struct stat about;
+    std::string content(kFileBytes, '\0');
+    const bool ours = fstat(file, &about) == 0 && about.st_uid == getuid() && (about.st_mode & 077) == 0;
+    const ssize_t count = ours ? read(file, &content[0], content.size()) : -1;
+    close(file);
+    if (!ours)
+        throw Refused(path + " is open to others: remove it and start the engine again");
+    content.resize(count > 0 ? size_t(count) : 0);
+    return content;
+}
+
+bool Connection::alive() const
+{
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+Connection readConnection()
+{
+    const std::string path = connectionPath();
+    try {
+        const nlohmann::json file = nlohmann::json::parse(readPrivate(path));
+        Connection found{file.at("endpoint"), file.at("pid"), file.value("server_key", ""), "", ""};
+        const auto client = file.find("client");
+        if (client != file.end() && client->is_object()) {
+            found.publicKey = client->at("public");
+            found.secretKey = client->at("secret");
+        }
+        if (!found.alive())
+            throw EngineAbsent(path + ": engine " + std::to_string(found.pid) + " has ended");
+        return found;
+    } catch (const nlohmann::json::exception& error) {
+        throw Refused(path + " is not what Airband writes: " + error.what());
+    }
+}
+
+} // namespace airband

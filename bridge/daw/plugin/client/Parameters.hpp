@@ -1,0 +1,80 @@
+#pragma once
+#include "Client.hpp"
+#include "DistrhoPlugin.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <initializer_list>
+
+START_NAMESPACE_DISTRHO
+
+/// The parameters of a render that both plugins offer; the names are those of presets/schema.py.
+enum Knob { kCutoff, kSeed, kHighGain, kKnobs };
+
+static constexpr float kCutoffMinHz = 1000, kCutoffMaxHz = 23000;
+
+inline void describe(Parameter& parameter, const char* name, const char* symbol, float least, float most, float preset)
+{
+    parameter.name = name;
+    parameter.symbol = symbol;
+    parameter.ranges.min = least;
+    parameter.ranges.max = most;
+    parameter.ranges.def = preset;
+}
+
+inline void describeKnob(Knob knob, Parameter& parameter)
+{
+    parameter.hints = kParameterIsAutomatable;
+    switch (knob) {
+    case kCutoff:
+        describe(parameter, "Cutoff", "cutoff", 0, kCutoffMaxHz, 0);
+        parameter.unit = "Hz";
+        parameter.description = "Where the original band ends; 0: found in the spectrum";
+        break;
+    case kSeed:
+        describe(parameter, "Seed", "seed", 0, 9999, 0);
+        parameter.hints |= kParameterIsInteger;
+        break;
+    case kHighGain:
+        describe(parameter, "High gain", "high_gain", -24, 24, 0);
+        parameter.unit = "dB";
+        break;
+    case kKnobs:
+        break;
+    }
+}
+
+inline void describeSwitch(Parameter& parameter, const char* name, const char* symbol)
+{
+    describe(parameter, name, symbol, 0, 1, 0);
+    parameter.hints = kParameterIsAutomatable | kParameterIsBoolean;
+}
+
+/// A parameter that tells, by one of `words`, what the plugin does.
+inline void describeState(Parameter& parameter, std::initializer_list<const char*> words)
+{
+    describe(parameter, "State", "state", 0, float(words.size() - 1), 0);
+    parameter.hints = kParameterIsOutput | kParameterIsInteger;
+    parameter.enumValues.count = uint8_t(words.size());
+    parameter.enumValues.restrictedMode = true;
+    parameter.enumValues.values = new ParameterEnumerationValue[words.size()]; // the framework deletes it
+    float value = 0;
+    for (const char* const word : words) {
+        parameter.enumValues.values[size_t(value)].label = word;
+        parameter.enumValues.values[size_t(value)].value = value;
+        value += 1;
+    }
+}
+
+inline airband::Knobs knobsFrom(const std::atomic<float>* values)
+{
+    airband::Knobs knobs;
+    knobs.model = airband::modelFromEnvironment();
+    const float cutoffHz = values[kCutoff];
+    knobs.cutoffHz = cutoffHz > 0 ? std::max(cutoffHz, kCutoffMinHz) : 0;
+    knobs.seed = uint64_t(values[kSeed] + 0.5f);
+    knobs.highGainDb = values[kHighGain];
+    return knobs;
+}
+
+END_NAMESPACE_DISTRHO

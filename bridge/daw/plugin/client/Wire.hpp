@@ -1,0 +1,43 @@
+#pragma once
+#include "Client.hpp"
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace airband {
+
+using Header = nlohmann::json;
+
+struct Message {
+    Header header;
+    std::vector<char> buffer;
+
+    std::string type() const { return header.value("type", ""); }
+};
+
+/// Frames and time: messages over the socket, with the engine's life under watch.
+struct Client::Wire {
+    Wire(const Connection& connection, const std::atomic<bool>& stop);
+    ~Wire();
+
+    void say(const Header& header, const void* buffer = nullptr, size_t bytes = 0);
+    /// The next message about `job` ("": about none). Throws what an `error` or `closing` says.
+    Message hear(const std::string& job);
+    /// Waits, but not beyond a stop.
+    void pause(double seconds) const;
+
+    Header models;
+
+private:
+    bool receive(Message& message);
+
+    const Connection fConnection;
+    const std::atomic<bool>& fStop;
+    void* fContext;
+    void* fSocket;
+};
+
+/// The model that `asked` stands for, with the choice of bridge/choice.py for `auto`.
+std::string chooseModel(const std::string& asked, const Header& models);
+
+} // namespace airband
