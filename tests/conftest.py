@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,12 @@ class LiveEngine:
     @property
     def workers(self) -> list[int]:
         """Its rendering processes: each leads a process group of its own."""
-        return [pid for pid in descendants(self.process.pid) if os.getpgid(pid) == pid]
+        found = []
+        for pid in descendants(self.process.pid):
+            with suppress(ProcessLookupError):  # gone since it was listed
+                if os.getpgid(pid) == pid:
+                    found.append(pid)
+        return found
 
     def end(self) -> None:
         """Ends it with everything it started, however it stands."""

@@ -11,6 +11,7 @@ import numpy as np
 import pedalboard
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
 from pedalboard import Chain, Chorus, Compressor, Delay, Gain, HighpassFilter, Invert, Mix, Reverb
 
@@ -278,7 +279,15 @@ def test_the_engine_and_a_rack_make_the_same_of_a_preset(client: Client, dull: N
     assert np.array_equal(whole, parts)
 
 
+@pytest.fixture
+def _denormals_again() -> Iterator[None]:
+    """A plugin loaded here has its thread flush denormals for good; the tests that follow want them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @needs_zam
+@pytest.mark.usefixtures("_denormals_again")
 def test_a_plugin_of_a_process_of_its_own_runs_from_any_thread(
     noise: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +301,7 @@ def test_a_plugin_of_a_process_of_its_own_runs_from_any_thread(
 
 
 @needs_zam
+@pytest.mark.usefixtures("_denormals_again")
 def test_real_plugins_around_a_stage(
     start_engine: Callable[..., Any], dull: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
