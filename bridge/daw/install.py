@@ -54,7 +54,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="In place of the host's settings folder (REAPER's resource path); of your home, for plugins.",
+            help="In place of the host's settings folder (REAPER's resource path); of home for plugins.",
         ),
     ] = None,
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,

@@ -1,7 +1,7 @@
-"""The one setting `airband audacity` needs: Audacity's module mod-script-pipe, switched on in `audacity.cfg`.
+"""The one setting `airband audacity` needs: Audacity's module mod-script-pipe, on in `audacity.cfg`.
 
-Audacity notes each module it has met under `[Module]`: 0 off, 1 on, 2 ask, 4 new. It forgets what is said of a
-module that it has not met yet, so the line must be there already.
+Audacity notes each module it has met under `[Module]`: 0 off, 1 on, 2 ask, 4 new. It forgets what is said of
+a module that it has not met yet, so the line must be there already.
 """
 
 from __future__ import annotations
