@@ -2,7 +2,8 @@
 DPF_PATH ?= /usr/share/dpf
 DPF_TARGET_DIR = ../bin
 DPF_BUILD_DIR = ../build/$(NAME)
-FILES_DSP += ../client/Client.cpp ../client/Connection.cpp ../client/Wire.cpp
+FILES_DSP += Client.cpp Connection.cpp Wire.cpp
+VPATH = ../client
 include $(DPF_PATH)/Makefile.plugins.mk
 BUILD_CXX_FLAGS += -I. -I../client $(shell pkg-config --cflags libzmq libsodium)
 LINK_FLAGS += $(shell pkg-config --libs libzmq libsodium) -lpthread
