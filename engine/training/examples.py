@@ -35,7 +35,7 @@ QUIET_WEIGHT = 0.05
 """What a frame counts that does not sound."""
 COPIES = 2
 """Band-limited copies made of one clip: preparing a clip costs as much as learning from it."""
-FLOOR_RULES_DB = 20.0
+FLOOR_RULES_DB = 12.0
 """Where the clip just below its own edge is within this of its floor, the floor stands for what is above."""
 
 

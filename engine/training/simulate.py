@@ -30,7 +30,7 @@ class Variation:
     Attributes:
         cutoff_hz: lowest and highest cut-off, drawn evenly in octaves.
         speed: share of clips played at another speed, and by how many octaves at most.
-        tilt: share of clips whose balance is changed, and by how many dB an octave at most.
+        tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
         shelf: share of clips that end like a lossy codec's, and the range of where, Hz.
@@ -40,7 +40,7 @@ class Variation:
 
     cutoff_hz: tuple[float, float] = (1500.0, 20000.0)
     speed: tuple[float, float] = (0.3, 0.25)
-    tilt: tuple[float, float] = (0.5, 2.5)
+    tilt: tuple[float, float, float] = (0.5, -2.5, 2.5)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
     floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
     shelf: tuple[float, float, float] = (0.0, 15000.0, 19500.0)
@@ -120,12 +120,14 @@ def on(curve: Array, lines: int) -> Array:
     return np.interp(np.linspace(0, LINES - 1, lines), np.arange(LINES), curve).astype(np.float32)
 
 
-def tilt_curve(rng: np.random.Generator, slope_db: float) -> Array:
+def tilt_curve(rng: np.random.Generator, low_db: float, high_db: float) -> Array:
     """A smooth random balance, a line in dB over octaves and two slow waves: (LINES,) magnitude."""
     octaves = np.log2(np.maximum(GRID_HZ, 60.0) / 1000.0)
-    curve_db = rng.uniform(-slope_db, slope_db) * octaves
+    curve_db = rng.uniform(low_db, high_db) * octaves
     for span in (0.8, 0.3):
-        curve_db += rng.normal(0, slope_db / 2) * np.sin(octaves / span + rng.uniform(0, 2 * math.pi))
+        curve_db += rng.normal(0, (high_db - low_db) / 4) * np.sin(
+            octaves / span + rng.uniform(0, 2 * math.pi)
+        )
     return np.asarray(10 ** (curve_db / 20), np.float32)
 
 
@@ -167,7 +169,7 @@ def varied(
     spectrum = np.pad(spectrum, (0, lines - len(spectrum)))
     band_edge_hz = min(band_edge_hz * speed, FULL_BAND_HZ)
     if rng.random() < variation.tilt[0]:
-        spectrum *= on(tilt_curve(rng, variation.tilt[1]), lines)
+        spectrum *= on(tilt_curve(rng, *variation.tilt[1:]), lines)
     if rng.random() < variation.shelf[0]:
         shelf_hz = float(rng.uniform(*variation.shelf[1:]))
         band_edge_hz = min(band_edge_hz, shelf_hz)
@@ -232,7 +234,7 @@ def _floor(
     mean_square = 2 * float(np.vdot(spectrum, spectrum).real) / frames**2
     level_db = min(rng.uniform(low, high), 10 * math.log10(mean_square + 1e-12) - 20)
     rumble = np.where(GRID_HZ < 300, (np.maximum(GRID_HZ, 30.0) / 300) ** -rng.uniform(0, 1.2), 1.0)
-    scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, 2.0) * rumble, np.float32)
+    scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, -2.0, 2.0) * rumble, np.float32)
     noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
     floor_db = 20 * np.log10(scale + 1e-12) + 10 * math.log10(768)
     return noise * (on(scale, lines) * np.float32(math.sqrt(frames / 2))), floor_db.astype(np.float32)

@@ -18,7 +18,7 @@ from engine.training.simulate import (
 )
 
 FRAMES = 2 * 30720
-STILL = Variation(speed=(0, 0), tilt=(0, 0), gain=(0, 0, 0), floor=(0, -95, -50), edge=0, codec=0)
+STILL = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, -95, -50), edge=0, codec=0)
 
 
 def band_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
@@ -94,7 +94,7 @@ def test_frames_needed_gives_speeds_within_their_range() -> None:
 
 
 def test_a_floor_has_the_level_it_reports_and_reaches_to_24_khz(hiss: np.ndarray) -> None:
-    loud = Variation(speed=(0, 0), tilt=(0, 0), gain=(0, 0, 0), floor=(1.0, -60, -50), edge=0, codec=0)
+    loud = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(1.0, -60, -50), edge=0, codec=0)
     click = np.zeros(FRAMES, np.float32)
     click[::1000] = 0.9
     whole = varied(np.random.default_rng(1), click, FRAMES, 24000.0, loud)
@@ -107,7 +107,7 @@ def test_a_floor_has_the_level_it_reports_and_reaches_to_24_khz(hiss: np.ndarray
 
 
 def test_edges_are_silent(hiss: np.ndarray) -> None:
-    edged = Variation(speed=(0, 0), tilt=(0, 0), gain=(0, 0, 0), floor=(0, 0, 0), edge=1.0, codec=0)
+    edged = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, 0, 0), edge=1.0, codec=0)
     samples = [varied(np.random.default_rng(k), hiss, FRAMES, 24000.0, edged).samples for k in range(4)]
     assert all((s == 0).mean() > 0.0005 and (s != 0).mean() > 0.3 for s in samples)
 
@@ -125,7 +125,7 @@ def test_a_codec_gives_back_a_likeness_in_step_with_the_input(seed: int) -> None
 
 
 def test_tilt_is_smooth() -> None:
-    curve_db = 20 * np.log10(tilt_curve(np.random.default_rng(2), 3.0))
+    curve_db = 20 * np.log10(tilt_curve(np.random.default_rng(2), -3.0, 3.0))
     assert float(np.abs(np.diff(curve_db)).max()) < 2.0
 
 
@@ -136,7 +136,13 @@ def test_the_same_seed_gives_the_same_pair(hiss: np.ndarray) -> None:
 
 def test_a_shelf_empties_what_lies_above_it_and_is_the_new_band_edge(hiss: np.ndarray) -> None:
     shelved = Variation(
-        speed=(0, 0), tilt=(0, 0), gain=(0, 0, 0), floor=(0, 0, 0), shelf=(1.0, 16000, 17000), edge=0, codec=0
+        speed=(0, 0),
+        tilt=(0, 0, 0),
+        gain=(0, 0, 0),
+        floor=(0, 0, 0),
+        shelf=(1.0, 16000, 17000),
+        edge=0,
+        codec=0,
     )
     whole = varied(np.random.default_rng(0), hiss, FRAMES, 24000.0, shelved)
     assert 16000 <= whole.band_edge_hz <= 17000
