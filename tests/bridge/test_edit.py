@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +208,30 @@ def test_samples_that_would_clip_leave_the_file(edit: Airband, tmp_path: Path) -
     assert "--clip" in said.out
     assert path.read_bytes() == before
     assert edit(path, "--high-gain-db", 24, "--clip").code == 0
+
+
+def test_sigterm_cancels_and_leaves_the_file(tmp_path: Path, engine: Any) -> None:
+    path = tmp_path / "long.wav"
+    noise = np.random.default_rng(0).standard_normal(300 * 48000).astype(np.float32)
+    soundfile.write(path, 0.1 * noise, 48000, "PCM_16")
+    before = path.read_bytes()
+    program = "from bridge.cli import main; main()"
+    flags = ["--cutoff", "4000", "--json", "--state", str(engine.home.state)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "edit", str(path), *flags], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert any(json.loads(line)["what"] == "progress" for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir() if "long" in entry.name or ".part" in entry.name] == [
+        "long.wav"
+    ]
 
 
 @pytest.fixture

@@ -84,9 +84,10 @@ def client(engine: Any) -> Iterator[Client]:
 
 
 def render(client: Client, source: Path, out: Path, **knobs: Any) -> dict[str, Any]:
-    """Renders to `out`: a path the engine writes, or a file fetched from it as from one far away."""
+    """Renders to `out`: a path the engine writes, or bytes sent to it and fetched as with one far away."""
     knobs = {"model": "null", "cutoff": 4000, "seed": 7, **knobs}
-    if knobs.pop("far", False):
+    client.local = not knobs.pop("far", False)
+    if not client.local:
         result = client.submit(source, "music", deliver="file", **knobs).wait()
         result.save(out)
     else:
