@@ -18,6 +18,7 @@ from render.cliff import (
     THIRD,
     Cliff,
     Powers,
+    below_holes,
     cliff_near,
     decibels,
     find_cliff,
@@ -149,7 +150,10 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
     if cliff.edge_hz >= 0.9 * nyquist_hz:
         reason = f"the sound fills the band of its sampling rate up to {cliff.edge_hz:.0f} Hz"
-    return Cutoff(cliff.edge_hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz)
+    hz = cliff.edge_hz if cliff.floor else below_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
+    if hz < cliff.edge_hz:
+        reason += f"; above {hz:.0f} Hz a codec left most of it out"
+    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz)
 
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:

@@ -102,6 +102,7 @@ def test_low_passed_clips_are_found_at_their_edge():
 
 @needs_clips
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_all_low_passed_clips_are_found_at_their_edge():
     seen = np.array(ratios(CLIPS))
     assert len(seen) == 1056
@@ -181,6 +182,20 @@ def test_a_lossy_codecs_shelf_is_its_end(tmp_path, level, lowest_hz, highest_hz)
     hz = found(decoded, rate).hz
     assert hz is not None
     assert lowest_hz < hz < highest_hz
+
+
+@pytest.mark.parametrize(("share", "expected_hz"), [(0.8, 10000), (0.3, 12000)])
+def test_a_shelf_that_is_mostly_holes_lies_above_the_cutoff(share, expected_hz):
+    rng = np.random.default_rng(4)
+    hz = np.fft.rfftfreq(10 * RATE, 1 / RATE)
+    bins = np.fft.rfft(rng.standard_normal(10 * RATE) * 0.1) * (hz < 12000)
+    steps = np.repeat(rng.random(50) >= share, RATE // 5).astype(float)
+    shelf_open = signal.fftconvolve(steps, np.hanning(2048) / np.hanning(2048).sum(), mode="same").clip(0, 1)
+    sound = np.fft.irfft(bins * (hz < 10000)) + shelf_open**8 * np.fft.irfft(bins * (hz >= 10000))
+    cutoff = found(sound)
+    assert cutoff.hz == pytest.approx(expected_hz, rel=0.03)
+    assert cutoff.edge_hz == pytest.approx(12000, rel=0.03)
+    assert ("codec" in cutoff.reason) == (share > 0.5)
 
 
 @pytest.mark.parametrize("frames", [1, 100, 4000])
