@@ -42,7 +42,9 @@ def lua(*arguments: str | Path, cwd: Path, command: Path | None = None, flags: s
 
 def make_session(folder: Path, channels: int, *options: str) -> list[NDArray[np.float32]]:
     """A session whose source is a ramp (and its negative); returns what was written."""
-    out = lua(HERE / "ardour" / "make_session.lua", folder, "song", str(channels), *options, cwd=folder.parent)
+    out = lua(
+        HERE / "ardour" / "make_session.lua", folder, "song", str(channels), *options, cwd=folder.parent
+    )
     assert "MADE" in out, out
     paths = re.findall(r"SOURCE=(.*)", out)
     written = []
