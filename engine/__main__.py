@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("engine.models_command", "list the models and get their weights"),
     "parity": ("engine.parity", "replay the official code's results and compare"),
     "train predictor": ("engine.training.predictor", "train the predictor of draft"),
+    "bench audiosr": ("engine.bench", "measure what AudioSR costs, stage by stage"),
     "bench wire": ("engine.bench_wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""

@@ -184,21 +184,26 @@ def convert(source: Path, target: Path, configuration: Configuration, dtype: tor
         inventory = take_inventory(tensors.shapes(), configuration)
         require(inventory, source)
         state = {name: tensors.read(official).to(dtype) for name, official in inventory.sources.items()}
-        state = {name: tensor.contiguous() for name, tensor in state.items()}
-        metadata = {
-            "format": FORMAT,
-            "configuration": json.dumps(asdict(configuration)),
-            "digest": digest(state),
-            "source": source.name,
-        }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-        try:
-            save_file(state, partial, metadata)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write(state, target, configuration, source.name)
     return inventory
+
+
+def write(state: Mapping[str, Tensor], target: Path, configuration: Configuration, source: str) -> None:
+    """Write the state of `Networks` as a file that `load_networks` reads; `source` says where it is from."""
+    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "configuration": json.dumps(asdict(configuration)),
+        "digest": digest(contiguous),
+        "source": source,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        save_file(contiguous, partial, metadata)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

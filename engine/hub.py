@@ -40,5 +40,5 @@ def fetch(repository: str, filename: str, tell: Callable[[str], None]) -> Path:
         ) from None
     except HfHubHTTPError as error:
         raise ModelError(f"{repository}/{filename}: the hub refused: {str(error).splitlines()[0]}") from None
-    except OSError as error:
+    except Exception as error:  # of the library's HTTP client, which has been three different ones
         raise ModelError(f"{repository}/{filename}: the download broke off ({error}); run it again") from None

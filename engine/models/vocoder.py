@@ -110,7 +110,7 @@ class Vocoder(nn.Module):
             (B, frames), full scale +-1. In the published configuration frames = 480 T + 16: the second
             stage gives five times its input plus one, and the sound stands 8 frames late.
         """
-        x = mel.to(self.conv_pre.weight.dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
+        x = mel.to(self.conv_pre.weight.dtype)[:, :, None]
         x = self.conv_pre(x)
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu_(x, SLOPE))
