@@ -13,11 +13,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def airband_command(tmp_path: Path) -> Iterator[Path]:
     """`airband` on a state folder of its own; its engine is ended afterwards."""
-    command = tmp_path / "airband"
-    command.write_text(
-        f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n"
-        f"exec {sys.executable} -c 'from bridge.cli import main; main()' \"$@\" --state {tmp_path / 'state'}\n"
-    )
+    command, state = tmp_path / "airband", tmp_path / "state"
+    run = f"{sys.executable} -c 'from bridge.cli import main; main()'"
+    command.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {run} "$@" --state {state}\n')
     command.chmod(0o755)
     yield command
     subprocess.run([command, "stop", "--now"], capture_output=True, timeout=60, check=False)

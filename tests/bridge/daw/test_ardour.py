@@ -1,4 +1,4 @@
-"""The Ardour script on real sessions, headless: a region goes out, comes back on top of itself, sample for sample."""
+"""The Ardour script on real sessions, headless: a region goes out and comes back, to the sample."""
 
 import re
 import shutil
