@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import typer
 from numpy.typing import NDArray
 
 import presets
-from bridge.cli import main
+from bridge.cli import app, main
 from presets import schema
 from presets.errors import AirbandError
 from presets.schema import FLAGS
@@ -67,11 +68,16 @@ def test_every_file_of_the_house_is_there() -> None:
 def test_every_preset_and_command_is_named() -> None:
     shipped = [name for name in presets.names() if presets.path_of(name).parent == presets.SHIPPED]
     assert all(f"`{name}`" in README for name in shipped)
+    table = README.split("| command | what it does |")[1].split("\n\n")[0]
+    shown = {word for words in re.findall(r"`([^`]+)`", table) for word in words.split()}
+    assert set(typer.main.get_command(app).commands) <= shown  # type: ignore[attr-defined]
 
 
-def test_the_example_preset_is_one(tmp_path: Path) -> None:
-    (tmp_path / "tape.toml").write_text(blocks("toml")[0])
-    assert presets.load(str(tmp_path / "tape.toml")).cutoff == 12000
+def test_the_example_presets_load(tmp_path: Path) -> None:
+    for number, text in enumerate(blocks("toml")):
+        (tmp_path / f"{number}.toml").write_text(text)
+    assert presets.load(str(tmp_path / "0.toml")).cutoff == 12000
+    assert presets.load(str(tmp_path / "1.toml")).effects.after[0].name == "Compressor"
 
 
 @pytest.fixture
@@ -118,6 +124,7 @@ def test_the_examples_in_python_run(studio: Path) -> None:
         exec(compile(block, "README.md", "exec"), scope)
     assert scope["result"].audio.shape == (1, 96000)
     assert (studio / "kick-restored.wav").exists()
+    assert scope["restored"].shape == (1, 96000)
 
 
 def test_what_is_said_of_dependencies_holds() -> None:
