@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.protocol import Accepted, Cancel, Done, Failed, Listing, Ping, Pong, Status
+from bridge.protocol import Accepted, Cancel, Done, Failed, Listing, Ping, Pong, Progress, Status
 
 if TYPE_CHECKING:
     from tests.conftest import LiveEngine, Peer
@@ -86,10 +86,12 @@ def test_the_second_death_fails_the_job_and_the_engine_lives(
     live, peer = victim, connect(victim)
     doomed = peer.submit(long_clip, model="draft", cutoff=4000)
     healthy = peer.submit(np.ascontiguousarray(long_clip[:, :4800]))
-    for _ in range(2):
-        peer.until_progress(doomed)
-        [worker] = live.workers
-        os.kill(worker, signal.SIGKILL)
+    peer.until_progress(doomed)
+    os.kill(live.workers[0], signal.SIGKILL)
+    while not (isinstance(message := peer.hear()[0], Progress) and message.step == 0):
+        pass  # what the first worker still said, up to the job's new beginning
+    peer.until_progress(doomed)
+    os.kill(live.workers[0], signal.SIGKILL)
     failed = peer.outcome(doomed)
     assert isinstance(failed, Failed)
     assert failed.code == "worker_crashed"
