@@ -122,11 +122,9 @@ def _give_up(home: Home, process: subprocess.Popen[bytes], said_from: int, timeo
 
 
 def _command(home: Home) -> list[str]:
-    # Over ipc only the user's own processes reach the engine: it may open what the user may.
     return [
         *(sys.executable, "-P", "-m", "engine", "serve"),
         *("--idle-exit", str(IDLE_EXIT_S), "--state", str(home.state)),
-        *("--root", Path.cwd().anchor),
     ]
 
 

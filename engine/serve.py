@@ -127,6 +127,11 @@ def _is_loopback(endpoint: str) -> bool:
         return host == "localhost"
 
 
+def _default_roots(endpoint: str | None) -> list[Path]:
+    """An engine in the user's private folder opens what the user may open; one elsewhere, nothing unasked."""
+    return [Path(Path.cwd().anchor)] if endpoint is None else []
+
+
 def _options(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m engine serve", description=__doc__)
     parser.add_argument("--state", type=Path, help="folder of jobs and results (default: the user's own)")
@@ -143,7 +148,7 @@ def _options(argv: Sequence[str]) -> Options:
         default=[],
         type=Path,
         metavar="DIR",
-        help="jobs may name paths below DIR; repeatable",
+        help="jobs may name paths below DIR; repeatable (default: any, but none with --endpoint)",
     )
     parser.add_argument(
         "--quota", type=float, default=QUOTA_BYTES / 1e9, metavar="GB", help="what the spool may hold"
@@ -154,7 +159,7 @@ def _options(argv: Sequence[str]) -> Options:
         keys.home(given.state),
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
-        tuple(root.expanduser().resolve() for root in given.root),
+        tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint)),
         given.allow,
         int(given.quota * 1e9),
         given.idle_exit,
