@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from bridge.protocol import CHUNK_BYTES, Chunk, File, Grant, Pcm
+from bridge.protocol import CHUNK_BYTES, CREDIT_BYTES, Chunk, File, Grant, Pcm
 from bridge.transfer import Receiver
 from engine.spool import explained
 from presets.errors import BusyError, WireError
 
 UPLOADS_MAX = 256
 """Uploads open at a time: each holds a file."""
+WRITES_MAX = CREDIT_BYTES // CHUNK_BYTES
+"""Pieces of one upload that may wait to be written."""
 SYNC_BYTES = 64 * 1024**2
 """A file is synced whenever it grew by this, so that the last sync does not hold the loop for seconds."""
 
@@ -21,14 +24,18 @@ SYNC_BYTES = 64 * 1024**2
 class Upload:
     """One source; goes on where an earlier connection, or an earlier engine, left it.
 
+    Pieces are hashed in the caller's thread and written in the writer's, one beside the other.
+
     Args:
         path: the file it grows in.
         nbytes: the size of the whole.
+        writer: one thread, so that pieces are written in order.
     """
 
-    def __init__(self, path: Path, nbytes: int) -> None:
-        self._path = path
-        self._file = open(path, "ab")  # noqa: SIM115 - lives as long as the upload
+    def __init__(self, path: Path, nbytes: int, writer: Executor) -> None:
+        self._path, self._writer = path, writer
+        self._writes: deque[Future[None]] = deque()
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the upload
         try:
             self.receiver = Receiver(nbytes, _pieces(path))
         except WireError:
@@ -44,17 +51,24 @@ class Upload:
             OutputError: no room on the disk.
         """
         fresh = self.receiver.take(chunk.offset, buffer, chunk.last, chunk.digest)
+        due = self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES
+        if due:
+            self._synced = self.receiver.offset
         with explained(self._path.parent):
-            self._file.write(fresh)
-            if self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._synced = self.receiver.offset
+            self._writes.append(self._writer.submit(self._write, fresh, due))
+            while len(self._writes) > (0 if self.receiver.complete else WRITES_MAX):
+                self._writes.popleft().result()
 
     def close(self) -> None:
         """Lets go of the file; its bytes stay."""
-        with suppress(OSError):
-            self._file.close()
+        wait(self._writes)
+        self._file.close()
+
+    def _write(self, piece: memoryview, sync: bool) -> None:
+        while piece:
+            piece = piece[self._file.write(piece) :]
+        if sync:
+            os.fsync(self._file.fileno())
 
 
 class Uploads:
@@ -62,6 +76,7 @@ class Uploads:
 
     def __init__(self) -> None:
         self._open: dict[str, Upload] = {}
+        self._writer = ThreadPoolExecutor(1, "airband-spool")
 
     def __contains__(self, job: str) -> bool:
         return job in self._open
@@ -75,7 +90,7 @@ class Uploads:
             if len(self._open) >= UPLOADS_MAX:
                 raise BusyError(f"{UPLOADS_MAX} sources are uploading, the most this engine takes")
             with explained(path.parent):
-                self._open[job] = Upload(path, nbytes(source))
+                self._open[job] = Upload(path, nbytes(source), self._writer)
         return self._open[job]
 
     def close(self, job: str) -> None:
@@ -88,6 +103,7 @@ class Uploads:
         """Ends them all; what has come stays for the next engine."""
         for job in list(self._open):
             self.close(job)
+        self._writer.shutdown()
 
 
 def credit(job: str, upload: Upload) -> list[Grant]:

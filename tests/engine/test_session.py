@@ -358,16 +358,18 @@ def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> 
     import resource
 
     content = bytes(8 * 400_000)
+    digest = hasher()
+    digest.update(content)
     asked = Submit(new_ulid(), Pcm(Audio(48000, 2, 400_000)), DeliverPcm(), make())
     ask(house.one, asked)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, hard))
     try:
-        replies = [
-            reply
-            for offset in range(0, len(content), 2**20)
-            for reply in ask(house.one, Chunk(asked.job, offset), content[offset : offset + 2**20])
-        ]
+        replies = []
+        for offset in range(0, len(content), 2**20):
+            last = offset + 2**20 >= len(content)
+            chunk = Chunk(asked.job, offset, last, digest.hexdigest() if last else None)
+            replies += ask(house.one, chunk, content[offset : offset + 2**20])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     errors = [reply for reply in replies if isinstance(reply, Error)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -141,17 +143,25 @@ def test_planar_samples_of_another_length_are_refused(tmp_path: Path) -> None:
         PlanarClip(tmp_path / "short", Audio(8000, 1, 2))
 
 
-def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> None:
+@pytest.fixture
+def writer() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as writer:
+        yield writer
+
+
+def test_an_upload_goes_on_where_an_earlier_engine_left_it(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
     samples = np.arange(1000, dtype="f4")
     sender = Sender(ArrayBytes(samples), 700)
-    first = Upload(tmp_path / "part", samples.nbytes)
+    first = Upload(tmp_path / "part", samples.nbytes, writer)
     sender.grant(*first.receiver.renew())
     for _ in range(2):
         piece = sender.next()
         assert piece is not None
         first.take(Chunk(new_ulid(), piece.offset, piece.last, piece.digest), piece.buffer)
     first.close()
-    second = Upload(tmp_path / "part", samples.nbytes)
+    second = Upload(tmp_path / "part", samples.nbytes, writer)
     assert second.receiver.offset == 1400
     sender.resume(1400)
     sender.grant(*second.receiver.renew())
@@ -162,10 +172,10 @@ def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> No
     assert (tmp_path / "part").read_bytes() == samples.tobytes()
 
 
-def test_a_part_longer_than_its_source_is_refused(tmp_path: Path) -> None:
+def test_a_part_longer_than_its_source_is_refused(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
     (tmp_path / "part").write_bytes(bytes(11))
     with pytest.raises(WireError, match="11 bytes"):
-        Upload(tmp_path / "part", 10)
+        Upload(tmp_path / "part", 10, writer)
 
 
 def test_uploads_are_bounded(tmp_path: Path) -> None:
