@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +146,15 @@ def clip_costs(costs: Costs) -> dict[str, float]:
 
 
 def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -> None:
-    """A worker's life, in a process of its own: load, render a window twice, say what it cost."""
+    """A worker's life, in a process of its own: load, render a window by two samplers, say what it cost."""
     torch.set_num_threads(threads)
     model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", half))
     window = Window(waveform, 0, 6000.0, 0)
     runs = {}
     for steps, sampler in ((12, "dpmpp_2m"), (50, "ddim")):
         preset = make(steps=steps, sampler=sampler)
-        runs[f"{steps} steps {sampler}"] = cost(
-            lambda preset=preset: model.upscale([window], PhiloxNoise(0), preset, lambda _: None)
-        ).__dict__
+        upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
+        runs[f"{steps} steps {sampler}"] = asdict(cost(upscale))
     unit = 1 if sys.platform == "darwin" else 1024
     pipe.send((runs, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
 

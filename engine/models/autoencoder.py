@@ -112,7 +112,7 @@ class EncoderStack(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        y: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        y: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(h)), inplace=True))
         return y
 
 
@@ -140,7 +140,7 @@ class DecoderStack(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        y: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        y: Tensor = self.conv_out(F.silu(self.norm_out(h), inplace=True))
         return y
 
 

@@ -51,12 +51,14 @@ class TimeResBlock(nn.Module):
     def __init__(self, channels: int, out_channels: int, embed_channels: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
-            group_norm(channels, 1e-5), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            group_norm(channels, 1e-5),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(channels, out_channels, 3, padding=1),
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embed_channels, out_channels))
         self.out_layers = nn.Sequential(
             group_norm(out_channels, 1e-5),
-            nn.SiLU(),
+            nn.SiLU(inplace=True),
             nn.Identity(),  # the official block has its dropout here
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
         )
@@ -67,8 +69,9 @@ class TimeResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x: (B, channels, T, F), embedding: (B, embed_channels) -> (B, out_channels, T, F)."""
         h = self.in_layers(x)
-        h = h + self.emb_layers(embedding)[:, :, None, None]
-        y: Tensor = self.skip_connection(x) + self.out_layers(h)
+        h += self.emb_layers(embedding)[:, :, None, None]
+        y: Tensor = self.out_layers(h)
+        y += self.skip_connection(x)
         return y
 
 
@@ -185,9 +188,9 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, channels, T, F) -> (B, out_channels, T, F)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        y: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        h = self.conv1(F.silu(self.norm1(x), inplace=True))
+        y: Tensor = self.conv2(F.silu(self.norm2(h), inplace=True))
+        y += self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x
         return y
 
 

@@ -128,7 +128,9 @@ class TransformerUNet(nn.Module):
                 self.output_blocks.append(Stage(layers))
 
         self.out = nn.Sequential(
-            group_norm(channels, 1e-5), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            group_norm(channels, 1e-5),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(channels, out_channels, 3, padding=1),
         )
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:

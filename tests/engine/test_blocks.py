@@ -99,3 +99,11 @@ def test_plane_attention_is_single_headed_over_all_points() -> None:
     weights = torch.softmax(q.T @ k / 8.0, dim=-1)
     expected = x + attention.proj_out((v @ weights.T).reshape(1, 64, 3, 5))
     torch.testing.assert_close(attention(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_that_work_in_place_have_right_gradients() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 32, 2, 2, dtype=torch.float64, requires_grad=True)
+    embedding = torch.randn(1, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(ResBlock(32, 64).double(), (x,))
+    assert torch.autograd.gradcheck(TimeResBlock(32, 32, 8).double(), (x, embedding))
