@@ -29,7 +29,8 @@ class Variation:
 
     Attributes:
         cutoff_hz: lowest and highest cut-off, drawn evenly in octaves.
-        speed: share of clips played at another speed, and by how many octaves at most.
+        speed: share of clips played at another speed, and its range in octaves; faster, a coded clip fills
+            the band that its codec had emptied.
         tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
@@ -39,7 +40,7 @@ class Variation:
     """
 
     cutoff_hz: tuple[float, float] = (1500.0, 20000.0)
-    speed: tuple[float, float] = (0.3, 0.25)
+    speed: tuple[float, float, float] = (0.3, -0.25, 0.25)
     tilt: tuple[float, float, float] = (0.5, -2.5, 2.5)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
     floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
@@ -202,8 +203,8 @@ def cut(rng: np.random.Generator, samples: Array, variation: Variation) -> Cut:
 
 def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -> int:
     """How many frames of a clip make `frames` at a speed drawn: a multiple of 3072, for quick spectra."""
-    share, octaves = variation.speed
-    speed = 2 ** rng.uniform(-octaves, octaves) if rng.random() < share else 1.0
+    share, slowest, fastest = variation.speed
+    speed = 2 ** rng.uniform(slowest, fastest) if rng.random() < share else 1.0
     return round(frames * speed / 3072) * 3072
 
 
@@ -227,14 +228,18 @@ def _cut_edges(rng: np.random.Generator, samples: Array) -> None:
 def _floor(
     rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
 ) -> tuple[NDArray[np.complex64], Array]:
-    """The spectrum of stationary noise, at least 20 dB below the clip, and its level in bins of the STFT."""
+    """The spectrum of stationary noise, at least 20 dB below the clip, and its level in bins of the STFT.
+
+    Rooms rumble below 300 Hz; above 6 kHz, microphones and amplifiers often hiss up to 7 dB an octave more.
+    """
     _, low, high = variation.floor
     lines = len(spectrum)
     frames = 2 * (lines - 1)
     mean_square = 2 * float(np.vdot(spectrum, spectrum).real) / frames**2
     level_db = min(rng.uniform(low, high), 10 * math.log10(mean_square + 1e-12) - 20)
     rumble = np.where(GRID_HZ < 300, (np.maximum(GRID_HZ, 30.0) / 300) ** -rng.uniform(0, 1.2), 1.0)
-    scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, -2.0, 2.0) * rumble, np.float32)
+    hiss = (np.maximum(GRID_HZ, 6000.0) / 6000.0) ** (max(0.0, rng.uniform(-4, 7)) / 6.02)
+    scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, -2.0, 2.0) * rumble * hiss, np.float32)
     noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
     floor_db = 20 * np.log10(scale + 1e-12) + 10 * math.log10(768)
     return noise * (on(scale, lines) * np.float32(math.sqrt(frames / 2))), floor_db.astype(np.float32)

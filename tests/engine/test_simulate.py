@@ -18,7 +18,7 @@ from engine.training.simulate import (
 )
 
 FRAMES = 2 * 30720
-STILL = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, -95, -50), edge=0, codec=0)
+STILL = Variation(speed=(0, 0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, -95, -50), edge=0, codec=0)
 
 
 def band_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
@@ -87,14 +87,15 @@ def test_speed_moves_a_tone_and_the_band_edge() -> None:
 
 def test_frames_needed_gives_speeds_within_their_range() -> None:
     counts = [
-        frames_needed(np.random.default_rng(k), FRAMES, Variation(speed=(1.0, 0.25))) for k in range(50)
+        frames_needed(np.random.default_rng(k), FRAMES, Variation(speed=(1.0, -0.25, 0.25)))
+        for k in range(50)
     ]
     assert len(set(counts)) > 5
     assert all(2**-0.3 < count / FRAMES < 2**0.3 for count in counts)
 
 
 def test_a_floor_has_the_level_it_reports_and_reaches_to_24_khz(hiss: np.ndarray) -> None:
-    loud = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(1.0, -60, -50), edge=0, codec=0)
+    loud = Variation(speed=(0, 0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(1.0, -60, -50), edge=0, codec=0)
     click = np.zeros(FRAMES, np.float32)
     click[::1000] = 0.9
     whole = varied(np.random.default_rng(1), click, FRAMES, 24000.0, loud)
@@ -107,7 +108,7 @@ def test_a_floor_has_the_level_it_reports_and_reaches_to_24_khz(hiss: np.ndarray
 
 
 def test_edges_are_silent(hiss: np.ndarray) -> None:
-    edged = Variation(speed=(0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, 0, 0), edge=1.0, codec=0)
+    edged = Variation(speed=(0, 0, 0), tilt=(0, 0, 0), gain=(0, 0, 0), floor=(0, 0, 0), edge=1.0, codec=0)
     samples = [varied(np.random.default_rng(k), hiss, FRAMES, 24000.0, edged).samples for k in range(4)]
     assert all((s == 0).mean() > 0.0005 and (s != 0).mean() > 0.3 for s in samples)
 
@@ -136,7 +137,7 @@ def test_the_same_seed_gives_the_same_pair(hiss: np.ndarray) -> None:
 
 def test_a_shelf_empties_what_lies_above_it_and_is_the_new_band_edge(hiss: np.ndarray) -> None:
     shelved = Variation(
-        speed=(0, 0),
+        speed=(0, 0, 0),
         tilt=(0, 0, 0),
         gain=(0, 0, 0),
         floor=(0, 0, 0),

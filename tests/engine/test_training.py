@@ -152,7 +152,7 @@ def test_examples_repeat_and_ask_only_above_the_cutoff(corpus: Path) -> None:
 
 def test_an_empty_band_is_believed_only_where_it_is_said_to_be(corpus: Path) -> None:
     part = Corpus(corpus / "pack", 0.0, False, {"music": 1.0})
-    low = {"music": Variation(cutoff_hz=(4000, 5000), speed=(0, 0), floor=(0, 0, 0), edge=0, codec=0)}
+    low = {"music": Variation(cutoff_hz=(4000, 5000), speed=(0, 0, 0), floor=(0, 0, 0), edge=0, codec=0)}
     for clip in part.clips["music"]:
         object.__setattr__(clip, "band_edge_hz", 16000.0)
     masked = Examples(part, 3, 2 * 30720, low, {"music": 21400.0}, 0.0)[1]["weight"]
