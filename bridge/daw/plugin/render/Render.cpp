@@ -110,8 +110,6 @@ private:
         fInWindow = (fFrames - context % fFrames) % fFrames;
         fEmpty = 1 + (context + fFrames - 1) / fFrames;
         fPlaysResult = false;
-        fState = kCollecting;
-        fRendered = fDry = 0;
         setLatency(fLatency);
     }
 
@@ -119,8 +117,11 @@ private:
     void next()
     {
         fInWindow = 0;
-        if (fEmpty > 0 && --fEmpty > 0)
-            return;
+        if (fEmpty > 0) {
+            if (--fEmpty > 0)
+                return;
+            fRendered = fDry = 0;
+        }
         fPlaysResult = false;
         if (fValues[kOffline] < 0.5f)
             return;
@@ -128,6 +129,9 @@ private:
             std::rotate_copy(fLine.data() + channel * fSpan, fLine.data() + channel * fSpan + fTime,
                 fLine.data() + (channel + 1) * fSpan, fWindow.source(channel));
         switch (fWindow.render(uint32_t(getSampleRate() + 0.5), knobsFrom(fValues))) {
+        case Window::kSilent:
+            fPlaysResult = true;
+            return;
         case Window::kRendered:
             fState = kRestored;
             fPlaysResult = true;

@@ -18,7 +18,7 @@ void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
 Window::Outcome Window::render(uint32_t rate, const airband::Knobs& knobs)
 {
     const bool silent = std::all_of(fSource.begin(), fSource.end(), [](float sample) { return sample == 0; });
-    Outcome outcome = kRendered;
+    Outcome outcome = silent ? kSilent : kRendered;
     try {
         if (silent)
             std::fill(fResult.begin(), fResult.end(), 0.f);
@@ -29,7 +29,7 @@ Window::Outcome Window::render(uint32_t rate, const airband::Knobs& knobs)
     } catch (const std::exception&) {
         outcome = kFailed;
     }
-    if (outcome != kRendered) {
+    if (outcome == kEngineAbsent || outcome == kFailed) {
         fTail.clear();
         return outcome;
     }

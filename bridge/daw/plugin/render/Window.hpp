@@ -11,7 +11,7 @@ class Window {
 public:
     static constexpr uint32_t kChannels = 2;
 
-    enum Outcome { kRendered, kEngineAbsent, kFailed };
+    enum Outcome { kSilent, kRendered, kEngineAbsent, kFailed };
 
     void resize(uint32_t frames, uint32_t context, uint32_t fade);
 

@@ -1,0 +1,301 @@
+"""The native plugins in real hosts: Pedalboard (VST3), an Ardour export (LV2) and a small CLAP host.
+
+pytest -m plugin tests/bridge/daw/test_plugin.py
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+PLUGIN = HERE.parents[2] / "bridge" / "daw" / "plugin"
+DPF = Path("/usr/share/dpf")
+RATE = 48000
+WINDOW_S = 1.5
+LATENCY = round((WINDOW_S + 1) * RATE)
+IDLE, RECORDING, SENT, ENGINE_ABSENT = 0, 1, 4, 5
+REAL_TIME, RESTORED, DRY = 0, 2, 3
+
+pytestmark = [
+    pytest.mark.plugin,
+    pytest.mark.skipif(
+        not DPF.is_dir() or shutil.which("make") is None or shutil.which("g++") is None,
+        reason="needs Debian's dpf-source, libzmq3-dev, libsodium-dev, nlohmann-json3-dev, g++ and make",
+    ),
+    pytest.mark.timeout(600),
+]
+
+Settings = dict[str, float]
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of the plugins, built by the one command that users run."""
+    run = subprocess.run(["make", "-C", PLUGIN], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-4000:]
+    return PLUGIN / "bin"
+
+
+@pytest.fixture(scope="session")
+def clap_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    host = tmp_path_factory.mktemp("host") / "clap_host"
+    headers = f"-I{DPF / 'distrho' / 'src'}"
+    subprocess.run(
+        ["g++", "-std=c++11", "-O1", headers, HERE / "plugin" / "clap_host.cpp", "-ldl", "-o", host],
+        check=True,
+    )
+    return host
+
+
+@pytest.fixture
+def sound() -> NDArray[np.float32]:
+    """5.2 s of stereo noise with 1 s of silence inside, beyond full scale in places: (2, 250001) float32."""
+    noise = np.random.default_rng(6).standard_normal((2, 250001)).astype(np.float32)
+    noise[:, 100000:148000] = 0
+    return noise
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that Airband Send delivers to; no engine, model `null`, short windows."""
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(tmp_path / "no-engine.json"))
+    monkeypatch.setenv("AIRBAND_MODEL", "null")
+    monkeypatch.setenv("AIRBAND_RENDER_WINDOW_S", str(WINDOW_S))
+    monkeypatch.setenv("AIRBAND_SEND_FOLDER", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def running(engine: Any, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that the plugins find."""
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
+
+
+def only_result(folder: Path) -> tuple[NDArray[np.float32], int, Path]:
+    (path,) = folder.glob("*.wav")
+    samples, rate = sf.read(path, dtype="float32", always_2d=True)
+    return samples.T, rate, path
+
+
+def latest(folder: Path) -> Any:
+    """Loads a VST3 in this process."""
+    import pedalboard
+
+    return pedalboard.load_plugin(str(folder))
+
+
+# Pedalboard, VST3
+
+
+def feed(plugin: Any, frames: int = 512) -> None:
+    plugin(np.zeros((2, frames), np.float32), RATE, reset=False)
+
+
+def told(plugin: Any) -> Any:
+    """The plugin, its output parameters as they are now: Pedalboard reads them with the state alone."""
+    plugin.raw_state = plugin.raw_state
+    return plugin
+
+
+def state_of(plugin: Any) -> str:
+    feed(plugin)
+    return str(told(plugin).state)
+
+
+def send_through_pedalboard(built: Path, sound: NDArray[np.float32]) -> tuple[Any, NDArray[np.float32]]:
+    plugin = latest(built / "AirbandSend.vst3")
+    plugin.armed = True
+    heard = plugin(sound, RATE, buffer_size=512)
+    plugin.armed = False
+    return plugin, heard
+
+
+def test_send_in_pedalboard(
+    built: Path,
+    sound: NDArray[np.float32],
+    running: None,
+    results: Path,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> None:
+    plugin, heard = send_through_pedalboard(built, sound)
+    np.testing.assert_array_equal(heard, sound)
+    wait_until(lambda: state_of(plugin) == "Sent", "the result")
+    delivered, rate, _ = only_result(results)
+    assert rate == RATE
+    np.testing.assert_array_equal(delivered, sound)
+
+
+def test_send_in_pedalboard_waits_for_an_engine(
+    built: Path,
+    sound: NDArray[np.float32],
+    results: Path,
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> None:
+    plugin, heard = send_through_pedalboard(built, sound)
+    np.testing.assert_array_equal(heard, sound)
+    wait_until(lambda: state_of(plugin) == "Engine absent", "the state")
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
+    wait_until(lambda: state_of(plugin) == "Sent", "the result")
+    np.testing.assert_array_equal(only_result(results)[0], sound)
+
+
+@pytest.mark.parametrize("block", [512, 250001])
+def test_render_in_pedalboard(built: Path, sound: NDArray[np.float32], running: None, block: int) -> None:
+    plugin = latest(built / "AirbandRender.vst3")
+    plugin.offline = True
+    heard = plugin(sound, RATE, buffer_size=block)
+    np.testing.assert_array_equal(heard, sound)
+    assert told(plugin).state == "Restored"
+    assert plugin.windows_dry == 0
+    assert plugin.windows_restored >= 4
+    assert plugin.reported_latency_samples == LATENCY
+
+
+def test_render_in_pedalboard_without_an_engine(
+    built: Path, sound: NDArray[np.float32], results: Path
+) -> None:
+    plugin = latest(built / "AirbandRender.vst3")
+    plugin.offline = True
+    np.testing.assert_array_equal(plugin(sound, RATE, buffer_size=512), sound)
+    assert told(plugin).state == "Engine absent: dry"
+    assert plugin.windows_restored == 0
+    plugin.offline = False
+    np.testing.assert_array_equal(plugin(sound, RATE, buffer_size=512), sound)
+    assert told(plugin).state == "Real time: dry"
+
+
+# CLAP
+
+
+def clap(
+    host: Path, plugin: Path, sound: NDArray[np.float32], tmp_path: Path, *settings: str
+) -> tuple[NDArray[np.float32], Settings]:
+    """What a plugin made of a sound, and its parameters at the end."""
+    sound.tofile(tmp_path / "in.f32")
+    run = subprocess.run(
+        [host, plugin, tmp_path / "in.f32", tmp_path / "out.f32", str(RATE), "512", *settings],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = dict(line.split("=") for line in run.stdout.splitlines())
+    heard = np.fromfile(tmp_path / "out.f32", np.float32).reshape(2, -1)
+    return heard, {name: float(value) for name, value in lines.items()}
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["engine", "no engine"])
+def test_send_in_a_clap_host(
+    built: Path,
+    clap_host: Path,
+    sound: NDArray[np.float32],
+    tmp_path: Path,
+    results: Path,
+    request: pytest.FixtureRequest,
+    stopped: bool,
+) -> None:
+    if not stopped:
+        request.getfixturevalue("running")
+    state = ENGINE_ABSENT if stopped else SENT
+    settings = ("Armed=1", "--", "Armed=0", "until", f"State={state}")
+    heard, parameters = clap(clap_host, built / "AirbandSend.clap", sound, tmp_path, *settings)
+    np.testing.assert_array_equal(heard, sound)
+    assert parameters["State"] == state
+    assert parameters["Captured"] == pytest.approx(sound.shape[1] / RATE, abs=1e-3)
+    assert parameters["Delivered"] == (0 if stopped else 1)
+    if not stopped:
+        np.testing.assert_array_equal(only_result(results)[0], sound)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["engine", "no engine"])
+def test_render_in_a_clap_host(
+    built: Path,
+    clap_host: Path,
+    sound: NDArray[np.float32],
+    tmp_path: Path,
+    results: Path,
+    request: pytest.FixtureRequest,
+    stopped: bool,
+) -> None:
+    if not stopped:
+        request.getfixturevalue("running")
+    padded = np.pad(sound, ((0, 0), (0, LATENCY)))
+    heard, parameters = clap(clap_host, built / "AirbandRender.clap", padded, tmp_path, "Offline=1")
+    assert parameters["latency"] == LATENCY
+    np.testing.assert_array_equal(heard[:, LATENCY:], sound)
+    assert not heard[:, :LATENCY].any()
+    assert parameters["State"] == (DRY if stopped else RESTORED)
+    assert (parameters["Windows dry"] > 0) == stopped
+    assert (parameters["Windows restored"] > 0) != stopped
+
+
+# Ardour, LV2
+
+ardour = pytest.mark.skipif(shutil.which("ardour7-lua") is None, reason="needs Debian's ardour")
+REGION = slice(96000, 240000)
+
+
+def lua(script: Path, *arguments: str | Path, cwd: Path, built: Path) -> str:
+    settings = {name: value for name, value in os.environ.items() if name.startswith("AIRBAND_")}
+    path = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "LV2_PATH": str(built)}
+    run = subprocess.run(
+        ["ardour7-lua", script, *map(str, arguments)],
+        cwd=cwd,
+        env={**path, **settings},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return run.stdout + run.stderr
+
+
+def ardour_export(built: Path, folder: Path, uri: str, *settings: str) -> tuple[NDArray[np.float32], str]:
+    """What Ardour exports of a stereo track through a plugin, from frame 48000 to 288000."""
+    session = folder / "session"
+    made = lua(HERE / "ardour" / "make_session.lua", session, "song", "2", "dry", cwd=folder, built=built)
+    assert "MADE" in made, made
+    paths = [line.removeprefix("SOURCE=\t") for line in made.splitlines() if line.startswith("SOURCE=")]
+    for seed, path in enumerate(paths):
+        with sf.SoundFile(path.removeprefix("SOURCE="), "r+") as file:
+            file.write(0.2 * np.random.default_rng(seed).standard_normal(144000).astype(np.float32))
+    printed = lua(
+        HERE / "plugin" / "export.lua", session, "song", uri, "48000", "288000", folder, "out", *settings,
+        cwd=folder, built=built,
+    )  # fmt: skip
+    assert "EXPORTED" in printed, printed
+    (path,) = folder.glob("out*.wav")
+    return sf.read(path, dtype="float32", always_2d=True)[0].T, printed
+
+
+@ardour
+def test_render_in_an_ardour_export(built: Path, tmp_path: Path, running: None) -> None:
+    (tmp_path / "dry").mkdir()
+    (tmp_path / "wet").mkdir()
+    dry, printed = ardour_export(built, tmp_path / "dry", "urn:airband:render", "4=0")
+    assert "PARAMETER 5=0" in printed, printed
+    wet, printed = ardour_export(built, tmp_path / "wet", "urn:airband:render", "4=1")
+    assert "PARAMETER 5=2" in printed, printed
+    assert np.abs(dry).max() > 0.1
+    np.testing.assert_array_equal(wet, dry)
+
+
+@ardour
+def test_send_in_an_ardour_export(built: Path, tmp_path: Path, running: None, results: Path) -> None:
+    heard, printed = ardour_export(built, tmp_path, "urn:airband:send", "3=1", "4=1", "--", "5=4")
+    delivered, _, path = only_result(results)
+    assert path.stem.endswith(" at 48000"), printed
+    frames = heard.shape[1]
+    assert np.abs(heard).max() > 0.1
+    np.testing.assert_array_equal(delivered[:, :frames], heard)
