@@ -16,7 +16,17 @@ from typing import Annotated
 
 import typer
 
-from bridge import cli_edit, cli_engine, cli_eval, cli_presets, cli_render, cli_watch, keys, plugins
+from bridge import (
+    cli_audacity,
+    cli_edit,
+    cli_engine,
+    cli_eval,
+    cli_presets,
+    cli_render,
+    cli_watch,
+    keys,
+    plugins,
+)
 from bridge.daw import install
 from presets.errors import AirbandError
 from presets.version import VERSION
@@ -32,6 +42,7 @@ app = typer.Typer(
 )
 cli_render.register(app)
 cli_edit.register(app)
+cli_audacity.register(app)
 cli_watch.register(app)
 cli_eval.register(app)
 cli_engine.register(app)

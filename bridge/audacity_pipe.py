@@ -1,0 +1,131 @@
+"""Commands to a running Audacity, and its answers, through its module mod-script-pipe.
+
+Two named pipes, one each way, wait for one client at a time; the names hold the user's number. An answer is
+some lines, a line `BatchCommand finished: OK` (or `Failed!`) and an empty one. Source: Audacity manual,
+"Scripting".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from presets.errors import AirbandError, InputError
+
+OPENING_S = 10.0
+"""How long Audacity may take to open its end."""
+ANSWER_S = 300.0
+"""How long a command may take: an export of a long track is one, a dialog that waits for the user another."""
+FINISHED = "BatchCommand finished: "
+WAY_OUT = (
+    "start Audacity, with mod-script-pipe enabled under Edit > Preferences > Modules "
+    "(`airband daw install audacity` does that)"
+)
+
+
+class AudacityError(AirbandError):
+    """Audacity refused a command, or left in the middle of the conversation."""
+
+
+class Pipe:
+    """The conversation with Audacity, as a context manager.
+
+    Args:
+        folder: where the pipes lie.
+
+    Raises:
+        InputError: no Audacity listens.
+    """
+
+    def __init__(self, folder: Path = Path("/tmp")) -> None:
+        if sys.platform == "win32":
+            raise InputError("`airband audacity` works on Linux and macOS only, so far")
+        name = f"audacity_script_pipe.%s.{os.getuid()}"
+        self._rest = b""
+        # In this order: Audacity opens its writing end once somebody writes to the other.
+        self._to = _opened(folder / (name % "to"), os.O_WRONLY)
+        try:
+            self._from = _opened(folder / (name % "from"), os.O_RDONLY)
+        except BaseException:
+            os.close(self._to)
+            raise
+        os.set_blocking(self._to, True)
+
+    def do(self, command: str, **parameters: str | float) -> str:
+        """Runs a command; what it said, without the line that it worked.
+
+        Args:
+            command: its name, as the manual's "Scripting Reference" lists it.
+            parameters: their values; text must hold no double quotes.
+
+        Raises:
+            AudacityError: it failed, did not come to an end, or Audacity left.
+        """
+        words = " ".join(
+            f'{name}="{value}"' if isinstance(value, str) else f"{name}={value!r}"
+            for name, value in parameters.items()
+        )
+        try:
+            os.write(self._to, f"{command}: {words}\n".encode())
+        except BrokenPipeError:
+            raise AudacityError(f"Audacity has left before {command}") from None
+        deadline_s = time.monotonic() + ANSWER_S
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith(FINISHED):
+            lines.append(self._line(command, deadline_s))
+        self._line(command, deadline_s)  # the empty one
+        said = "\n".join(line for line in lines[:-1] if line)
+        if lines[-1] != FINISHED + "OK":
+            raise AudacityError(f"Audacity: {command} failed: {said or 'it says no more'}")
+        return said
+
+    def info(self, kind: str) -> Any:
+        """What `GetInfo` tells of `Tracks`, `Labels` ...; numbers in it have six digits only."""
+        return json.loads(self.do("GetInfo", Type=kind, Format="JSON"))
+
+    def close(self) -> None:
+        """Leaves Audacity to its user."""
+        os.close(self._to)
+        os.close(self._from)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _line(self, command: str, deadline_s: float) -> str:
+        while b"\n" not in self._rest:
+            wait_s = max(0.0, deadline_s - time.monotonic())
+            if not select.select([self._from], [], [], wait_s)[0]:
+                raise AudacityError(
+                    f"Audacity has not answered {command} in {ANSWER_S:.0f} s; is a dialog open there?"
+                )
+            piece = os.read(self._from, 65536)
+            if not piece:
+                raise AudacityError(f"Audacity has left during {command}")
+            self._rest += piece
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line.decode(errors="replace").rstrip("\r\0")
+
+
+def _opened(path: Path, mode: int) -> int:
+    """A pipe's descriptor; a writing one opens only while somebody reads."""
+    deadline_s = time.monotonic() + OPENING_S
+    while True:
+        try:
+            return os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise InputError(f"{path}: Audacity does not listen; {WAY_OUT}") from None
+        except OSError as error:
+            if time.monotonic() > deadline_s:
+                raise InputError(
+                    f"{path}: Audacity does not listen ({error.strerror}), or to another client; {WAY_OUT}. After "
+                    "a start that scanned plugins, start it once more: the scan takes the pipes away"
+                ) from None
+            time.sleep(0.1)
