@@ -122,10 +122,10 @@ def _opened(path: Path, mode: int) -> int:
             return os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             raise InputError(f"{path}: Audacity does not listen; {WAY_OUT}") from None
-        except OSError as error:
+        except OSError:
             if time.monotonic() > deadline_s:
                 raise InputError(
-                    f"{path}: Audacity does not listen ({error.strerror}), or to another client; {WAY_OUT}. After "
+                    f"{path}: Audacity listens to nobody, or to another client; {WAY_OUT}. After "
                     "a start that scanned plugins, start it once more: the scan takes the pipes away"
                 ) from None
             time.sleep(0.1)

@@ -1,6 +1,6 @@
--- ardour7-lua export.lua FOLDER NAME PLUGIN START END OUT_FOLDER OUT_NAME [PARAMETER=VALUE ...] [-- PARAMETER=VALUE]
+-- ardour7-lua export.lua FOLDER NAME PLUGIN START END OUT_FOLDER OUT_NAME [PARAMETER=VALUE ...] [until PARAMETER=VALUE]
 -- Puts a plugin (its LV2 URI) on the track "vox", sets its parameters (by index) and exports [START, END) through it,
--- which Ardour does offline; then waits until the parameter behind "--" has that value, and prints all parameters.
+-- which Ardour does offline; then waits until the parameter behind "until" has that value, and prints all parameters.
 local ok, problem = pcall(function()
   local folder, name, uri, first, last, out_folder, out_name = table.unpack(arg, 1, 7)
   AudioEngine:set_backend("None (Dummy)", "", "")
@@ -17,7 +17,7 @@ local ok, problem = pcall(function()
   local awaited
   for i = 8, #arg do
     local index, value = arg[i]:match("^(%d+)=(.*)$")
-    if arg[i - 1] == "--" then
+    if arg[i - 1] == "until" then
       awaited = { tonumber(index), tonumber(value) }
     elseif index then
       assert(ARDOUR.LuaAPI.set_processor_param(plugin, tonumber(index), tonumber(value)))
@@ -27,7 +27,7 @@ local ok, problem = pcall(function()
   export:set_name(out_name)
   export:set_folder(out_folder)
   export:set_range(tonumber(first), tonumber(last))
-  assert(export:set_preset("75969a1c-3133-4694-864b-a1fa50e43348")) -- the built-in 32-bit float WAV
+  assert(export:set_preset("9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10")) -- the test's own: 32-bit float WAV
   assert(export:run_export())
   for _ = 1, 60 do
     if awaited and ARDOUR.LuaAPI.get_processor_param(plugin, awaited[1], true) ~= awaited[2] then

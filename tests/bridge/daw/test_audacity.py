@@ -1,0 +1,232 @@
+"""`airband audacity` on a real Audacity: what is selected comes back on a new track, sample for sample.
+
+    pytest -m audacity tests/bridge/daw/test_audacity.py
+
+Audacity runs under Xvfb with a home of its own. Its pipes have one name a user: no other may run meanwhile.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+from bridge.audacity_pipe import Pipe
+from presets.errors import InputError
+
+MODULE = Path("/usr/lib/audacity/modules/mod-script-pipe.so")
+RATE = 48000
+# Neither falls on a sample: 96000.59 and 260744.16 frames.
+START_S, END_S = 2.0000123, 5.43217
+START, FRAMES = 96001, 164743
+
+pytestmark = [
+    pytest.mark.audacity,
+    pytest.mark.skipif(
+        not MODULE.exists() or shutil.which("Xvfb") is None or shutil.which("xdotool") is None,
+        reason="needs Debian's audacity, xvfb and xdotool",
+    ),
+    pytest.mark.timeout(600),
+]
+
+SETTINGS = """PrefsVersion=1.1.1r1
+[Version]
+Major=3
+Minor=2
+Micro=4
+[Module]
+mod-script-pipe=1
+[ModulePath]
+mod-script-pipe={module}
+[ModuleDateTime]
+mod-script-pipe={when}
+[GUI]
+ShowSplashScreen=0
+[Update]
+DefaultUpdatesChecking=0
+UpdateNoticeShown=1
+[Directories]
+TempDir={temporary}
+[SamplingRate]
+DefaultProjectSampleRate=48000
+DefaultProjectSampleFormatChoice=Format32BitFloat
+"""
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A virtual screen."""
+    log = tmp_path_factory.mktemp("screen") / "xvfb.log"
+    read, write = os.pipe()
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+            pass_fds=[write], stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as number:
+        display = f":{number.readline().strip()}"
+    assert display != ":", log.read_text()
+    yield display
+    ended(process)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory, screen: str) -> Path:
+    """A home whose Audacity has scanned its plugins, for a scan takes the pipes away."""
+    home = tmp_path_factory.mktemp("audacity")
+    settings = home / ".config" / "audacity"
+    settings.mkdir(parents=True)
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(MODULE.stat().st_mtime))
+    text = SETTINGS.format(module=MODULE, when=when, temporary=home / "temporary")
+    (settings / "audacity.cfg").write_text(text)
+    process = started(home, screen)
+    try:
+        settled(process, screen)
+    finally:
+        ended(process)
+    (settings / "audacity.cfg").write_text(text)
+    return home
+
+
+def started(home: Path, screen: str) -> subprocess.Popen[bytes]:
+    kept = {"HOME": str(home), "DISPLAY": screen, "PATH": "/usr/bin:/bin"}
+    none = dict.fromkeys(("LV2_PATH", "LADSPA_PATH", "VST_PATH"), "/nonexistent")
+    shutil.rmtree(home / "temporary", ignore_errors=True)  # or it would offer to recover
+    return subprocess.Popen(
+        ["audacity"], env=kept | none, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def settled(process: subprocess.Popen[bytes], screen: str) -> None:
+    """Waits until the main window is there, and says yes to dialogs in its way."""
+    deadline_s = time.monotonic() + 240
+    seen = 0
+    while seen < 5:
+        assert process.poll() is None, "Audacity has ended"
+        assert time.monotonic() < deadline_s, "Audacity's window does not appear"
+        time.sleep(1)
+        names = xdotool(screen, "search", "--onlyvisible", "--name", ".", "getwindowname", "%@").split("\n")
+        seen = seen + 1 if [name for name in names if name] == ["Audacity"] else 0
+        if any(name not in ("", "Audacity", "Searching for plugins") for name in names):
+            xdotool(screen, "key", "Return")
+
+
+def xdotool(screen: str, *arguments: str) -> str:
+    run = subprocess.run(
+        ["xdotool", *arguments], env={"DISPLAY": screen, "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    return run.stdout
+
+
+@pytest.fixture
+def audacity(home: Path, screen: str) -> Iterator[None]:
+    """A fresh Audacity that listens."""
+    if list(Path("/tmp").glob(f"audacity_script_pipe.*.{os.getuid()}")):
+        try:
+            Pipe().close()
+        except InputError:
+            pass
+        else:
+            pytest.skip("an Audacity of this user runs already")
+    process = started(home, screen)
+    settled(process, screen)
+    yield
+    ended(process)
+
+
+@pytest.fixture
+def sound() -> NDArray[np.float32]:
+    return 0.3 * np.random.default_rng(7).standard_normal((10 * RATE, 2)).astype(np.float32)
+
+
+def imported(pipe: Pipe, path: Path, samples: NDArray[np.float32]) -> None:
+    sf.write(path, samples, RATE, subtype="FLOAT")
+    pipe.do("Import2", Filename=str(path))
+
+
+def exported(pipe: Pipe, path: Path, track: int, channels: int = 2) -> NDArray[np.float32]:
+    """The selected time of one track, as Audacity has it."""
+    pipe.do("SelectTracks", Track=track, TrackCount=1, Mode="Set")
+    pipe.do("Export2", Filename=str(path), NumChannels=channels)
+    samples: NDArray[np.float32] = sf.read(path, dtype="float32", always_2d=True)[0]
+    return samples
+
+
+def run(command: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [command, "audacity", *flags], capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def names(pipe: Pipe) -> list[str]:
+    return [track["name"] for track in pipe.info("Tracks")]
+
+
+def test_a_stretch_comes_back_at_its_place(
+    audacity: None, airband_command: Path, sound: NDArray[np.float32], tmp_path: Path
+) -> None:
+    with Pipe() as pipe:
+        pipe.do("SetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000", Value="2")
+        imported(pipe, tmp_path / "first.wav", sound)
+        imported(pipe, tmp_path / "second.wav", -sound[: 3 * RATE, :1])
+        pipe.do("SelectAll")
+        pipe.do("SelectTime", Start=START_S, End=END_S)
+    rendered = run(airband_command, "--model", "null")
+    assert rendered.returncode == 0, rendered.stderr
+    with Pipe() as pipe:
+        assert names(pipe) == ["first", "second", "first (Airband)", "second (Airband)"]
+        assert pipe.do("GetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000") == "2"
+        assert not pipe.info("Labels")
+        assert [track["selected"] for track in pipe.info("Tracks")] == [0, 0, 1, 1]
+        pipe.do("SetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000", Value="6")
+        pipe.do("SelectTime", Start=0, End=10)
+        first = exported(pipe, tmp_path / "first back.wav", 2)
+        second = exported(pipe, tmp_path / "second back.wav", 3, channels=1)
+    expected = np.zeros_like(sound)
+    expected[START : START + FRAMES] = sound[START : START + FRAMES]
+    np.testing.assert_array_equal(first, expected)
+    expected = np.zeros_like(sound[:, :1])
+    expected[START : 3 * RATE] = -sound[START : 3 * RATE, :1]
+    np.testing.assert_array_equal(second, expected)
+
+
+def test_what_cannot_be_rendered_changes_nothing(
+    audacity: None, airband_command: Path, sound: NDArray[np.float32], tmp_path: Path
+) -> None:
+    nothing = run(airband_command, "--model", "null")
+    assert nothing.returncode == InputError.exit_code
+    assert "no audio track is selected" in nothing.stderr
+    with Pipe() as pipe:
+        imported(pipe, tmp_path / "first.wav", sound)
+        pipe.do("SelectTime", Start=3, End=3)
+    empty = run(airband_command, "--model", "null")
+    assert empty.returncode == InputError.exit_code
+    assert "no stretch of time" in empty.stderr
+    with Pipe() as pipe:
+        pipe.do("SelectTime", Start=START_S, End=END_S)
+    unknown = run(airband_command, "--model", "no-such-model")
+    assert unknown.returncode == 2
+    assert "no-such-model" in unknown.stderr
+    with Pipe() as pipe:
+        assert names(pipe) == ["first"]
+        assert pipe.info("Tracks")[0]["selected"] == 1
+
+
+def test_without_audacity_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="airband daw install audacity"):
+        Pipe(tmp_path)
