@@ -173,8 +173,6 @@ def _taken(pipe: Pipe, track: int, name: str, base: Path) -> Stretch:
     pipe.do("SelEnd")
     pipe.do("SelStart")
     whole = _exported(pipe, base.with_suffix(".wav"), channels)
-    if _frames(whole) < _frames(until_end):  # the selection goes beyond the last clip
-        whole = until_end
     start = _found(part, whole, _frames(until_end) - _frames(part))
     return Stretch(track, name, whole, start, start + _frames(part))
 
