@@ -270,7 +270,7 @@ def lua(script: Path, *arguments: str | Path, cwd: Path, built: Path) -> str:
 
 FLOAT_PRESET = """<?xml version="1.0" encoding="UTF-8"?>
 <ExportPreset id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10" name="float">
-  <ExportFormat id="{format}"/>
+  <ExportFormat id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a11"/>
 </ExportPreset>
 """
 FLOAT_FORMAT = Path("/usr/share/ardour7/export/BWAV 32float Export.format")
@@ -283,8 +283,10 @@ def ardour_export(
     what it prints. At its ends the track's region has fades of 64 frames."""
     presets = folder / ".config" / "ardour7" / "export"
     presets.mkdir(parents=True)
-    (identity,) = re.findall(r'<ExportFormatSpecification[^>]* id="([^"]+)"', FLOAT_FORMAT.read_text())
-    (presets / "float.preset").write_text(FLOAT_PRESET.format(format=identity))
+    own = FLOAT_FORMAT.read_text().replace('"broadcast-info" value="true"', '"broadcast-info" value="false"')
+    own = re.sub(r' id="[0-9a-f-]{36}"', ' id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a11"', own)
+    (presets / "float.format").write_text(own)
+    (presets / "float.preset").write_text(FLOAT_PRESET)
     session = folder / "session"
     made = lua(HERE / "ardour" / "make_session.lua", session, "song", "2", "dry", cwd=folder, built=built)
     assert "MADE" in made, made
@@ -294,13 +296,17 @@ def ardour_export(
         with sf.SoundFile(path, "r+") as file:
             file.write(noise)
         track[channel, 96000 + TRIM : 240000] = noise[TRIM:]
-    printed = lua(
-        HERE / "plugin" / "export.lua", session, "song", uri, "48000", "288000", folder, "out", *settings,
-        cwd=folder, built=built,
-    )  # fmt: skip
-    assert "EXPORTED" in printed, printed
-    (path,) = folder.glob("out*.wav")
-    return track[:, 48000:], sf.read(path, dtype="float32", always_2d=True)[0].T, printed
+    for _ in range(3):  # headless and on busy cores, Ardour 7.3 now and then aborts, or exports silence
+        printed = lua(
+            HERE / "plugin" / "export.lua", session, "song", uri, "48000", "288000", folder, "out", *settings,
+            cwd=folder, built=built,
+        )  # fmt: skip
+        if "EXPORTED" not in printed:
+            continue
+        heard = sf.read(folder / "out.wav", dtype="float32", always_2d=True)[0].T
+        if heard.any():
+            return track[:, 48000:], heard, printed
+    pytest.fail(f"Ardour exports nothing: {printed}")
 
 
 def assert_same_beside_fades(heard: NDArray[np.float32], track: NDArray[np.float32]) -> None:
@@ -328,7 +334,9 @@ def test_render_in_an_ardour_export_without_an_engine(built: Path, tmp_path: Pat
 @ardour
 def test_send_in_an_ardour_export(built: Path, tmp_path: Path, running: None, results: Path) -> None:
     track, heard, printed = ardour_export(built, tmp_path, "urn:airband:send", "3=1", "4=1", "until", "5=4")
-    delivered, _, path = only_result(results)
-    assert path.stem.endswith(" at 48000"), printed
     assert_same_beside_fades(heard, track)
-    assert_same_beside_fades(delivered[:, : track.shape[1]], track)
+    for path in results.glob("*.wav"):
+        assert path.stem.endswith(" at 48000") or " at 48000 (" in path.stem, printed
+        delivered = sf.read(path, dtype="float32", always_2d=True)[0].T
+        assert_same_beside_fades(delivered[:, : track.shape[1]], track)
+    assert list(results.glob("*.wav"))

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <mutex>
 
 START_NAMESPACE_DISTRHO
 
@@ -80,6 +81,7 @@ protected:
 
     void run(const float** in, float** out, uint32_t frames) override
     {
+        const std::lock_guard<std::mutex> lock(fMutex);
         for (uint32_t i = 0; i < frames; ++i) {
             const uint32_t oldest = (fTime + fSpan - fLatency) % fSpan;
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
@@ -98,6 +100,7 @@ private:
     /// Sizes everything for the rate, and forgets the sound that was under way.
     void reset()
     {
+        const std::lock_guard<std::mutex> lock(fMutex);
         const double rate = getSampleRate();
         fFrames = uint32_t(fWindowS * rate);
         const uint32_t context = uint32_t(kContextS * rate);
@@ -147,6 +150,7 @@ private:
         fDry = fDry + 1;
     }
 
+    std::mutex fMutex; // a host may lose patience with a render, and reset the plugin meanwhile
     const double fWindowS;
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<State> fState{kCollecting};

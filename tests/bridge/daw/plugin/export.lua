@@ -14,6 +14,7 @@ local ok, problem = pcall(function()
   local plugin = ARDOUR.LuaAPI.new_plugin(session, uri, ARDOUR.PluginType.LV2, "")
   assert(not plugin:isnil(), "no such plugin: is LV2_PATH set?")
   assert(track:add_processor_by_index(plugin, 0, nil, true) == 0)
+  sleep(2) -- Ardour connects and compensates on a thread of its own; an export meanwhile is silent in part
   local awaited
   for i = 8, #arg do
     local index, value = arg[i]:match("^(%d+)=(.*)$")
