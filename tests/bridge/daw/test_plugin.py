@@ -296,7 +296,7 @@ def ardour_export(
         with sf.SoundFile(path, "r+") as file:
             file.write(noise)
         track[channel, 96000 + TRIM : 240000] = noise[TRIM:]
-    for _ in range(3):  # headless and on busy cores, Ardour 7.3 now and then aborts, or exports silence
+    for _ in range(3):  # headless and on busy cores, Ardour 7.3 now and then aborts
         printed = lua(
             HERE / "plugin" / "export.lua", session, "song", uri, "48000", "288000", folder, "out", *settings,
             cwd=folder, built=built,
@@ -304,9 +304,8 @@ def ardour_export(
         if "EXPORTED" not in printed:
             continue
         heard = sf.read(folder / "out.wav", dtype="float32", always_2d=True)[0].T
-        if heard.any():
-            return track[:, 48000:], heard, printed
-    pytest.fail(f"Ardour exports nothing: {printed}")
+        return track[:, 48000:], heard, printed
+    pytest.fail(f"Ardour does not export: {printed}")
 
 
 def assert_same_beside_fades(heard: NDArray[np.float32], track: NDArray[np.float32]) -> None:

@@ -14,7 +14,11 @@ local ok, problem = pcall(function()
   local plugin = ARDOUR.LuaAPI.new_plugin(session, uri, ARDOUR.PluginType.LV2, "")
   assert(not plugin:isnil(), "no such plugin: is LV2_PATH set?")
   assert(track:add_processor_by_index(plugin, 0, nil, true) == 0)
-  sleep(2) -- Ardour connects and compensates on a thread of its own; an export meanwhile is silent in part
+  local master = session:master_out() -- a thread of Ardour's own connects to it, now or later
+  for channel = 0, 1 do
+    track:output():audio(channel):connect(master:input():audio(channel):name())
+  end
+  sleep(1)
   local awaited
   for i = 8, #arg do
     local index, value = arg[i]:match("^(%d+)=(.*)$")
@@ -40,7 +44,7 @@ local ok, problem = pcall(function()
   end
   print("EXPORTED")
   io.stdout:flush() -- Ardour sometimes crashes while it lets go of an export
-  export, plugin, track, session = nil, nil, nil, nil
+  export, plugin, master, track, session = nil, nil, nil, nil, nil
   collectgarbage()
   collectgarbage()
   close_session()
