@@ -33,8 +33,12 @@ from engine.models.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
-NOISE_TEXTURE, TEXTURE_RANGE = -0.3, 0.5
-"""Texture, relative to noise's, up to which a band is all noise, and how much more makes it all copied up."""
+MOSTLY_NOISE, TONAL = 0.9, 1 / 0.6
+"""Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
+LEAST_NOISE = 0.2
+EXPANSION = 1.4
+"""By how much the fine structure's decibels are stretched around the envelope. A predicted envelope is smoother
+than a real one; the grain has to stand in for what it lacks (`texture` in render/metrics.py)."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
 
@@ -79,7 +83,7 @@ class Learned:
         outputs = self.network(given.frames[None], given.window[None])[0]
         level = outputs[:, :BANDS] * SPREAD_DB + given.reference_db
         texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
-        share = (1 - (texture - NOISE_TEXTURE) / TEXTURE_RANGE).clamp(0, 1)
+        share = (MOSTLY_NOISE - TONAL * texture).clamp(LEAST_NOISE, 1)
         return Envelope(level.clamp(min=FLOOR_DB), share)
 
 
@@ -143,8 +147,9 @@ class Draft:
         share = over_bins(envelope.noise_share)
         fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
         fine = fine + modulated_noise(grain, bins[None], cutoff_hz)[0] * torch.sqrt(share)
-        fine_db = band_levels(level_db(fine.real.square() + fine.imag.square()))
-        gain = torch.exp(over_bins(envelope.level_db - fine_db) * DB_TO_NEPER) * sounding
+        fine_db = level_db(fine.real.square() + fine.imag.square())
+        drawn = over_bins(envelope.level_db - EXPANSION * band_levels(fine_db)) + (EXPANSION - 1) * fine_db
+        gain = torch.exp(drawn * DB_TO_NEPER) * sounding
         filled = torch.cat([bins[:, :start], (fine * gain)[:, start:]], -1)
         return samples_of(filled, samples.shape[-1])
 
