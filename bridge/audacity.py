@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.audacity_pipe import AudacityError, Pipe
-from presets.errors import InputError
+from bridge.audacity_pipe import Pipe
+from presets.errors import HostError, InputError
 
 FORMAT = "/FileFormats/ExportFormat_SF1_Type/WAV_10000"
 FLOAT = "6"
@@ -76,7 +76,7 @@ def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
         folder: where the files go.
 
     Raises:
-        AudacityError: an export failed.
+        HostError: an export failed.
         InputError: the selection ends before time 0.
     """
     names = [track["name"] for track in _tracks(pipe)]
@@ -97,7 +97,7 @@ def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], la
         label: what the new tracks are called after, in brackets.
 
     Raises:
-        AudacityError: an import failed; what was added before it stays.
+        HostError: an import failed; what was added before it stays.
     """
     added: list[int] = []
     try:
@@ -134,7 +134,7 @@ def _times(pipe: Pipe) -> tuple[float, float]:
     finally:
         pipe.do("Undo")
     if len(fresh) != 1:
-        raise AudacityError("Audacity does not tell what is selected: another label was there at once")
+        raise HostError("Audacity does not tell what is selected: another label was there at once")
     return fresh[0]
 
 
@@ -154,7 +154,7 @@ def _select(pipe: Pipe, tracks: Sequence[int]) -> None:
 def _float_export(pipe: Pipe) -> Iterator[None]:
     """WAV is exported as 32-bit float inside the block, and as the user has it afterwards."""
     earlier = ""
-    with suppress(AudacityError):  # it fails where the user never chose
+    with suppress(HostError):  # it fails where the user never chose
         earlier = pipe.do("GetPreference", Name=FORMAT)
     pipe.do("SetPreference", Name=FORMAT, Value=FLOAT)
     try:
@@ -180,7 +180,7 @@ def _taken(pipe: Pipe, track: int, name: str, base: Path) -> Stretch:
 def _exported(pipe: Pipe, path: Path, channels: int) -> Path:
     pipe.do("Export2", Filename=str(path), NumChannels=channels)
     if not path.is_file():
-        raise AudacityError(f"Audacity has exported nothing to {path}")
+        raise HostError(f"Audacity has exported nothing to {path}")
     return path
 
 
@@ -206,4 +206,4 @@ def _found(part: Path, whole: Path, about: int) -> int:
                 file.seek(start)
                 if np.array_equal(file.read(len(wanted), dtype="float32", always_2d=True), wanted):
                     return start
-    raise AudacityError("Audacity exports a selection otherwise than the same stretch of the whole track")
+    raise HostError("Audacity exports a selection otherwise than the same stretch of the whole track")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from presets.errors import AirbandError, InputError
+from presets.errors import HostError, InputError
 
 OPENING_S = 10.0
 """How long Audacity may take to open its end."""
@@ -26,10 +26,6 @@ WAY_OUT = (
     "start Audacity, with mod-script-pipe enabled under Edit > Preferences > Modules "
     "(`airband daw install audacity` does that)"
 )
-
-
-class AudacityError(AirbandError):
-    """Audacity refused a command, or left in the middle of the conversation."""
 
 
 class Pipe:
@@ -64,7 +60,7 @@ class Pipe:
             parameters: their values; text must hold no double quotes.
 
         Raises:
-            AudacityError: it failed, did not come to an end, or Audacity left.
+            HostError: it failed, did not come to an end, or Audacity left.
         """
         words = " ".join(
             f'{name}="{value}"' if isinstance(value, str) else f"{name}={value!r}"
@@ -73,7 +69,7 @@ class Pipe:
         try:
             os.write(self._to, f"{command}: {words}\n".encode())
         except BrokenPipeError:
-            raise AudacityError(f"Audacity has left before {command}") from None
+            raise HostError(f"Audacity has left before {command}") from None
         deadline_s = time.monotonic() + ANSWER_S
         lines: list[str] = []
         while not lines or not lines[-1].startswith(FINISHED):
@@ -81,7 +77,7 @@ class Pipe:
         self._line(command, deadline_s)  # the empty one
         said = "\n".join(line for line in lines[:-1] if line)
         if lines[-1] != FINISHED + "OK":
-            raise AudacityError(f"Audacity: {command} failed: {said or 'it says no more'}")
+            raise HostError(f"Audacity: {command} failed: {said or 'it says no more'}")
         return said
 
     def info(self, kind: str) -> Any:
@@ -103,12 +99,12 @@ class Pipe:
         while b"\n" not in self._rest:
             wait_s = max(0.0, deadline_s - time.monotonic())
             if not select.select([self._from], [], [], wait_s)[0]:
-                raise AudacityError(
+                raise HostError(
                     f"Audacity has not answered {command} in {ANSWER_S:.0f} s; is a dialog open there?"
                 )
             piece = os.read(self._from, 65536)
             if not piece:
-                raise AudacityError(f"Audacity has left during {command}")
+                raise HostError(f"Audacity has left during {command}")
             self._rest += piece
         line, self._rest = self._rest.split(b"\n", 1)
         return line.decode(errors="replace").rstrip("\r\0")

@@ -13,6 +13,7 @@ AirbandError
 ├── RenderError           the render itself failed
 │   ├── WorkerCrashed     the worker process died twice on this job
 │   └── PluginError       an external plugin crashed, hung, or answered nonsense
+├── HostError             a DAW that cannot be reached, or that does not do what it was told
 └── Cancelled             the job was cancelled; not a failure
 
 Each class has a `code` (what travels on the wire) and an `exit_code` (what the command line returns).
@@ -122,6 +123,13 @@ class PluginError(RenderError):
     """An external plugin crashed, hung or returned something that is not audio."""
 
     code = "plugin"
+
+
+class HostError(AirbandError):
+    """A DAW that cannot be reached, or that does not do what it was told."""
+
+    code = "host"
+    exit_code = 8
 
 
 class Cancelled(AirbandError):

@@ -16,6 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 import presets
+from bridge import Client
 from bridge.cli import app, main
 from presets import schema
 from presets.errors import AirbandError
@@ -125,6 +126,18 @@ def test_the_examples_in_python_run(studio: Path) -> None:
     assert scope["result"].audio.shape == (1, 96000)
     assert (studio / "kick-restored.wav").exists()
     assert scope["restored"].shape == (1, 96000)
+
+
+def test_the_chain_as_a_preset_gives_the_samples_of_the_rack(studio: Path) -> None:
+    scope: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), scope)
+    (studio / "chain.toml").write_text(blocks("toml")[1])
+    with Client.connect() as client:
+        result = client.submit(
+            (scope["speech"], scope["rate"]), presets.load(str(studio / "chain.toml"))
+        ).wait()
+        np.testing.assert_array_equal(result.audio, scope["restored"])
 
 
 def test_what_is_said_of_dependencies_holds() -> None:
