@@ -1,8 +1,8 @@
 """The `airband` command: what each subcommand takes, and which part of the house does it.
 
 Exit codes are those of presets.errors: 0 done; 1 other; 2 usage (a knob, preset, model or path that makes no
-sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host (a DAW); 130 cancelled. `airband doctor` exits 1
-when something is broken.
+sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `airband doctor` exits
+1 when something is broken.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Exits: 0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 host, 130 cancelled.",
+    epilog="0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, 130 cancelled.",
 )
 cli_render.register(app)
 cli_edit.register(app)
