@@ -49,6 +49,9 @@ from presets.schema import make
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 REPOSITORY = Path(__file__).parents[1]
+# A suite that a script runs in the background ignores SIGINT, and so would every process it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PATIENCE_S = 120.0
 """How long a test waits for what must come; long, for machines that are busy."""
 
