@@ -33,12 +33,12 @@ from engine.models.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
-MOSTLY_NOISE, TONAL = 0.9, 1 / 0.6
+MOSTLY_NOISE, TONAL = 1.0, 1 / 0.6
 """Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
 LEAST_NOISE = 0.2
-EXPANSION = 1.4
-"""By how much the fine structure's decibels are stretched around the envelope. A predicted envelope is smoother
-than a real one; the grain has to stand in for what it lacks (`texture` in render/metrics.py)."""
+EXPANSION = 1.5
+"""How far the fine structure is stretched, in dB around the envelope. A predicted envelope is smoother than
+a real one; the grain has to stand in for what it lacks (`texture` in render/metrics.py)."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
 
