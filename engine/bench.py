@@ -30,7 +30,6 @@ import torch
 from torch import Tensor
 
 from engine import mel
-from engine.allocator import keep_freed_memory
 from engine.checkpoint import load_networks, write
 from engine.models.networks import Configuration, Networks, lay_out
 from engine.pipeline import AudioSR
@@ -149,7 +148,6 @@ def clip_costs(costs: Costs) -> dict[str, float]:
 def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -> None:
     """A worker's life, in a process of its own: load, render a window by two samplers, say what it cost."""
     torch.set_num_threads(threads)
-    keep_freed_memory()
     model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", half))
     window = Window(waveform, 0, 6000.0, 0)
     runs = {}
@@ -189,7 +187,6 @@ def main(argv: Sequence[str]) -> int:
     if frames <= 0 or frames * mel.HOP % CELL_FRAMES:
         raise UsageError(f"--seconds {arguments.seconds}: not a multiple of 0.64", "seconds")
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
     torch.manual_seed(0)
 
     networks = Networks(Configuration()).eval().requires_grad_(False)

@@ -241,12 +241,14 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
     for part, network in networks.named_children():
         dtype = half if half is not None and part in Networks.HALVED else torch.float32
         with open_safetensors(path) as file:
-            state = {
-                name: file.get_tensor(f"{part}.{name}").to(device, dtype, copy=True)
-                for name in network.state_dict()
-            }
-        network.load_state_dict(state, assign=True)
-        lay_out(network)
+            state = {}
+            for name, expected in network.state_dict().items():
+                # What lay_out copies need not be copied here.
+                is_kernel = expected.ndim > 2
+                state[name] = file.get_tensor(f"{part}.{name}").to(device, dtype, copy=not is_kernel)
+            network.load_state_dict(state, assign=True)
+            del state
+            lay_out(network)
     with open_safetensors(path) as file:
         networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
     return networks.eval().requires_grad_(False)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine import mel, sampler
-from engine.models.networks import Networks, lay_out
+from engine.models.networks import Networks
 from engine.tape import Tape
 from presets.schema import Preset
 from render.upscaler import Audio, NoiseField, Step, StepHook, Window
@@ -59,7 +59,7 @@ class AudioSR:
     Args:
         name: as in `airband models`.
         digest: of the weights.
-        networks: the model, on the device; taken over.
+        networks: the model, on the device, in whatever precision it is to compute in.
         device: as torch names it.
         rows: channels of windows that the networks take at once; halves itself when memory runs out.
         guidance_rescale: see `sampler.guide`.
@@ -83,7 +83,6 @@ class AudioSR:
         self.batch = max(2, rows)
         self.rows = rows
         self._networks = networks
-        lay_out(networks)
         self._device = torch.device(device)
         self._rescale = guidance_rescale
 

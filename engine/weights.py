@@ -137,7 +137,6 @@ BUILDERS: dict[str, Callable[[str], Upscaler]] = {"null": _null, "draft": _draft
 def _audiosr(name: str, device: str) -> Upscaler:
     import torch
 
-    from engine.allocator import keep_freed_memory
     from engine.checkpoint import convert, load_networks, read_metadata
     from engine.models.networks import Configuration
     from engine.pipeline import AudioSR, fast_half
@@ -148,7 +147,6 @@ def _audiosr(name: str, device: str) -> Upscaler:
         if cached is None:
             raise ModelError(f"{name}: {_how_to_get(name)}", "model")
         convert(cached, path, Configuration(), torch.float32)
-    keep_freed_memory()
     networks = load_networks(path, device, fast_half(device))
     rows = 1 if torch.device(device).type == "cpu" else 8
     return AudioSR(name, read_metadata(path)["digest"], networks, device, rows=rows)

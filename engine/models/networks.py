@@ -99,9 +99,10 @@ def halve(networks: Networks, half: torch.dtype) -> None:
 
 
 def lay_out(network: nn.Module) -> None:
-    """Store every convolution's weight channels-last, the layout the fast kernels read without a copy."""
+    """Copy every convolution's weight to channels-last order, which the fast kernels read as it is."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+            layer.weight.data = layer.weight.data.clone(memory_format=torch.channels_last)
         elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-            layer.weight.data = layer.weight.data.transpose(1, 2).contiguous().transpose(1, 2)
+            flipped = layer.weight.data.transpose(1, 2)
+            layer.weight.data = flipped.clone(memory_format=torch.contiguous_format).transpose(1, 2)

@@ -41,6 +41,7 @@ def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks
     assert moved["vocoder_snr_db"] == pytest.approx(20.0, abs=0.1), "a constant is no noise"
 
 
+@pytest.mark.slow
 def test_a_worker_of_its_own_renders_and_tells_its_peak(small_networks: Networks) -> None:
     runs, peak = bench.run_worker(small_networks, np.zeros((1, 30720), np.float32), threads=1)
     assert set(runs) == {"12 steps dpmpp_2m", "50 steps ddim"}
