@@ -12,6 +12,9 @@ from rich.table import Table
 
 from bridge.cli_engine import State
 
+LOG_COLUMNS = 160
+"""Width of the table where no terminal says its own."""
+
 COLUMNS = {
     "clips": "{}",
     "lsd": "{:.2f}",
@@ -76,7 +79,10 @@ def evaluate(
         panel = groups.setdefault(f"{row.domain}, cut at {row.cutoff_hz:g} Hz", {})
         panel.setdefault(_short(row.system), []).append(row.lsd)
     box_plots(out / "lsd.png", groups, "LSD")
-    Console().print(_table(evaluation.summary(rows)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = LOG_COLUMNS
+    console.print(_table(evaluation.summary(rows)))
     typer.echo(f"wrote {out / 'rows.csv'}, {out / 'summary.json'}, {out / 'lsd.png'}")
 
 
