@@ -155,8 +155,16 @@ def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -
         preset = make(steps=steps, sampler=sampler)
         upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
         runs[f"{steps} steps {sampler}"] = asdict(cost(upscale))
-    unit = 1 if sys.platform == "darwin" else 1024
-    pipe.send((runs, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
+    pipe.send((runs, peak_memory_bytes()))
+
+
+def peak_memory_bytes() -> int:
+    """Most memory this process has had resident."""
+    status = Path("/proc/self/status")
+    if status.exists():  # a spawned process inherits its parent's ru_maxrss here
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def run_worker(networks: Networks, waveform: Any, threads: int) -> tuple[dict[str, Any], int]:
