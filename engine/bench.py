@@ -51,17 +51,15 @@ class Cost:
 
 
 def cost(function: Callable[[], object]) -> Cost:
-    """Of one call; the median of five where a call takes less than 2 CPU seconds, after one to warm up."""
+    """Of one call after one to warm up, in which kernels are made; the median of five where it is short."""
 
     def once() -> Cost:
         cpu_s, wall_s = time.process_time(), time.perf_counter()
         function()
         return Cost(time.process_time() - cpu_s, time.perf_counter() - wall_s)
 
-    first = once()
-    if first.cpu_s > 2:
-        return first
-    several = [once() for _ in range(5)]
+    warming = once()
+    several = [once() for _ in range(1 if warming.cpu_s > 2 else 5)]
     return Cost(*(statistics.median(getattr(c, name) for c in several) for name in ("cpu_s", "wall_s")))
 
 
