@@ -1,8 +1,9 @@
 """`airband eval`: systems rendered and measured on a folder of full-band clips (render/metrics.py).
 
 A system is a model of the engine, any external command, or nothing at all; every one gets the same input and
-is held to the same figures. Each row is on disk before the next begins, so a run that ends early goes on
-where it was.
+is held to the same figures. Models render without the gate: the figures count frames at -95 dBFS like any
+other, and what a gate leaves empty there would be all they tell. Each row is on disk before the next begins,
+so a run that ends early goes on where it was.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def _runner(system: str, opened: ExitStack, state: Path | None) -> System:
     client = opened.enter_context(Client.connect(state=state))
 
     def model(given: Signal) -> tuple[Signal, float]:
-        result = client.submit((given[None], RATE_HZ), model=system).wait()
+        result = client.submit((given[None], RATE_HZ), model=system, gate_db="off").wait()
         return result.audio[0], math.nan if result.report.get("cached") else result.seconds
 
     return model

@@ -3,7 +3,8 @@
 Weights are random: they change neither the cost nor the shapes. Three ways of computing are set side by side:
 
 - `official`: float32 in the framework's default layout, which stands in for the official code;
-- `float32` and `bfloat16`: as Airband computes, channels-last.
+- `float32` and `bfloat16`: as Airband computes, channels-last, the latter with 16-bit kernels where
+  engine.models.precision has them, and in the vocoder.
 
 A clip costs the official code two encodes, two U-Net calls a step, a decode and a vocoder; the product one
 encode and one guided call of two a step.
@@ -32,6 +33,7 @@ from torch import Tensor
 from engine import mel
 from engine.checkpoint import load_networks, write
 from engine.models.networks import Configuration, Networks, lay_out
+from engine.models.precision import halve, probe, snr_db
 from engine.pipeline import AudioSR
 from presets.errors import UsageError
 from presets.schema import make
@@ -67,14 +69,11 @@ class Inputs:
     """What the stages are given: a decaying chord in noise, and what the float32 networks make of it."""
 
     def __init__(self, networks: Networks, frames: int) -> None:
-        generator = torch.Generator().manual_seed(0)
-        t = torch.arange(frames * mel.HOP) / mel.RATE_HZ
-        chord = sum(torch.sin(2 * torch.pi * f * t) * torch.exp(-2 * (t % 1)) for f in (220.0, 554.4, 659.3))
-        waveform = 0.15 * chord + 0.01 * torch.randn(len(t), generator=generator)
-        self.waveform = waveform.numpy()[None]
-        self.mel = mel.log_mel(mel.magnitude(waveform[None]))[:, None]
+        waveform = probe(frames)
+        self.waveform = waveform.numpy()
+        self.mel = mel.log_mel(mel.magnitude(waveform))[:, None]
         self.condition = networks.encoder(self.mel).mean
-        self.z = torch.randn(self.condition.shape, generator=generator)
+        self.z = torch.randn(self.condition.shape, generator=torch.Generator().manual_seed(1))
 
     def stages(self, networks: Networks) -> dict[str, Callable[[], Tensor]]:
         """Each stage as a call that gives its result."""
@@ -110,13 +109,12 @@ COMPARED = ("unet", "decode", "vocode")
 def agreement(exact: dict[str, Tensor], rounded: dict[str, Tensor]) -> dict[str, float]:
     """How near bfloat16 comes to float32, stage by stage, each on the same input."""
     v, mel_error = exact["unet"], rounded["decode"] - exact["decode"]
-    wave, other = (w - w.mean() for w in (exact["vocode"], rounded["vocode"]))
     return {
         "unet_v_relative": float((rounded["unet"] - v).norm() / v.norm()),
         "decoded_mel_rms": float(mel_error.square().mean().sqrt()),
         "decoded_mel_max": float(mel_error.abs().max()),
         "decoded_mel_std": float(exact["decode"].std()),
-        "vocoder_snr_db": float(20 * torch.log10(wave.norm() / (other - wave).norm())),
+        "vocoder_snr_db": snr_db(exact["vocode"], rounded["vocode"]),
     }
 
 
@@ -131,7 +129,7 @@ def clip_costs(costs: Costs) -> dict[str, float]:
 
     def product(steps: int, vocoder: str) -> float:
         sampled = steps * cpu("unet guided", "bfloat16")
-        return cpu("encode", "bfloat16") + sampled + cpu("decode", "float32") + cpu("vocode", vocoder)
+        return cpu("encode", "bfloat16") + sampled + cpu("decode", "bfloat16") + cpu("vocode", vocoder)
 
     return {
         "official, 50 steps": official("official", 50),
@@ -204,7 +202,9 @@ def main(argv: Sequence[str]) -> int:
     waveform = np.ascontiguousarray(inputs.waveform)
     print("worker: 12 and 50 steps", file=sys.stderr, flush=True)
     runs, peak = run_worker(networks, waveform, arguments.threads)
-    more, rounded = measure(networks.to(torch.bfloat16), inputs, "bfloat16")
+    halve(networks, torch.bfloat16)
+    networks.vocoder.to(torch.bfloat16)
+    more, rounded = measure(networks, inputs, "bfloat16")
     costs |= more
 
     clips = clip_costs(costs)

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.networks import PREFIXES, Configuration, Networks, lay_out
+from engine.models.precision import HALVED, halved_if_true
 from presets.errors import ModelError
 
 FORMAT = "airband-audiosr-1"
@@ -239,19 +240,22 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
     with torch.device("meta"):
         networks = Networks(configuration)
     for part, network in networks.named_children():
-        dtype = half if half is not None and part in Networks.HALVED else torch.float32
         with open_safetensors(path) as file:
             state = {}
             for name, expected in network.state_dict().items():
                 # What lay_out copies need not be copied here.
-                is_kernel = expected.ndim > 2
-                state[name] = file.get_tensor(f"{part}.{name}").to(device, dtype, copy=not is_kernel)
+                is_kernel, whole = expected.ndim > 2, f"{part}.{name}"
+                dtype = half if half is not None and HALVED.match(whole) else torch.float32
+                state[name] = file.get_tensor(whole).to(device, dtype, copy=not is_kernel)
             network.load_state_dict(state, assign=True)
             del state
             lay_out(network)
     with open_safetensors(path) as file:
         networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
-    return networks.eval().requires_grad_(False)
+    networks.eval().requires_grad_(False)
+    if half is not None:
+        networks.vocoder = halved_if_true(networks.vocoder, half)
+    return networks
 
 
 def load_official(path: Path, config: Mapping[str, Any]) -> Networks:

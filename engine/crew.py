@@ -24,8 +24,8 @@ RESTART_S = 0.5
 """The pause after a death; it doubles with each worker that never got ready, up to the cap."""
 RESTART_CAP_S = 30.0
 
-WorkerMain = Callable[[Connection, str, Path, Sequence[Path]], None]
-"""The function a worker runs: its pipe, its device, the spool, the roots of paths."""
+WorkerMain = Callable[[Connection, str, Path, Sequence[Path], bool], None]
+"""The function a worker runs: its pipe, its device, the spool, the roots of paths, whether it compiles."""
 
 
 class Worker:
@@ -99,15 +99,23 @@ class Crew:
         main: what a worker process runs.
         spool: the spool's folder.
         roots: folders below which a worker may open the paths of jobs.
+        compiles: whether workers compile their models.
     """
 
-    def __init__(self, devices: Sequence[str], main: WorkerMain, spool: Path, roots: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        devices: Sequence[str],
+        main: WorkerMain,
+        spool: Path,
+        roots: Sequence[Path],
+        compiles: bool = False,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
 
         def starter(device: str) -> Callable[[Connection], SpawnProcess]:
             def start(far_end: Connection) -> SpawnProcess:
                 process = context.Process(
-                    target=main, args=(far_end, device, spool, roots), name=f"airband-{device}"
+                    target=main, args=(far_end, device, spool, roots, compiles), name=f"airband-{device}"
                 )
                 process.start()
                 return process

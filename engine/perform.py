@@ -71,7 +71,7 @@ def rendered(
         "weights": choice.model.digest,
         "engine": VERSION,
         "dtype": DTYPE,
-        "device": shelf.device.partition(":")[0],
+        "device": shelf.device.partition(":")[0] + (" compiled" if shelf.compiles else ""),
         "files": files_digest(params.effects, plugin_settings()),
     }
     key = content_key(digest, audio, params, facts)

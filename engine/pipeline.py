@@ -28,6 +28,10 @@ EMPTY_CONDITION = -11.4981
 LATENESS = 8
 """Samples by which the vocoder's answer to a frame is late, and by which it is too long on both sides."""
 
+JOINT_WINDOWS = 32
+"""Windows (channels each) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there, with the
+usual fade, so that memory stays bounded."""
+
 STAGES = ("encode", "decode", "vocode")
 """What runs once a window, beside the sampler's steps."""
 
@@ -49,6 +53,34 @@ class Row:
     group: int
     first: int
     voice: int
+
+
+class Progress:
+    """Tells of every step of every window as soon as all its channels have taken it.
+
+    Args:
+        places: the rows of each window.
+        of: the steps of a window.
+        on_step: who is told; cancels by raising.
+    """
+
+    def __init__(self, places: list[list[int]], of: int, on_step: StepHook) -> None:
+        self._places, self._of, self._on_step = places, of, on_step
+        self._step = 0
+
+    def of_stage(self, stage: str) -> Callable[[list[int]], None]:
+        """The next step of all windows; what it returns is to be told the rows that have taken it."""
+        self._step += 1
+        step = Step(stage, self._step, self._of)
+        waiting = [set(place) for place in self._places]
+
+        def done(rows: list[int]) -> None:
+            for place in [place for place in waiting if not place.isdisjoint(rows)]:
+                place -= set(rows)
+                if not place:
+                    self._on_step(step)
+
+        return done
 
 
 class AudioSR:
@@ -80,11 +112,14 @@ class AudioSR:
     ) -> None:
         self.name = name
         self.digest = digest
-        self.batch = max(2, rows)
         self.rows = rows
         self._networks = networks
         self._device = torch.device(device)
         self._rescale = guidance_rescale
+
+    def batch(self, preset: Preset) -> int:
+        """Channels of windows that fill a batch of the networks; with `joint`, that share one latent."""
+        return JOINT_WINDOWS if preset.joint else max(2, self.rows)
 
     def steps(self, preset: Preset) -> int:
         """Sampler steps, and one each for encoding, decoding and the vocoder."""
@@ -99,13 +134,8 @@ class AudioSR:
         Equal channels under equal noise are computed once. With `preset.joint`, windows of this call that
         overlap share one latent (MultiDiffusion, Bar-Tal et al. 2023); without it none sees another.
         """
-        of = self.steps(preset)
-
-        def report(stage: str, step: int) -> None:
-            for _ in windows:
-                on_step(Step(stage, step, of))
-
         rows, places = self._rows(windows, preset.joint)
+        progress = Progress(places, self.steps(preset), on_step)
 
         # 1. Pre-processing: what the cut-off leaves of x_h, by an order-8 Chebyshev filter.
         lowpassed = [chebyshev_lowpass(row.waveform, row.cutoff_hz) for row in rows]
@@ -114,15 +144,13 @@ class AudioSR:
         x_h = [self._log_mel(waveform) for waveform in lowpassed]
 
         # 3. F_enc(X_h): the condition, a draw from the encoder's posterior, scaled as latents are.
-        condition = self._encode(x_h, rows, noise)
-        report("encode", 1)
+        condition = self._encode(x_h, rows, noise, progress)
 
         # 4. z_0 from noise, by G with guidance.
-        z = self._sample(condition, rows, noise, preset, lambda step: report("sample", step + 1))
+        z = self._sample(condition, rows, noise, preset, progress)
 
         # 5. Y_h, the spectrogram that z_0 stands for.
-        y_h = self._batched(self._decode, z)
-        report("decode", preset.steps + 2)
+        y_h = self._batched(self._decode, progress.of_stage("decode"), z)
 
         # 6. Post-processing: mel bands below the cut-off are the input's own.
         y_h = [
@@ -131,8 +159,8 @@ class AudioSR:
         ]
 
         # 7. V(Y_h): the waveform, without the vocoder's delay.
-        y = [wave[0, LATENESS:-LATENESS].cpu().numpy() for wave in self._batched(self._vocode, y_h)]
-        report("vocode", preset.steps + 3)
+        waves = self._batched(self._vocode, progress.of_stage("vocode"), y_h)
+        y = [wave[0, LATENESS:-LATENESS].cpu().numpy() for wave in waves]
 
         # 8. Channels, level and length as they came. render.restore puts the low band back.
         return [
@@ -170,14 +198,18 @@ class AudioSR:
         drawn = noise(name, group, first, cells, (self._networks.latent_channels, bands))
         return torch.from_numpy(drawn).to(self._device).transpose(0, 1)[None]
 
-    def _encode(self, x_h: list[Tensor], rows: list[Row], noise: NoiseField) -> list[Tensor]:
+    def _encode(
+        self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: Progress
+    ) -> list[Tensor]:
         networks = self._networks
 
         def moments(x: Tensor) -> Tensor:
             return torch.cat(networks.encoder(x), dim=1)
 
         conditions = []
-        for row, posterior in zip(rows, self._batched(moments, x_h), strict=True):
+        for row, posterior in zip(
+            rows, self._batched(moments, progress.of_stage("encode"), x_h), strict=True
+        ):
             mean, std = posterior.chunk(2, dim=1)
             drawn = self._noise(noise, "condition", row.group, row.first, mean.shape[2])
             conditions.append((mean + std * drawn) * networks.scale_factor)
@@ -189,7 +221,7 @@ class AudioSR:
         rows: list[Row],
         noise: NoiseField,
         preset: Preset,
-        on_step: sampler.OnStep,
+        progress: Progress,
     ) -> list[Tensor]:
         """The sampled latent of each row, (1, C, T / 8, F / 8).
 
@@ -199,6 +231,9 @@ class AudioSR:
         voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
         tape = Tape(extents, voices)
 
+        def told_by_row(_: int) -> None:
+            """Progress hears of a step while it is taken."""
+
         def draw(name: str) -> Tensor:
             parts = [self._noise(noise, name, group, *extent) for (group, _), extent in tape.stretches]
             return torch.cat(parts, dim=2)
@@ -207,15 +242,17 @@ class AudioSR:
             def guided(z: Tensor, condition: Tensor) -> Tensor:
                 return self._guided_velocity(z, condition, t, preset.cfg_scale)
 
-            return tape.average(self._batched(guided, tape.rows_of(z), condition))
+            # Every sampler asks for one velocity a step.
+            done = progress.of_stage("sample")
+            return tape.average(self._batched(guided, done, tape.rows_of(z), condition))
 
         z = draw("x_T")
         if preset.sampler == "ddim":
             plan = sampler.trailing(preset.steps)
-            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"), on_step)
+            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"), told_by_row)
         else:
             solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
-            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps), on_step)
+            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps), told_by_row)
         return tape.rows_of(z)
 
     def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
@@ -237,8 +274,13 @@ class AudioSR:
         y: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
         return y
 
-    def _batched(self, function: Callable[..., Tensor], *arguments: list[Tensor]) -> list[Tensor]:
-        """`function` of every item, items of equal shape together, fewer at once when memory runs out."""
+    def _batched(
+        self, function: Callable[..., Tensor], on_done: Callable[[list[int]], None], *arguments: list[Tensor]
+    ) -> list[Tensor]:
+        """`function` of every item, items of equal shape together, fewer at once when memory runs out.
+
+        `on_done` hears the indices of the items done, batch by batch.
+        """
         results: dict[int, Tensor] = {}
         waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
         while waiting:
@@ -255,8 +297,10 @@ class AudioSR:
                     raise
                 self.rows = len(chunk) // 2
                 continue
-            results.update(zip(chunk, made[:, None].unbind(), strict=True))
+            # A copy: the next replay of a CUDA graph writes where this one did.
+            results.update(zip(chunk, made[:, None].clone().unbind(), strict=True))
             waiting = waiting[len(chunk) :]
+            on_done(chunk)
         return [results[index] for index in range(len(results))]
 
 
@@ -271,17 +315,6 @@ def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
 
     sections = signal.cheby1(8, 0.1, cutoff_hz / (mel.RATE_HZ / 2), output="sos")
     return np.asarray(signal.sosfiltfilt(sections, waveform), dtype=np.float32)
-
-
-def fast_half(device: str) -> torch.dtype | None:
-    """The 16-bit type the device multiplies faster than float32, or None: bfloat16 on a CPU with AVX512-BF16
-    or AMX and on a GPU that has it, float16 on an older GPU."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if kind == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return None
 
 
 def ran_out_of_memory(error: RuntimeError) -> bool:

@@ -39,6 +39,7 @@ class Options:
     home: keys.Home
     endpoint: str | None
     devices: tuple[str, ...]
+    compiles: bool
     roots: tuple[Path, ...]
     allow: Path | None
     quota_bytes: int
@@ -75,7 +76,7 @@ def serve(options: Options) -> None:
         connection, gate = _bind(socket, context, options)
         if gate is not None:
             stack.callback(gate.close)
-        crew = Crew(options.devices, worker.main, spool.folder, options.roots)
+        crew = Crew(options.devices, worker.main, spool.folder, options.roots, options.compiles)
         stack.callback(crew.kill)
         server = stack.enter_context(closing(Server(socket, store, spool, crew, gate, options.idle_exit_s)))
         server.handle_signals()
@@ -143,6 +144,11 @@ def _options(argv: Sequence[str]) -> Options:
         "--device", action="append", metavar="auto|cpu|cuda:N|mps", help="where to render; repeat for several"
     )
     parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile AudioSR (on a GPU into CUDA graphs): minutes at its first window of each length",
+    )
+    parser.add_argument(
         "--root",
         action="append",
         default=[],
@@ -159,6 +165,7 @@ def _options(argv: Sequence[str]) -> Options:
         keys.home(given.state),
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
+        given.compile,
         tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint)),
         given.allow,
         int(given.quota * 1e9),

@@ -13,13 +13,14 @@ class Shelf:
 
     Args:
         device: `auto`, `cpu`, `cuda:N` or `mps`.
+        compiles: whether AudioSR is compiled for it.
 
     Raises:
         UsageError: a device that this machine has not.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = available(device)
+    def __init__(self, device: str, compiles: bool = False) -> None:
+        self.device, self.compiles = available(device), compiles
         self._loaded: dict[str, Upscaler] = {}
 
     @property
@@ -33,7 +34,7 @@ class Shelf:
     def load(self, name: str) -> Upscaler:
         """The model `name`, ready to render; ModelError when its weights are not what they should be."""
         if name not in self._loaded:
-            self._loaded[name] = weights.load_upscaler(name, self.device)
+            self._loaded[name] = weights.load_upscaler(name, self.device, self.compiles)
         return self._loaded[name]
 
 

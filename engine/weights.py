@@ -98,12 +98,13 @@ def cached_checkpoint(name: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def load_upscaler(name: str, device: str) -> Upscaler:
+def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
     """The model `name`, ready to render.
 
     Args:
         name: `null`, `draft`, or an AudioSR model whose weights are here.
         device: as torch names it.
+        compiles: whether AudioSR's networks are compiled for it.
 
     Raises:
         UsageError: there is no such model.
@@ -113,7 +114,7 @@ def load_upscaler(name: str, device: str) -> Upscaler:
     if build is not None:
         return build(device)
     if name in REPOSITORIES or converted(name).is_file():
-        return _audiosr(name, device)
+        return _audiosr(name, device, compiles)
     names = ", ".join(listed.name for listed in available())
     raise UsageError(f"unknown model {name!r}; there are {names}", "model")
 
@@ -134,12 +135,13 @@ BUILDERS: dict[str, Callable[[str], Upscaler]] = {"null": _null, "draft": _draft
 """Models without a checkpoint of the user's."""
 
 
-def _audiosr(name: str, device: str) -> Upscaler:
+def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     import torch
 
     from engine.checkpoint import convert, load_networks, read_metadata
-    from engine.models.networks import Configuration
-    from engine.pipeline import AudioSR, fast_half
+    from engine.models.networks import Configuration, compile_for
+    from engine.models.precision import fast_half
+    from engine.pipeline import AudioSR
 
     path = converted(name)
     if not path.is_file():
@@ -148,5 +150,7 @@ def _audiosr(name: str, device: str) -> Upscaler:
             raise ModelError(f"{name}: {_how_to_get(name)}", "model")
         convert(cached, path, Configuration(), torch.float32)
     networks = load_networks(path, device, fast_half(device))
+    if compiles:
+        compile_for(networks, device)
     rows = 1 if torch.device(device).type == "cpu" else 8
     return AudioSR(name, read_metadata(path)["digest"], networks, device, rows=rows)

@@ -69,7 +69,7 @@ class Inbox:
                 self._cancelled.add(message.job)
 
 
-def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> None:
+def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path], compiles: bool = False) -> None:
     """A worker's life: get ready, then do what comes, until the server is gone.
 
     Args:
@@ -77,6 +77,7 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> N
         device: `auto`, `cpu`, `cuda:N` or `mps`.
         spool: the spool's folder.
         roots: folders below which jobs may name paths.
+        compiles: whether models are compiled for the device.
     """
     if hasattr(os, "setpgrp"):
         os.setpgrp()
@@ -92,7 +93,7 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path]) -> N
     from engine.spool import Spool
 
     try:
-        shelf, files = Shelf(device), Spool(spool)
+        shelf, files = Shelf(device, compiles), Spool(spool)
         send(pipe, Ready(shelf.device, shelf.models))
     except AirbandError as error:
         send(pipe, Unfit(error.code, error.message, error.field))

@@ -54,7 +54,7 @@ class Generator:
         self._restorer = Restorer(preset, cutoff_hz, policy)
         self._highpass = highpass(cutoff_hz, preset.crossover_octaves)
         self.reach = self._highpass.reach
-        self.batch = max(1, upscaler.batch // len(policy.groups))
+        self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
         """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
@@ -88,8 +88,8 @@ class Generator:
             for channels, group in self._policy.groups:
                 windows.append(Window(encoded[channels], start, self._cutoff_hz, group, self._gain))
         made: list[Audio] = []
-        for at in range(0, len(windows), self._upscaler.batch):
-            batch = windows[at : at + self._upscaler.batch]
-            made += self._upscaler.upscale(batch, self._noise, self._preset, self._on_step)
+        most = self._upscaler.batch(self._preset)
+        for at in range(0, len(windows), most):
+            made += self._upscaler.upscale(windows[at : at + most], self._noise, self._preset, self._on_step)
         each = len(self._policy.groups)
         return [np.concatenate(made[at : at + each]) for at in range(0, len(made), each)]

@@ -85,7 +85,6 @@ class Upscaler(Protocol):
         digest: of the weights, part of the cache key ("none" where there are none).
         body_cells: cells of CELL_FRAMES kept of one window.
         context_cells: cells rendered on each side and discarded; at least one (0.64 s).
-        batch: windows worth handing over in one call.
         links_channels: True when the model itself keeps the channels of one window together, so that `linked`
             stereo hands it all channels of a window at once; False when it renders each channel by itself.
     """
@@ -94,8 +93,11 @@ class Upscaler(Protocol):
     digest: str
     body_cells: int
     context_cells: int
-    batch: int
     links_channels: bool
+
+    def batch(self, preset: Preset) -> int:
+        """How many windows are worth handing over in one call: as many as gain from each other."""
+        ...
 
     def steps(self, preset: Preset) -> int:
         """How many times `upscale` calls `on_step` for one window."""

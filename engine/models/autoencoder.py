@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models.blocks import PlaneAttention, ResBlock, group_norm
+from engine.models.blocks import Conv, PlaneAttention, ResBlock, group_norm
 
 
 class Posterior(NamedTuple):
@@ -41,7 +41,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F) -> (B, C, 2 T, 2 F)."""

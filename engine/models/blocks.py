@@ -21,6 +21,14 @@ def group_norm(channels: int, eps: float) -> nn.GroupNorm:
     return nn.GroupNorm(GROUPS, channels, eps=eps)
 
 
+class Conv(nn.Conv2d):
+    """A convolution that computes in its weight's precision and answers in its input's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, T, F)."""
+        return super().forward(x.to(self.weight.dtype)).to(x.dtype)
+
+
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
     """Sinusoidal embedding of diffusion steps, cosines first.
 
@@ -180,11 +188,11 @@ class ResBlock(nn.Module):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm1 = group_norm(channels, 1e-6)
-        self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
+        self.conv1 = Conv(channels, out_channels, 3, padding=1)
         self.norm2 = group_norm(out_channels, 1e-6)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = Conv(out_channels, out_channels, 3, padding=1)
         if channels != out_channels:
-            self.nin_shortcut = nn.Conv2d(channels, out_channels, 1)
+            self.nin_shortcut = Conv(channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, channels, T, F) -> (B, out_channels, T, F)."""

@@ -99,7 +99,6 @@ class Draft:
     name = "draft"
     body_cells = 8
     context_cells = 1
-    batch = 4
     links_channels = True
 
     def __init__(self, predictor: Predictor) -> None:
@@ -107,6 +106,10 @@ class Draft:
         self.digest = predictor.digest
         # Channels side by side keep two cores busier than one channel's short operations do.
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="draft")
+
+    def batch(self, preset: Preset) -> int:
+        """Windows are worked on one by one; four keep the calls around them few."""
+        return 4
 
     def steps(self, preset: Preset) -> int:
         """One step a window."""

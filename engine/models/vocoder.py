@@ -20,21 +20,25 @@ LAST_SLOPE = 0.01
 
 
 class TimeConv(nn.Conv1d):
-    """A convolution along time, of planes of height 1."""
+    """A convolution along time, of planes of height 1, in its weight's precision."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, 1, frames)."""
         weight, padding = self.weight[:, :, None], (0, int(self.padding[0]))
-        return F.conv2d(x, weight, self.bias, padding=padding, dilation=(1, self.dilation[0]))
+        y = F.conv2d(x.to(weight.dtype), weight, self.bias, padding=padding, dilation=(1, self.dilation[0]))
+        return y.to(x.dtype)
 
 
 class TimeConvTranspose(nn.ConvTranspose1d):
-    """A transposed convolution along time, of planes of height 1."""
+    """A transposed convolution along time, of planes of height 1, in its weight's precision."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """x: (B, C, 1, frames)."""
         weight, padding = self.weight[:, :, None], (0, int(self.padding[0]))
-        return F.conv_transpose2d(x, weight, self.bias, stride=(1, self.stride[0]), padding=padding)
+        stride = (1, self.stride[0])
+        return F.conv_transpose2d(x.to(weight.dtype), weight, self.bias, stride=stride, padding=padding).to(
+            x.dtype
+        )
 
 
 class DilatedResBlock(nn.Module):
@@ -110,8 +114,7 @@ class Vocoder(nn.Module):
             (B, frames), full scale +-1. In the published configuration frames = 480 T + 16: the second
             stage gives five times its input plus one, and the sound stands 8 frames late.
         """
-        x = mel.to(self.conv_pre.weight.dtype)[:, :, None]
-        x = self.conv_pre(x)
+        x = self.conv_pre(mel[:, :, None])
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu_(x, SLOPE))
             first, *others = self.resblocks[stage * self.branches : (stage + 1) * self.branches]
@@ -119,4 +122,4 @@ class Vocoder(nn.Module):
             for branch in others:
                 total += branch(x)
             x = total.div_(self.branches)
-        return torch.tanh(self.conv_post(F.leaky_relu_(x, LAST_SLOPE)).to(mel.dtype))[:, 0, 0]
+        return torch.tanh(self.conv_post(F.leaky_relu_(x, LAST_SLOPE)))[:, 0, 0]

@@ -34,7 +34,12 @@ class Variation:
         tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
-        shelf: share of clips that end like a lossy codec's, and the range of where, Hz.
+        wash: share of clips drowned in noise that comes and goes, as rain, surf and engines make it, and the
+            range of its level above the clip's, dB.
+        hiss: range of how much the floor rises above 6 kHz, dB an octave; below 0 it does not.
+        shelves: ways in which a clip ends early (a lossy codec, a converter of 44.1 kHz): the share of each,
+            and the range of where, Hz.
+        rounded: share of clips rounded to 16 bits, whose noise is then all there is where a clip is empty.
         edge: share of clips that begin or end within the window.
         codec: share of copies that went through a codec.
     """
@@ -44,7 +49,10 @@ class Variation:
     tilt: tuple[float, float, float] = (0.5, -2.5, 2.5)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
     floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
-    shelf: tuple[float, float, float] = (0.0, 15000.0, 19500.0)
+    wash: tuple[float, float, float] = (0.0, -12.0, 20.0)
+    hiss: tuple[float, float] = (-4.0, 7.0)
+    shelves: tuple[tuple[float, float, float], ...] = ()
+    rounded: float = 0.0
     edge: float = 0.35
     codec: float = 0.03
 
@@ -153,7 +161,7 @@ def through_codec(rng: np.random.Generator, samples: Array) -> Array:
 def varied(
     rng: np.random.Generator, clip: Array, frames: int, band_edge_hz: float, variation: Variation
 ) -> Varied:
-    """A clip varied in speed, balance, shelf, floor, gain and edges.
+    """A clip varied in speed, balance, shelf, floor, gain, edges and rounding.
 
     Args:
         rng: the only source of chance.
@@ -171,8 +179,10 @@ def varied(
     band_edge_hz = min(band_edge_hz * speed, FULL_BAND_HZ)
     if rng.random() < variation.tilt[0]:
         spectrum *= on(tilt_curve(rng, *variation.tilt[1:]), lines)
-    if rng.random() < variation.shelf[0]:
-        shelf_hz = float(rng.uniform(*variation.shelf[1:]))
+    if rng.random() < variation.wash[0]:
+        spectrum += _wash(rng, spectrum, variation)
+    shelf_hz = _shelf_hz(rng, variation)
+    if shelf_hz is not None:
         band_edge_hz = min(band_edge_hz, shelf_hz)
         spectrum *= on(response("elliptic", 10, shelf_hz, twice=False), lines)
     floor_db = None
@@ -186,6 +196,8 @@ def varied(
         floor_db += 20 * np.log10(gain)
     if rng.random() < variation.edge:
         _cut_edges(rng, reference)
+    if rng.random() < variation.rounded:
+        reference = np.round(reference * np.float32(32768)) / np.float32(32768)
     return Varied(reference, band_edge_hz, floor_db)
 
 
@@ -208,6 +220,15 @@ def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -
     return round(frames * speed / 3072) * 3072
 
 
+def _shelf_hz(rng: np.random.Generator, variation: Variation) -> float | None:
+    drawn = rng.random()
+    for share, low_hz, high_hz in variation.shelves:
+        if drawn < share:
+            return float(rng.uniform(low_hz, high_hz))
+        drawn -= share
+    return None
+
+
 def _gain(rng: np.random.Generator, samples: Array, variation: Variation) -> np.float32:
     share, low, high = variation.gain
     peak = float(np.abs(samples).max()) + 1e-9
@@ -225,12 +246,32 @@ def _cut_edges(rng: np.random.Generator, samples: Array) -> None:
         samples[len(samples) - int(rng.integers(third)) :] = 0
 
 
+def _wash(
+    rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
+) -> NDArray[np.complex64]:
+    """The spectrum of coloured noise, falling by up to 9 dB an octave, whose level wanders by a few dB."""
+    from scipy import fft
+
+    _, low, high = variation.wash
+    lines = len(spectrum)
+    frames = 2 * (lines - 1)
+    noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
+    samples = fft.irfft(noise * on(tilt_curve(rng, -9.0, 1.0), lines), frames)
+    knots = rng.normal(0, rng.uniform(0, 6), 2 + int(frames / RATE_HZ * 2 ** rng.uniform(-1, 4)))
+    swell_db = np.interp(np.linspace(0, len(knots) - 1, frames), np.arange(len(knots)), knots)
+    samples *= 10 ** (swell_db / 20)
+    clip_rms = math.sqrt(2 * float(np.vdot(spectrum, spectrum).real)) / frames
+    level = 10 ** (rng.uniform(low, high) / 20) * max(clip_rms, 1e-4)
+    wash = fft.rfft(samples * (level / math.sqrt(float(np.mean(samples**2)))))
+    return np.asarray(wash, np.complex64)
+
+
 def _floor(
     rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
 ) -> tuple[NDArray[np.complex64], Array]:
     """The spectrum of stationary noise, at least 20 dB below the clip, and its level in bins of the STFT.
 
-    Rooms rumble below 300 Hz; above 6 kHz, microphones and amplifiers often hiss up to 7 dB an octave more.
+    Rooms rumble below 300 Hz; above 6 kHz, microphones and converters often hiss more.
     """
     _, low, high = variation.floor
     lines = len(spectrum)
@@ -238,7 +279,7 @@ def _floor(
     mean_square = 2 * float(np.vdot(spectrum, spectrum).real) / frames**2
     level_db = min(rng.uniform(low, high), 10 * math.log10(mean_square + 1e-12) - 20)
     rumble = np.where(GRID_HZ < 300, (np.maximum(GRID_HZ, 30.0) / 300) ** -rng.uniform(0, 1.2), 1.0)
-    hiss = (np.maximum(GRID_HZ, 6000.0) / 6000.0) ** (max(0.0, rng.uniform(-4, 7)) / 6.02)
+    hiss = (np.maximum(GRID_HZ, 6000.0) / 6000.0) ** (max(0.0, rng.uniform(*variation.hiss)) / 6.02)
     scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, -2.0, 2.0) * rumble * hiss, np.float32)
     noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
     floor_db = 20 * np.log10(scale + 1e-12) + 10 * math.log10(768)

@@ -23,8 +23,8 @@ def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     official = 2 * 1000 + 100 * 1 + 10_000 + 100_000
     assert clips["official, 50 steps"] == official
     assert clips["float32 with two encodes and two calls, 50 steps"] == official / 2
-    assert clips["product, 12 steps"] == 250 + 12 * 0.5 + 5000 + 50_000
-    assert clips["product, 50 steps, bfloat16 vocoder"] == 250 + 50 * 0.5 + 5000 + 25_000
+    assert clips["product, 12 steps"] == 250 + 12 * 0.5 + 2500 + 50_000
+    assert clips["product, 50 steps, bfloat16 vocoder"] == 250 + 50 * 0.5 + 2500 + 25_000
 
 
 def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from engine.models.networks import Networks, halve
+from engine.models.networks import Networks, compile_for
+from engine.models.precision import halve
 from engine.pipeline import AudioSR, chebyshev_lowpass
 from presets.errors import Cancelled
 from presets.schema import Preset, make
@@ -215,12 +218,84 @@ def test_joint_windows_agree_where_they_overlap(build: Build) -> None:
     assert disagreement(joint=True) < disagreement(joint=False) - 6
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_joint_render_samples_all_its_windows_together(build: Build, rows: int) -> None:
+    """Through a whole render, neighbours agree where both were heard, far better than without `joint`."""
+    x = noisy(6 * CELL)
+
+    def disagreement(joint: bool) -> float:
+        model = build(rows=rows, body_cells=2)
+        made: dict[int, Audio] = {}
+        upscale = model.upscale
+
+        def kept(windows: Sequence[Window], *rest: Any) -> list[Audio]:
+            generated = upscale(windows, *rest)
+            made.update({w.start // CELL_FRAMES: y for w, y in zip(windows, generated, strict=True)})
+            return generated
+
+        model.upscale = kept  # type: ignore[method-assign]
+        y = rendered(model, x, joint=joint, steps=4)
+        assert y.shape == x.shape
+        assert sorted(made) == [-1, 1, 3]
+        seams = [(made[at][:, 2 * CELL_FRAMES :], made[at + 2][:, : 2 * CELL_FRAMES]) for at in (-1, 1)]
+        middle = slice(round(0.7 * CELL_FRAMES), round(1.3 * CELL_FRAMES))
+        return max(level_db((a - b)[:, middle]) - level_db(a[:, middle]) for a, b in seams)
+
+    assert disagreement(joint=True) < disagreement(joint=False) - 6
+
+
+def test_a_clip_longer_than_one_joint_latent_is_made_in_several(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.pipeline.JOINT_WINDOWS", 2)
+    x = noisy(5 * CELL)
+    y = rendered(build(), x, joint=True)
+    assert y.shape == x.shape
+    assert np.all(np.isfinite(y))
+    assert level_db(y - x) > -50
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_equal_channels_stay_equal_when_joint(build: Build, rows: int) -> None:
+    y = rendered(build(rows=rows), np.repeat(noisy(2.0), 2, axis=0), joint=True)
+    np.testing.assert_array_equal(y[0], y[1])
+
+
+def test_cancel_lands_between_two_windows_of_one_joint_step(build: Build) -> None:
+    told: list[Step] = []
+
+    def stop(step: Step) -> None:
+        told.append(step)
+        if step.stage == "sample":
+            raise Cancelled("enough")
+
+    windows = [window(noisy(CELL), at * CELL_FRAMES) for at in range(4)]
+    with pytest.raises(Cancelled):
+        build().upscale(windows, PhiloxNoise(0), make(steps=3, joint=True), stop)
+    assert [step.stage for step in told] == ["encode"] * 4 + ["sample"]
+
+
 def test_half_precision_stays_near(small_networks: Networks, build: Build) -> None:
     x = noisy(CELL)
     (exact,) = build().upscale([window(x)], PhiloxNoise(0), make(steps=4, cfg_scale=1.0), ignore)
     halve(small_networks, torch.bfloat16)
     (rounded,) = build().upscale([window(x)], PhiloxNoise(0), make(steps=4, cfg_scale=1.0), ignore)
     assert level_db(rounded - exact) < level_db(exact) - 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its compiler
+@pytest.mark.timeout(900)
+def test_compiled_networks_compute_the_same(small_networks: Networks, build: Build) -> None:
+    windows = [window(noisy(CELL))]
+    plain = build().upscale(windows, PhiloxNoise(0), PRESET, ignore)
+    keys = list(small_networks.state_dict())
+    compile_for(small_networks, "cpu")
+    compiled = build().upscale(windows, PhiloxNoise(0), PRESET, ignore)
+    assert list(small_networks.state_dict()) == keys
+    for a, b in zip(plain, compiled, strict=True):
+        assert level_db(a - b) < level_db(a) - 60
 
 
 SOURCES = {

@@ -141,7 +141,7 @@ def test_a_shelf_empties_what_lies_above_it_and_is_the_new_band_edge(hiss: np.nd
         tilt=(0, 0, 0),
         gain=(0, 0, 0),
         floor=(0, 0, 0),
-        shelf=(1.0, 16000, 17000),
+        shelves=((1.0, 16000, 17000),),
         edge=0,
         codec=0,
     )

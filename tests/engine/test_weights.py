@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from engine import models_command, weights
 from engine.models.networks import Networks
-from engine.pipeline import fast_half
+from engine.models.precision import fast_half
 from presets.errors import ModelError, UsageError
 from presets.schema import make
 from render.noise import PhiloxNoise

@@ -35,9 +35,13 @@ class NoiseModel:
         level: float = 1.0,
         amount: float = 0.05,
     ) -> None:
-        self.body_cells, self.context_cells, self.batch, self.links_channels = body_cells, 1, batch, links
+        self.body_cells, self.context_cells, self.links_channels = body_cells, 1, links
+        self.most = batch
         self.level, self.amount = level, amount
         self.seen: list[Window] = []
+
+    def batch(self, preset: Preset) -> int:
+        return self.most
 
     def steps(self, preset: Preset) -> int:
         return 2
@@ -45,7 +49,7 @@ class NoiseModel:
     def upscale(
         self, windows: Sequence[Window], noise: NoiseField, preset: Preset, on_step: StepHook
     ) -> list[Audio]:
-        assert len(windows) <= self.batch
+        assert len(windows) <= self.most
         made = []
         for window in windows:
             assert window.start % CELL_FRAMES == 0
