@@ -8,6 +8,7 @@ checked against the same limits, at the latest when the samples concerned are re
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,23 @@ class Clip(Protocol):
     def read(self, start: int, frames: int) -> Audio:
         """(channels, frames) float32 from frame `start` on; zeros outside [0, self.frames)."""
         ...
+
+
+class Shared:
+    """A clip that several threads may read.
+
+    Args:
+        clip: read by one of them at a time.
+    """
+
+    def __init__(self, clip: Clip) -> None:
+        self.rate, self.channels, self.frames = clip.rate, clip.channels, clip.frames
+        self._clip, self._lock = clip, threading.Lock()
+
+    def read(self, start: int, frames: int) -> Audio:
+        """See `Clip.read`."""
+        with self._lock:
+            return self._clip.read(start, frames)
 
 
 class ArrayClip:

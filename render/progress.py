@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
+from presets.errors import Cancelled
 from render.clip import Clip
 from render.upscaler import Audio, Step, StepHook
 
@@ -22,6 +25,8 @@ class Progress:
         self._steps = steps
         self._taken = 0
         self._step = 0
+        self._ended = False
+        self._lock = threading.Lock()  # the model's thread and the writer's both tell
 
     def levelled(self, share: float) -> None:
         """Levels have been taken of this share of the source."""
@@ -31,8 +36,14 @@ class Progress:
         """The end of the band has been sought in this share of the source."""
         self._reach("analyse", int(ANALYSIS / 2 * (1 + share)))
 
+    def end(self) -> None:
+        """The render is over, as it should be or not: a model still at work ahead of it is stopped."""
+        self._ended = True
+
     def generated(self, step: Step) -> None:
         """The model took a step."""
+        if self._ended:
+            raise Cancelled("the render it works for is over")
         self._taken = min(self._taken + 1, self._steps)
         self._reach("render", ANALYSIS + self._taken)
 
@@ -41,8 +52,9 @@ class Progress:
         self._reach("render", ANALYSIS + int(self._steps * share))
 
     def _reach(self, stage: str, step: int) -> None:
-        self._step = max(self._step, step)
-        self._on_step(Step(stage, self._step, ANALYSIS + self._steps))
+        with self._lock:
+            self._step = max(self._step, step)
+            self._on_step(Step(stage, self._step, ANALYSIS + self._steps))
 
 
 class Watched:

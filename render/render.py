@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from presets.errors import OutputError, UsageError
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
 from render.chain import apply_chain, label, workplace
-from render.clip import ArrayClip, Clip, PcmClip
+from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
 from render.generate import Generator
 from render.levels import measure_levels
@@ -93,6 +94,8 @@ def generate_band(
     source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, spool: Path | None
 ) -> Rendered:
     """The source at the output's rate with its missing band, without effects; arguments as for `render`."""
+    source = Shared(source)
+
     # 1. The frames of the source that are wanted, and those of the result.
     first, end = selection(preset, source)
     wanted = range(*(resampled_frames(frame, source.rate, preset.rate) for frame in (first, end)))
@@ -111,17 +114,19 @@ def generate_band(
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
-    if cutoff.hz is not None:
-        generator = Generator(
-            at_48k, grid, preset, upscaler, policy, cutoff.hz, levels.peak, progress.generated
-        )
-        band = resampled(Segments(at_48k, grid, generator, hi), preset.rate)
-        low_energy = levels.energy_below(LOW_EDGE * cutoff.hz) * preset.rate / source.rate
-        parts.append(Contained(band, cutoff.hz, low_energy))
+    with ExitStack() as stack:
+        if cutoff.hz is not None:
+            generator = Generator(
+                at_48k, grid, preset, upscaler, policy, cutoff.hz, levels.peak, progress.generated
+            )
+            segments = stack.enter_context(closing(Segments(at_48k, grid, generator, hi)))
+            stack.callback(progress.end)
+            low_energy = levels.energy_below(LOW_EDGE * cutoff.hz) * preset.rate / source.rate
+            parts.append(Contained(resampled(segments, preset.rate), cutoff.hz, low_energy))
 
-    # 4. Their sum, written as it is made.
-    blocks = _summed(parts, source.channels, wanted, progress)
-    clip, out_peak = _written(blocks, spool, preset.rate, source.channels)
+        # 4. Their sum, written as it is made.
+        blocks = _summed(parts, source.channels, wanted, progress)
+        clip, out_peak = _written(blocks, spool, preset.rate, source.channels)
 
     return Rendered(
         clip,

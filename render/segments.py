@@ -12,6 +12,7 @@ the bands that `draft` gives two neighbours around their seam correlate to 1.000
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,7 +109,9 @@ class WindowRenderer(Protocol):
 
 
 class Segments:
-    """A clip at 48 kHz that is rendered window by window as it is read.
+    """A clip at 48 kHz rendered window by window as it is read, one batch ahead in a thread of its own.
+
+    What that thread raises is raised by the read that needs its batch. `close` it when done.
 
     Args:
         source: the clip the windows look at; gives rate, channels and length.
@@ -132,6 +135,12 @@ class Segments:
         self._reach = renderer.reach
         self._stop = stop
         self._ready: dict[int, Audio] = {}
+        self._thread = ThreadPoolExecutor(1, "ahead")
+        self._ahead: tuple[range, Future[list[Audio]]] | None = None
+
+    def close(self) -> None:
+        """Waits for the batch under way, if there is one."""
+        self._thread.shutdown()
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`. Reading forwards renders every window once."""
@@ -140,15 +149,26 @@ class Segments:
     def _read(self, lo: int, hi: int) -> Audio:
         wanted = self._grid.touching(lo, hi, self._reach)
         last = max(wanted.stop, self._grid.touching(lo, self._stop, self._reach).stop)
+        step = self._render.batch
         self._ready = {index: part for index, part in self._ready.items() if index >= wanted.start}
         total = np.zeros((self.channels, hi - lo), np.float32)
         for index in wanted:
             if index not in self._ready:
-                batch = range(index, min(index + self._render.batch, last))
-                self._ready.update(zip(batch, self._render(batch), strict=True))
+                batch = range(index, min(index + step, last))
+                self._ready.update(zip(batch, self._rendered(batch), strict=True))
+                self._begin(range(batch.stop, min(batch.stop + step, last)))
             part = self._ready[index]
             offset = self._grid.kept(index)[0] - self._reach
             left, right = max(lo, offset), min(hi, offset + part.shape[1])
             if left < right:
                 total[:, left - lo : right - lo] += part[:, left - offset : right - offset]
         return total
+
+    def _begin(self, batch: range) -> None:
+        self._ahead = (batch, self._thread.submit(self._render, batch)) if batch else None
+
+    def _rendered(self, batch: range) -> list[Audio]:
+        if self._ahead is None or self._ahead[0] != batch:
+            self._begin(batch)
+        assert self._ahead is not None
+        return self._ahead[1].result()

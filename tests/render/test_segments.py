@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
@@ -92,15 +93,15 @@ def test_the_windows_join_to_the_signal_they_were_cut_from() -> None:
 
 
 def test_a_selection_renders_the_windows_it_touches_and_no_other() -> None:
-    clip, recorder = segments(9 * BODY)
-    clip.read(3 * BODY + 5000, 1000)
-    assert recorder.calls == [[3]]
-    clip, recorder = segments(9 * BODY)
-    clip.read(4 * BODY - 10, 20)
-    assert recorder.calls == [[3], [4]]
-    clip, recorder = segments(9 * BODY)
-    clip.read(4 * BODY + SEAM_FRAMES // 2, 20)
-    assert recorder.calls == [[4]]
+    for lo, frames, windows in (
+        (3 * BODY + 5000, 1000, [[3]]),
+        (4 * BODY - 10, 20, [[3], [4]]),
+        (4 * BODY + SEAM_FRAMES // 2, 20, [[4]]),
+    ):
+        clip, recorder = segments(9 * BODY, stop=lo + frames)
+        clip.read(lo, frames)
+        clip.close()
+        assert recorder.calls == windows
 
 
 def test_batches_look_ahead_but_not_past_the_selection() -> None:
@@ -108,6 +109,29 @@ def test_batches_look_ahead_but_not_past_the_selection() -> None:
     for at in range(BODY + 5000, 5 * BODY - SEAM_FRAMES, 20000):
         clip.read(at, 1000)
     assert recorder.calls == [[1, 2, 3], [4]]
+
+
+def test_the_next_batch_is_made_while_this_one_is_used() -> None:
+    clip, recorder = segments(6 * BODY, batch=2)
+    clip.read(0, 100)
+    clip.close()
+    assert recorder.calls == [[0, 1], [2, 3]]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_what_fails_ahead_fails_the_read_that_needs_it() -> None:
+    class Failing(Recorder):
+        def __call__(self, indices: Sequence[int]) -> list[Audio]:
+            if 1 in indices:
+                raise RuntimeError("the second window")
+            return super().__call__(indices)
+
+    grid = Grid(6 * BODY, 2, 1)
+    clip = Segments(ArrayClip(np.zeros((1, grid.frames)), 48000), grid, Failing(grid, 1), grid.frames)
+    assert clip.read(0, 100).shape == (1, 100)
+    with pytest.raises(RuntimeError, match="the second window"):
+        clip.read(BODY, 100)
+    clip.close()
 
 
 @pytest.mark.parametrize(
