@@ -1,8 +1,9 @@
 """What lies under the envelope: the fine structure of the high band.
 
-Two sources are mixed. Copy-up: the band below the cut-off, whitened, repeated upwards, so that partials and
-onsets stay the input's own. Noise: keyed by position and shaped in time by the input's own envelope, so that
-it is as sharp as the input is. Both are white over every band of the envelope.
+Two sources are mixed. Copy-up: the band below the cut-off, whitened, repeated upwards in steps of its own
+partials' distance, so that partials stay in tune and onsets the input's own. Noise: keyed by position and
+shaped in time by the input's own envelope, so that it is as sharp as the input is. Both are white over every
+band of the envelope.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from engine.models.bands import (
 
 SOURCE_TOP = 0.95
 """The copied band ends here, as a share of the cut-off: above it the input's filter already bites."""
+PERIOD_FRAMES = 17
+"""Frames over which the distance of partials is sought: 0.18 s."""
+LEVEL_RANGE_DB = (-10.0, 20.0)
+"""Levels beyond these, relative to the envelope, count no more for that."""
+REGULAR = 0.25
+"""Likeness of a spectrum to itself, moved, from which on its partials count as regular."""
 BLOCK = 32
 """Samples of one value of the temporal envelope: 0.67 ms."""
 SLOW_BLOCKS = 75
@@ -39,29 +46,56 @@ DB_TO_NEPER = math.log(10) / 20
 
 
 def copied_up(bins: Tensor, cutoff_hz: float) -> Tensor:
-    """The band [cut-off / 2, cut-off), whitened and repeated up to 24 kHz.
+    """The upper part of the band below the cut-off, whitened and repeated up to 24 kHz.
 
-    A partial moved up by s bins advances by s * HOP / N_FFT more turns a frame than its copy does: without
-    that rotation overlapping frames cancel (about -8 dB).
+    Where partials stand at regular distances, copies are moved by multiples of that distance, so that they
+    go on in tune; it takes about five to tell. A partial moved up by s bins advances by s * HOP / N_FFT more turns a frame than its copy
+    does: without that rotation overlapping frames cancel (about -8 dB).
 
     Args:
-        bins: (..., T, BINS) complex64; T counts from a cell's start.
+        bins: (T, BINS) complex64; T counts from a cell's start.
         cutoff_hz: the -6 dB edge of `bins`.
 
     Returns:
-        (..., T, BINS) complex64 with mean level 0 dB, zero below the cut-off.
+        (T, BINS) complex64 with mean level 0 dB, zero below the cut-off.
     """
-    top = max(int(SOURCE_TOP * cutoff_hz / BIN_HZ), 2)
-    bottom = top // 2
-    width = top - bottom
-    white = whitened(bins[..., : (top // BAND_BINS + 1) * BAND_BINS + 1])
+    top = int(SOURCE_TOP * cutoff_hz / BIN_HZ)
+    white = whitened(bins[:, : (top // BAND_BINS + 1) * BAND_BINS + 1])
+    period = copy_distance(white[:, :top])[:, None]
     target = torch.arange(top, BINS, device=bins.device)
-    shift = (target - bottom).div(width, rounding_mode="floor") * width
-    frame = torch.arange(bins.shape[-2], device=bins.device)
-    turns = (frame[:, None] * HOP * (torch.arange(0, BINS, width, device=bins.device))[None]) % N_FFT
+    copies = torch.ceil((target - top + 1) / period)
+    shift = torch.round(copies * period).long()
+    frame = torch.arange(len(bins), device=bins.device)[:, None]
+    turns = (frame * HOP * shift) % N_FFT
     rotation = torch.polar(torch.ones(()), turns * (2 * math.pi / N_FFT))
-    copied = white[..., target - shift] * rotation[:, shift.div(width, rounding_mode="floor")]
-    return functional.pad(copied, (top, 0))
+    return functional.pad(torch.gather(white, 1, target - shift) * rotation, (top, 0))
+
+
+def copy_distance(white: Tensor) -> Tensor:
+    """By how many bins to move a copy: the distance at which the spectrum is most like itself, from the
+    autocorrelation of its levels over 0.18 s; half of it where it is like itself nowhere.
+
+    Args:
+        white: (T, top) complex64, whitened, up to the cut-off.
+
+    Returns:
+        (T,) float32, between a fifth and five eighths of `top`.
+    """
+    top = white.shape[1]
+    level = level_db(white.real.square() + white.imag.square()).clamp(*LEVEL_RANGE_DB)
+    level = level[:, top // 8 :] - level[:, top // 8 :].mean(-1, keepdim=True)
+    size = level.shape[1]
+    spectrum_of_level = torch.fft.rfft(level, 2 * size)
+    products = torch.fft.irfft(spectrum_of_level.abs().square(), 2 * size)[:, :size]
+    products = functional.avg_pool1d(
+        products.T[None], PERIOD_FRAMES, 1, PERIOD_FRAMES // 2, count_include_pad=False
+    )[0].T
+    lags = torch.arange(top // 5, 5 * top // 8, device=white.device)
+    likeness = products[:, lags] / (products[:, :1] * (size - lags) / size + 1e-9)
+    best, at = likeness[:, 1:-1].max(-1)
+    before, here, after = (torch.gather(likeness, 1, (at + k)[:, None])[:, 0] for k in range(3))
+    peak = (0.5 * (before - after) / (before - 2 * here + after - 1e-9)).clamp(-0.5, 0.5)
+    return torch.where(best > REGULAR, lags[at + 1] + peak, float(top // 2))
 
 
 def whitened(bins: Tensor) -> Tensor:
