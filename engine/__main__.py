@@ -5,6 +5,7 @@ Each command is a module with `main(argv) -> int`, imported only when it is aske
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +28,9 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0 if argv else UsageError.exit_code
+    # Threads that spin while they wait keep a training run's preparing process off its core. libgomp reads this
+    # once, when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         for words in (2, 1):
             command = COMMANDS.get(" ".join(argv[:words]))

@@ -48,9 +48,9 @@ DB_TO_NEPER = math.log(10) / 20
 def copied_up(bins: Tensor, cutoff_hz: float) -> Tensor:
     """The upper part of the band below the cut-off, whitened and repeated up to 24 kHz.
 
-    Where partials stand at regular distances, copies are moved by multiples of that distance, so that they
-    go on in tune; it takes about five to tell. A partial moved up by s bins advances by s * HOP / N_FFT more turns a frame than its copy
-    does: without that rotation overlapping frames cancel (about -8 dB).
+    Where partials stand at regular distances (it takes about five to tell), copies are moved by multiples of
+    that distance, so that they go on in tune. A partial moved up by s bins advances by s * HOP / N_FFT more
+    turns a frame than its copy does: without that rotation overlapping frames cancel (about -8 dB).
 
     Args:
         bins: (T, BINS) complex64; T counts from a cell's start.

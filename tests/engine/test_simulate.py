@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -148,3 +150,34 @@ def test_a_shelf_empties_what_lies_above_it_and_is_the_new_band_edge(hiss: np.nd
     whole = varied(np.random.default_rng(0), hiss, FRAMES, 24000.0, shelved)
     assert 16000 <= whole.band_edge_hz <= 17000
     assert band_db(whole.samples, 19000, 24000) < band_db(whole.samples, 2000, 15500) - 60
+
+
+def test_shelves_are_drawn_by_their_shares(hiss: np.ndarray) -> None:
+    ways = replace(STILL, shelves=((0.5, 15500, 16500), (0.3, 20000, 21500)))
+    edges = [varied(np.random.default_rng(k), hiss, FRAMES, 24000.0, ways).band_edge_hz for k in range(60)]
+    low, high, none = (
+        sum(first <= edge <= last for edge in edges)
+        for first, last in ((15500, 16500), (20000, 21500), (24000, 24000))
+    )
+    assert low + high + none == 60
+    assert 20 <= low <= 40
+    assert 9 <= high <= 27
+    assert 4 <= none <= 20
+
+
+def test_a_rounded_clip_lies_on_the_grid_of_16_bits(hiss: np.ndarray) -> None:
+    whole = varied(np.random.default_rng(0), hiss, FRAMES, 24000.0, replace(STILL, rounded=1.0))
+    steps = whole.samples * 32768
+    assert np.array_equal(steps, np.round(steps))
+    assert np.abs(whole.samples - hiss).max() < 0.51 / 32768
+
+
+@pytest.mark.parametrize("level_db", [-30.0, 20.0])
+def test_a_wash_has_its_level_above_the_clip_and_is_coded_with_it(hiss: np.ndarray, level_db: float) -> None:
+    washed = replace(STILL, wash=(1.0, level_db, level_db), shelves=((1.0, 16000, 16000),))
+    clip = 0.01 * hiss
+    whole = varied(np.random.default_rng(1), clip, FRAMES, 24000.0, washed)
+    shelved = varied(np.random.default_rng(1), clip, FRAMES, 24000.0, replace(washed, wash=(0, 0, 0)))
+    added = 10 * np.log10(np.mean((whole.samples - shelved.samples) ** 2) / np.mean(clip**2))
+    assert level_db - 4 < added < level_db + 0.5
+    assert band_db(whole.samples, 19000, 24000) < band_db(whole.samples, 2000, 15500) - 50
