@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,7 @@ def test_a_cancel_at_any_step_ends_the_render_and_leaves_nothing(
 
         with pytest.raises(Cancelled):
             render(source, make(cutoff="auto"), noise_model(), cancel, spool=spool)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
         if seen > 1 and calls - last < calls // 2:
             assert not list(tmp_path.iterdir())
 
