@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine import checkpoints
 from engine.models.bands import (
@@ -30,7 +31,13 @@ from engine.models.bands import (
     spectrum,
 )
 from engine.models.features import SPREAD_DB, TEXTURES, features
-from engine.models.fine_structure import DB_TO_NEPER, copied_up, modulated_noise
+from engine.models.fine_structure import (
+    DB_TO_NEPER,
+    copied_up,
+    following,
+    modulated_noise,
+    upper_octave,
+)
 from engine.models.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
@@ -38,9 +45,10 @@ from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Wind
 MOSTLY_NOISE, TONAL = 1.0, 1 / 0.6
 """Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
 LEAST_NOISE = 0.2
-EXPANSION = 1.5
-"""How far the fine structure is stretched, in dB around the envelope. A predicted envelope is smoother than
-a real one; the grain has to stand in for what it lacks (`texture` in render/metrics.py)."""
+TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
+"""How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
+is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
+lacks (`texture` in render/metrics.py); copied partials, once whitened, stand out more than partials do."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
 
@@ -153,12 +161,14 @@ class Draft:
         envelope = self.predictor.envelope(bins, cutoff_hz)
         share = over_bins(envelope.noise_share)
         fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
-        fine = fine + modulated_noise(grain, bins[None], cutoff_hz)[0] * torch.sqrt(share)
+        upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
+        fine = fine + modulated_noise(grain, upper) * torch.sqrt(share)
         fine_db = level_db(fine.real.square() + fine.imag.square())
-        drawn = over_bins(envelope.level_db - EXPANSION * band_levels(fine_db)) + (EXPANSION - 1) * fine_db
-        gain = torch.exp(drawn * DB_TO_NEPER) * sounding
-        filled = torch.cat([bins[:, :start], (fine * gain)[:, start:]], -1)
-        return samples_of(filled, samples.shape[-1])
+        grained = (TONES_GRAIN + (NOISE_GRAIN - TONES_GRAIN) * share) * fine_db
+        gain_db = over_bins(envelope.level_db - band_levels(grained)) + grained - fine_db
+        made = fine * torch.exp(gain_db * DB_TO_NEPER) * sounding
+        band = samples_of(functional.pad(made[:, start:], (start, 0)), samples.shape[-1])
+        return samples + following(band, upper)
 
 
 def load(device: str = "cpu") -> Draft:

@@ -39,6 +39,8 @@ BLOCK = 32
 """Samples of one value of the temporal envelope: 0.67 ms."""
 SLOW_BLOCKS = 75
 """50 ms: what is slower is drawn by the envelope in frames."""
+FOLLOWING = 0.6
+"""How far a generated band's fast envelope goes to the one it is drawn towards."""
 NOISE_SCALE = math.exp(0.5772 / 2) / math.sqrt(3 / 8 * N_FFT)
 """Brings the bins of unit noise to a mean level of 0 dB: their power is 3/8 N_FFT through a Hann window, and
 the mean of its logarithm lower by Euler's constant."""
@@ -106,21 +108,48 @@ def whitened(bins: Tensor) -> Tensor:
     return bins * torch.exp(over_bins(padded)[..., : bins.shape[-1]] * -DB_TO_NEPER)
 
 
-def modulated_noise(noise: Tensor, bins: Tensor, cutoff_hz: float) -> Tensor:
+def upper_octave(bins: Tensor, cutoff_hz: float, frames: int) -> Tensor:
+    """What sounds in the octave below the cut-off: (T, BINS) complex64 -> (frames,) float32."""
+    hz = torch.arange(BINS, device=bins.device) * BIN_HZ
+    return samples_of(bins * ((hz > cutoff_hz / 2) & (hz < cutoff_hz)), frames)
+
+
+def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
     """Noise with the fast part of the input's temporal envelope: what is quicker than the envelope's frames.
 
     Args:
         noise: (frames,) float32, standard normal; frames is a multiple of BLOCK.
-        bins: (channels, T, BINS) complex64, the input; the modulator is the envelope of its upper octave.
-        cutoff_hz: the -6 dB edge of `bins`.
+        upper: (frames,) float32, the input's upper octave.
 
     Returns:
-        (channels, T, BINS) complex64 with mean level 0 dB.
+        (T, BINS) complex64 with mean level 0 dB.
     """
-    hz = torch.arange(BINS, device=bins.device) * BIN_HZ
-    upper = samples_of(bins * ((hz > cutoff_hz / 2) & (hz < cutoff_hz)), noise.shape[-1])
-    fast = upper.square().reshape(len(bins), -1, BLOCK).mean(-1)
-    slow = functional.avg_pool1d(fast, SLOW_BLOCKS, 1, SLOW_BLOCKS // 2, count_include_pad=False)
-    gain = torch.sqrt((fast + 1e-14) / (slow + 1e-14)).clamp(max=8.0)
-    each_sample = functional.interpolate(gain[:, None], scale_factor=float(BLOCK), mode="linear")[:, 0]
-    return spectrum(noise * each_sample) * NOISE_SCALE
+    gain = torch.sqrt(flutter(upper, 1)).clamp(max=8.0)
+    return spectrum(noise * over_samples(gain)) * NOISE_SCALE
+
+
+def following(band: Tensor, upper: Tensor) -> Tensor:
+    """A generated band whose fast envelope is drawn towards that of the input's upper octave: noise has one
+    of its own, by chance, that blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
+
+    Args:
+        band, upper: (frames,) float32; frames is a multiple of BLOCK.
+    """
+    wanted = torch.sqrt(flutter(upper, 3))
+    gain = (wanted / flutter(band, 3)) ** (FOLLOWING / 2)
+    return band * over_samples(gain.clamp(0.2, 5.0))
+
+
+def flutter(samples: Tensor, blocks: int) -> Tensor:
+    """Power over `blocks` blocks (odd) in relation to that over 50 ms: (frames,) -> (frames / BLOCK,)."""
+    power = samples.square().reshape(1, -1, BLOCK).mean(-1)
+
+    def around(width: int) -> Tensor:
+        return functional.avg_pool1d(power, width, 1, width // 2, count_include_pad=False)[0]
+
+    return (around(blocks) + 1e-14) / (around(SLOW_BLOCKS) + 1e-14)
+
+
+def over_samples(blocks: Tensor) -> Tensor:
+    """Values of blocks as a line through their centres: (n,) -> (n * BLOCK,)."""
+    return functional.interpolate(blocks[None, None], scale_factor=float(BLOCK), mode="linear")[0, 0]
