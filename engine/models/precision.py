@@ -2,7 +2,8 @@
 
 U-Net and encoder are 16-bit throughout. In the decoder and the vocoder only kernels are: what flows between
 them stays float32, which loses a third to a sixth of what rounding everything does, and is no slower. The
-decoder's coarse levels keep float32 kernels too, for an error there spreads over all finer ones.
+decoder's coarse levels, to the first block of the last but one, keep float32 kernels too, for an error there
+spreads over all finer ones.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from engine import mel
 from engine.models.networks import Networks
 from engine.models.vocoder import Vocoder
 
-HALVED = re.compile(r"(unet|encoder)\.|decoder\.decoder\.up\.[01]\.(.+\.)?(conv\d?|nin_shortcut)\.")
+HALVED = re.compile(
+    r"(unet|encoder)\.|decoder\.decoder\.up\.(0|1\.upsample|1\.block\.[12])\.(.+\.)?(conv\d?|nin_shortcut)\."
+)
 """Names of the tensors that are kept in 16 bits."""
 
 LEAST_SNR_DB = 40.0
