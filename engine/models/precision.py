@@ -1,9 +1,9 @@
 """What of AudioSR computes in 16 bits, and the proof that the vocoder may.
 
-U-Net and encoder are 16-bit throughout. In the decoder and the vocoder only kernels are: what flows between
-them stays float32, which loses a third to a sixth of what rounding everything does, and is no slower. The
-decoder's coarse levels, to the first block of the last but one, keep float32 kernels too, for an error there
-spreads over all finer ones.
+U-Net and encoder are 16-bit throughout. In the decoder and the vocoder only kernels are; what flows between
+them stays float32: a quarter less error in the decoder, 2 to 8 dB less in the vocoder (random weights), which
+takes 6 s of CPU where it took 10. The decoder's coarse levels, to the first block of the last but one, keep
+float32 kernels too, for an error there spreads over all finer ones.
 """
 
 from __future__ import annotations
