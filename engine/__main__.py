@@ -28,8 +28,9 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0 if argv else UsageError.exit_code
-    # Threads that spin while they wait keep others off their cores, as the process that prepares examples for
-    # training. libgomp reads this once, when torch loads it.
+    # Threads that spin while they wait cost `draft` eight times its CPU seconds on two busy cores, and keep
+    # the process that prepares training examples off its own. libgomp reads this once, when torch loads it;
+    # the workers of an engine inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         for words in (2, 1):

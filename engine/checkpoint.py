@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.networks import PREFIXES, Configuration, Networks, lay_out
-from engine.models.precision import HALVED, halved_if_true
+from engine.models.precision import HALVED, halved_if_faithful
 from presets.errors import ModelError
 
 FORMAT = "airband-audiosr-1"
@@ -254,7 +254,7 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
         networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
     networks.eval().requires_grad_(False)
     if half is not None:
-        networks.vocoder = halved_if_true(networks.vocoder, half)
+        networks.vocoder = halved_if_faithful(networks.vocoder, half)
     return networks
 
 

@@ -8,9 +8,7 @@ the same in every step, a window keeps its level and its length, and noise belon
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,9 +16,10 @@ from torch import Tensor
 
 from engine import mel, sampler
 from engine.models.networks import Networks
+from engine.rows import Row, RowProgress, rows_of
 from engine.tape import Tape
 from presets.schema import Preset
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import Audio, NoiseField, StepHook, Window
 
 EMPTY_CONDITION = -11.4981
 """What the condition is where there is none, before scaling: the value AudioSR was trained with."""
@@ -34,53 +33,6 @@ usual fade, so that memory stays bounded."""
 
 STAGES = ("encode", "decode", "vocode")
 """What runs once a window, beside the sampler's steps."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One channel of a window on its way through the networks.
-
-    Attributes:
-        waveform: (samples,) at the model's level.
-        cutoff_hz: as the window's.
-        group: whose noise it takes.
-        first: its first latent cell, counted from the clip's start.
-        voice: which of the rows of that group and place it is: the channel.
-    """
-
-    waveform: Audio
-    cutoff_hz: float
-    group: int
-    first: int
-    voice: int
-
-
-class Progress:
-    """Tells of every step of every window as soon as all its channels have taken it.
-
-    Args:
-        places: the rows of each window.
-        of: the steps of a window.
-        on_step: who is told; cancels by raising.
-    """
-
-    def __init__(self, places: list[list[int]], of: int, on_step: StepHook) -> None:
-        self._places, self._of, self._on_step = places, of, on_step
-        self._step = 0
-
-    def of_stage(self, stage: str) -> Callable[[list[int]], None]:
-        """The next step of all windows; what it returns is to be told the rows that have taken it."""
-        self._step += 1
-        step = Step(stage, self._step, self._of)
-        waiting = [set(place) for place in self._places]
-
-        def done(rows: list[int]) -> None:
-            for place in [place for place in waiting if not place.isdisjoint(rows)]:
-                place -= set(rows)
-                if not place:
-                    self._on_step(step)
-
-        return done
 
 
 class AudioSR:
@@ -134,8 +86,8 @@ class AudioSR:
         Equal channels under equal noise are computed once. With `preset.joint`, windows of this call that
         overlap share one latent (MultiDiffusion, Bar-Tal et al. 2023); without it none sees another.
         """
-        rows, places = self._rows(windows, preset.joint)
-        progress = Progress(places, self.steps(preset), on_step)
+        rows, places = rows_of(windows, self._networks.time_stride * mel.HOP, preset.joint)
+        progress = RowProgress(places, self.steps(preset), on_step)
 
         # 1. Pre-processing: what the cut-off leaves of x_h, by an order-8 Chebyshev filter.
         lowpassed = [chebyshev_lowpass(row.waveform, row.cutoff_hz) for row in rows]
@@ -168,26 +120,6 @@ class AudioSR:
             for window, of_window in zip(windows, places, strict=True)
         ]
 
-    def _rows(self, windows: Sequence[Window], joint: bool) -> tuple[list[Row], list[list[int]]]:
-        """The channels of all windows, equal ones once, and for each window the rows its channels are."""
-        cell_frames = self._networks.time_stride * mel.HOP
-        voices: Counter[tuple[int, int]] = Counter()
-        seen: dict[tuple[bytes, float, int, int], int] = {}
-        rows: list[Row] = []
-        places = []
-        for window in windows:
-            of_window = []
-            for channel in window.samples * np.float32(window.gain):
-                place = window.group, window.start // cell_frames
-                key = channel.tobytes(), window.cutoff_hz, *place
-                if joint or key not in seen:
-                    seen[key] = len(rows)
-                    rows.append(Row(channel, window.cutoff_hz, *place, voices[place]))
-                    voices[place] += 1
-                of_window.append(seen[key])
-            places.append(of_window)
-        return rows, places
-
     def _log_mel(self, waveform: Audio) -> Tensor:
         """(samples,) -> (1, 1, T, 256)."""
         return mel.log_mel(mel.magnitude(torch.from_numpy(waveform).to(self._device)[None]))[:, None]
@@ -199,7 +131,7 @@ class AudioSR:
         return torch.from_numpy(drawn).to(self._device).transpose(0, 1)[None]
 
     def _encode(
-        self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: Progress
+        self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: RowProgress
     ) -> list[Tensor]:
         networks = self._networks
 
@@ -221,7 +153,7 @@ class AudioSR:
         rows: list[Row],
         noise: NoiseField,
         preset: Preset,
-        progress: Progress,
+        progress: RowProgress,
     ) -> list[Tensor]:
         """The sampled latent of each row, (1, C, T / 8, F / 8).
 

@@ -85,9 +85,6 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path], comp
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
-    # Threads that spin while they wait cost `draft` eight times its CPU seconds on two busy cores, and seven
-    # times its wall seconds. libgomp reads this once, when torch loads it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from engine.shelf import Shelf
     from engine.spool import Spool

@@ -5,8 +5,9 @@ window is its body and context on both sides; models are at their worst near the
 the context is discarded. Neighbours meet in a short fade around the seam between their bodies.
 
 The two sides of a fade add up to one in amplitude. That is right for signals that agree: neighbours see the
-same samples and the same noise around their seam, since noise is keyed by position. (Measured on 15 clips:
-the bands that `draft` gives two neighbours around their seam correlate to 1.0000.)
+same samples and the same noise around their seam, since noise is keyed by position. (Measured on 14 clips cut
+at 8 kHz: the bands that `draft` gives two neighbours around their seam correlate to 0.93 and more, 0.998 in
+the median.)
 """
 
 from __future__ import annotations

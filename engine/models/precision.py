@@ -48,7 +48,7 @@ def halve(networks: Networks, half: torch.dtype) -> None:
             parameter.data = parameter.data.to(half)
 
 
-def halved_if_true(vocoder: Vocoder, half: torch.dtype) -> Vocoder:
+def halved_if_faithful(vocoder: Vocoder, half: torch.dtype) -> Vocoder:
     """The vocoder with 16-bit kernels where they sound the same with its weights, or else itself.
 
     Args:

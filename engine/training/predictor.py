@@ -232,7 +232,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         config = msgspec.toml.decode(arguments.config.read_bytes(), type=Config)
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{arguments.config}: cannot be read: {error.strerror}", "config") from None
+    except msgspec.DecodeError as error:
         raise UsageError(f"{arguments.config}: {error}", "config") from None
     torch.set_num_threads(config.threads)
     if not Path(f"{config.pack}.json").exists():

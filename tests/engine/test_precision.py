@@ -40,7 +40,7 @@ def test_a_vocoder_is_halved_only_where_it_sounds_the_same(
     small_networks: Networks, monkeypatch: pytest.MonkeyPatch, least_db: float, halved: bool
 ) -> None:
     monkeypatch.setattr(precision, "LEAST_SNR_DB", least_db)
-    vocoder = precision.halved_if_true(small_networks.vocoder, torch.bfloat16)
+    vocoder = precision.halved_if_faithful(small_networks.vocoder, torch.bfloat16)
     assert {p.dtype for p in vocoder.parameters()} == {torch.bfloat16 if halved else torch.float32}
     assert {p.dtype for p in small_networks.vocoder.parameters()} == {torch.float32}
 

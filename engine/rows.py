@@ -1,0 +1,84 @@
+"""What the networks of AudioSR see of windows: rows, one a channel, and when those of a window are done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from render.upscaler import Audio, Step, StepHook, Window
+
+
+@dataclass(frozen=True)
+class Row:
+    """One channel of a window on its way through the networks.
+
+    Attributes:
+        waveform: (samples,) at the model's level.
+        cutoff_hz: as the window's.
+        group: whose noise it takes.
+        first: its first latent cell, counted from the clip's start.
+        voice: which of the rows of that group and place it is: the channel.
+    """
+
+    waveform: Audio
+    cutoff_hz: float
+    group: int
+    first: int
+    voice: int
+
+
+def rows_of(windows: Sequence[Window], cell_frames: int, joint: bool) -> tuple[list[Row], list[list[int]]]:
+    """The channels of all windows as rows, and for each window the rows its channels are.
+
+    Args:
+        windows: any number.
+        cell_frames: frames of a latent cell.
+        joint: whether each channel needs a row of its own; else equal channels in one place share one.
+    """
+    voices: Counter[tuple[int, int]] = Counter()
+    seen: dict[tuple[bytes, float, int, int], int] = {}
+    rows: list[Row] = []
+    places = []
+    for window in windows:
+        of_window = []
+        for channel in window.samples * np.float32(window.gain):
+            place = window.group, window.start // cell_frames
+            key = channel.tobytes(), window.cutoff_hz, *place
+            if joint or key not in seen:
+                seen[key] = len(rows)
+                rows.append(Row(channel, window.cutoff_hz, *place, voices[place]))
+                voices[place] += 1
+            of_window.append(seen[key])
+        places.append(of_window)
+    return rows, places
+
+
+class RowProgress:
+    """Tells of every step of every window as soon as all its channels have taken it.
+
+    Args:
+        places: the rows of each window.
+        of: the steps of a window.
+        on_step: who is told; cancels by raising.
+    """
+
+    def __init__(self, places: list[list[int]], of: int, on_step: StepHook) -> None:
+        self._places, self._of, self._on_step = places, of, on_step
+        self._step = 0
+
+    def of_stage(self, stage: str) -> Callable[[list[int]], None]:
+        """The next step of all windows; what it returns is to be told the rows that have taken it."""
+        self._step += 1
+        step = Step(stage, self._step, self._of)
+        waiting = [set(place) for place in self._places]
+
+        def done(rows: list[int]) -> None:
+            for place in [place for place in waiting if not place.isdisjoint(rows)]:
+                place -= set(rows)
+                if not place:
+                    self._on_step(step)
+
+        return done
