@@ -1,8 +1,9 @@
 """`draft`: an envelope for the missing band, drawn over fine structure taken from the input.
 
 The path of a window: samples -> spectrum -> envelope (level and noise share of each band in each frame) ->
-fine structure (copy-up and noise, mixed by the noise share) -> spectrum -> samples. Every channel of every
-window is computed by itself, so batches, neighbours and the order of channels cannot change a result.
+fine structure (copy-up and noise, mixed by the noise share) -> spectrum -> samples -> attacks as sharp as the
+input's. Every channel of every window is computed by itself, so batches, neighbours and the order of channels
+cannot change a result.
 """
 
 from __future__ import annotations

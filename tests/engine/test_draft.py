@@ -8,7 +8,7 @@ from scipy import signal
 from engine import checkpoints
 from engine.models import draft
 from engine.models.bands import band_levels, level_db, over_bins, samples_of, spectrum
-from engine.models.fine_structure import copied_up, copy_distance, whitened
+from engine.models.fine_structure import copied_up, copy_distance, following, whitened
 from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, Step, Window
@@ -77,6 +77,23 @@ def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> No
     off = (hz / pitch_hz - (hz / pitch_hz).round()).abs()
     above = (hz > 1.1 * cutoff_hz) & (hz < 20000)
     assert power[above & (off < 0.12)].sum() > 0.9 * power[above].sum()
+
+
+def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
+    """Noise that comes and goes 20 times a second below, steady noise above: that comes to follow, and keeps
+    its level within 1 dB."""
+    generator = torch.Generator().manual_seed(0)
+    steady, upper = torch.randn(2, CELL_FRAMES, generator=generator)
+    swell = 1 + 0.9 * torch.sin(2 * torch.pi * 20 * torch.arange(CELL_FRAMES) / 48000)
+    followed = following(steady, upper * swell)
+
+    def likeness(band: torch.Tensor) -> float:
+        envelope = band.square().reshape(-1, 48).mean(1).sqrt()
+        return float(torch.corrcoef(torch.stack([envelope, swell.reshape(-1, 48).mean(1)]))[0, 1])
+
+    assert abs(likeness(steady)) < 0.2
+    assert likeness(followed) > 0.7
+    assert abs(10 * torch.log10(followed.square().mean() / steady.square().mean())) < 1
 
 
 def test_noise_is_copied_by_half_of_its_band() -> None:
