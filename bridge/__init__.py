@@ -15,24 +15,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bridge.client import Client
-    from bridge.job import Job, Result
-    from bridge.protocol import Progress
-    from bridge.rack import Rack
-    from bridge.renderer import Renderer
-    from bridge.stages import External, SuperResolution
+    from bridge.client.client import Client
+    from bridge.client.job import Job, Result
+    from bridge.client.renderer import Renderer
+    from bridge.rack.rack import Rack
+    from bridge.rack.stages import External, SuperResolution
+    from bridge.wire.messages import Progress
 
 __all__ = ["Client", "External", "Job", "Progress", "Rack", "Renderer", "Result", "SuperResolution"]
 
 _HOMES = {
-    "Client": "bridge.client",
-    "External": "bridge.stages",
-    "Job": "bridge.job",
-    "Progress": "bridge.protocol",
-    "Rack": "bridge.rack",
-    "Renderer": "bridge.renderer",
-    "Result": "bridge.job",
-    "SuperResolution": "bridge.rack",
+    "Client": "bridge.client.client",
+    "External": "bridge.rack.stages",
+    "Job": "bridge.client.job",
+    "Progress": "bridge.wire.messages",
+    "Rack": "bridge.rack.rack",
+    "Renderer": "bridge.client.renderer",
+    "Result": "bridge.client.job",
+    "SuperResolution": "bridge.rack.rack",
 }
 
 

@@ -14,11 +14,11 @@ from presets.errors import AirbandError, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
-    "models": ("engine.models_command", "list the models and get their weights"),
-    "parity": ("engine.parity", "replay the official code's results and compare"),
+    "models": ("engine.models.command", "list the models and get their weights"),
+    "parity": ("engine.models.audiosr.parity", "replay the official code's results and compare"),
     "train predictor": ("engine.training.predictor", "train the predictor of draft"),
-    "bench audiosr": ("engine.bench", "measure what AudioSR costs, stage by stage"),
-    "bench wire": ("engine.bench_wire", "measure what the engine and the wire cost"),
+    "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
+    "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""
 

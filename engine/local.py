@@ -17,9 +17,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import presets
-from bridge import keys
-from bridge.job import Job
-from bridge.protocol import (
+from bridge.client.job import Event, Job
+from bridge.client.request import Delivery, Source, request
+from bridge.wire.home import claim, find_home, prepare
+from bridge.wire.messages import (
     CHUNK_BYTES,
     Accepted,
     Cancel,
@@ -37,16 +38,14 @@ from bridge.protocol import (
     Stem,
     Submit,
 )
-from bridge.renderer import Event
-from bridge.request import Delivery, Source, request
-from bridge.transfer import Bytes, Sender
-from bridge.ulid import new_ulid
-from engine.jobs import Jobs
-from engine.shelf import Shelf
-from engine.spool import Spool
-from engine.store import Store
-from engine.tasks import Ready, Task
-from engine.worker import Reporter, outcome
+from bridge.wire.transfer import Bytes, Sender
+from bridge.wire.ulid import new_ulid
+from engine.serving.jobs import Jobs
+from engine.serving.spool import Spool
+from engine.serving.store import Store
+from engine.serving.worker_messages import Ready, Task
+from engine.worker.model_cache import Shelf
+from engine.worker.process import Reporter, outcome
 from presets.errors import EngineError
 from presets.schema import Preset
 
@@ -54,7 +53,7 @@ DEVICE = "here"
 
 
 class LocalRenderer:
-    """Renders in this process, as a context manager; see `bridge.renderer.Renderer` for what it does.
+    """Renders in this process, as a context manager; see `bridge.client.renderer.Renderer` for what it does.
 
     Args:
         state: folder of jobs and results; a temporary one, gone at the end, when not given.
@@ -80,9 +79,9 @@ class LocalRenderer:
             if state is None:
                 state = tempfile.mkdtemp(prefix="airband-")
                 stack.callback(shutil.rmtree, state, ignore_errors=True)
-            home = keys.home(Path(state))
-            keys.prepare(home)
-            stack.callback(keys.claim(home).release)
+            home = find_home(Path(state))
+            prepare(home)
+            stack.callback(claim(home).release)
             store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
             self._spool = Spool(home.state / "spool")
             self._jobs = stack.enter_context(closing(Jobs(store, self._spool, {DEVICE: self}, self._tell)))
@@ -216,7 +215,7 @@ class LocalRenderer:
         self.close()
 
     def send(self, message: Task | Cancel) -> None:
-        """See `engine.tasks.Hand`."""
+        """See `engine.serving.worker_messages.Hand`."""
         if isinstance(message, Task):
             self._tasks.put(message)
         else:

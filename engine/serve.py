@@ -16,14 +16,24 @@ from urllib.parse import urlsplit
 
 import zmq
 
-from bridge import keys
-from bridge.protocol import VERSION
-from engine import worker
-from engine.crew import Crew
-from engine.gate import Gate
-from engine.server import Server, router
-from engine.spool import QUOTA_BYTES, Spool
-from engine.store import Store
+from bridge.wire.curve_keys import own_keys, read_allow_list
+from bridge.wire.home import (
+    Connection,
+    Home,
+    claim,
+    find_home,
+    ipc_endpoint,
+    prepare,
+    remove_connection,
+    write_connection,
+)
+from bridge.wire.messages import VERSION
+from engine.serving.curve_auth import Gate
+from engine.serving.server import Server, router
+from engine.serving.spool import QUOTA_BYTES, Spool
+from engine.serving.store import Store
+from engine.serving.worker_pool import Crew
+from engine.worker import process
 from presets.errors import UsageError
 from presets.version import VERSION as SOFTWARE
 
@@ -36,7 +46,7 @@ log = logging.getLogger("airband.engine")
 class Options:
     """What `serve` was asked for; see its --help."""
 
-    home: keys.Home
+    home: Home
     endpoint: str | None
     devices: tuple[str, ...]
     compiles: bool
@@ -66,8 +76,8 @@ def serve(options: Options) -> None:
     home = options.home
     os.umask(0o077)
     with ExitStack() as stack:
-        keys.prepare(home)
-        stack.callback(keys.claim(home).release)
+        prepare(home)
+        stack.callback(claim(home).release)
         store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
         spool = Spool(home.state / "spool", options.quota_bytes)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -76,13 +86,13 @@ def serve(options: Options) -> None:
         connection, gate = _bind(socket, context, options)
         if gate is not None:
             stack.callback(gate.close)
-        crew = Crew(options.devices, worker.main, spool.folder, options.roots, options.compiles)
+        crew = Crew(options.devices, process.main, spool.folder, options.roots, options.compiles)
         stack.callback(crew.kill)
         server = stack.enter_context(closing(Server(socket, store, spool, crew, gate, options.idle_exit_s)))
         server.handle_signals()
         server.wait_ready()
-        keys.write(home, connection)
-        stack.callback(keys.remove, home)
+        write_connection(home, connection)
+        stack.callback(remove_connection, home)
         log.info("engine %s serves at %s", SOFTWARE, connection.endpoint)
         server.run()
     log.info("engine left")
@@ -90,9 +100,9 @@ def serve(options: Options) -> None:
 
 def _bind(
     socket: zmq.Socket[bytes], context: zmq.Context[zmq.Socket[bytes]], options: Options
-) -> tuple[keys.Connection, Gate | None]:
+) -> tuple[Connection, Gate | None]:
     """Binds the socket; returns what the connection file will say, and the guard of a tcp socket."""
-    endpoint = options.endpoint or keys.ipc_endpoint(options.home) or LOOPBACK
+    endpoint = options.endpoint or ipc_endpoint(options.home) or LOOPBACK
     gate, server_key, client = None, "", None
     if not endpoint.startswith(("ipc://", "tcp://")):
         raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
@@ -103,8 +113,8 @@ def _bind(
                 "with --allow FILE, or bind tcp://127.0.0.1:PORT",
                 "endpoint",
             )
-        client, pair = keys.own_keys(options.home), keys.own_keys(options.home, "engine")
-        listed = keys.read_allow_list(options.allow) if options.allow is not None else frozenset[bytes]()
+        client, pair = own_keys(options.home.state), own_keys(options.home.state, "engine")
+        listed = read_allow_list(options.allow) if options.allow is not None else frozenset[bytes]()
         gate = Gate(context, listed | {client.public.encode()})
         gate.guard(socket, pair)
         server_key = pair.public
@@ -117,7 +127,7 @@ def _bind(
     bound = (
         socket.getsockopt_string(zmq.LAST_ENDPOINT).replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
     )
-    return keys.Connection(bound, os.getpid(), time.time(), SOFTWARE, VERSION, server_key, client), gate
+    return Connection(bound, os.getpid(), time.time(), SOFTWARE, VERSION, server_key, client), gate
 
 
 def _is_loopback(endpoint: str) -> bool:
@@ -162,7 +172,7 @@ def _options(argv: Sequence[str]) -> Options:
     parser.add_argument("--idle-exit", type=float, metavar="S", help="leave after S seconds without work")
     given = parser.parse_args(argv)
     return Options(
-        keys.home(given.state),
+        find_home(given.state),
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
         given.compile,

@@ -2,7 +2,8 @@
 
 The bounds are kept here because Pedalboard takes nonsense without a word: a high-pass at -5 Hz, a phaser
 whose feedback of 2 runs off to NaN. Names and units are Pedalboard's own
-(https://spotify.github.io/pedalboard), so a preset reads like a script; `render.effects` builds the objects.
+(https://spotify.github.io/pedalboard), so a preset reads like a script; `render.effects.native` builds the
+objects.
 """
 
 from __future__ import annotations

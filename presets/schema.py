@@ -1,7 +1,7 @@
 """Every knob of a render: unit, bounds, default, in one place.
 
 A knob has the same name as a command-line flag, a wire field, a preset key and an attribute of
-`bridge.rack.SuperResolution`. `Preset` is what travels: immutable, complete, and validated on
+`bridge.SuperResolution`. `Preset` is what travels: immutable, complete, and validated on
 construction through `make` or `from_toml`.
 """
 

@@ -13,9 +13,9 @@ import numpy as np
 from presets.errors import OutputError, UsageError
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
-from render.chain import apply_chain, label, workplace
 from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
+from render.effects.chain import apply_chain, label, workplace
 from render.generate import Generator
 from render.levels import measure_levels
 from render.loudness import deliver

@@ -18,8 +18,9 @@ import pytest
 import zmq
 from numpy.typing import NDArray
 
-from bridge import keys
-from bridge.protocol import (
+from bridge.wire.frames import decode, encode
+from bridge.wire.home import Connection, Home, find_home, read_connection
+from bridge.wire.messages import (
     VERSION,
     Audio,
     Cancelled,
@@ -40,9 +41,8 @@ from bridge.protocol import (
     Watch,
     Welcome,
 )
-from bridge.transfer import ArrayBytes, Sender
-from bridge.ulid import new_ulid
-from bridge.wire import decode, encode
+from bridge.wire.transfer import ArrayBytes, Sender
+from bridge.wire.ulid import new_ulid
 from presets.schema import make
 
 # Read once by OpenMP, when torch loads it: threads that spin while they wait starve each other on busy cores.
@@ -88,13 +88,13 @@ def lives(pid: int) -> bool:
 class LiveEngine:
     """An engine process of its own."""
 
-    home: keys.Home
+    home: Home
     process: subprocess.Popen[str]
     log: Path
 
     @property
-    def connection(self) -> keys.Connection:
-        found = keys.read(self.home)
+    def connection(self) -> Connection:
+        found = read_connection(self.home)
         assert found is not None, self.log.read_text()
         return found
 
@@ -126,12 +126,12 @@ def launch(state: Path, *options: str) -> LiveEngine:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=out, stderr=out, text=True, start_new_session=True
         )
-    engine = LiveEngine(keys.home(state), process, log)
+    engine = LiveEngine(find_home(state), process, log)
     try:
         wait_until(
             lambda: (
                 process.poll() is not None
-                or ((found := keys.read(engine.home)) is not None and found.pid == process.pid)
+                or ((found := read_connection(engine.home)) is not None and found.pid == process.pid)
             ),
             "the engine's connection file",
         )
@@ -145,7 +145,7 @@ def launch(state: Path, *options: str) -> LiveEngine:
 class Peer:
     """A client as the protocol draws it, without the product's own: one DEALER, one message at a time."""
 
-    def __init__(self, connection: keys.Connection, hello: bool = True) -> None:
+    def __init__(self, connection: Connection, hello: bool = True) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.linger = 0

@@ -30,7 +30,7 @@ def modules_after(code: str) -> set[str]:
         "from bridge import Client, Job, Result, Progress",
         "import presets; presets.load('music')",
         "import bridge.cli",
-        "import engine.server, engine.session, engine.queue, engine.store",
+        "import engine.serving.server, engine.serving.session, engine.serving.queue, engine.serving.store",
     ],
 )
 def test_a_thin_client_pays_for_nothing_heavy(code: str) -> None:
@@ -55,7 +55,7 @@ def test_types_are_promised(package: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["demo_recording.flac", "demo_recording.txt"]
+    ["evaluation/demo_recording.flac", "evaluation/demo_recording.txt"]
     + [f"../presets/{name}.toml" for name in ("music", "speech")],
 )
 def test_data_travels_with_the_code(name: str) -> None:
@@ -65,9 +65,9 @@ def test_data_travels_with_the_code(name: str) -> None:
 def test_the_recording_that_ships_is_small_free_and_full_band() -> None:
     import numpy as np
 
-    from bridge.demo import recording
+    from bridge.evaluation.demo import recording
 
-    folder = Path(str(resources.files("bridge")))
+    folder = Path(str(resources.files("bridge.evaluation")))
     assert sum(path.stat().st_size for path in folder.glob("demo_recording.*")) <= 300_000
     assert "CC0" in (folder / "demo_recording.txt").read_text()
     samples = recording()
@@ -80,6 +80,6 @@ def test_the_recording_that_ships_is_small_free_and_full_band() -> None:
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="not run in the sources")
 def test_the_entry_point_and_the_layers_are_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["scripts"] == {"airband": "bridge.cli:main"}
+    assert project["project"]["scripts"] == {"airband": "bridge.cli.app:main"}
     assert project["tool"]["importlinter"]["contracts"][0]["layers"] == list(PACKAGES)
-    assert callable(import_module("bridge.cli").main)
+    assert callable(import_module("bridge.cli.app").main)

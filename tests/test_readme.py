@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import presets
 from bridge import Client
-from bridge.cli import app, main
+from bridge.cli.app import app, main
 from presets import schema
 from presets.errors import AirbandError
 from presets.schema import FLAGS

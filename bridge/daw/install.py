@@ -11,21 +11,15 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-import typer
 
-from bridge import keys
-from bridge.cli_engine import State
-from bridge.daw.places import Host, placed, root_of
-from bridge.daw.script_pipe import ON, SETTINGS, switch, value
-from bridge.keys import Home
+from bridge.daw.audacity.settings import ON, SETTINGS, switch, value
+from bridge.daw.places import Host, placed
+from bridge.wire.home import Home, prepare
 from presets.errors import InputError, OutputError
-from render.publication import part_beside, put_in_place
-from render.stems import file_digest
-
-app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None)
+from render.files.encode import file_digest
+from render.files.publish import part_beside, put_in_place
 
 
 class Manifest(msgspec.Struct, omit_defaults=True):
@@ -42,32 +36,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     script_pipe: str = ""
 
 
-@app.callback()
-def daw() -> None:
-    """Airband inside a DAW."""
-
-
-@app.command(name="install")
-def command(
-    host: Annotated[Host, typer.Argument(help="Which host; `plugin`: all that load LV2, VST3, CLAP.")],
-    into: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="In place of the host's settings folder (REAPER's resource path); of home for plugins.",
-        ),
-    ] = None,
-    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
-    state: State = None,
-) -> None:
-    """Put Airband where a host looks for scripts or plugins, or take it away again."""
-    home = keys.home(state)
-    root = Path(os.path.abspath(into)) if into is not None else root_of(host)
-    for line in (removed if uninstall else installed)(host, root, home):
-        typer.echo(line)
-
-
-def installed(host: Host, root: Path, home: Home) -> list[str]:
+def install_host(host: Host, root: Path, home: Home) -> list[str]:
     """Installs what a host needs, over what an earlier version installed; says what was done.
 
     Raises:
@@ -87,7 +56,7 @@ def installed(host: Host, root: Path, home: Home) -> list[str]:
         folders=[*earlier.folders, *map(str, _missing_folders(fresh))],
         script_pipe=earlier.script_pipe if pipe == ON else pipe,
     )
-    keys.prepare(home)
+    prepare(home)
     _write(path, manifest)
     for target in fresh:
         with part_beside(target) as part:
@@ -104,7 +73,7 @@ def installed(host: Host, root: Path, home: Home) -> list[str]:
     return told or [f"{root}: everything is installed already"]
 
 
-def removed(host: Host, root: Path, home: Home) -> list[str]:
+def uninstall_host(host: Host, root: Path, home: Home) -> list[str]:
     """Takes away what was installed and not changed since; says what was done.
 
     Raises:

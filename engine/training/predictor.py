@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from engine.models.predictor import build, save
+from engine.models.draft.predictor import build, save
 from engine.training.data import Corpus, pack
-from engine.training.examples import COPIES, Examples, collated
-from engine.training.losses import Losses, Weights, losses
+from engine.training.predictor_examples import COPIES, Examples, collated
+from engine.training.predictor_losses import Losses, Weights, losses
 from engine.training.simulate import Variation
 from presets.errors import UsageError
 from render.upscaler import CELL_FRAMES
@@ -36,7 +36,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         kind: dnn, resunet or convnext.
-        network: its sizes, see `engine.models.predictor`.
+        network: its sizes, see `engine.models.draft.predictor`.
         corpus: folders and manifests; read once, into `pack`.
         pack: where the decoded corpus is kept.
         shares: how often a domain is drawn.

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from bridge.cli import main
+from bridge.cli.app import main
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from engine.models.networks import Configuration, Networks
+    from engine.models.audiosr.networks import Configuration, Networks
 
 
 @pytest.fixture(scope="session")
 def small_configuration() -> Configuration:
     """Four levels as published, at the least width that 32 groups allow."""
-    from engine.models.networks import Configuration
+    from engine.models.audiosr.networks import Configuration
 
     return Configuration(
         unet={
@@ -39,7 +39,7 @@ def small_networks(small_configuration: Configuration) -> Networks:
     """Fresh networks, the same numbers each time; no tensor is left at an initial zero or one."""
     import torch
 
-    from engine.models.networks import Networks
+    from engine.models.audiosr.networks import Networks
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)

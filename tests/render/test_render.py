@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.models.draft import load as load_draft
+from engine.models.draft.draft import load as load_draft
 from engine.models.null import Null
 from presets.errors import Cancelled, InputError, OutputError, UsageError
 from presets.schema import make

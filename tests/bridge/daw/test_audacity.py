@@ -18,7 +18,7 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from bridge.audacity_pipe import Pipe
+from bridge.daw.audacity.pipe import Pipe
 from presets.errors import InputError
 
 MODULE = Path("/usr/lib/audacity/modules/mod-script-pipe.so")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.daw import places
-from bridge.daw.script_pipe import switch, value
+from bridge.daw.audacity.settings import switch, value
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REAPER = [

@@ -38,7 +38,7 @@ using Write = std::function<void(uint64_t offset, const char* from, size_t count
 /// Hears how far a job is, from 0 to 1.
 using OnProgress = std::function<void(float)>;
 
-/// A client of the engine, protocol 1 (bridge/protocol.py): one DEALER socket, one conversation at a time.
+/// A client of the engine, protocol 1 (bridge/wire/messages.py): one DEALER socket, one conversation at a time.
 ///
 /// All calls block, so none belongs in an audio thread that has a deadline. They throw EngineAbsent, Refused, and
 /// Stopped once `stop` is set.

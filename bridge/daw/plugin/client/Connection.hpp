@@ -14,7 +14,7 @@ struct Refused : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// What the engine's connection file says (bridge/keys.py writes it). The keys are empty over ipc.
+/// What the engine's connection file says (bridge/wire/home.py writes it). The keys are empty over ipc.
 struct Connection {
     std::string endpoint;
     int pid;

@@ -37,7 +37,7 @@ private:
     void* fSocket;
 };
 
-/// The model that `asked` stands for, with the choice of bridge/choice.py for `auto`.
+/// The model that `asked` stands for, with the choice of bridge/client/model_choice.py for `auto`.
 std::string chooseModel(const std::string& asked, const Header& models);
 
 } // namespace airband

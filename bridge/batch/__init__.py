@@ -1,0 +1,1 @@
+"""Many files: planned, run, watched for, replaced in place."""

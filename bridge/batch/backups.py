@@ -1,0 +1,171 @@
+"""What files were before `airband edit` changed them: every version, by its digest, until it is restored.
+
+`edits/<digest of the path>/` in the state folder holds, for one file, the bytes of each version that an edit
+replaced, and `history.json`, which says what became what. The history is written before the file is replaced:
+a crash in between leaves an edit whose `before` is what the file still holds, and that counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from bridge.wire.home import Home, prepare
+from bridge.wire.lock import FileLock
+from presets.errors import InputError, OutputError
+from render.files.encode import file_digest
+from render.files.publish import part_beside, put_in_place
+
+LOCK_S = 60.0
+"""How long to wait for another `airband edit` that replaces or restores a file."""
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One edit of one file: blake2b-256 of its bytes before and after, and when, in seconds since 1970."""
+
+    before: str
+    after: str
+    when_s: float
+
+
+class History(msgspec.Struct):
+    """The edits of one file that can be undone, oldest first."""
+
+    path: str
+    edits: list[Edit] = []
+
+
+class Backups:
+    """The backups of one state folder.
+
+    Args:
+        home: the folders; made when missing.
+    """
+
+    def __init__(self, home: Home) -> None:
+        prepare(home)
+        self._folder = home.state / "edits"
+
+    def replace(self, path: Path, part: Path, before: str) -> None:
+        """Puts a finished part in the place of a file whose bytes are kept.
+
+        Args:
+            path: the file, no symbolic link.
+            part: in the same folder.
+            before: digest of what `part` was made from.
+
+        Raises:
+            OutputError: the file is no longer that, or one of them cannot be written. It is then as it was.
+        """
+        with self._alone(path) as (folder, history):
+            if _kept(path, folder) != before:
+                _drop(folder, history, before)
+                raise OutputError(f"{path}: changed while it was being rendered; edit it again", str(path))
+            history.edits.append(Edit(before, file_digest(part), time.time()))
+            _write(folder, history)
+            put_in_place(part, path)
+
+    def undo(self, path: Path, force: bool = False) -> Edit:
+        """Restores the bytes a file had before its last edit; once more goes one edit further back.
+
+        Args:
+            path: the file, no symbolic link. It may have been deleted since.
+            force: restore it also when it was changed since that edit; the change is lost.
+
+        Returns:
+            What was undone.
+
+        Raises:
+            InputError: no edit of this file is known.
+            OutputError: it was changed since, the backup is damaged, or it cannot be written.
+        """
+        with self._alone(path) as (folder, history):
+            now = file_digest(path) if path.is_file() else ""
+            while history.edits and history.edits[-1].before == now:
+                history.edits.pop()
+            if not history.edits:
+                _write(folder, history)
+                raise InputError(f"{path}: has no edit that could be undone", str(path))
+            last = history.edits[-1]
+            if last.after != now and not force:
+                raise OutputError(
+                    f"{path}: was changed after airband edited it; --force restores what was before that "
+                    "edit and loses the change",
+                    str(path),
+                )
+            _restore(folder / last.before, path)
+            history.edits.pop()
+            _write(folder, history)
+            _drop(folder, history, last.before)
+        return last
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[tuple[Path, History]]:
+        """The folder and history of one file, while no other process is at any."""
+        name = hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
+        folder = self._folder / name
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(self._folder / "lock")
+            if not lock.acquire(LOCK_S):
+                raise OutputError(f"{self._folder} is held by another `airband edit`; try again", str(path))
+            try:
+                yield folder, _read(folder, path)
+            finally:
+                with suppress(OSError):  # versions are still kept in it
+                    folder.rmdir()
+                lock.release()
+        except OSError as error:
+            reason = f"{error.filename or folder}: {error.strerror}"
+            raise OutputError(f"{path} cannot be backed up or restored: {reason}", str(path)) from None
+
+
+def _kept(path: Path, folder: Path) -> str:
+    """Copies a file's bytes into its folder, under their digest, which is returned."""
+    part = folder / "part"
+    shutil.copyfile(path, part)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    digest = file_digest(part)
+    os.replace(part, folder / digest)
+    return digest
+
+
+def _restore(backup: Path, path: Path) -> None:
+    with part_beside(path) as part:
+        shutil.copyfile(backup, part)
+        if file_digest(part) != backup.name:
+            raise OutputError(f"{path}: its backup {backup} is damaged", str(path))
+        put_in_place(part, path)
+
+
+def _drop(folder: Path, history: History, digest: str) -> None:
+    if all(edit.before != digest for edit in history.edits):
+        (folder / digest).unlink(missing_ok=True)
+
+
+def _read(folder: Path, path: Path) -> History:
+    try:
+        return msgspec.json.decode((folder / "history.json").read_bytes(), type=History)
+    except FileNotFoundError:
+        return History(str(path))
+    except msgspec.DecodeError as error:
+        raise OutputError(f"{folder / 'history.json'} is damaged: {error}; move it away", str(path)) from None
+
+
+def _write(folder: Path, history: History) -> None:
+    if not history.edits:
+        (folder / "history.json").unlink(missing_ok=True)
+        return
+    part = folder / "part"
+    with part.open("wb") as file:
+        file.write(msgspec.json.encode(history))
+        os.fsync(file.fileno())
+    os.replace(part, folder / "history.json")

@@ -1,0 +1,214 @@
+"""A folder under watch: which of its files are complete and not yet rendered, looked at again and again.
+
+What is done stands in the sidecars of the results, so a watcher that was killed goes on where it was. A file
+counts as complete when its size and time stood still for a while; one that the engine cannot read then is
+told of once, and tried again when it changes. Nothing is deleted: the result of a file that is gone stays.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import presets
+from bridge.batch.plan import Item, listed, plan
+from bridge.batch.run import Event, Order, run
+from bridge.client.model_choice import choose
+from bridge.client.renderer import Renderer
+from presets.errors import AirbandError, EngineError, OutputError, UsageError
+from presets.schema import Preset
+from render.files.encode import file_digest
+from render.files.sidecar import sidecar_path
+
+PRESET_FILE = "airband.toml"
+"""A preset in a folder: for its files, and those below it down to folders with one of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file looked like, and the preset it was seen with."""
+
+    size: int
+    changed_ns: int
+    inode: int
+    preset: Preset | None = None
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A look, since when it stands (seconds, monotonic), and whether the file was dealt with as it is."""
+
+    look: Look
+    since_s: float
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A complete file that is to be rendered; `force` where its result replaces an earlier one."""
+
+    item: Item
+    preset: Preset
+    preset_name: str
+    force: bool
+
+
+class HotFolder:
+    """The folder.
+
+    Args:
+        folder: what is watched.
+        out: where results go; never looked into.
+        preset, preset_name: for files in folders without a preset file.
+        recursive: watch subfolders too; what is found there keeps its place below `out`.
+        settle_s: how long a file must stand still.
+
+    Raises:
+        UsageError: there is no such folder, or results would lie among the sources.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        out: Path,
+        preset: Preset,
+        preset_name: str,
+        *,
+        recursive: bool = False,
+        settle_s: float = 1.0,
+    ) -> None:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder", "folder")
+        if out.resolve() == folder.resolve():
+            raise UsageError(f"{out}: is the folder under watch; results need another", "out")
+        self.folder, self.out = folder, out
+        self._given = (preset, preset_name)
+        self.recursive, self._settle_s = recursive, settle_s
+        self._seen: dict[Path, Sighting] = {}
+        self._presets: dict[Path, tuple[Look, Preset | None]] = {}
+
+    @property
+    def restless(self) -> bool:
+        """Whether a file was seen that has not stood still long enough, or not been dealt with."""
+        return any(not sighting.over for sighting in self._seen.values())
+
+    def scan(self, now_s: float) -> Iterator[Ready | Event]:
+        """Looks at everything: what is to be rendered, and what is wrong with preset files that are new.
+
+        Args:
+            now_s: the time, monotonic.
+        """
+        there: dict[Path, Look] = {}
+        for source in listed(self.folder, self.out, self.recursive):
+            try:
+                preset, name = self._preset_for(source.parent)
+            except AirbandError as error:
+                yield Event(Item(Path(error.field or ""), self.out), "failed", error=error)
+                continue
+            if preset is None or (look := _look(source, preset)) is None:
+                continue
+            there[source] = look
+            seen = self._seen.get(source)
+            if seen is None or seen.look != look:
+                self._seen[source] = Sighting(look, now_s)
+            elif not seen.over and now_s - seen.since_s >= self._settle_s:
+                folder = self.out / source.parent.relative_to(self.folder)
+                try:
+                    item = plan([str(source)], f"{folder}/", preset)[0]
+                except AirbandError as error:
+                    seen.over = True
+                    yield Event(Item(source, folder), "failed", error=error)
+                else:
+                    yield Ready(item, preset, name, _is_ours(item))
+        self._seen = {source: sighting for source, sighting in self._seen.items() if source in there}
+
+    def over(self, source: Path) -> None:
+        """A file was dealt with, well or badly: it is let alone until it changes."""
+        if source in self._seen:
+            self._seen[source].over = True
+
+    def _preset_for(self, folder: Path) -> tuple[Preset | None, str]:
+        """The preset for a folder's files; None where its file is damaged, which raises the first time."""
+        while True:
+            path = folder / PRESET_FILE
+            if (look := _look(path)) is not None:
+                known = self._presets.get(path)
+                if known is None or known[0] != look:
+                    self._presets[path] = (look, None)
+                    try:
+                        self._presets[path] = (look, presets.load(str(path)))
+                    except AirbandError as error:
+                        error.field = str(path)
+                        raise
+                return self._presets[path][1], folder.resolve().name
+            if folder == self.folder:
+                return self._given
+            folder = folder.parent
+
+
+def rounds(hot: HotFolder, renderer: Renderer) -> Generator[Event]:
+    """One look at the folder, and the rendering of what it found; close the iterator to cancel.
+
+    Files that are gone by the time they would be read are passed over.
+
+    Raises:
+        EngineError: the engine went away and did not come back.
+    """
+    orders: list[tuple[Order, list[Item]]] = []
+    for found in list(hot.scan(time.monotonic())):
+        if isinstance(found, Event):
+            yield found
+            continue
+        try:
+            order = Order(
+                found.preset, found.preset_name, choose(found.preset.model, renderer.models), found.force
+            )
+        except EngineError:
+            raise
+        except AirbandError as error:
+            hot.over(found.item.source)
+            yield Event(found.item, "failed", error=error)
+            continue
+        if not orders or orders[-1][0] != order:
+            orders.append((order, []))
+        orders[-1][1].append(found.item)
+    for order, items in orders:
+        with closing(run(renderer, items, order)) as events:
+            for event in events:
+                if event.what == "failed" and not _counts(event, order):
+                    continue
+                if event.what != "progress":
+                    hot.over(event.item.source)
+                yield event
+
+
+def _counts(failed: Event, order: Order) -> bool:
+    """False for a file that is gone, and for one whose earlier result appeared while it was being rendered.
+
+    That result comes from a job which a watcher that was killed had left behind; the next look replaces it.
+    """
+    overtaken = isinstance(failed.error, OutputError) and not order.force and _is_ours(failed.item)
+    return failed.item.source.exists() and not overtaken
+
+
+def _look(path: Path, preset: Preset | None = None) -> Look | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return Look(about.st_size, about.st_mtime_ns, about.st_ino, preset)
+
+
+def _is_ours(item: Item) -> bool:
+    """Whether the destination holds a result as it was delivered, of this source or of one that is gone."""
+    try:
+        said = json.loads(sidecar_path(item.out).read_bytes())
+        other = item.source.with_name(said["source"]["name"])
+        whole = said["output"]["digest"] == file_digest(item.out)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return whole and (other == item.source or not other.exists())

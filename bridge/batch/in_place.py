@@ -1,0 +1,135 @@
+"""Files rendered in place, as an external sample editor must: what the host knows of a file stays true.
+
+Length, rate, channels, container, bit depth and metadata stay; the file is replaced in one step, or left as
+it is. Hosts keep warp markers, edits and fades only on these terms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from bridge.batch.backups import Backups
+from bridge.batch.plan import Item
+from bridge.batch.run import Event, Order
+from bridge.client.job import Job, Result
+from bridge.client.renderer import Renderer
+from presets import schema
+from presets.errors import AirbandError, EngineError, InputError, OutputError, RenderError
+from presets.schema import Preset, Rate
+from render.files.publish import part_beside
+
+RATES: tuple[int, ...] = get_args(Rate)
+FORMATS = {"WAV": "wav", "WAVEX": "wav", "RF64": "wav", "FLAC": "flac", "AIFF": "aiff"}
+BITS = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}
+
+
+def edit(
+    renderer: Renderer, paths: Sequence[Path], order: Order, backups: Backups, rate_hz: int | None = None
+) -> Generator[Event]:
+    """Renders files in place, one after the other; close the iterator to cancel the one under way.
+
+    A file in which nothing is missing, and one at a rate that results cannot have, is left as it is: that is
+    told as done, not as a failure, because a host has no use for one.
+
+    Args:
+        renderer: who renders.
+        paths: the files.
+        order: the preset; its rate, format and bit depth give way to each file's own.
+        backups: where what is replaced is kept.
+        rate_hz: a rate to change to; None keeps each file's own.
+
+    Raises:
+        EngineError: the engine went away and did not come back.
+    """
+    for path in paths:
+        item = Item(path, path)
+        try:
+            yield from _edited(renderer, item, order, backups, rate_hz)
+        except EngineError:
+            raise
+        except AirbandError as error:
+            yield Event(item, "failed", error=error)
+
+
+def _edited(
+    renderer: Renderer, item: Item, order: Order, backups: Backups, rate_hz: int | None
+) -> Iterator[Event]:
+    path = item.source.resolve()
+    about = _looked_at(path)
+    rate = rate_hz or about.samplerate
+    if rate not in RATES:
+        reason = f"left as it is: results have {', '.join(map(str, RATES))} Hz, this file {rate}"
+        told = {"generated": False, "cutoff_reason": f"{reason}; --rate 48000 makes it a file of that rate"}
+        yield Event(item, "done", report=told)
+        return
+    preset = schema.make(order.preset, rate=rate, format=FORMATS[about.format], bit_depth=BITS[about.subtype])
+    job = renderer.submit(
+        path, preset, preset_name=order.preset_name, deliver="file", priority=order.priority
+    )
+    result = yield from _followed(job, item)
+    if _changes(result.report, preset, about.samplerate):
+        _replace(path, result, backups)
+        yield Event(item, "done", seconds=result.seconds, report=result.report)
+    else:
+        reason = f"left as it is: {result.report['cutoff_reason']}"
+        yield Event(item, "done", seconds=result.seconds, report={**result.report, "cutoff_reason": reason})
+    with suppress(AirbandError):
+        job.forget()
+
+
+def _looked_at(path: Path) -> Any:
+    """What libsndfile knows of a file that can be put back as it was."""
+    import soundfile
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", str(path))
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise OutputError(f"{path}: no permission to change it", str(path))
+    try:
+        about = soundfile.info(path)
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
+    if about.format not in FORMATS or about.subtype not in BITS:
+        raise InputError(
+            f"{path}: {about.format} of {about.subtype} cannot be written as it was read; in place go WAV, "
+            "FLAC and AIFF of 16 or 24 bits or 32-bit float; `airband render` makes another file of it",
+            str(path),
+        )
+    return about
+
+
+def _followed(job: Job, item: Item) -> Generator[Event, None, Result]:
+    try:
+        for step in job.progress():
+            yield Event(item, "progress", step.stage, step.step, step.of, step.eta_s)
+        return job.wait()
+    except BaseException:
+        with suppress(AirbandError):
+            job.cancel()
+        raise
+
+
+def _changes(report: dict[str, Any], preset: Preset, rate_hz: int) -> bool:
+    """Whether a result differs from its source by more than dither."""
+    untouched = msgspec.structs.replace(preset, stem="full", rate=rate_hz) == preset
+    return bool(report["generated"]) or not untouched or "effects" in report
+
+
+def _replace(path: Path, result: Result, backups: Backups) -> None:
+    stem, source = result.stem, result.report["source"]
+    expected = -(-source["frames"] * stem.rate // source["rate"])
+    if stem.frames != expected:
+        raise RenderError(f"{path}: {stem.frames} frames came back, the file has room for {expected}")
+    with part_beside(path) as part:
+        try:
+            with part.open("wb") as file:
+                file.writelines(result.pieces())
+        except OSError as error:
+            raise OutputError(f"{path.parent}: cannot be written: {error.strerror}", str(path)) from None
+        backups.replace(path, part, result.report["source_digest"])

@@ -1,0 +1,94 @@
+"""How fast each model was on this machine, so that a batch can say beforehand how long it will take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from bridge.batch.plan import Item
+from bridge.wire.home import Home
+from bridge.wire.messages import Model
+from presets.schema import Preset, frames_at
+
+MEMORY_S = 600.0
+"""Seconds of audio after which older measurements count for half."""
+
+
+class Speed(msgspec.Struct):
+    """Work done and audio rendered, in seconds; both fade alike as new renders come."""
+
+    work_s: float = 0.0
+    audio_s: float = 0.0
+
+
+class Speeds:
+    """The measurements kept in a state folder; none are known where the file is missing or damaged.
+
+    Args:
+        home: the engine's folders.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._path = home.state / "speeds.json"
+        self._known: dict[str, Speed] = {}
+        with suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+            self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Speed])
+
+    def ratio(self, model: Model, preset: Preset) -> float | None:
+        """Seconds of work per second of audio with this many steps, or None where that was not measured."""
+        speed = self._known.get(_name(model, preset))
+        return speed.work_s / speed.audio_s if speed is not None and speed.audio_s > 0 else None
+
+    def add(self, model: Model, preset: Preset, work_s: float, audio_s: float) -> None:
+        """Counts a render in."""
+        speed = self._known.setdefault(_name(model, preset), Speed())
+        fade = 0.5 ** (audio_s / MEMORY_S)
+        speed.work_s = fade * speed.work_s + work_s
+        speed.audio_s = fade * speed.audio_s + audio_s
+
+    def keep(self) -> None:
+        """Writes them down; a folder that cannot be written keeps none."""
+        part = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with suppress(OSError):
+            part.write_bytes(msgspec.json.encode(self._known))
+            part.replace(self._path)
+
+
+def audio_s(items: Sequence[Item], preset: Preset) -> tuple[float, int]:
+    """Seconds of source that a batch renders, and how many files do not tell their length by their header."""
+    lengths = [_length_s(item.source, preset) for item in items]
+    known = [length for length in lengths if length is not None]
+    return sum(known), len(lengths) - len(known)
+
+
+def estimate(items: Sequence[Item], preset: Preset, ratio: float | None) -> str:
+    """What is ahead, in a line: how much audio, and how long it will take where that is known."""
+    seconds, unknown = audio_s(items, preset)
+    what = f"{len(items)} file{'s' if len(items) > 1 else ''}, {seconds:.1f} s of audio"
+    if unknown:
+        what += f" and {unknown} of unknown length"
+    if ratio is None:
+        return f"{what}; how long this takes here is not known yet, the first file will tell"
+    work_s = max(seconds * ratio, 0.1)
+    return f"{what}; about {work_s:.1f} s of work, at the {ratio:.2g} s per second measured here"
+
+
+def _length_s(path: Path, preset: Preset) -> float | None:
+    import soundfile
+
+    try:
+        about = soundfile.info(path)
+    except (soundfile.SoundFileError, OSError):
+        return None
+    first = frames_at(preset.start, about.samplerate) or 0
+    end = frames_at(preset.end, about.samplerate)
+    return float(max(0, (about.frames if end is None else min(end, about.frames)) - first) / about.samplerate)
+
+
+def _name(model: Model, preset: Preset) -> str:
+    steps = f" {preset.steps} {preset.sampler}" if model.name.startswith("audiosr") else ""
+    return f"{model.name} {model.device}{steps}"

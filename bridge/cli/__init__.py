@@ -1,0 +1,1 @@
+"""The `airband` command: one file a command."""

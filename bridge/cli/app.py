@@ -1,0 +1,66 @@
+"""The `airband` command: what each subcommand takes, and which part of the house does it.
+
+Exit codes are those of presets.errors: 0 done; 1 other; 2 usage (a knob, preset, model or path that makes no
+sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `airband doctor` exits
+1 when something is broken.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from bridge.cli import audacity, daw, demo, doctor, edit, engine, eval, plugins, presets, render, watch
+from presets.errors import AirbandError
+from presets.version import VERSION
+
+app = typer.Typer(
+    name="airband",
+    help="Regenerates the missing band of audio, and keeps the low band the original's.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, 130 cancelled.",
+)
+render.register(app)
+edit.register(app)
+audacity.register(app)
+watch.register(app)
+eval.register(app)
+engine.register(app)
+demo.register(app)
+doctor.register(app)
+app.add_typer(presets.app, name="presets")
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(daw.app, name="daw")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"airband {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def airband(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Regenerates the missing band of audio, and keeps the low band the original's."""
+
+
+def main() -> None:
+    """The entry point: runs the command and turns errors into a line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a DAW's script cancels with it
+    try:
+        app()
+    except AirbandError as error:
+        print(f"airband: {error.message}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

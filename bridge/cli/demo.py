@@ -1,0 +1,31 @@
+"""`airband demo`: the main job on a recording that ships, measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.engine import Json, State
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to `app`."""
+    app.command()(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")] = Path(
+        "airband-demo"
+    ),
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Render a recording that ships, cut at 4 kHz, and measure the result against the original."""
+    from bridge.evaluation.demo import demonstrate, told
+
+    shown = demonstrate(folder, state)
+    typer.echo(json.dumps(asdict(shown), default=str) if as_json else told(shown))

@@ -1,0 +1,162 @@
+"""A batch as its user sees it: bars in a terminal, lines in a log, JSON for a script."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from bridge.batch.plan import Item
+from bridge.batch.run import Event
+from bridge.client.model_choice import Choice
+
+SOURCE_CHARS = 32
+
+
+class Display(Protocol):
+    """Where the events of a batch go."""
+
+    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+        """The batch is planned, and nothing sent yet."""
+
+    def show(self, event: Event) -> None:
+        """Something happened."""
+
+    def end(self, counts: Counter[str], seconds: float) -> None:
+        """The batch is over, or was called off."""
+
+
+class Lines:
+    """One line for each file that is over: for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._over = 0
+        self._total = 0
+
+    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+        """See `Display.begin`."""
+        self._total = len(items)
+        model = choice.model
+        text = f"model {model.name} on {model.device or 'cpu'} ({choice.reason})\n{estimate}"
+        self._console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def show(self, event: Event) -> None:
+        """See `Display.show`."""
+        if event.what != "progress":
+            self._over += 1
+            style = {"failed": "red", "skipped": "dim"}.get(event.what)
+            line = f"[{self._over}/{self._total}] {described(event)}"
+            self._console.print(escape(line), style=style, highlight=False, soft_wrap=True)
+
+    def end(self, counts: Counter[str], seconds: float) -> None:
+        """See `Display.end`."""
+        self._console.print(summary(counts, self._total, seconds), highlight=False)
+
+
+class Bars(Lines):
+    """The lines, with a bar for the file under way and one for the whole."""
+
+    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+        """See `Display.begin`."""
+        super().begin(items, choice, estimate)
+        self._bars = Progress(
+            TextColumn("{task.description:34}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._file = self._bars.add_task("", total=None, left="")
+        self._whole = self._bars.add_task("in total", total=len(items), left="", visible=len(items) > 1)
+        self._bars.start()
+
+    def show(self, event: Event) -> None:
+        """See `Display.show`."""
+        super().show(event)
+        name = escape(event.item.source.name[-SOURCE_CHARS:])
+        share = event.step / event.of if event.of else 0.0
+        if event.what == "progress":
+            left = f"{event.stage}, {event.eta_s:.0f} s left" if event.eta_s is not None else event.stage
+            self._bars.update(
+                self._file, description=name, completed=event.step, total=event.of or None, left=left
+            )
+        self._bars.update(self._whole, completed=self._over + share, left=f"{self._over} of {self._total}")
+
+    def end(self, counts: Counter[str], seconds: float) -> None:
+        """See `Display.end`."""
+        self._bars.stop()
+        super().end(counts, seconds)
+
+
+class JsonLines:
+    """Every event as one JSON object a line; `what` tells them apart."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+        """See `Display.begin`."""
+        model = choice.model
+        self._print(what="begin", files=len(items), model=model.name, device=model.device, why=choice.reason)
+
+    def show(self, event: Event) -> None:
+        """See `Display.show`."""
+        fields: dict[str, Any] = {"source": str(event.item.source), "out": str(event.item.out)}
+        if event.what == "progress":
+            fields |= {"stage": event.stage, "step": event.step, "of": event.of, "eta_s": event.eta_s}
+        elif event.what == "done":
+            fields |= {"seconds": event.seconds, "report": event.report}
+        elif event.error is not None:
+            fields |= {"code": event.error.code, "message": event.error.message, "field": event.error.field}
+        self._print(what=event.what, **fields)
+
+    def end(self, counts: Counter[str], seconds: float) -> None:
+        """See `Display.end`."""
+        self._print(
+            what="end", **{what: counts[what] for what in ("done", "skipped", "failed")}, seconds=seconds
+        )
+
+    def _print(self, **fields: Any) -> None:
+        print(json.dumps(fields), file=self._file, flush=True)
+
+
+def display(console: Console, *, as_json: bool) -> Display:
+    """The display that fits: JSON if asked for, bars in a terminal, else lines."""
+    if as_json:
+        return JsonLines(console.file)  # type: ignore[arg-type]
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def described(event: Event) -> str:
+    """An event that ends an item, in a line."""
+    item = event.item
+    if event.what == "failed":
+        return f"{item.source}: {event.error}"
+    if event.what == "skipped":
+        return f"{item.source} -> {item.out}: done already"
+    report = event.report
+    if report["generated"]:
+        found = f"generated above {report['cutoff_hz']:.0f} Hz ({report['cutoff_method']})"
+    else:
+        found = str(report["cutoff_reason"])
+    return f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s"
+
+
+def summary(counts: Counter[str], total: int, seconds: float) -> str:
+    """The last line of a batch."""
+    parts = [f"{counts['done']} rendered"]
+    parts += [
+        f"{counts[what]} {words}"
+        for what, words in (("skipped", "done already"), ("failed", "failed"))
+        if counts[what]
+    ]
+    left = total - sum(counts[what] for what in ("done", "skipped", "failed"))
+    parts += [f"{left} not rendered"] if left else []
+    return f"{', '.join(parts)} in {seconds:.1f} s"

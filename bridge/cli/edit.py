@@ -1,0 +1,100 @@
+"""`airband edit`: files rendered in place, from the command line or by a DAW as external sample editor."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bridge.batch.backups import Backups
+from bridge.batch.in_place import edit as edit_files
+from bridge.batch.plan import Item
+from bridge.batch.run import Order
+from bridge.batch.throughput import Speeds, estimate
+from bridge.cli.display import display
+from bridge.cli.engine import Json, State
+from bridge.cli.options import takes_preset
+from bridge.cli.render import common_code, follow
+from bridge.client.client import Client
+from bridge.client.model_choice import choose
+from bridge.wire.home import find_home
+from presets.errors import AirbandError, UsageError
+from presets.schema import Preset
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to `app`."""
+    app.command()(edit)
+
+
+@takes_preset
+def edit(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC and AIFF files.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Restore what was before the last edit.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --undo: also what was changed since, which is lost.")
+    ] = False,
+    state: State = None,
+    as_json: Json = False,
+    *,
+    preset: Preset,
+    preset_name: str,
+) -> None:
+    """Render files in place: length, rate, channels, format, bits and metadata stay as they are.
+
+    What is replaced is kept in the state folder until --undo restores it; several edits are undone one by
+    one. --rate changes the rate. A file in which nothing is missing is left as it is.
+    """
+    home = find_home(state)
+    paths = [Path(os.path.abspath(path)) for path in paths]
+    if undo:
+        _undo(Backups(home), paths, force, as_json)
+        return
+    _refuse_what_would_show(context, preset, force)
+    rate_hz = preset.rate if _is_typed(context, "rate") else None
+    speeds = Speeds(home)
+    with Client.connect(state=state) as client:
+        order = Order(preset, preset_name, choose(preset.model, client.models))
+        shown = display(Console(), as_json=as_json)
+        items = [Item(path, path) for path in paths]
+        shown.begin(items, order.choice, estimate(items, preset, speeds.ratio(order.choice.model, preset)))
+        follow(edit_files(client, paths, order, Backups(home), rate_hz), order, shown, speeds)
+
+
+def _is_typed(context: typer.Context, knob: str) -> bool:
+    source = context.get_parameter_source(knob)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_what_would_show(context: typer.Context, preset: Preset, force: bool) -> None:
+    """What the host would notice, or what --undo alone takes."""
+    if preset.start is not None or preset.end is not None:
+        raise UsageError("edit keeps a file's length; `airband render` takes --start and --end", "start")
+    for knob in ("format", "bit_depth"):
+        if _is_typed(context, knob):
+            flag = knob.replace("_", "-")
+            raise UsageError(f"edit keeps a file's {flag}; `airband render` takes --{flag}", knob)
+    if force:
+        raise UsageError("--force goes with --undo; an edit replaces what it was made from", "force")
+
+
+def _undo(backups: Backups, paths: list[Path], force: bool, as_json: bool) -> None:
+    failures: list[AirbandError] = []
+    for path in paths:
+        try:
+            undone = backups.undo(path.resolve(), force)
+        except AirbandError as error:
+            failures.append(error)
+            typer.echo(f"airband: {error.message}", err=True)
+            continue
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(undone.when_s))
+        told = {"what": "undone", "source": str(path), "edited_s": undone.when_s, "digest": undone.before}
+        typer.echo(json.dumps(told) if as_json else f"{path}: as it was before the edit of {when}")
+    if failures:
+        raise typer.Exit(common_code(failures))

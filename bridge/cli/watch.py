@@ -1,0 +1,88 @@
+"""`airband watch`: a hot folder. Bounces go in, restored files come out, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.batch.hot_folder import HotFolder, rounds
+from bridge.cli.display import JsonLines, described
+from bridge.cli.engine import Json, State
+from bridge.cli.options import takes_preset
+from bridge.client.client import Client
+from presets.schema import Preset
+
+RESCAN_S = 5.0
+"""A look at the folder is due after so long in any case: network drives do not tell of every change."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to `app`."""
+    app.command()(watch)
+
+
+@takes_preset
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where files arrive.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the results go.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Watch subfolders too.")] = False,
+    settle_s: Annotated[
+        float, typer.Option("--settle", min=0.05, max=3600, help="Seconds a file must stand still.")
+    ] = 1.0,
+    state: State = None,
+    as_json: Json = False,
+    *,
+    preset: Preset,
+    preset_name: str,
+) -> None:
+    """Render what arrives in a folder, each file once it has stopped growing, until Ctrl-C.
+
+    What is done already is not done again, also after a restart. A file `airband.toml` in the folder is a
+    preset for its files, in place of the flags. Results are never rendered, and never deleted.
+    """
+    hot = HotFolder(folder, out, preset, preset_name, recursive=recursive, settle_s=settle_s)
+    log = JsonLines(sys.stdout)
+    with Client.connect(state=state) as client:
+        _say("watching", f"{folder} -> {out}; Ctrl-C ends", as_json)
+        try:
+            for _ in _occasions(hot, settle_s):
+                with closing(rounds(hot, client)) as events:
+                    for event in events:
+                        if as_json:
+                            log.show(event)
+                        elif event.what in ("done", "failed"):
+                            _say(event.what, described(event), as_json)
+        except KeyboardInterrupt:
+            _say("end", "ended; what is finished stays, nothing is left half-written", as_json)
+
+
+def _occasions(hot: HotFolder, settle_s: float) -> Iterator[None]:
+    """The moments at which to look: at once, after changes, while a file is settling, and now and then."""
+    from watchfiles import watch as changes
+
+    yield
+    looked_s = time.monotonic()
+    for heard in changes(
+        hot.folder,
+        watch_filter=None,
+        rust_timeout=int(1000 * min(max(settle_s / 2, 0.02), 1.0)),
+        yield_on_timeout=True,
+        recursive=hot.recursive,
+    ):
+        if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
+            yield
+            looked_s = time.monotonic()
+
+
+def _say(what: str, text: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"what": what, "text": text}), flush=True)
+    else:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

@@ -1,0 +1,254 @@
+"""Client: hands clips to an engine and brings back what it made of them.
+
+Jobs belong to the engine: a connection that breaks is made again, uploads go on where they stood, and what
+was asked is asked again. All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from bridge.client.job import Event, Job
+from bridge.client.reconnect import Reconnecting, pauses
+from bridge.client.replies import Accepts, LinkLost, NoAnswer, answers
+from bridge.client.request import Delivery, Source, request
+from bridge.client.transactions import fetch, upload, watch
+from bridge.wire.home import find_home
+from bridge.wire.messages import (
+    FINAL,
+    Accepted,
+    Cancel,
+    EngineMessage,
+    Error,
+    Forget,
+    Jobs,
+    JobStatus,
+    Listing,
+    Message,
+    Model,
+    Ping,
+    Pong,
+    State,
+    Status,
+    Stem,
+    Submit,
+)
+from bridge.wire.transfer import Receiver, Sender
+from presets.errors import AirbandError, BusyError, EngineError
+from presets.schema import Preset
+
+TIMEOUT_S = 30.0
+"""How long an engine may take to answer a message, or to come back."""
+BUSY_PAUSE_S = 0.25
+"""How long to wait before asking a busy engine again; twice as long each time, up to what it asks for."""
+
+
+class Client:
+    """A connection to an engine, as a context manager; made by `connect`.
+
+    Args:
+        line: the way to the engine.
+        local: whether the engine sees the caller's files.
+        timeout_s: how long it may take to answer.
+    """
+
+    def __init__(self, line: Reconnecting, local: bool, timeout_s: float) -> None:
+        self._line = line
+        self._timeout_s = timeout_s
+        self.local = local
+        self._finalizer = weakref.finalize(self, line.close)
+        line.link()
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: str | None = None,
+        *,
+        state: Path | str | None = None,
+        start: bool = True,
+        server_key: str = "",
+        timeout_s: float = TIMEOUT_S,
+    ) -> Self:
+        """Finds an engine, or starts one, and connects to it.
+
+        Args:
+            endpoint: an engine to use in place of the user's own: `ipc://PATH` or `tcp://HOST:PORT`.
+            state: the state folder whose engine to use, and where the client's keys are.
+            start: start an engine when none runs; it leaves when it was idle for 15 minutes.
+            server_key: the CURVE key of an engine at a tcp endpoint, 40 characters.
+            timeout_s: how long the engine may take to answer, or to come back when it was lost.
+
+        Raises:
+            EngineError: none runs and `start` is off, it could not be started, or it does not answer.
+            VersionError: it speaks another protocol.
+        """
+        home = find_home(None if state is None else Path(state))
+        local = endpoint is None or endpoint.startswith("ipc://")
+        return cls(Reconnecting(home, endpoint, server_key, start, timeout_s), local, timeout_s)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The engine's models, as it told them when the connection was made."""
+        welcome = self._line.welcome
+        return welcome.models if welcome else ()
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The presets the engine knows."""
+        welcome = self._line.welcome
+        return welcome.presets if welcome else ()
+
+    def submit(
+        self,
+        source: Source,
+        preset: str | Preset = "music",
+        *,
+        deliver: Delivery = "pcm",
+        out: Path | str | None = None,
+        force: bool = False,
+        priority: int = 0,
+        job: str | None = None,
+        preset_name: str | None = None,
+        **knobs: Any,
+    ) -> Job:
+        """Hands a clip over; see `bridge.client.renderer.Renderer.submit`."""
+        asked = request(
+            source,
+            preset,
+            local=self.local,
+            deliver=deliver,
+            out=out,
+            force=force,
+            priority=priority,
+            job=job,
+            preset_name=preset_name,
+            **knobs,
+        )
+        with asked.upload as source_bytes:
+            sender = None if source_bytes is None else Sender(source_bytes)
+            try:
+                self._hand_over(asked.submit, sender)
+            except BaseException:
+                if job is None:  # nobody else knows its name, so nobody could take it up again
+                    self._abandon(asked.submit.job)
+                raise
+        return Job(self, asked.submit.job, asked.submit)
+
+    def job(self, job: str) -> Job:
+        """A job by its ULID, whoever submitted it."""
+        return Job(self, job)
+
+    def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
+        """What happens to a job; see `bridge.client.renderer.Renderer.watch`."""
+        deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        tries = iter(pauses())
+        while True:
+            try:
+                for event in watch(self._line.link(), job, deadline_s, self._timeout_s):
+                    tries = iter(pauses())
+                    yield event
+                return
+            except NoAnswer:
+                raise EngineError(
+                    f"job {job} has not ended after {timeout_s:g} s; it goes on: wait again, or cancel it"
+                ) from None
+            except LinkLost as lost:
+                pause_s = next(tries, None)
+                if pause_s is None:
+                    raise EngineError(str(lost)) from None
+            time.sleep(max(0.0, min(pause_s, deadline_s - time.monotonic())))
+
+    def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
+        """A finished stem in pieces; see `bridge.client.renderer.Renderer.fetch`."""
+        receiver = Receiver(stem.nbytes)
+        tries = iter(pauses())
+        while not receiver.complete:
+            try:
+                for piece in fetch(self._line.link(), job, stem.name, receiver, stem.digest, self._timeout_s):
+                    tries = iter(pauses())
+                    yield piece
+            except LinkLost as lost:
+                pause_s = next(tries, None)
+                if pause_s is None:
+                    raise EngineError(str(lost)) from None
+                time.sleep(pause_s)
+
+    def jobs(self, limit: int = 200) -> tuple[JobStatus, ...]:
+        """The jobs the engine knows, newest first."""
+        return self._listing(Jobs(limit), lambda message: isinstance(message, Listing | Error))
+
+    def status(self, job: str) -> JobStatus:
+        """One job's line; UsageError if the engine does not know it."""
+
+        def accepts(message: EngineMessage) -> bool:
+            return isinstance(message, Listing) or (isinstance(message, Error) and message.job == job)
+
+        return self._listing(Status(job), accepts)[0]
+
+    def cancel(self, job: str) -> State:
+        """Ends a job that has not ended; the state it then has."""
+        return self._ended(Cancel(job), job)
+
+    def forget(self, job: str) -> None:
+        """Drops an ended job and its result from the engine."""
+        self._ended(Forget(job), job)
+
+    def ping(self) -> float:
+        """Seconds the engine takes to answer."""
+        began_s = time.monotonic()
+        self._ask(Ping(began_s), lambda message: isinstance(message, Pong) and message.t == began_s)
+        return time.monotonic() - began_s
+
+    def close(self) -> None:
+        """Ends the connection; jobs go on. Closing twice does no harm."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _ask(self, message: Message, accepts: Accepts) -> EngineMessage:
+        return self._line.again(lambda link: link.request(message, accepts, self._timeout_s))
+
+    def _listing(self, message: Message, accepts: Accepts) -> tuple[JobStatus, ...]:
+        answer = self._ask(message, accepts)
+        assert isinstance(answer, Listing)
+        return answer.jobs
+
+    def _ended(self, message: Message, job: str) -> State:
+        about = answers(job, Accepted)
+
+        def accepts(answer: EngineMessage) -> bool:
+            return about(answer) and not (isinstance(answer, Accepted) and answer.state not in FINAL)
+
+        answer = self._ask(message, accepts)
+        assert isinstance(answer, Accepted)
+        return answer.state
+
+    def _hand_over(self, submit: Submit, sender: Sender | None) -> None:
+        """Submits until it is taken; while the engine has no room, for as long as it may be silent."""
+        deadline_s = time.monotonic() + self._timeout_s
+        pause_s = BUSY_PAUSE_S
+        while True:
+            try:
+                return self._line.again(lambda link: upload(link, submit, sender, self._timeout_s))
+            except BusyError as busy:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    raise
+                time.sleep(min(pause_s, busy.retry_s, left_s))
+            pause_s *= 2
+
+    def _abandon(self, job: str) -> None:
+        link = self._line.live
+        if link is not None:
+            with suppress(AirbandError, LinkLost):
+                link.request(Cancel(job), answers(job, Accepted), timeout_s=1.0)

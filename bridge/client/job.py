@@ -1,0 +1,257 @@
+"""A job and its result, as a caller holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+
+from bridge.wire.messages import (
+    Accepted,
+    Cancelled,
+    DeliverFile,
+    Done,
+    Failed,
+    File,
+    JobStatus,
+    Progress,
+    State,
+    Stem,
+    Submit,
+)
+from bridge.wire.messages import Path as PathSource
+from presets import errors
+from presets.errors import EngineError, OutputError, UsageError, error_class
+
+if TYPE_CHECKING:
+    from render.files.sidecar import Record
+    from render.upscaler import Audio
+
+Event: TypeAlias = Accepted | Progress | Done | Failed | Cancelled
+
+
+class JobHolder(Protocol):
+    """Who holds jobs and their stems, as far as a `Job` and its `Result` need it."""
+
+    def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
+        """What happens to a job from now on, up to and including its end; EngineError after `timeout_s`."""
+        ...
+
+    def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
+        """A finished stem in pieces, in order; WireError at the end if its digest is wrong."""
+        ...
+
+    def status(self, job: str) -> JobStatus:
+        """One job; UsageError if it is not known."""
+        ...
+
+    def cancel(self, job: str) -> State:
+        """Ends a job that has not ended; the state it then has."""
+        ...
+
+    def forget(self, job: str) -> None:
+        """Drops an ended job and its result."""
+        ...
+
+
+class Job:
+    """One render, wherever it runs.
+
+    Args:
+        renderer: who runs it.
+        id: its ULID.
+        submit: what was asked, where that is known.
+    """
+
+    def __init__(self, renderer: JobHolder, id: str, submit: Submit | None = None) -> None:
+        self._renderer = renderer
+        self._submit = submit
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r})"
+
+    @property
+    def state(self) -> State:
+        """uploading, queued, running, done, failed or cancelled."""
+        return self._renderer.status(self.id).state
+
+    def wait(self, timeout_s: float | None = None) -> Result:
+        """The result, once it is there.
+
+        Args:
+            timeout_s: give up waiting after so long; the job goes on. None waits as long as it takes.
+
+        Raises:
+            AirbandError: why the job failed, as the class that says so; Cancelled if it was cancelled.
+            EngineError: no result within `timeout_s`, or the engine is gone and does not come back.
+        """
+        for event in self._renderer.watch(self.id, timeout_s):
+            if (done := _outcome(event)) is not None:
+                return Result(self._renderer, done, self._submit)
+        raise EngineError(f"job {self.id} was left without an end")
+
+    def progress(self, timeout_s: float | None = None) -> Iterator[Progress]:
+        """Each step the job makes while it is iterated, up to its end; raises as `wait` does."""
+        for event in self._renderer.watch(self.id, timeout_s):
+            if isinstance(event, Progress):
+                yield event
+            else:
+                _outcome(event)
+
+    def cancel(self) -> State:
+        """Ends the job, if it has not ended; the state it then has."""
+        return self._renderer.cancel(self.id)
+
+    def forget(self) -> None:
+        """Drops the ended job and its result from the engine."""
+        self._renderer.forget(self.id)
+
+
+class Result:
+    """A finished render; its samples or bytes stay in the engine until they are asked for.
+
+    Args:
+        renderer: who holds it.
+        done: how the job ended.
+        submit: what was asked, where that is known.
+    """
+
+    def __init__(self, renderer: JobHolder, done: Done, submit: Submit | None = None) -> None:
+        self._renderer = renderer
+        self._done = done
+        self._submit = submit
+
+    def __repr__(self) -> str:
+        stem = self.stem
+        return f"Result({self._done.job!r}, {stem.channels}x{stem.frames} at {stem.rate} Hz)"
+
+    @property
+    def stem(self) -> Stem:
+        """What came out: its name, rate, channels, frames, size and digest."""
+        return self._done.stems[0]
+
+    @property
+    def rate(self) -> int:
+        """Of the stem, Hz."""
+        return self.stem.rate
+
+    @property
+    def path(self) -> Path | None:
+        """Where the engine wrote the file, when it did."""
+        return Path(self.stem.path) if self.stem.path else None
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the render says of itself: cut-off and how it was found, seed, peak, model and why."""
+        return self._done.report
+
+    @property
+    def seconds(self) -> float:
+        """How long the work took."""
+        return self._done.seconds
+
+    @cached_property
+    def audio(self) -> Audio:
+        """The stem as (channels, frames) float32, full scale +-1; fetched when first asked for."""
+        shape = (self.stem.channels, self.stem.frames)
+        if not self._is_pcm:
+            return self._decoded(shape)
+        audio = np.empty(shape, "<f4")
+        into, offset = audio.data.cast("B"), 0
+        for piece in self._renderer.fetch(self._done.job, self.stem):
+            into[offset : offset + len(piece)] = piece
+            offset += len(piece)
+        return audio
+
+    def save(self, path: Path | str, force: bool = False) -> Path:
+        """Writes the stem and its sidecar to a file of the caller's; visible only when whole.
+
+        Args:
+            path: the destination. A stem delivered as pcm is encoded as its suffix says; one delivered as a
+                file is written as it is.
+            force: whether a file that is there may be replaced.
+
+        Raises:
+            OutputError: the destination exists, has no room, or may not be written.
+        """
+        from render.clip import ArrayClip
+        from render.files.publish import deliver
+
+        path = Path(path)
+        if self.path is not None:
+            raise OutputError(f"the engine has written {self.path} already; copy it from there", str(path))
+        if self._submit is None:
+            raise UsageError(
+                "what this job was asked for is not known here; take its `audio` or `pieces`", "job"
+            )
+        record = self._record(self._submit)
+        if isinstance(self._submit.deliver, DeliverFile):
+            self._publish(record, path, force)
+        else:
+            deliver(ArrayClip(self.audio, self.rate), path, record, force=force)
+        return path
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The stem's bytes as they are in the engine: planar float32, or those of an encoded file."""
+        return self._renderer.fetch(self._done.job, self.stem)
+
+    @property
+    def _is_pcm(self) -> bool:
+        if self._submit is not None:
+            return not isinstance(self._submit.deliver, DeliverFile) and self.path is None
+        # A file of float samples has a header more, one of fewer bits is smaller by far more than a header.
+        return self.path is None and self.stem.nbytes == 4 * self.stem.channels * self.stem.frames
+
+    def _decoded(self, shape: tuple[int, int]) -> Audio:
+        import io
+
+        import soundfile
+
+        file = self.path or io.BytesIO(b"".join(self.pieces()))
+        samples = soundfile.read(file, dtype="float32", always_2d=True)[0]
+        return np.ascontiguousarray(samples.T).reshape(shape)
+
+    def _publish(self, record: Record, path: Path, force: bool) -> None:
+        from render.files.encode import Encoded, decibels, encoding
+        from render.files.publish import check_destination, part_beside, publish
+
+        check_destination(path, force=force)
+        how = encoding(record.preset, record.source_name)
+        encoding(msgspec.structs.replace(record.preset, format=how.format), record.source_name, path.name)
+        with part_beside(path) as part:
+            with part.open("wb") as file:
+                for piece in self.pieces():
+                    file.write(piece)
+            encoded = Encoded(how, self.stem.digest, self.stem.nbytes, decibels(self.report["peak"]))
+            publish(part, path, encoded, record, force=force)
+
+    def _record(self, submit: Submit) -> Record:
+        from render.files.sidecar import Record
+
+        source, report = submit.source, self.report
+        name = source.name if isinstance(source, File) else ""
+        if isinstance(source, PathSource):
+            name = Path(source.path).name
+        return Record(
+            source_name=name,
+            source_digest=report["source_digest"],
+            preset_name=submit.preset,
+            preset=submit.params,
+            model=report["model"],
+            model_digest=report["weights"],
+            model_reason=report["why"],
+            report=report,
+        )
+
+
+def _outcome(event: Event) -> Done | None:
+    if isinstance(event, Failed):
+        raise error_class(event.code)(event.message, event.field)
+    if isinstance(event, Cancelled):
+        raise errors.Cancelled(f"job {event.job} was cancelled")
+    return event if isinstance(event, Done) else None

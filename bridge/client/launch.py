@@ -1,0 +1,136 @@
+"""The engine of a state folder: found where it runs, started where none does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from pathlib import Path
+
+from bridge.wire.home import Connection, Home, is_running, prepare, read_connection
+from bridge.wire.lock import FileLock
+from bridge.wire.messages import VERSION
+from presets.errors import EngineError, VersionError
+
+IDLE_EXIT_S = 900
+"""An engine that a client started leaves after so long without work."""
+START_S = 60.0
+"""How long an engine may take to come up: a cold import of torch on a slow disk."""
+POLL_S = 0.02
+LOG_LINES = 10
+LOG_BYTES = 1024 * 1024
+"""A log beyond this size begins anew with the next engine."""
+
+
+def find_engine(home: Home, timeout_s: float = START_S) -> Connection | None:
+    """The engine that runs on a state folder, or None; a connection file left over counts for nothing.
+
+    Raises:
+        VersionError: it speaks another protocol.
+        EngineError: it is there but did not come up within `timeout_s`; a connection file open to others.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while is_running(home):
+        connection = read_connection(home)
+        if connection is not None:
+            if connection.protocol != VERSION:
+                raise VersionError(
+                    f"engine {connection.pid} is airband {connection.engine} and speaks protocol "
+                    f"{connection.protocol}, this client {VERSION}; end it with `airband stop`"
+                )
+            return connection
+        if time.monotonic() >= deadline_s:
+            raise EngineError(f"an engine on {home.state} did not come up in {timeout_s:g} s; see {home.log}")
+        time.sleep(POLL_S)
+    return None
+
+
+def ensure_engine(home: Home, timeout_s: float = START_S) -> Connection:
+    """The engine of a state folder, started if none runs; of two clients that come at once one starts it.
+
+    Raises:
+        VersionError: one runs that speaks another protocol.
+        EngineError: it could not be started; the message ends with what it last said.
+    """
+    found = find_engine(home, timeout_s)
+    if found is not None:
+        return found
+    prepare(home)
+    lock = FileLock(home.runtime / "start.lock")
+    if not lock.acquire(timeout_s):
+        raise EngineError(f"another client has been starting an engine on {home.state} for {timeout_s:g} s")
+    try:
+        return find_engine(home, timeout_s) or _start(home, timeout_s)
+    finally:
+        lock.release()
+
+
+def no_engine(home: Home) -> EngineError:
+    """What to say when none runs and none may be started."""
+    stale = home.connection.exists()
+    left = " (a connection file is left over from one that is gone)" if stale else ""
+    return EngineError(f"no engine runs on {home.state}{left}; start one with `airband serve`")
+
+
+def _start(home: Home, timeout_s: float) -> Connection:
+    if home.log.exists() and home.log.stat().st_size > LOG_BYTES:
+        home.log.unlink()
+    with home.log.open("ab") as log:
+        said_from = log.tell()
+        process = subprocess.Popen(
+            _command(home),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=home.state,
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p and Path(p).is_absolute())},
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    # Whoever starts a process must take its exit code one day, or it stays as a zombie.
+    threading.Thread(target=process.wait, name="airband-engine-exit", daemon=True).start()
+    deadline_s = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline_s:
+        connection = read_connection(home)
+        if connection is not None and connection.pid == process.pid:
+            found = find_engine(home, timeout_s)
+            if found is not None:
+                return found
+        time.sleep(POLL_S)
+    return _give_up(home, process, said_from, timeout_s)
+
+
+def _give_up(home: Home, process: subprocess.Popen[bytes], said_from: int, timeout_s: float) -> Connection:
+    code = process.poll()
+    if code is None:
+        process.kill()
+        why = f"did not come up in {timeout_s:g} s"
+    else:
+        found = find_engine(home, timeout_s)  # somebody else's, which came first
+        if found is not None:
+            return found
+        why = f"ended with code {code}"
+    with home.log.open("rb") as log:
+        log.seek(said_from)
+        said = log.read(LOG_BYTES).decode(errors="replace").splitlines()[-LOG_LINES:]
+    raise EngineError("\n".join([f"the engine started on {home.state} {why}; {home.log} says:", *said]))
+
+
+def _command(home: Home) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "engine", "serve"),
+        *("--idle-exit", str(IDLE_EXIT_S), "--state", str(home.state)),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    """This process's, and a way to find the packages where they are not installed."""
+    ours = str(Path(__file__).resolve().parents[2])
+    if ours == sysconfig.get_path("purelib"):
+        return dict(os.environ)
+    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

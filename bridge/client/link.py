@@ -1,0 +1,235 @@
+"""One connection to an engine: a DEALER socket, the thread that owns it, and who waits for which message.
+
+Callers put frames into an outbox and wake the thread through a pair of sockets; the thread hands what arrives
+to those who wait. A link lives once: when the peer goes, everybody who waits is told, and a new link is made.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from bridge.client.replies import Accepts, LinkLost, Mail, Mailbox, NoAnswer
+from bridge.wire.curve_keys import KeyPair
+from bridge.wire.frames import decode, encode
+from bridge.wire.messages import CHUNK_BYTES, Closing, EngineMessage, Error, Message
+from presets.errors import EngineError, WireError, error_class
+
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5000, 20000
+"""How often the peer is asked for a sign of life, and how long it may owe one (ZMTP 3.1 heartbeats)."""
+LINGER_MS = 500
+"""How long a closing link goes on delivering what was sent."""
+
+
+class Link:
+    """A connection that is up or will never be.
+
+    Args:
+        endpoint: `ipc://...` or `tcp://...`.
+        server_key: the engine's CURVE key, and `keys` the client's own; both for tcp only.
+    """
+
+    def __init__(self, endpoint: str, server_key: str = "", keys: KeyPair | None = None) -> None:
+        self.endpoint = endpoint
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._outbox: deque[list[bytes | memoryview]] = deque()
+        self._expected: list[tuple[Accepts, Mailbox]] = []
+        self._open: dict[str, list[Mailbox]] = {}
+        self._lost: LinkLost | None = None
+        self._closing = False
+        self._bell, self._ear = socket.socketpair()
+        self._bell.setblocking(False)
+        self._context = zmq.Context()
+        try:
+            dealer = _dealer(self._context, server_key, keys)
+            monitor = dealer.get_monitor_socket(
+                zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+                | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            )  # fmt: skip
+            dealer.connect(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            self._bell.close()
+            self._ear.close()
+            raise EngineError(f"{endpoint}: {error.strerror}") from None
+        self._thread = threading.Thread(
+            target=self._run, args=(dealer, monitor), name="airband-link", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def up(self) -> bool:
+        """False once the peer is gone."""
+        return self._lost is None
+
+    def send(self, message: Message, buffer: memoryview | None = None) -> None:
+        """Sends what has no answer of its own; raises LinkLost."""
+        self._post(message, buffer, None)
+
+    def request(self, message: Message, accepts: Accepts, timeout_s: float) -> EngineMessage:
+        """Sends a message and waits for its answer: the next that `accepts` takes, or an error.
+
+        The engine answers in order, so the first who waits for such a message is the one it is for.
+
+        Raises:
+            AirbandError: what the engine says is wrong; EngineError when it says nothing within `timeout_s`.
+            LinkLost: the link broke, or the engine is closing.
+        """
+        mailbox = Mailbox()
+        self._post(message, None, (accepts, mailbox))
+        try:
+            answer, _ = mailbox.get(time.monotonic() + timeout_s)
+        except NoAnswer:
+            self.drop("it did not answer")
+            raise EngineError(
+                f"the engine at {self.endpoint} did not answer within {timeout_s:g} s; "
+                "look at it with `airband doctor`, or stop it with `airband stop`"
+            ) from None
+        if isinstance(answer, Error):
+            raise error_class(answer.code)(answer.message, answer.field)
+        if isinstance(answer, Closing):
+            raise LinkLost(f"the engine is closing: {answer.reason}")
+        return answer
+
+    @contextmanager
+    def open(self, job: str) -> Iterator[Mailbox]:
+        """A mailbox that gets all that is said of a job while it is open."""
+        mailbox = Mailbox()
+        with self._lock:
+            if self._lost:
+                raise LinkLost(*self._lost.args)
+            self._open.setdefault(job, []).append(mailbox)
+        try:
+            yield mailbox
+        finally:
+            with self._lock:
+                self._open[job].remove(mailbox)
+                if not self._open[job]:
+                    del self._open[job]
+
+    def drop(self, reason: str) -> None:
+        """Declares the link lost: everybody who waits, or will, is told."""
+        with self._lock:
+            if self._lost is None:
+                self._lost = LinkLost(f"lost the engine at {self.endpoint}: {reason}")
+            waiting = [mailbox for _, mailbox in self._expected]
+            waiting += [mailbox for boxes in self._open.values() for mailbox in boxes]
+            self._expected.clear()
+        for mailbox in waiting:
+            mailbox.put(self._lost)
+        self._wake()
+
+    def close(self) -> None:
+        """Delivers what was sent, then ends the thread; in a forked child it does nothing."""
+        if self._pid != os.getpid():
+            return
+        self._closing = True
+        self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _post(
+        self, message: Message, buffer: memoryview | None, expects: tuple[Accepts, Mailbox] | None
+    ) -> None:
+        frames = encode(message, buffer)
+        with self._lock:
+            if self._lost:
+                raise LinkLost(*self._lost.args)
+            self._outbox.append(frames)
+            if expects:
+                self._expected.append(expects)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # full: it is awake; closed: it has ended
+            self._bell.send(b"!")
+
+    def _run(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+        poller = zmq.Poller()
+        poller.register(self._ear, zmq.POLLIN)
+        poller.register(monitor, zmq.POLLIN)
+        try:
+            while not self._closing and self._lost is None:
+                poller.register(dealer, zmq.POLLIN | (zmq.POLLOUT if self._outbox else 0))
+                ready = dict(poller.poll())
+                if self._ear.fileno() in ready:
+                    self._ear.recv(4096)
+                self._flush(dealer)
+                self._drain(dealer)
+                if monitor in ready:
+                    event = parse_monitor_message(monitor.recv_multipart())["event"]
+                    self._drain(dealer)
+                    self.drop(_REASONS.get(int(event), "the connection broke"))
+            self._flush(dealer)
+        finally:
+            self.drop("it was closed")
+            dealer.disable_monitor()
+            dealer.close(linger=LINGER_MS if self._closing else 0)
+            self._context.destroy(linger=0)
+            self._bell.close()
+            self._ear.close()
+
+    def _flush(self, dealer: zmq.Socket[bytes]) -> None:
+        with suppress(zmq.Again):
+            while self._outbox:
+                dealer.send_multipart(self._outbox[0], zmq.DONTWAIT, copy=False)
+                self._outbox.popleft()
+
+    def _drain(self, dealer: zmq.Socket[bytes]) -> None:
+        with suppress(zmq.Again):
+            while True:
+                frames = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+                try:
+                    self._deliver(decode([frame.buffer for frame in frames], "engine"))
+                except WireError as error:
+                    self.drop(f"it said something that is not protocol 1: {error.message}")
+
+    def _deliver(self, mail: Mail) -> None:
+        message, _ = mail
+        job = getattr(message, "job", None)
+        if isinstance(message, Error) and job is None and message.code == WireError.code:
+            self.drop(f"it does not follow: {message.message}")
+            return
+        with self._lock:
+            if isinstance(message, Closing):
+                waiting = [mailbox for _, mailbox in self._expected]
+                self._expected.clear()
+            else:
+                waiting = list(self._open.get(job or "", ()))
+                for place, (accepts, mailbox) in enumerate(self._expected):
+                    if accepts(message):
+                        waiting.append(mailbox)
+                        del self._expected[place]
+                        break
+        for mailbox in waiting:
+            mailbox.put(mail)
+
+
+_REASONS: dict[int, str] = {
+    zmq.EVENT_CLOSED: "nothing listens there",
+    zmq.EVENT_DISCONNECTED: "it went away",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it does not know this client's key; add it to the engine's allow-list",
+}
+
+
+def _dealer(
+    context: zmq.Context[zmq.Socket[bytes]], server_key: str, keys: KeyPair | None
+) -> zmq.Socket[bytes]:
+    dealer = context.socket(zmq.DEALER)
+    dealer.linger = 0
+    dealer.maxmsgsize = CHUNK_BYTES
+    dealer.reconnect_ivl = -1  # a link lives once
+    dealer.heartbeat_ivl, dealer.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+    if keys is not None:
+        dealer.curve_serverkey = server_key.encode()
+        dealer.curve_publickey, dealer.curve_secretkey = keys.public.encode(), keys.secret.encode()
+    return dealer

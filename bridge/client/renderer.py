@@ -1,0 +1,86 @@
+"""The interface of what renders jobs: an engine over a socket, or one in process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from bridge.client.job import Job, JobHolder
+from bridge.client.request import Delivery, Source
+from bridge.wire.messages import JobStatus, Model
+from presets.schema import Preset
+
+
+class Renderer(JobHolder, Protocol):
+    """What renders jobs: `bridge.Client`, and `engine.local` without a socket."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it sees the caller's files, so that paths can be given in place of bytes."""
+        ...
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """What can be asked for by the knob `model`."""
+        ...
+
+    @property
+    def presets(self) -> Sequence[str]:
+        """What can be asked for by name."""
+        ...
+
+    def submit(
+        self,
+        source: Source,
+        preset: str | Preset = "music",
+        *,
+        deliver: Delivery = "pcm",
+        out: Path | str | None = None,
+        force: bool = False,
+        priority: int = 0,
+        job: str | None = None,
+        preset_name: str | None = None,
+        **knobs: Any,
+    ) -> Job:
+        """Hands a clip over; returns once the engine has all of it, and the caller may change or delete it.
+
+        Args:
+            source: a file, or (array, rate in Hz); arrays are (channels, frames) or (frames,), float with
+                full scale +-1, or int16.
+            preset: a preset's name, the path of a .toml file, or a Preset.
+            deliver: `pcm` gives `Result.audio`; `file` an encoded file to `Result.save`; `path` has the
+                engine write `out`.
+            out: the destination for `path`; its suffix says the format.
+            force: whether `out` may be replaced.
+            priority: -9 to 9; among one client's jobs the higher goes first.
+            job: a ULID, to take up an earlier submit again; a fresh one by default.
+            preset_name: what to call a Preset in the record.
+            knobs: values to lay over the preset (`cutoff`, `seed`, `stereo`, ...).
+
+        Raises:
+            UsageError, InputError, OutputError: what cannot be honoured.
+            BusyError: the engine's quota is reached and stayed so.
+            EngineError: no engine.
+        """
+        ...
+
+    def job(self, job: str) -> Job:
+        """A job by its ULID, whoever submitted it."""
+        ...
+
+    def jobs(self, limit: int = 200) -> Sequence[JobStatus]:
+        """The jobs there are, newest first."""
+        ...
+
+    def ping(self) -> float:
+        """Seconds the engine takes to answer."""
+        ...
+
+    def close(self) -> None:
+        """Lets go; jobs go on."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...

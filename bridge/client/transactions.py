@@ -1,0 +1,115 @@
+"""The longer conversations of protocol 1 over one link: a source in, news of a job, a stem out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from bridge.client.link import Link
+from bridge.client.replies import LinkLost, Mail, Mailbox, NoAnswer, answers
+from bridge.wire.messages import (
+    CHUNK_BYTES,
+    Accepted,
+    Busy,
+    Cancelled,
+    Chunk,
+    Data,
+    Done,
+    Error,
+    Failed,
+    Fetch,
+    Grant,
+    Progress,
+    Submit,
+    Watch,
+)
+from bridge.wire.transfer import Receiver, Sender
+from presets.errors import BusyError, error_class
+
+OUTCOMES = (Done, Failed, Cancelled)
+
+
+def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) -> None:
+    """Submits a job and sends its source from where the engine stands; returns once the engine has it all.
+
+    Args:
+        link: to the engine.
+        submit: the job, new or known.
+        sender: of the source's bytes; None where the engine reads them itself.
+        timeout_s: how long the engine may be silent.
+
+    Raises:
+        BusyError: no room now; AirbandError: what the engine found wrong.
+        LinkLost: the link broke; to call again goes on.
+    """
+    with link.open(submit.job) as mailbox:
+        accepts = answers(submit.job, Accepted, Busy, *OUTCOMES)
+        answer = link.request(submit, accepts, timeout_s)
+        if isinstance(answer, Busy):
+            raise BusyError(answer.message or "the engine has no room for now", retry_s=answer.retry_s)
+        if sender is None or not isinstance(answer, Accepted) or answer.state != "uploading":
+            return
+        sender.resume(answer.offset)
+        while True:
+            match _mail(link, mailbox, timeout_s)[0]:
+                case Grant(_, offset, count):
+                    sender.grant(offset, count)
+                    while piece := sender.next():
+                        link.send(Chunk(submit.job, piece.offset, piece.last, piece.digest), piece.buffer)
+                case Accepted(_, state) if state != "uploading":
+                    return
+                case Done() | Failed() | Cancelled():
+                    return
+                case Error() as error:
+                    raise error_class(error.code)(error.message, error.field)
+
+
+def watch(
+    link: Link, job: str, deadline_s: float, timeout_s: float
+) -> Iterator[Accepted | Progress | Done | Failed | Cancelled]:
+    """What happens to a job, up to its end; raises NoAnswer at `deadline_s` (monotonic), LinkLost."""
+    with link.open(job) as mailbox:
+        link.request(Watch(job), answers(job, Accepted, *OUTCOMES), timeout_s)
+        while True:
+            event, _ = mailbox.get(deadline_s)
+            if isinstance(event, Accepted | Progress | Done | Failed | Cancelled):
+                yield event
+            if isinstance(event, OUTCOMES):
+                return
+
+
+def fetch(
+    link: Link, job: str, stem: str, receiver: Receiver, digest: str, timeout_s: float
+) -> Iterator[memoryview]:
+    """What the receiver still lacks of a stem, in pieces.
+
+    Pieces are asked for one by one, so many ahead that the engine never waits, and taken in order; what
+    another thread asked for arrives here too, and is passed over.
+
+    Raises:
+        AirbandError: what the engine says; WireError if the digest is wrong at the end.
+        LinkLost: the link broke; to call again goes on.
+    """
+    with link.open(job) as mailbox:
+        asked, granted = receiver.offset, sum(receiver.renew())
+        while not receiver.complete:
+            while asked < granted:
+                count = min(CHUNK_BYTES, granted - asked)
+                link.send(Fetch(job, stem, asked, count))
+                asked += count
+            match _mail(link, mailbox, timeout_s):
+                case Data(_, name, offset, last), buffer if name == stem and offset == receiver.offset:
+                    assert buffer is not None
+                    yield receiver.take(offset, buffer, last, digest)
+                case Error() as error, _:
+                    raise error_class(error.code)(error.message, error.field)
+            if (more := receiver.grant()) is not None:
+                granted = sum(more)
+
+
+def _mail(link: Link, mailbox: Mailbox, timeout_s: float) -> Mail:
+    try:
+        return mailbox.get(time.monotonic() + timeout_s)
+    except NoAnswer:
+        link.drop("it fell silent")
+        raise LinkLost("the engine fell silent") from None

@@ -1,0 +1,209 @@
+"""The selection of a running Audacity: out to the engine, back on new tracks at the same time.
+
+Audacity tells times with six digits, which is not enough to hit a sample. So its positions are never computed
+with: ranges are counted in the frames of exports, and Audacity itself moves a result to where its stored
+selection begins. Nothing of the project changes before all results are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.daw.audacity.pipe import Pipe
+from presets.errors import HostError, InputError
+
+FORMAT = "/FileFormats/ExportFormat_SF1_Type/WAV_10000"
+FLOAT = "6"
+"""libsndfile's number of 32-bit float; Audacity writes 16 bits with shaped dither where nothing is said."""
+SLACK_FRAMES = 2
+"""How far the frames counted in two exports may round apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is selected of one track.
+
+    Attributes:
+        track: its index in Audacity.
+        name: what Audacity calls it.
+        source: a file of the whole track, from time 0 on.
+        start, end: the selected frames of it.
+    """
+
+    track: int
+    name: str
+    source: Path
+    start: int
+    end: int
+
+
+def selected(pipe: Pipe) -> list[int]:
+    """The indices of the selected tracks that hold sound.
+
+    Raises:
+        InputError: none is selected, one of them is muted, or no time is.
+    """
+    tracks = _tracks(pipe)
+    chosen = [index for index, track in enumerate(tracks) if _is_chosen(track)]
+    if not chosen:
+        raise InputError("no audio track is selected in Audacity: select some audio there first", "selection")
+    soloed = any(track.get("solo") for track in tracks)
+    for index in chosen:
+        if tracks[index]["mute"] or (soloed and not tracks[index]["solo"]):
+            name = tracks[index]["name"]
+            raise InputError(
+                f"track {name!r} is not heard, so Audacity exports nothing of it; unmute it", name
+            )
+    start, end = _times(pipe)
+    _select(pipe, chosen)
+    if not start < end:
+        raise InputError(
+            "no stretch of time is selected in Audacity: select some audio there first", "selection"
+        )
+    return chosen
+
+
+def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
+    """Exports the chosen tracks whole and finds the selection in each.
+
+    Args:
+        pipe: to an Audacity whose selection `selected` has looked at.
+        chosen: the tracks.
+        folder: where the files go.
+
+    Raises:
+        HostError: an export failed.
+        InputError: the selection ends before time 0.
+    """
+    names = [track["name"] for track in _tracks(pipe)]
+    try:
+        with _float_export(pipe):
+            return [_taken(pipe, index, names[index], folder / f"track{index}") for index in chosen]
+    finally:
+        _select(pipe, chosen)
+
+
+def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], label: str) -> None:
+    """Puts each result on a new track, at the time its stretch begins, and selects what was added.
+
+    Args:
+        pipe: to the Audacity the stretches came from.
+        stretches: what was rendered.
+        results: the files, in the same order.
+        label: what the new tracks are called after, in brackets.
+
+    Raises:
+        HostError: an import failed; what was added before it stays.
+    """
+    added: list[int] = []
+    try:
+        for stretch, result in zip(stretches, results, strict=True):
+            pipe.do("SelectNone")
+            pipe.do("Import2", Filename=str(result))
+            added.append(len(_tracks(pipe)) - 1)
+            _select(pipe, added[-1:])
+            pipe.do("Align_StartToSelStart")
+            name = f"{stretch.name} ({label})".replace('"', "'")
+            pipe.do("SetTrackStatus", Name=name)
+    finally:
+        _select(pipe, added or [stretch.track for stretch in stretches])
+
+
+def _tracks(pipe: Pipe) -> list[dict[str, Any]]:
+    tracks: list[dict[str, Any]] = pipe.info("Tracks")
+    return tracks
+
+
+def _is_chosen(track: dict[str, Any]) -> bool:
+    return track["kind"] == "wave" and bool(track["selected"])
+
+
+def _times(pipe: Pipe) -> tuple[float, float]:
+    """The selected time, to six digits, which only a label can tell; stores the selection."""
+    pipe.do("SelSave")
+    before = _labels(pipe)
+    pipe.do("AddLabel")
+    try:
+        fresh = list(_labels(pipe))
+        for label in before:
+            fresh.remove(label)
+    finally:
+        pipe.do("Undo")
+    if len(fresh) != 1:
+        raise HostError("Audacity does not tell what is selected: another label was there at once")
+    return fresh[0]
+
+
+def _labels(pipe: Pipe) -> list[tuple[float, float]]:
+    return [(label[0], label[1]) for _, labels in pipe.info("Labels") for label in labels]
+
+
+def _select(pipe: Pipe, tracks: Sequence[int]) -> None:
+    """Selects tracks, and the stored time."""
+    pipe.do("SelectNone")
+    pipe.do("SelRestore")
+    for place, track in enumerate(tracks):
+        pipe.do("SelectTracks", Track=track, TrackCount=1, Mode="Add" if place else "Set")
+
+
+@contextmanager
+def _float_export(pipe: Pipe) -> Iterator[None]:
+    """WAV is exported as 32-bit float inside the block, and as the user has it afterwards."""
+    earlier = ""
+    with suppress(HostError):  # it fails where the user never chose
+        earlier = pipe.do("GetPreference", Name=FORMAT)
+    pipe.do("SetPreference", Name=FORMAT, Value=FLOAT)
+    try:
+        yield
+    finally:
+        if earlier:
+            pipe.do("SetPreference", Name=FORMAT, Value=earlier)
+
+
+def _taken(pipe: Pipe, track: int, name: str, base: Path) -> Stretch:
+    channels = _tracks(pipe)[track]["channels"]
+    _select(pipe, [track])
+    part = _exported(pipe, base.with_suffix(".part.wav"), channels)
+    pipe.do("SelStart")
+    until_end = _exported(pipe, base.with_suffix(".until.wav"), channels)
+    pipe.do("SelEnd")
+    pipe.do("SelStart")
+    whole = _exported(pipe, base.with_suffix(".wav"), channels)
+    start = _found(part, whole, _frames(until_end) - _frames(part))
+    return Stretch(track, name, whole, start, start + _frames(part))
+
+
+def _exported(pipe: Pipe, path: Path, channels: int) -> Path:
+    pipe.do("Export2", Filename=str(path), NumChannels=channels)
+    if not path.is_file():
+        raise HostError(f"Audacity has exported nothing to {path}")
+    return path
+
+
+def _frames(path: Path) -> int:
+    import soundfile
+
+    return int(soundfile.info(path).frames)
+
+
+def _found(part: Path, whole: Path, about: int) -> int:
+    """The frame of `whole` at which `part` begins: `about`, or beside it where Audacity rounded otherwise."""
+    import numpy as np
+    import soundfile
+
+    wanted = soundfile.read(part, frames=4 * 48000, dtype="float32", always_2d=True)[0]
+    for distance in range(SLACK_FRAMES + 1):
+        for start in (about + distance, about - distance):
+            if start < 0:
+                continue
+            with soundfile.SoundFile(whole) as file:
+                if start + len(wanted) > file.frames:
+                    continue
+                file.seek(start)
+                if np.array_equal(file.read(len(wanted), dtype="float32", always_2d=True), wanted):
+                    return start
+    raise HostError("Audacity exports a selection otherwise than the same stretch of the whole track")

@@ -1,0 +1,1 @@
+"""Measuring models on full-band clips, and the demo."""

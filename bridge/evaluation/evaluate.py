@@ -1,0 +1,253 @@
+"""`airband eval`: systems rendered and measured on a folder of full-band clips (render/measure/metrics.py).
+
+A system is a model of the engine, any external command, or nothing at all; every one gets the same input and
+is held to the same figures. Models render without the gate: the figures count frames at -95 dBFS like any
+other, and what a gate leaves empty there would be all they tell. Each row is on disk before the next begins,
+so a run that ends early goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean
+
+from bridge.client.client import Client
+from presets.errors import InputError, OutputError, RenderError, UsageError
+from presets.schema import RATE_HZ
+from render.clip import open_clip
+from render.measure.metrics import Figures, Signal, degrade, measure, reference
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+UNPROCESSED = "unprocessed"
+COMMAND_TIMEOUT_S = 600.0
+MEANS = ("lsd", "lsd_hf", "bias_db", "texture", "envelope", "null_db", "work_ratio")
+
+System = Callable[[Signal], tuple[Signal, float]]
+"""(frames,) at 48 kHz in; what it made of it and the seconds that took, NaN where it was there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Figures):
+    """The figures of one clip, cut at one frequency, by one system."""
+
+    system: str
+    domain: str
+    clip: str
+    cutoff_hz: float
+    work_ratio: float
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """What tells rows apart."""
+        return self.system, self.clip, self.cutoff_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A row still to be measured."""
+
+    system: str
+    domain: str
+    path: Path
+    clip: str
+    cutoff_hz: float
+
+
+def evaluate(
+    data: Path,
+    cutoffs_hz: Sequence[float],
+    systems: Sequence[str],
+    table: Path,
+    on_row: Callable[[int, int], None],
+    state: Path | None = None,
+) -> list[Row]:
+    """Every system on every clip at every cut-off.
+
+    Args:
+        data: a folder of clips, or of folders of clips, one a domain.
+        cutoffs_hz: where the clips are cut, Hz.
+        systems: `unprocessed`, names of models, or commands with {in} and {out} (48 kHz float WAV).
+        table: CSV the rows are kept in; those in it already are not measured again.
+        on_row: called with how many rows there are, and how many there will be.
+        state: the engine's state folder.
+
+    Returns:
+        The rows asked for, in the order of systems, cut-offs, clips.
+
+    Raises:
+        UsageError: a folder without clips, a cut-off outside 1 to 23 kHz, a command without {in} or {out}.
+        RenderError: a command that fails, or writes no 48 kHz audio.
+        OutputError: a table that cannot be written, or is no table of ours.
+    """
+    for cutoff_hz in cutoffs_hz:
+        if not 1000 <= cutoff_hz <= 23000:
+            raise UsageError(f"cutoff = {cutoff_hz:g} Hz is outside 1000 to 23000 Hz", "cutoffs")
+    clips = _clips(data)
+    tasks = [
+        Task(system, domain, path, str(path.relative_to(data)), float(cutoff_hz))
+        for system in systems
+        for cutoff_hz in cutoffs_hz
+        for domain, path in clips
+    ]
+    rows = {row.key: row for row in _kept(table)}
+    wanted = [(task.system, task.clip, task.cutoff_hz) for task in tasks]
+    left = [task for task, key in zip(tasks, wanted, strict=True) if key not in rows]
+    with ExitStack() as opened, _appended(table) as write:
+        runners = {name: _runner(name, opened, state) for name in dict.fromkeys(task.system for task in left)}
+        for done, task in enumerate(left):
+            on_row(len(tasks) - len(left) + done, len(tasks))
+            row = _measured(task, runners[task.system])
+            write(row)
+            rows[row.key] = row
+    on_row(len(tasks), len(tasks))
+    return [rows[key] for key in wanted]
+
+
+def summary(rows: Sequence[Row]) -> list[dict[str, str | float | int]]:
+    """Means by system, cut-off and domain; of the null the worst, of lag and length the largest."""
+    groups: dict[tuple[str, float, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.system, row.cutoff_hz, row.domain), []).append(row)
+    result = []
+    for (system, cutoff_hz, domain), group in groups.items():
+        line: dict[str, str | float | int] = {
+            "system": system,
+            "cutoff_hz": cutoff_hz,
+            "domain": domain,
+            "clips": len(group),
+        }
+        for name in MEANS:
+            values = [value for row in group if not math.isnan(value := getattr(row, name))]
+            worst = max if name == "null_db" else fmean
+            line[name] = worst(values) if values else math.nan
+        for name in ("lag", "length"):
+            line[name] = max((getattr(row, name) for row in group), key=abs)
+        result.append(line)
+    return result
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    """The summary and all rows, as JSON; what is not finite becomes null or "-inf"."""
+
+    def plain(values: dict[str, str | float | int]) -> dict[str, str | float | int | None]:
+        return {k: _plain(v) if isinstance(v, float) else v for k, v in values.items()}
+
+    text = {"summary": [plain(s) for s in summary(rows)], "rows": [plain(asdict(row)) for row in rows]}
+    path.write_text(json.dumps(text, indent=1) + "\n")
+
+
+def _plain(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
+
+
+def _clips(data: Path) -> list[tuple[str, Path]]:
+    if not data.is_dir():
+        raise UsageError(f"{data}: no such folder; give one with full-band clips in it", "data")
+    paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise UsageError(f"{data}: holds no clips ({', '.join(SUFFIXES)})", "data")
+    return [(path.parent.name if path.parent != data else "all", path) for path in paths]
+
+
+def _measured(task: Task, run: System) -> Row:
+    with open_clip(task.path) as clip:
+        full, limit_hz = reference(clip.read(0, clip.frames), clip.rate)
+    if task.cutoff_hz >= limit_hz:
+        raise InputError(f"{task.path}: ends at {limit_hz:.0f} Hz; cut it lower than that", "data")
+    given = degrade(full, task.cutoff_hz)
+    made, seconds = run(given)
+    figures = measure(full, given, made, task.cutoff_hz, limit_hz)
+    ratio = seconds * RATE_HZ / len(given)
+    return Row(**asdict(figures), system=task.system, domain=task.domain, clip=task.clip,
+               cutoff_hz=task.cutoff_hz, work_ratio=ratio)  # fmt: skip
+
+
+def _runner(system: str, opened: ExitStack, state: Path | None) -> System:
+    if system == UNPROCESSED:
+        return lambda given: (given, 0.0)
+    if "{" in system or " " in system:
+        words = shlex.split(system)
+        if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
+            raise UsageError(f"system {system!r}: a command names its files {{in}} and {{out}}", "system")
+        return lambda given: _command(words, given)
+    client = opened.enter_context(Client.connect(state=state))
+
+    def model(given: Signal) -> tuple[Signal, float]:
+        result = client.submit((given[None], RATE_HZ), model=system, gate_db="off").wait()
+        return result.audio[0], math.nan if result.report.get("cached") else result.seconds
+
+    return model
+
+
+def _command(words: Sequence[str], given: Signal) -> tuple[Signal, float]:
+    import soundfile
+
+    with tempfile.TemporaryDirectory(prefix="airband-eval-") as folder:
+        source, made = Path(folder, "in.wav"), Path(folder, "out.wav")
+        soundfile.write(source, given, RATE_HZ, subtype="FLOAT")
+        arguments = [word.replace("{in}", str(source)).replace("{out}", str(made)) for word in words]
+        begin = time.perf_counter()
+        try:
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
+        except OSError as error:
+            raise RenderError(f"{words[0]}: cannot be run: {error.strerror}", "system") from None
+        except subprocess.TimeoutExpired:
+            raise RenderError(f"{words[0]}: not done after {COMMAND_TIMEOUT_S:g} s", "system") from None
+        seconds = time.perf_counter() - begin
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise RenderError(f"{words[0]}: exit code {done.returncode}: {said[-1]}", "system")
+        if not made.exists():
+            raise RenderError(f"{words[0]}: ended well but wrote no {{out}}", "system")
+        with open_clip(made) as clip:
+            if clip.rate != RATE_HZ:
+                raise RenderError(f"{words[0]}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
+            return clip.read(0, clip.frames).mean(axis=0), seconds
+
+
+def _kept(table: Path) -> Iterator[Row]:
+    if not table.exists():
+        return
+    kinds = {field.name: {"int": int, "float": float}.get(str(field.type), str) for field in fields(Row)}
+    with table.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if list(reader.fieldnames or ()) != list(kinds):
+            raise OutputError(f"{table}: is not a table of this version; choose another --out", "out")
+        for values in reader:
+            yield Row(**{name: kinds[name](value) for name, value in values.items()})
+
+
+class _appended:
+    """The table opened for more rows, each flushed."""
+
+    def __init__(self, table: Path) -> None:
+        try:
+            table.parent.mkdir(parents=True, exist_ok=True)
+            self._file = table.open("a", newline="")
+        except OSError as error:
+            raise OutputError(f"{table}: cannot be written: {error.strerror}", "out") from None
+        self._writer = csv.DictWriter(self._file, [field.name for field in fields(Row)])
+        if not self._file.tell():
+            self._writer.writeheader()
+
+    def __enter__(self) -> Callable[[Row], None]:
+        return self._write
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def _write(self, row: Row) -> None:
+        self._writer.writerow(asdict(row))
+        self._file.flush()

@@ -1,0 +1,1 @@
+"""Super-resolution as a stage among effects."""

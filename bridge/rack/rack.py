@@ -1,0 +1,282 @@
+"""Super-resolution as one stage among Pedalboard effects.
+
+A Python object cannot sit in a `pedalboard.Pedalboard`, so `Rack` is the list that holds both: runs of
+native plugins become one Pedalboard call each (bit for bit what one board gives), and what lies between them
+works on the whole clip. Named Rack because `pedalboard.Chain` exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
+
+import numpy as np
+
+from bridge.rack.stages import Connection, External, Stage, SuperResolution, no_hook
+from presets.chains import CONTAINERS, EFFECTS, Effect
+from presets.errors import UsageError
+from render.upscaler import Audio, Step, StepHook
+
+if TYPE_CHECKING:
+    import pedalboard
+
+    from bridge.client.renderer import Renderer
+
+__all__ = ["External", "Rack", "Rendered", "SuperResolution"]
+
+BUFFER_FRAMES = 8192
+"""Pedalboard's own default."""
+
+
+class Rendered(NamedTuple):
+    """One file through a rack: where it came from, (channels, frames) float32, and its rate in Hz."""
+
+    path: Path
+    audio: Audio
+    rate: int
+
+
+class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
+    """A list of Pedalboard plugins and of stages, called like a Pedalboard.
+
+    Args:
+        stages: Pedalboard effects (Chain, Mix and loaded plugins among them), `SuperResolution`, `External`
+            plugins, other racks.
+        tail_s: silence appended to the input, so that reverbs and delays ring out; 0 to 60 s.
+        client: a `bridge.Client` (or `engine.local`), shared by all stages; one is made on first need.
+
+    Raises:
+        UsageError: a stage that is neither, or a tail out of bounds.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[pedalboard.Plugin | Stage] = (),
+        *,
+        tail_s: float = 0.0,
+        client: Renderer | None = None,
+    ) -> None:
+        if not 0 <= tail_s <= 60:
+            raise UsageError(f"tail_s = {tail_s}; allowed: 0 to 60 s", "tail_s")
+        self.tail_s = tail_s
+        self._connection = Connection(client)
+        self._stages = [_checked(stage) for stage in stages]
+
+    @classmethod
+    def from_effects(cls, effects: Iterable[Effect]) -> Self:
+        """The rack that sounds like `effects.before` or `effects.after` of a preset."""
+        from render.effects.native import native
+
+        stages: list[pedalboard.Plugin | Stage] = []
+        for effect in effects:
+            stage: pedalboard.Plugin | Stage = External(effect) if effect.path else native(effect)
+            stages.append(Rack([stage], tail_s=effect.tail_s) if effect.tail_s else stage)
+        return cls(stages)
+
+    @overload
+    def __getitem__(self, index: int) -> pedalboard.Plugin | Stage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Rack: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            part = Rack(self._stages[index], tail_s=self.tail_s)
+            part._connection = self._connection
+            return part
+        return self._stages[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        many = isinstance(index, slice)
+        self._stages[index] = [_checked(stage) for stage in value] if many else _checked(value)
+
+    def __delitem__(self, index: int | slice) -> None:
+        del self._stages[index]
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def insert(self, index: int, value: pedalboard.Plugin | Stage) -> None:
+        """Put a stage before `index`."""
+        self._stages.insert(index, _checked(value))
+
+    def __repr__(self) -> str:
+        tail = f", tail_s={self.tail_s:g}" if self.tail_s else ""
+        return f"Rack([{', '.join(_describe(stage) for stage in self._stages)}]{tail})"
+
+    def output_rate(self, sample_rate: float) -> float:
+        """The rate of what comes out when `sample_rate` goes in, Hz."""
+        for stage in self._stages:
+            if isinstance(stage, Stage):
+                sample_rate = stage.output_rate(sample_rate)
+        return sample_rate
+
+    def reset(self) -> None:
+        """Clear the memory of every stage: reverb tails, envelopes."""
+        for stage in self._stages:
+            stage.reset()
+
+    def process(
+        self,
+        input_array: np.ndarray[Any, Any],
+        sample_rate: float,
+        buffer_size: int = BUFFER_FRAMES,
+        reset: bool = True,
+        on_step: StepHook = no_hook,
+    ) -> Audio:
+        """What Pedalboard's `process` does, with stages that may change the rate.
+
+        Args:
+            input_array: (channels, frames), (frames, channels) or (frames,), float32 or float64; what comes
+                out has the same layout, as float32.
+            sample_rate: of the input, Hz; of the output see `output_rate`.
+            buffer_size: what a native plugin gets at a time, frames.
+            reset: clear all memory first. False (a stream, call by call) goes with native plugins only.
+            on_step: called with progress; cancels by raising `presets.errors.Cancelled`.
+
+        Raises:
+            UsageError: a layout that cannot be told, or `reset=False` with stages that need the whole clip.
+            AirbandError: whatever a stage raises.
+        """
+        stages = list(self._flat())
+        if not self.tail_s and not any(isinstance(stage, Stage) for stage in stages):
+            native = cast("list[pedalboard.Plugin]", stages)
+            return _run(native, input_array, sample_rate, buffer_size, reset)
+        if not reset:
+            raise UsageError(
+                "reset=False needs native plugins only: super-resolution and tails need the whole clip"
+            )
+        audio, restore = _channels_first(input_array)
+        return restore(self._render(audio, sample_rate, buffer_size, self._connection, on_step))
+
+    __call__ = process
+
+    def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
+        """See `Stage.render`: a rack within a rack."""
+        return self._render(audio, rate, BUFFER_FRAMES, connection, on_step)
+
+    async def process_async(
+        self, input_array: np.ndarray[Any, Any], sample_rate: float, on_step: StepHook = no_hook
+    ) -> Audio:
+        """`process` for an event loop, which stays free meanwhile."""
+        return await asyncio.to_thread(self.process, input_array, sample_rate, on_step=on_step)
+
+    def map(self, files: Iterable[str | PathLike[str]], workers: int = 2) -> Iterator[Rendered]:
+        """Every file through the rack, in order, `workers` at a time.
+
+        Args:
+            files: paths of audio files.
+            workers: files in flight; the engine's queue takes them as they come.
+
+        Raises:
+            InputError: a file that cannot be read, when its turn comes.
+        """
+        pool = ThreadPoolExecutor(workers, "rack")
+        try:
+            yield from pool.map(self._file, files)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _file(self, file: str | PathLike[str]) -> Rendered:
+        from render.clip import open_clip
+
+        with open_clip(file) as clip:
+            audio, rate = clip.read(0, clip.frames), clip.rate
+        return Rendered(Path(file), self.process(audio, rate), int(self.output_rate(rate)))
+
+    def _render(
+        self, audio: Audio, rate: float, buffer_size: int, connection: Connection, on_step: StepHook
+    ) -> Audio:
+        if self.tail_s:
+            audio = np.pad(audio, ((0, 0), (0, round(self.tail_s * rate))))
+        run: list[pedalboard.Plugin] = []
+        stages = list(self._flat())
+        for number, stage in enumerate(stages, 1):
+            if not isinstance(stage, Stage):
+                run.append(stage)
+                continue
+            audio = _run(run, audio, rate, buffer_size) if run else audio
+            run = []
+            audio = stage.render(audio, rate, connection, _numbered(on_step, number, len(stages)))
+            rate = stage.output_rate(rate)
+        audio = _run(run, audio, rate, buffer_size) if run else audio
+        on_step(Step("rack", len(stages), len(stages)))
+        return audio
+
+    def _flat(self) -> Iterator[pedalboard.Plugin | Stage]:
+        """The stages, those of inner racks among them: their native plugins share a board with neighbours."""
+        for stage in self._stages:
+            if isinstance(stage, Rack) and not stage.tail_s:
+                yield from stage._flat()
+            else:
+                yield stage
+
+
+def _run(
+    plugins: list[pedalboard.Plugin],
+    audio: np.ndarray[Any, Any],
+    rate: float,
+    buffer_size: int,
+    reset: bool = True,
+) -> Audio:
+    from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
+
+    try:
+        out: Audio = Pedalboard(plugins).process(audio, rate, buffer_size, reset)
+    except RuntimeError as error:
+        if "main thread" not in str(error):
+            raise
+        raise UsageError(
+            "a plugin loaded here starts afresh on the main thread only; External(path) runs from any thread"
+        ) from error
+    return out
+
+
+def _checked(stage: Any) -> Any:
+    import pedalboard
+
+    if isinstance(stage, Stage) or (isinstance(stage, pedalboard.Plugin) and stage.is_effect):
+        return stage
+    raise UsageError(
+        f"{stage!r} cannot stand in a Rack: it takes Pedalboard effects, SuperResolution and racks"
+    )
+
+
+def _describe(stage: Any) -> str:
+    if isinstance(stage, Stage):
+        return repr(stage)
+    name = type(stage).__name__
+    if name in CONTAINERS:
+        return f"{name}([{', '.join(map(_describe, stage))}])"
+    if name not in EFFECTS:
+        return f"{name}({stage.name!r})"
+    values = {key: getattr(stage, key) for key in EFFECTS[name] if hasattr(stage, key)}
+    return f"{name}({', '.join(f'{key}={_short(value)}' for key, value in values.items())})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(getattr(value, "name", repr(value)))
+
+
+def _numbered(on_step: StepHook, number: int, of: int) -> StepHook:
+    return lambda step: on_step(Step(f"{number}/{of} {step.stage}", step.step, step.of))
+
+
+def _channels_first(array: np.ndarray[Any, Any]) -> tuple[Audio, Callable[[Audio], Audio]]:
+    """(channels, frames) float32 and the way back, by Pedalboard's rule: the shorter side is the channels."""
+    audio = np.asarray(array)
+    if audio.dtype.kind != "f" or audio.ndim not in (1, 2):
+        raise UsageError(
+            f"audio of shape {audio.shape} and type {audio.dtype}: give (channels, frames) float32"
+        )
+    if audio.ndim == 1:
+        return np.ascontiguousarray(audio[np.newaxis], np.float32), lambda out: out[0]
+    if audio.shape[0] > audio.shape[1]:
+        return np.ascontiguousarray(audio.T, np.float32), lambda out: np.ascontiguousarray(out.T)
+    if audio.shape[0] == audio.shape[1] > 1:
+        raise UsageError(f"cannot tell channels from frames in audio of shape {audio.shape}")
+    return np.ascontiguousarray(audio, np.float32), lambda out: out

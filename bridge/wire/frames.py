@@ -1,0 +1,151 @@
+"""Message <-> frames, as two pure functions: no socket, no state.
+
+A message travels as `[header]`, or as `[header][buffer]` when it is one of those that carry bytes (`chunk`,
+`data`). The header is one msgpack map; it is unpacked with limits on every size, then checked to hold plain
+values only, then converted into one of the structs of `bridge.wire.messages`. Whatever the frames hold,
+`decode` returns a message or raises one WireError.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, overload
+
+import msgpack
+import msgspec
+
+from bridge.wire.messages import (
+    CHUNK_BYTES,
+    HEADER_BYTES,
+    Chunk,
+    ClientMessage,
+    Data,
+    EngineMessage,
+    Message,
+)
+from presets.errors import WireError
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+DEPTH = 16
+"""How deep a header may nest; the deepest message of protocol 1, a preset's effects, needs six."""
+ITEMS = 4096
+"""The most entries of one map or array in a header."""
+
+
+def encode(message: Message, buffer: Buffer | None = None) -> list[bytes | memoryview]:
+    """The frames of a message.
+
+    Args:
+        message: any message of the protocol.
+        buffer: contiguous bytes for a `chunk` or `data`, at most CHUNK_BYTES; they are not copied.
+
+    Raises:
+        WireError: a header over HEADER_BYTES, a value that has no place on the wire (NaN, an integer beyond
+            64 bits), a buffer that is missing, unwanted or over the limit.
+    """
+    try:
+        header = msgpack.packb(_plain(msgspec.to_builtins(message)), use_bin_type=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"{_name(message)}: cannot be put on the wire: {error}") from None
+    if len(header) > HEADER_BYTES:
+        raise WireError(f"{_name(message)}: header of {len(header)} bytes, the limit is {HEADER_BYTES}")
+    carried = None if buffer is None else memoryview(buffer).cast("B")
+    _check_buffer(message, carried)
+    return [header] if carried is None else [header, carried]
+
+
+@overload
+def decode(frames: Sequence[Buffer], kind: Literal["client"]) -> tuple[ClientMessage, memoryview | None]: ...
+@overload
+def decode(frames: Sequence[Buffer], kind: Literal["engine"]) -> tuple[EngineMessage, memoryview | None]: ...
+def decode(
+    frames: Sequence[Buffer], kind: Literal["client", "engine"]
+) -> tuple[ClientMessage | EngineMessage, memoryview | None]:
+    """The message and buffer of some frames, as they came from a peer that is not to be trusted.
+
+    Args:
+        frames: what stood after the routing identity.
+        kind: `client` for what clients send, `engine` for what the engine sends.
+
+    Returns:
+        The message, and a view of its bytes for a `chunk` or `data` (None for all others).
+
+    Raises:
+        WireError: anything else; `field` is the place in the header where it is known.
+    """
+    if not 1 <= len(frames) <= 2:
+        raise WireError(f"a message of {len(frames)} frames; it has one or two")
+    values = _unpack(frames[0])
+    try:
+        message: ClientMessage | EngineMessage = msgspec.convert(values, _UNIONS[kind])
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        place = re.search(r"`\$\.?([^`]*)`", str(error))
+        raise WireError(f"malformed message: {error}", (place and place[1]) or None) from None
+    buffer = memoryview(frames[1]).cast("B") if len(frames) == 2 else None
+    _check_buffer(message, buffer)
+    return message, buffer
+
+
+_UNIONS: dict[str, Any] = {"client": ClientMessage, "engine": EngineMessage}
+
+
+def _unpack(header: Buffer) -> Any:
+    size = memoryview(header).nbytes
+    if size > HEADER_BYTES:
+        raise WireError(f"header of {size} bytes, the limit is {HEADER_BYTES}")
+    try:
+        return _plain(
+            msgpack.unpackb(
+                header,
+                raw=False,
+                strict_map_key=True,
+                max_str_len=HEADER_BYTES,
+                max_bin_len=0,
+                max_array_len=ITEMS,
+                max_map_len=ITEMS,
+                max_ext_len=0,
+            )
+        )
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(f"header that does not unpack: {error or type(error).__name__}") from None
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """`value` itself, if it is made of plain values, finite numbers and text keys, DEPTH deep at most.
+
+    `max_ext_len=0` lets an empty ext value through, and a field of type Any would take it.
+    """
+    if depth > DEPTH:
+        raise ValueError(f"nested deeper than {DEPTH}")
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError(f"{value} is not a finite number")
+        case None | bool() | int() | float() | str():
+            pass
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise ValueError(f"key {key!r} is not text")
+                _plain(item, depth + 1)
+        case list() | tuple():
+            for item in value:
+                _plain(item, depth + 1)
+        case _:
+            raise ValueError(f"{type(value).__name__} is not a plain value")
+    return value
+
+
+def _check_buffer(message: Message, buffer: memoryview | None) -> None:
+    if isinstance(message, Chunk | Data) != (buffer is not None):
+        raise WireError(f"{_name(message)}: {'no' if buffer is None else 'an unwanted'} buffer")
+    if buffer is not None and buffer.nbytes > CHUNK_BYTES:
+        raise WireError(
+            f"{_name(message)}: buffer of {buffer.nbytes} bytes, the limit is {CHUNK_BYTES}", "buffer"
+        )
+
+
+def _name(message: Message) -> str:
+    return str(type(message).__struct_config__.tag)

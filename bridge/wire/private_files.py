@@ -1,0 +1,84 @@
+"""Folders and small files that belong to one user alone: made, read and written so that nobody else can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from presets.errors import EngineError
+
+T = TypeVar("T")
+
+FILE_BYTES = 64 * 1024
+"""More than any file read here may weigh."""
+
+
+def make_private_folder(folder: Path) -> None:
+    """Makes a folder with mode 0700, or sees to it that one that is there belongs to the user alone.
+
+    Raises:
+        EngineError: it belongs to somebody else, or cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.lstat()
+        if not stat.S_ISDIR(about.st_mode) or not _is_ours(about):
+            raise EngineError(f"{folder} belongs to somebody else; remove it, or choose another --state")
+        if stat.S_IMODE(about.st_mode) & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise EngineError(f"{folder} cannot be made: {error.strerror}; choose another --state") from None
+
+
+def read_private(path: Path, secret: bool) -> bytes | None:
+    """The content of a file that nobody else may write (nor read, if it holds a secret); None without a file.
+
+    Raises:
+        EngineError: it cannot be read, or is open to others.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}") from None
+    with os.fdopen(fd, "rb") as file:
+        about = os.fstat(fd)
+        mode = stat.S_IMODE(about.st_mode)
+        others = 0o077 if secret else 0o022
+        if os.name == "posix" and (not _is_ours(about) or mode & others):
+            raise EngineError(
+                f"{path} is open to others (mode {mode:o}): remove it and start the engine again"
+            )
+        return file.read(FILE_BYTES)
+
+
+def write_private(path: Path, value: Any) -> None:
+    """Writes a value as JSON to a file of mode 0600, never seen half-written; EngineError if it cannot be."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(value))
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise EngineError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def parse_private(content: bytes, kind: type[T], path: Path) -> T:
+    """What `read_private` read from `path` as a struct; raises EngineError when it is not one."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise EngineError(f"{path} is not what Airband writes ({error}): remove it") from None
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or about.st_uid == os.getuid()

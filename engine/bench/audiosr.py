@@ -1,0 +1,228 @@
+"""`python -m engine bench audiosr`: what AudioSR costs at full size, stage by stage, as JSON.
+
+Weights are random: they change neither the cost nor the shapes. Three ways of computing are set side by side:
+
+- `official`: float32 in the framework's default layout, which stands in for the official code;
+- `float32` and `bfloat16`: as Airband computes, channels-last, the latter with 16-bit kernels where
+  engine.models.audiosr.precision has them, and in the vocoder.
+
+A clip costs the official code two encodes, two U-Net calls a step, a decode and a vocoder; the product one
+encode and one guided call of two a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.models.audiosr import mel
+from engine.models.audiosr.checkpoint import load_networks, write
+from engine.models.audiosr.networks import Configuration, Networks, lay_out
+from engine.models.audiosr.pipeline import AudioSR
+from engine.models.audiosr.precision import halve, probe, snr_db
+from presets.errors import UsageError
+from presets.schema import make
+from render.noise import PhiloxNoise
+from render.upscaler import CELL_FRAMES, Window
+
+T = 501.0
+"""The step at which the U-Net is asked; its cost is the same at every one."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a stage takes."""
+
+    cpu_s: float
+    wall_s: float
+
+
+def cost(function: Callable[[], object]) -> Cost:
+    """Of one call after one to warm up, in which kernels are made; the median of five where it is short."""
+
+    def once() -> Cost:
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        function()
+        return Cost(time.process_time() - cpu_s, time.perf_counter() - wall_s)
+
+    warming = once()
+    several = [once() for _ in range(1 if warming.cpu_s > 2 else 5)]
+    return Cost(*(statistics.median(getattr(c, name) for c in several) for name in ("cpu_s", "wall_s")))
+
+
+class Inputs:
+    """What the stages are given: a decaying chord in noise, and what the float32 networks make of it."""
+
+    def __init__(self, networks: Networks, frames: int) -> None:
+        waveform = probe(frames)
+        self.waveform = waveform.numpy()
+        self.mel = mel.log_mel(mel.magnitude(waveform))[:, None]
+        self.condition = networks.encoder(self.mel).mean
+        self.z = torch.randn(self.condition.shape, generator=torch.Generator().manual_seed(1))
+
+    def stages(self, networks: Networks) -> dict[str, Callable[[], Tensor]]:
+        """Each stage as a call that gives its result."""
+        t, pair = torch.tensor([T]), torch.tensor([T, T])
+        return {
+            "encode": lambda: networks.encoder(self.mel).mean,
+            "unet": lambda: networks.unet(self.z, t, self.condition),
+            "unet guided": lambda: networks.unet(
+                self.z.repeat(2, 1, 1, 1), pair, self.condition.repeat(2, 1, 1, 1)
+            ),
+            "decode": lambda: networks.decoder(self.condition),
+            "vocode": lambda: networks.vocoder(self.mel[:, 0].transpose(1, 2)),
+        }
+
+
+Costs = dict[tuple[str, str], Cost]
+"""By (stage, way)."""
+
+
+def measure(networks: Networks, inputs: Inputs, way: str) -> tuple[Costs, dict[str, Tensor]]:
+    """Costs of every stage, and their results."""
+    costs, results = {}, {}
+    for stage, call in inputs.stages(networks).items():
+        print(f"{way}: {stage}", file=sys.stderr, flush=True)
+        costs[stage, way] = cost(call)
+        results[stage] = call() if stage in COMPARED else torch.empty(0)
+    return costs, results
+
+
+COMPARED = ("unet", "decode", "vocode")
+
+
+def agreement(exact: dict[str, Tensor], rounded: dict[str, Tensor]) -> dict[str, float]:
+    """How near bfloat16 comes to float32, stage by stage, each on the same input."""
+    v, mel_error = exact["unet"], rounded["decode"] - exact["decode"]
+    return {
+        "unet_v_relative": float((rounded["unet"] - v).norm() / v.norm()),
+        "decoded_mel_rms": float(mel_error.square().mean().sqrt()),
+        "decoded_mel_max": float(mel_error.abs().max()),
+        "decoded_mel_std": float(exact["decode"].std()),
+        "vocoder_snr_db": snr_db(exact["vocode"], rounded["vocode"]),
+    }
+
+
+def clip_costs(costs: Costs) -> dict[str, float]:
+    """CPU seconds of a clip by the ways it can be made, from the costs of its stages."""
+
+    def cpu(stage: str, way: str) -> float:
+        return costs[stage, way].cpu_s
+
+    def official(way: str, steps: int) -> float:
+        return 2 * cpu("encode", way) + 2 * steps * cpu("unet", way) + cpu("decode", way) + cpu("vocode", way)
+
+    def product(steps: int, vocoder: str) -> float:
+        sampled = steps * cpu("unet guided", "bfloat16")
+        return cpu("encode", "bfloat16") + sampled + cpu("decode", "bfloat16") + cpu("vocode", vocoder)
+
+    return {
+        "official, 50 steps": official("official", 50),
+        "float32 with two encodes and two calls, 50 steps": official("float32", 50),
+        "product, 50 steps": product(50, "float32"),
+        "product, 12 steps": product(12, "float32"),
+        "product, 50 steps, bfloat16 vocoder": product(50, "bfloat16"),
+        "product, 12 steps, bfloat16 vocoder": product(12, "bfloat16"),
+    }
+
+
+def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -> None:
+    """A worker's life, in a process of its own: load, render a window by two samplers, say what it cost."""
+    torch.set_num_threads(threads)
+    model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", half))
+    window = Window(waveform, 0, 6000.0, 0)
+    runs = {}
+    for steps, sampler in ((12, "dpmpp_2m"), (50, "ddim")):
+        preset = make(steps=steps, sampler=sampler)
+        upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
+        runs[f"{steps} steps {sampler}"] = asdict(cost(upscale))
+    pipe.send((runs, peak_memory_bytes()))
+
+
+def peak_memory_bytes() -> int:
+    """Most memory this process has had resident."""
+    status = Path("/proc/self/status")
+    if status.exists():  # a spawned process inherits its parent's ru_maxrss here
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def run_worker(networks: Networks, waveform: Any, threads: int) -> tuple[dict[str, Any], int]:
+    """The product's whole path as a worker runs it: (costs by run, peak memory in bytes)."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="airband-bench-") as folder:
+        path = Path(folder) / "random.safetensors"
+        write(networks.state_dict(), path, networks.configuration, "random")
+        receiver, sender = context.Pipe(duplex=False)
+        worker = context.Process(target=work, args=(str(path), waveform, threads, torch.bfloat16, sender))
+        worker.start()
+        sender.close()
+        try:
+            runs, peak = receiver.recv()
+        finally:
+            worker.join()
+    return runs, peak
+
+
+@torch.inference_mode()
+def main(argv: Sequence[str]) -> int:
+    """Prints one JSON object; progress goes to stderr."""
+    parser = argparse.ArgumentParser("python -m engine bench audiosr")
+    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic (1)")
+    parser.add_argument("--seconds", type=float, default=5.12, help="of the clip, a multiple of 0.64 (5.12)")
+    arguments = parser.parse_args(argv)
+    frames = round(arguments.seconds * mel.RATE_HZ) // mel.HOP
+    if frames <= 0 or frames * mel.HOP % CELL_FRAMES:
+        raise UsageError(f"--seconds {arguments.seconds}: not a multiple of 0.64", "seconds")
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+
+    networks = Networks(Configuration()).eval().requires_grad_(False)
+    inputs = Inputs(networks, frames)
+    costs, _ = measure(networks, inputs, "official")
+    lay_out(networks)
+    more, exact = measure(networks, inputs, "float32")
+    costs |= more
+    waveform = np.ascontiguousarray(inputs.waveform)
+    print("worker: 12 and 50 steps", file=sys.stderr, flush=True)
+    runs, peak = run_worker(networks, waveform, arguments.threads)
+    halve(networks, torch.bfloat16)
+    networks.vocoder.to(torch.bfloat16)
+    more, rounded = measure(networks, inputs, "bfloat16")
+    costs |= more
+
+    clips = clip_costs(costs)
+    official, own = clips["official, 50 steps"], clips["float32 with two encodes and two calls, 50 steps"]
+    report = {
+        "torch": torch.__version__,
+        "threads": arguments.threads,
+        "seconds": arguments.seconds,
+        "stages": [
+            {"stage": stage, "way": way, "cpu_s": round(c.cpu_s, 3), "wall_s": round(c.wall_s, 3)}
+            for (stage, way), c in sorted(costs.items())
+        ],
+        "clips": [
+            {"clip": clip, "cpu_s": round(s, 2), "to_official": s / official, "to_float32": s / own}
+            for clip, s in clips.items()
+        ],
+        "worker": {"runs": runs, "peak_memory_bytes": peak},
+        "bfloat16_against_float32": agreement(exact, rounded),
+    }
+    print(json.dumps(report, indent=2))
+    return 0

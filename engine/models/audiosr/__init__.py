@@ -1,0 +1,1 @@
+"""AudioSR: the latent diffusion model of Liu et al. (ICASSP 2024)."""

@@ -1,0 +1,275 @@
+"""AudioSR checkpoints: what an official one holds, checked by name and shape, and the file it becomes.
+
+An official checkpoint is 6 GB, most of which inference does not need: a CLAP, an averaged copy of the U-Net,
+a second autoencoder and a second vocoder. The converted file is safetensors with the four networks alone,
+their configuration and digests in its metadata, and is read through a memory map.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out
+from engine.models.audiosr.precision import HALVED, halved_if_faithful
+from presets.errors import ModelError
+
+FORMAT = "airband-audiosr-1"
+
+UNUSED = (
+    "clap.",
+    "model_ema.",
+    "cond_stage_models.0.vae.vocoder.",
+    "cond_stage_models.0.vae.decoder.",
+    "cond_stage_models.0.vae.post_quant_conv.",
+    "first_stage_model.encoder.",
+    "first_stage_model.quant_conv.",
+    "logvar",
+    "betas",
+    "alphas_cumprod",
+    "sqrt_",
+    "log_one_minus_alphas_cumprod",
+    "posterior_",
+)
+"""Starts of official names that inference does not need: networks it never calls, schedules it recomputes."""
+
+SPARE_ENCODER = "first_stage_model."
+"""Where an official checkpoint holds the encoder a second time."""
+
+
+class Tensors(Protocol):
+    """Tensors by name, read when asked for."""
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every name and its shape."""
+        ...
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """An official checkpoint against what inference needs.
+
+    Attributes:
+        sources: name in our networks -> name in the checkpoint.
+        missing: official names that are needed and not there.
+        misshapen: needed names with both shapes.
+        unexpected: names that are neither needed nor known to be unused.
+        unused: how many known names inference does not need.
+    """
+
+    sources: dict[str, str]
+    missing: list[str]
+    misshapen: list[str]
+    unexpected: list[str]
+    unused: int
+
+
+def take_inventory(found: Mapping[str, tuple[int, ...]], configuration: Configuration) -> Inventory:
+    """Which of `found` (official name -> shape) inference needs, and everything that is wrong with it."""
+    with torch.device("meta"):
+        networks = Networks(configuration)
+    spare = not any(name.startswith(PREFIXES["encoder"] + "encoder.") for name in found)
+    sources, missing, misshapen = {}, [], []
+    for name, tensor in networks.state_dict().items():
+        official = networks.to_official(name)
+        if spare and name.startswith("encoder."):
+            official = SPARE_ENCODER + name.removeprefix("encoder.")
+        sources[name] = official
+        if official not in found:
+            missing.append(official)
+        elif tuple(found[official]) != tuple(tensor.shape):
+            misshapen.append(f"{official}: {list(found[official])}, not {list(tensor.shape)}")
+    others = set(found) - set(sources.values())
+    unexpected = sorted(name for name in others if not name.startswith(UNUSED))
+    return Inventory(sources, missing, misshapen, unexpected, len(others) - len(unexpected))
+
+
+def require(inventory: Inventory, path: Path) -> None:
+    """Raise ModelError when something needed is not there; the message names the first few."""
+    wrong = [f"no {name}" for name in inventory.missing] + inventory.misshapen
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ModelError(
+            f"{path}: not an AudioSR checkpoint of the expected size: {'; '.join(wrong[:3])}{more} "
+            f"(of {len(inventory.sources)} tensors needed)"
+        )
+
+
+class _Safetensors:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118
+
+    def read(self, name: str) -> Tensor:
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+
+class _Pickled:
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        self._state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in self._state.items()}
+
+    def read(self, name: str) -> Tensor:
+        return self._state[name]
+
+
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[Tensors]:
+    """The tensors of an official checkpoint, memory-mapped: safetensors, or a pickle read with weights_only.
+
+    Raises:
+        ModelError: no such file, a truncated one, or one that is something else.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    if path.suffix == ".safetensors":
+        with open_safetensors(path) as file:
+            yield _Safetensors(file)
+        return
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path}: truncated, or not a PyTorch checkpoint of tensors alone ({reason})"
+        ) from None
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+    yield _Pickled(state)
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """A safetensors file, memory-mapped; ModelError where it is truncated or something else."""
+    try:
+        file = safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: truncated, or not a safetensors file ({error})") from None
+    with file:
+        yield file
+
+
+def convert(source: Path, target: Path, configuration: Configuration, dtype: torch.dtype) -> Inventory:
+    """Write what inference needs of an official checkpoint as one safetensors file, whole or not at all.
+
+    Args:
+        source: official `.bin`, `.ckpt` or `.safetensors`.
+        target: replaced when it exists.
+        configuration: of the networks in `source`.
+        dtype: float32 or bfloat16.
+
+    Raises:
+        ModelError: see `open_checkpoint` and `require`.
+    """
+    with open_checkpoint(source) as tensors:
+        inventory = take_inventory(tensors.shapes(), configuration)
+        require(inventory, source)
+        state = {name: tensors.read(official).to(dtype) for name, official in inventory.sources.items()}
+        write(state, target, configuration, source.name)
+    return inventory
+
+
+def write(state: Mapping[str, Tensor], target: Path, configuration: Configuration, source: str) -> None:
+    """Write the state of `Networks` as a file that `load_networks` reads; `source` says where it is from."""
+    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "configuration": json.dumps(asdict(configuration)),
+        "digest": digest(contiguous),
+        "source": source,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        save_file(contiguous, partial, metadata)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """blake2b, 16 bytes in hexadecimal, of names and values."""
+    whole = blake2b(digest_size=16)
+    for name in sorted(state):
+        whole.update(name.encode())
+        whole.update(state[name].reshape(-1).view(torch.uint8).numpy().data)
+    return whole.hexdigest()
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a converted file; ModelError where it is none."""
+    with open_safetensors(path) as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path}: not converted by Airband; run `airband models convert {path}`")
+    return metadata
+
+
+def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks:
+    """The networks of a converted file, laid out for the device.
+
+    Each network is read through a memory map of its own, cast and copied before the next one is opened, so
+    that not the whole file is in memory beside the networks.
+
+    Args:
+        path: a converted file.
+        device: as torch names it.
+        half: see `pipeline.AudioSR`.
+    """
+    configuration = Configuration(**json.loads(read_metadata(path)["configuration"]))
+    with torch.device("meta"):
+        networks = Networks(configuration)
+    for part, network in networks.named_children():
+        with open_safetensors(path) as file:
+            state = {}
+            for name, expected in network.state_dict().items():
+                # What lay_out copies need not be copied here.
+                is_kernel, whole = expected.ndim > 2, f"{part}.{name}"
+                dtype = half if half is not None and HALVED.match(whole) else torch.float32
+                state[name] = file.get_tensor(whole).to(device, dtype, copy=not is_kernel)
+            network.load_state_dict(state, assign=True)
+            del state
+            lay_out(network)
+    with open_safetensors(path) as file:
+        networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
+    networks.eval().requires_grad_(False)
+    if half is not None:
+        networks.vocoder = halved_if_faithful(networks.vocoder, half)
+    return networks
+
+
+def load_official(path: Path, config: Mapping[str, Any]) -> Networks:
+    """Networks in float32 straight from a checkpoint under official names, as the goldens hold it.
+
+    Args:
+        path: of the checkpoint.
+        config: official configuration with sections `unet`, `vae`, `vocoder`.
+    """
+    configuration = Configuration.from_official(config)
+    networks = Networks(configuration)
+    with open_checkpoint(path) as tensors:
+        inventory = take_inventory(tensors.shapes(), configuration)
+        require(inventory, path)
+        state = {name: tensors.read(official).float() for name, official in inventory.sources.items()}
+    networks.load_state_dict(state)
+    return networks.eval().requires_grad_(False)

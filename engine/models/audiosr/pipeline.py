@@ -1,0 +1,255 @@
+"""AudioSR as an Upscaler: the paper's path from a window of audio to a generated one, as numbered steps.
+
+The names are the paper's (Liu et al. 2023): x_h the input at 48 kHz, X_h its log-mel spectrogram, F_enc the
+autoencoder's encoder, z the latent, G the Transformer-UNet, Y_h the estimated spectrogram, V the vocoder.
+What the official code adds of its own (engine.models.audiosr.official) is left out: the cut-off comes from
+the render and is the same in every step, a window keeps its level and its length, and noise belongs to a
+place in the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.models.audiosr import mel, sampler
+from engine.models.audiosr.batching import Row, RowProgress, rows_of
+from engine.models.audiosr.multidiffusion import Tape
+from engine.models.audiosr.networks import Networks
+from presets.schema import Preset
+from render.upscaler import Audio, NoiseField, StepHook, Window
+
+EMPTY_CONDITION = -11.4981
+"""What the condition is where there is none, before scaling: the value AudioSR was trained with."""
+
+LATENESS = 8
+"""Samples by which the vocoder's answer to a frame is late, and by which it is too long on both sides."""
+
+JOINT_WINDOWS = 32
+"""Windows (channels each) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there, with the
+usual fade, so that memory stays bounded."""
+
+STAGES = ("encode", "decode", "vocode")
+"""What runs once a window, beside the sampler's steps."""
+
+
+class AudioSR:
+    """Latent diffusion on log-mel spectrograms with a neural vocoder, 48 kHz.
+
+    A window is 10.24 s, as in training, of which 0.64 s on each side are discarded.
+
+    Args:
+        name: as in `airband models`.
+        digest: of the weights.
+        networks: the model, on the device, in whatever precision it is to compute in.
+        device: as torch names it.
+        rows: channels of windows that the networks take at once; halves itself when memory runs out.
+        guidance_rescale: see `sampler.guide`.
+    """
+
+    body_cells = 14
+    context_cells = 1
+    links_channels = False
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        networks: Networks,
+        device: str = "cpu",
+        rows: int = 1,
+        guidance_rescale: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.digest = digest
+        self.rows = rows
+        self._networks = networks
+        self._device = torch.device(device)
+        self._rescale = guidance_rescale
+
+    def batch(self, preset: Preset) -> int:
+        """Channels of windows that fill a batch of the networks; with `joint`, that share one latent."""
+        return JOINT_WINDOWS if preset.joint else max(2, self.rows)
+
+    def steps(self, preset: Preset) -> int:
+        """Sampler steps, and one each for encoding, decoding and the vocoder."""
+        return preset.steps + len(STAGES)
+
+    @torch.inference_mode()
+    def upscale(
+        self, windows: Sequence[Window], noise: NoiseField, preset: Preset, on_step: StepHook
+    ) -> list[Audio]:
+        """The generated signal of each window: same shape as its samples, 48 kHz, the level of the input.
+
+        Equal channels under equal noise are computed once. With `preset.joint`, windows of this call that
+        overlap share one latent (MultiDiffusion, Bar-Tal et al. 2023); without it none sees another.
+        """
+        rows, places = rows_of(windows, self._networks.time_stride * mel.HOP, preset.joint)
+        progress = RowProgress(places, self.steps(preset), on_step)
+
+        # 1. Pre-processing: what the cut-off leaves of x_h, by an order-8 Chebyshev filter.
+        lowpassed = [chebyshev_lowpass(row.waveform, row.cutoff_hz) for row in rows]
+
+        # 2. X_h: its natural-log mel spectrogram.
+        x_h = [self._log_mel(waveform) for waveform in lowpassed]
+
+        # 3. F_enc(X_h): the condition, a draw from the encoder's posterior, scaled as latents are.
+        condition = self._encode(x_h, rows, noise, progress)
+
+        # 4. z_0 from noise, by G with guidance.
+        z = self._sample(condition, rows, noise, preset, progress)
+
+        # 5. Y_h, the spectrogram that z_0 stands for.
+        y_h = self._batched(self._decode, progress.of_stage("decode"), z)
+
+        # 6. Post-processing: mel bands below the cut-off are the input's own.
+        y_h = [
+            torch.cat([x[..., :edge], y[..., edge:]], dim=-1)
+            for x, y, edge in zip(x_h, y_h, [mel.bands_below(row.cutoff_hz) for row in rows], strict=True)
+        ]
+
+        # 7. V(Y_h): the waveform, without the vocoder's delay.
+        waves = self._batched(self._vocode, progress.of_stage("vocode"), y_h)
+        y = [wave[0, LATENESS:-LATENESS].cpu().numpy() for wave in waves]
+
+        # 8. Channels, level and length as they came. render.restore puts the low band back.
+        return [
+            np.asarray(np.stack([y[row] for row in of_window]) / window.gain, dtype=np.float32)
+            for window, of_window in zip(windows, places, strict=True)
+        ]
+
+    def _log_mel(self, waveform: Audio) -> Tensor:
+        """(samples,) -> (1, 1, T, 256)."""
+        return mel.log_mel(mel.magnitude(torch.from_numpy(waveform).to(self._device)[None]))[:, None]
+
+    def _noise(self, noise: NoiseField, name: str, group: int, first: int, cells: int) -> Tensor:
+        """(1, C, cells, F) standard normal, from its place in the clip."""
+        bands = mel.BANDS // self._networks.time_stride
+        drawn = noise(name, group, first, cells, (self._networks.latent_channels, bands))
+        return torch.from_numpy(drawn).to(self._device).transpose(0, 1)[None]
+
+    def _encode(
+        self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: RowProgress
+    ) -> list[Tensor]:
+        networks = self._networks
+
+        def moments(x: Tensor) -> Tensor:
+            return torch.cat(networks.encoder(x), dim=1)
+
+        conditions = []
+        for row, posterior in zip(
+            rows, self._batched(moments, progress.of_stage("encode"), x_h), strict=True
+        ):
+            mean, std = posterior.chunk(2, dim=1)
+            drawn = self._noise(noise, "condition", row.group, row.first, mean.shape[2])
+            conditions.append((mean + std * drawn) * networks.scale_factor)
+        return conditions
+
+    def _sample(
+        self,
+        condition: list[Tensor],
+        rows: list[Row],
+        noise: NoiseField,
+        preset: Preset,
+        progress: RowProgress,
+    ) -> list[Tensor]:
+        """The sampled latent of each row, (1, C, T / 8, F / 8).
+
+        The sampler sees one latent, the tape, on which all of them lie.
+        """
+        extents = [(row.first, c.shape[2]) for row, c in zip(rows, condition, strict=True)]
+        voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
+        tape = Tape(extents, voices)
+
+        def told_by_row(_: int) -> None:
+            """Progress hears of a step while it is taken."""
+
+        def draw(name: str) -> Tensor:
+            parts = [self._noise(noise, name, group, *extent) for (group, _), extent in tape.stretches]
+            return torch.cat(parts, dim=2)
+
+        def velocity(z: Tensor, t: float) -> Tensor:
+            def guided(z: Tensor, condition: Tensor) -> Tensor:
+                return self._guided_velocity(z, condition, t, preset.cfg_scale)
+
+            # Every sampler asks for one velocity a step.
+            done = progress.of_stage("sample")
+            return tape.average(self._batched(guided, done, tape.rows_of(z), condition))
+
+        z = draw("x_T")
+        if preset.sampler == "ddim":
+            plan = sampler.trailing(preset.steps)
+            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"), told_by_row)
+        else:
+            solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
+            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps), told_by_row)
+        return tape.rows_of(z)
+
+    def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
+        """v of a batch at step t, the two predictions of guidance in one call."""
+        unet = self._networks.unet
+        if scale == 1:
+            y: Tensor = unet(z, torch.full((len(z),), t, device=z.device), condition)
+            return y
+        empty = torch.full_like(condition, EMPTY_CONDITION) * self._networks.scale_factor
+        steps = torch.full((2 * len(z),), t, device=z.device)
+        v_condition, v_empty = unet(torch.cat([z, z]), steps, torch.cat([condition, empty])).chunk(2)
+        return sampler.guide(v_condition, v_empty, scale, self._rescale)
+
+    def _decode(self, z: Tensor) -> Tensor:
+        y: Tensor = self._networks.decoder(z / self._networks.scale_factor)
+        return y
+
+    def _vocode(self, y_h: Tensor) -> Tensor:
+        y: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
+        return y
+
+    def _batched(
+        self, function: Callable[..., Tensor], on_done: Callable[[list[int]], None], *arguments: list[Tensor]
+    ) -> list[Tensor]:
+        """`function` of every item, items of equal shape together, fewer at once when memory runs out.
+
+        `on_done` hears the indices of the items done, batch by batch.
+        """
+        results: dict[int, Tensor] = {}
+        waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
+        while waiting:
+            length = arguments[0][waiting[0]].shape[2]
+            chunk = [index for index in waiting[: self.rows] if arguments[0][index].shape[2] == length]
+            batch = [
+                torch.cat([argument[index] for index in chunk]).contiguous(memory_format=torch.channels_last)
+                for argument in arguments
+            ]
+            try:
+                made = function(*batch)
+            except RuntimeError as error:
+                if not ran_out_of_memory(error) or len(chunk) == 1:
+                    raise
+                self.rows = len(chunk) // 2
+                continue
+            # A copy: the next replay of a CUDA graph writes where this one did.
+            results.update(zip(chunk, made[:, None].clone().unbind(), strict=True))
+            waiting = waiting[len(chunk) :]
+            on_done(chunk)
+        return [results[index] for index in range(len(results))]
+
+
+def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
+    """Order 8, 0.1 dB of ripple, forward and backward, so without delay (paper section 3.2).
+
+    Args:
+        waveform: (samples,) at 48 kHz.
+        cutoff_hz: the filter's edge.
+    """
+    from scipy import signal
+
+    sections = signal.cheby1(8, 0.1, cutoff_hz / (mel.RATE_HZ / 2), output="sos")
+    return np.asarray(signal.sosfiltfilt(sections, waveform), dtype=np.float32)
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not allocate, on a GPU or on the CPU (which has no class of its own for it)."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,178 @@
+"""`draft`: an envelope for the missing band, drawn over fine structure taken from the input.
+
+The path of a window: samples -> spectrum -> envelope (level and noise share of each band in each frame) ->
+fine structure (copy-up and noise, mixed by the noise share) -> spectrum -> samples -> attacks as sharp as the
+input's. Every channel of every window is computed by itself, so batches, neighbours and the order of channels
+cannot change a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine import checkpoints
+from engine.models.draft.bands import (
+    BANDS,
+    BINS,
+    FLOOR_DB,
+    band_levels,
+    first_bin,
+    level_db,
+    over_bins,
+    samples_of,
+    spectrum,
+)
+from engine.models.draft.features import SPREAD_DB, TEXTURES, features
+from engine.models.draft.fine_structure import (
+    DB_TO_NEPER,
+    copied_up,
+    following,
+    modulated_noise,
+    upper_octave,
+)
+from engine.models.draft.predictor import load as load_network
+from presets.schema import Preset
+from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
+
+MOSTLY_NOISE, TONAL = 1.0, 1 / 0.6
+"""Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
+LEAST_NOISE = 0.2
+TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
+"""How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
+is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
+lacks (`texture` in render/measure/metrics.py); copied partials, once whitened, stand out further."""
+SILENCE_DB = -80.0
+"""A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a predictor says of one channel.
+
+    Attributes:
+        level_db: (T, BANDS) float32, mean decibels of each band; read above the cut-off only.
+        noise_share: (T, BANDS) float32, 0 (all copied up) to 1 (all noise), in power.
+    """
+
+    level_db: Tensor
+    noise_share: Tensor
+
+
+class Predictor(Protocol):
+    """Says from the band below the cut-off what the envelope above it is."""
+
+    digest: str
+
+    def envelope(self, bins: Tensor, cutoff_hz: float) -> Envelope:
+        """The envelope of one channel: bins (T, BINS) complex64, cutoff_hz its -6 dB edge."""
+        ...
+
+
+class Learned:
+    """The envelope that a trained network predicts.
+
+    Args:
+        network: features of frames and window -> levels and textures, see `engine.models.draft.predictor`.
+        digest: of its weights.
+    """
+
+    def __init__(self, network: nn.Module, digest: str) -> None:
+        self.network, self.digest = network, digest
+
+    def envelope(self, bins: Tensor, cutoff_hz: float) -> Envelope:
+        """See Predictor."""
+        given = features(level_db(bins.real.square() + bins.imag.square()), cutoff_hz)
+        outputs = self.network(given.frames[None], given.window[None])[0]
+        level = outputs[:, :BANDS] * SPREAD_DB + given.reference_db
+        texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
+        share = (MOSTLY_NOISE - TONAL * texture).clamp(LEAST_NOISE, 1)
+        return Envelope(level.clamp(min=FLOOR_DB), share)
+
+
+class Draft:
+    """An Upscaler that draws a predicted envelope over the input's own fine structure.
+
+    Args:
+        predictor: where the envelope comes from.
+    """
+
+    name = "draft"
+    body_cells = 8
+    context_cells = 1
+    links_channels = True
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.digest = predictor.digest
+        # Channels side by side keep two cores busier than one channel's short operations do.
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="draft")
+
+    def batch(self, preset: Preset) -> int:
+        """Windows are worked on one by one; four keep the calls around them few."""
+        return 4
+
+    def steps(self, preset: Preset) -> int:
+        """One step a window."""
+        return 1
+
+    def upscale(
+        self, windows: Sequence[Window], noise: NoiseField, preset: Preset, on_step: StepHook
+    ) -> list[Audio]:
+        """The windows with their high band filled in: same shapes, 48 kHz, the level of the input."""
+        generated = []
+        for window in windows:
+            first, cells = window.start // CELL_FRAMES, window.samples.shape[1] // CELL_FRAMES
+            grain = noise("fine structure", window.group, first, cells, (CELL_FRAMES,))
+            generated.append(self._window(window, torch.from_numpy(np.ascontiguousarray(grain)).flatten()))
+            on_step(Step("draft", 1, 1))
+        return generated
+
+    def _window(self, window: Window, grain: Tensor) -> Audio:
+        def filled(samples: NDArray[np.float32]) -> Tensor:
+            with torch.inference_mode():
+                return self.channel(torch.tensor(samples), grain, window.cutoff_hz)
+
+        return np.stack([made.numpy() for made in self._threads.map(filled, window.samples)])
+
+    def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float) -> Tensor:
+        """One channel with its high band filled in.
+
+        Args:
+            samples: (frames,) float32 at 48 kHz, frames a multiple of CELL_FRAMES.
+            grain: (frames,) float32 standard normal noise.
+            cutoff_hz: the -6 dB edge.
+
+        Returns:
+            (frames,) float32: `samples` below the cut-off, generated above it.
+        """
+        start = first_bin(cutoff_hz)
+        bins = spectrum(samples)
+        sounding = (bins.abs().amax(-1, keepdim=True) > 10 ** (SILENCE_DB / 20)).float()
+        if start >= BINS or not bool(sounding.any()):
+            return samples.clone()
+        envelope = self.predictor.envelope(bins, cutoff_hz)
+        share = over_bins(envelope.noise_share)
+        fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
+        upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
+        fine = fine + modulated_noise(grain, upper) * torch.sqrt(share)
+        fine_db = level_db(fine.real.square() + fine.imag.square())
+        grained = (TONES_GRAIN + (NOISE_GRAIN - TONES_GRAIN) * share) * fine_db
+        gain_db = over_bins(envelope.level_db - band_levels(grained)) + grained - fine_db
+        made = fine * torch.exp(gain_db * DB_TO_NEPER) * sounding
+        band = samples_of(functional.pad(made[:, start:], (start, 0)), samples.shape[-1])
+        return samples + following(band, upper)
+
+
+def load(device: str = "cpu") -> Draft:
+    """The embedded model, ready to render; whatever the device, it runs on the CPU."""
+    network, digest = load_network(checkpoints.read(checkpoints.DRAFT), checkpoints.DRAFT)
+    return Draft(Learned(network, digest))

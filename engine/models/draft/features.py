@@ -1,0 +1,127 @@
+"""What a predictor sees of a clip: levels below the cut-off, how tonal they are, statistics of the window.
+
+The levels of a frame say what is played; the statistics of every band over the whole window (mean, spread,
+quiet and loud tenth) say how it was recorded: its noise floor, its room, its codec. Levels are relative to
+the window's own mean, which goes along as a number, so that a clip sounds the same at any gain and yet the
+floor of a 16-bit file can be told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.models.draft.bands import BANDS, BIN_HZ, BINS, FLOOR_DB, band_centres_hz, level_db
+
+INPUT_BANDS = 192
+LINEAR_BINS = 60
+"""Below about this bin the input's bands are one bin wide, above it they widen in proportion to frequency."""
+TEXTURE_BINS = 32
+TEXTURE_FRAMES = 5
+TEXTURES = (BINS - 1) // TEXTURE_BINS
+NOISE_TEXTURE_DB = 5.57
+"""Standard deviation of the level of a bin of Gaussian noise."""
+ACTIVE_DB = -70.0
+"""A frame sounds when the mean power of its bins is above this (about -100 dBFS)."""
+SEEN = 0.93
+"""Bands that end above this share of the cut-off are hidden: the input's filter already bites there."""
+SPREAD_DB = 20.0
+"""What one unit of a network's input and output is worth."""
+PER_FRAME = 2 * INPUT_BANDS + TEXTURES
+PER_WINDOW = 5 * INPUT_BANDS + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The inputs of a network for one channel of one window.
+
+    Attributes:
+        frames: (T, PER_FRAME) float32: relative levels, which bands are seen, texture.
+        window: (PER_WINDOW,) float32: statistics of the seen bands, which are seen, level and cut-off.
+        reference_db: what the levels, and the network's answer, are relative to.
+    """
+
+    frames: Tensor
+    window: Tensor
+    reference_db: float
+
+
+@cache
+def input_edges() -> Tensor:
+    """(INPUT_BANDS + 1,) int64: the bins where the input's bands begin and, the last, end."""
+    position = torch.linspace(0, 1, INPUT_BANDS + 1, dtype=torch.float64)
+    growth = torch.log(torch.tensor(1 + (BINS - 1) / LINEAR_BINS, dtype=torch.float64))
+    return torch.round(1 + LINEAR_BINS * (torch.exp(position * growth) - 1)).long()
+
+
+@cache
+def _averages() -> Tensor:
+    edges = input_edges()
+    bins = torch.arange(BINS)[:, None]
+    inside = ((bins >= edges[:-1]) & (bins < edges[1:])).float()
+    return inside / inside.sum(0)
+
+
+def texture_db(bins_db: Tensor) -> Tensor:
+    """Standard deviation of the levels around each point, over 32 bins and 5 frames.
+
+    About 5.6 dB for noise, more for partials, less for smeared sound.
+
+    Args:
+        bins_db: (T, BINS).
+
+    Returns:
+        (T, TEXTURES) float32, dB.
+    """
+    groups = bins_db[:, 1:].reshape(-1, TEXTURES, TEXTURE_BINS)
+    moments = torch.cat([groups.mean(-1), groups.square().mean(-1)], -1).T
+    around = functional.avg_pool1d(moments, TEXTURE_FRAMES, 1, TEXTURE_FRAMES // 2, count_include_pad=False)
+    first, second = around.T.chunk(2, -1)
+    return (second - first.square()).clamp(min=0).sqrt()
+
+
+def active_frames(bins_db: Tensor) -> Tensor:
+    """(T,) bool: which frames of (T, BINS) levels sound."""
+    return level_db(torch.exp(bins_db * 0.23025851).mean(-1)) > ACTIVE_DB
+
+
+def features(bins_db: Tensor, cutoff_hz: float) -> Features:
+    """The inputs of a network.
+
+    Args:
+        bins_db: (T, BINS) levels of a band-limited signal, see `engine.models.draft.bands`.
+        cutoff_hz: its -6 dB edge; nothing above 0.93 of it is looked at.
+    """
+    last_bin = SEEN * cutoff_hz / BIN_HZ
+    seen = (input_edges()[1:] - 1 <= last_bin).float()
+    levels = bins_db @ _averages()
+    active = active_frames(bins_db[:, : max(int(last_bin), 2)])
+    heard = levels[active] if bool(active.any()) else torch.full((1, INPUT_BANDS), FLOOR_DB)
+    mean = heard.mean(0)
+    ordered = heard.T.contiguous().sort(-1).values.T
+    tenth = len(ordered) // 10
+    statistics = torch.stack([mean, ordered[tenth], ordered[len(ordered) - 1 - tenth]])
+    reference_db = float((mean * seen).sum() / seen.sum().clamp(min=1))
+    spread = heard.std(0, correction=0)
+    texture_seen = (torch.arange(1, TEXTURES + 1) * TEXTURE_BINS <= last_bin).float()
+    relative = ((levels - reference_db) / SPREAD_DB).clamp(-4, 4) * seen
+    texture = (texture_db(bins_db) / NOISE_TEXTURE_DB - 1).clamp(-1, 3) * texture_seen
+    window = torch.cat(
+        [
+            (((statistics - reference_db) / SPREAD_DB).clamp(-4, 4) * seen).flatten(),
+            spread / SPREAD_DB * seen,
+            seen,
+            torch.tensor([reference_db / SPREAD_DB, cutoff_hz / 10000]),
+        ]
+    )
+    return Features(torch.cat([relative, seen.expand_as(relative), texture], -1), window, reference_db)
+
+
+def above(cutoff_hz: float) -> Tensor:
+    """(BANDS,) float32: the share of each output band that lies above the cut-off."""
+    lower = band_centres_hz() - 4 * BIN_HZ
+    return ((lower + 8 * BIN_HZ - cutoff_hz) / (8 * BIN_HZ)).clamp(0, 1).reshape(BANDS)

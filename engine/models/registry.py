@@ -1,0 +1,156 @@
+"""Which models there are, where their weights lie, and how one becomes an Upscaler.
+
+Converted files lie in `$AIRBAND_MODELS`, or in `models` below the user's data folder, one a model. An
+official checkpoint in the Hugging Face cache is converted on first use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import checkpoints
+from engine.checkpoints import DRAFT
+from presets.errors import ModelError, UsageError
+from render.upscaler import Upscaler
+
+REPOSITORIES = {"audiosr-basic": "haoheliu/audiosr_basic", "audiosr-speech": "haoheliu/audiosr_speech"}
+"""AudioSR models and where their official checkpoints are published."""
+
+CHECKPOINT = "pytorch_model.bin"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model in the list.
+
+    Attributes:
+        name: what the knob `model` takes.
+        ready: whether it can render now, or after one conversion.
+        digest: of the weights, "none" without, empty before the conversion.
+        where: the file it would be read from.
+        nbytes: that file's size, 0 without.
+        why: what to do when it is not ready.
+    """
+
+    name: str
+    ready: bool
+    digest: str = ""
+    where: str = ""
+    nbytes: int = 0
+    why: str = ""
+
+
+def folder() -> Path:
+    """Where converted weights lie."""
+    chosen = os.environ.get("AIRBAND_MODELS")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("airband") / "models"
+
+
+def converted(name: str) -> Path:
+    """The converted file of a model, there or not."""
+    return folder() / f"{name}.safetensors"
+
+
+def available() -> list[Listed]:
+    """Every model by name, ready or not; cheap enough for every start of an engine."""
+    listed = [Listed("null", True, "none"), Listed("draft", True, checkpoints.digest(DRAFT))]
+    names = sorted({*REPOSITORIES, *(path.stem for path in folder().glob("audiosr-*.safetensors"))})
+    return listed + [_listed(name) for name in names]
+
+
+def _listed(name: str) -> Listed:
+    path = converted(name)
+    if path.is_file():
+        from engine.models.audiosr.checkpoint import read_metadata
+
+        try:
+            digest = read_metadata(path)["digest"]
+        except ModelError as error:
+            return Listed(name, False, "", str(path), path.stat().st_size, error.message)
+        return Listed(name, True, digest, str(path), path.stat().st_size)
+    cached = cached_checkpoint(name)
+    if cached is not None:
+        return Listed(name, True, "", str(cached), cached.stat().st_size)
+    return Listed(name, False, why=_how_to_get(name))
+
+
+def _how_to_get(name: str) -> str:
+    return (
+        f"its weights are not here; `airband models fetch {name}` downloads 6 GB from huggingface.co, "
+        f"`airband models convert FILE --name {name}` takes a checkpoint you have"
+    )
+
+
+def cached_checkpoint(name: str) -> Path | None:
+    """The official checkpoint in the Hugging Face cache, if it is there."""
+    if name not in REPOSITORIES:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(REPOSITORIES[name], CHECKPOINT)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
+    """The model `name`, ready to render.
+
+    Args:
+        name: `null`, `draft`, or an AudioSR model whose weights are here.
+        device: as torch names it.
+        compiles: whether AudioSR's networks are compiled for it.
+
+    Raises:
+        UsageError: there is no such model.
+        ModelError: its weights are not here, or are not what they should be.
+    """
+    build = BUILDERS.get(name)
+    if build is not None:
+        return build(device)
+    if name in REPOSITORIES or converted(name).is_file():
+        return _audiosr(name, device, compiles)
+    names = ", ".join(listed.name for listed in available())
+    raise UsageError(f"unknown model {name!r}; there are {names}", "model")
+
+
+def _null(device: str) -> Upscaler:
+    from engine.models.null import Null
+
+    return Null()
+
+
+def _draft(device: str) -> Upscaler:
+    from engine.models.draft import draft
+
+    return draft.load(device)
+
+
+BUILDERS: dict[str, Callable[[str], Upscaler]] = {"null": _null, "draft": _draft}
+"""Models without a checkpoint of the user's."""
+
+
+def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
+    import torch
+
+    from engine.models.audiosr.checkpoint import convert, load_networks, read_metadata
+    from engine.models.audiosr.networks import Configuration, compile_for
+    from engine.models.audiosr.pipeline import AudioSR
+    from engine.models.audiosr.precision import fast_half
+
+    path = converted(name)
+    if not path.is_file():
+        cached = cached_checkpoint(name)
+        if cached is None:
+            raise ModelError(f"{name}: {_how_to_get(name)}", "model")
+        convert(cached, path, Configuration(), torch.float32)
+    networks = load_networks(path, device, fast_half(device))
+    if compiles:
+        compile_for(networks, device)
+    rows = 1 if torch.device(device).type == "cpu" else 8
+    return AudioSR(name, read_metadata(path)["digest"], networks, device, rows=rows)

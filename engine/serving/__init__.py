@@ -1,0 +1,1 @@
+"""The engine's loop: sessions, jobs, their queue and store, the spool. No torch."""

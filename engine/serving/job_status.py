@@ -1,0 +1,47 @@
+"""Jobs as lines for people: what `status` and `jobs` answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+
+import msgspec
+
+from bridge.wire.messages import HEADER_BYTES, Failed, File, JobStatus, Path, Progress
+from engine.serving.store import Record
+
+SHOWN_CHARS = 96
+"""Names and messages are cut to this."""
+LISTING_BYTES = HEADER_BYTES - 1024
+
+
+def line(record: Record, progress: Progress | None) -> JobStatus:
+    """A job in one line; `progress` is the last that its worker told."""
+    submit = record.submit
+    match submit.source:
+        case File(name) | Path(name):
+            source = name
+        case _:
+            source = "pcm"
+    failed = record.outcome if isinstance(record.outcome, Failed) else None
+    return JobStatus(
+        job=record.job,
+        state=record.state,
+        source=source[-SHOWN_CHARS:],
+        preset=submit.preset,
+        model=submit.params.model,
+        priority=submit.priority,
+        created_s=record.created_s,
+        stage=progress.stage if progress else "",
+        step=progress.step if progress else 0,
+        of=progress.of if progress else 0,
+        code=failed.code if failed else "",
+        message=failed.message[:SHOWN_CHARS] if failed else "",
+    )
+
+
+def fitting(lines: Iterable[JobStatus]) -> tuple[JobStatus, ...]:
+    """As many of the first lines as fit one header."""
+    lines = list(lines)
+    weights = accumulate(len(msgspec.msgpack.encode(line)) for line in lines)
+    return tuple(line for line, weight in zip(lines, weights, strict=True) if weight < LISTING_BYTES)

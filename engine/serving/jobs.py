@@ -1,0 +1,282 @@
+"""The life of a job in the engine: submitted, uploaded, queued, run, ended, fetched, forgotten.
+
+No sockets: sessions call in with what clients asked, the server with what workers said, and `tell` carries
+news to whoever watches. Every reply is returned after the store has committed what it says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from bridge.wire.messages import (
+    FINAL,
+    Accepted,
+    Cancel,
+    Cancelled,
+    Chunk,
+    Data,
+    Done,
+    EngineMessage,
+    Failed,
+    Fetch,
+    Grant,
+    JobStatus,
+    Path,
+    Progress,
+    Submit,
+)
+from engine.serving.job_status import fitting, line
+from engine.serving.queue import DEATHS_MAX, Queue
+from engine.serving.spool import Spool, explained, seal, tolerated
+from engine.serving.store import Outcome, Record, Store
+from engine.serving.uploads import Uploads, credit, nbytes
+from engine.serving.worker_messages import FromWorker, Hand, Ready, Task, Unfit
+from presets.errors import BusyError, InputError, OutputError, UsageError, WireError, WorkerCrashed
+
+JOBS_MAX = 10_000
+"""Jobs that may upload, wait or run at a time."""
+
+
+class Jobs:
+    """All jobs of one engine.
+
+    Args:
+        store, spool: where they are kept; what an earlier engine left in them goes on.
+        hands: who runs them, by device.
+        tell: takes (job, message) for the sessions that watch the job.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        hands: Mapping[str, Hand],
+        tell: Callable[[str, EngineMessage], None],
+    ) -> None:
+        self._store, self._spool, self._hands, self._tell = store, spool, hands, tell
+        self._queue = Queue(list(hands), time.time)
+        self._uploads = Uploads()
+        self._progress: dict[str, Progress] = {}
+        self._ended: list[Outcome] = []
+        self.closing = False
+        store.requeue_running()
+        for record in store.in_state("queued"):
+            self._enqueue(record)
+        spool.tidy(store.needs, lambda job: store.get(job) is not None)
+
+    # What clients ask
+
+    def submit(self, submit: Submit, session: str) -> list[EngineMessage]:
+        """Takes a job, or says where a known one stands.
+
+        Raises:
+            BusyError: no room for it now.
+            OutputError: no room ever, or the state folder cannot be written.
+        """
+        record = self._store.get(submit.job)
+        if record is None:
+            if self._store.unfinished() >= JOBS_MAX:
+                raise BusyError(f"{JOBS_MAX} jobs are unfinished, the most this engine takes", retry_s=5.0)
+            if isinstance(submit.source, Path):
+                self._enqueue(self._store.add(submit, session, "queued"))
+            else:
+                self._spool.make_room(nbytes(submit.source))
+                self._uploads.open(submit.job, self._spool.part(submit.job), submit.source)
+                self._store.add(submit, session, "uploading")
+            record = self.record(submit.job)
+        source = record.submit.source
+        if record.state != "uploading" or isinstance(source, Path):
+            return [self.state(record.job)]
+        upload = self._uploads.open(record.job, self._spool.part(record.job), source)
+        offset, count = upload.receiver.renew()
+        return [Accepted(record.job, "uploading", offset=offset), Grant(record.job, offset, count)]
+
+    def chunk(self, chunk: Chunk, buffer: memoryview) -> list[EngineMessage]:
+        """Takes a piece of a source; the last one queues the job.
+
+        Raises:
+            WireError: no upload of that name, or a piece out of turn.
+            OutputError: no room on the disk; the job has failed.
+        """
+        if chunk.job not in self._uploads:
+            raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
+        upload = self._uploads[chunk.job]
+        try:
+            upload.take(chunk, buffer)
+        except (OutputError, WireError) as error:
+            if error.field != "offset":  # no room, or other bytes than were sent: nothing to go on from
+                self._end(Failed(chunk.job, error.code, error.message, error.field))
+            raise
+        digest = upload.receiver.digest
+        if digest is None:
+            return list(credit(chunk.job, upload))
+        self._uploads.close(chunk.job)
+        with explained(self._spool.folder):
+            seal(self._spool.part(chunk.job), self._spool.source(digest))
+        self._store.queue(chunk.job, digest)
+        self._enqueue(self.record(chunk.job))
+        return [self.state(chunk.job)]
+
+    def state(self, job: str) -> Accepted:
+        """Where a job stands."""
+        return Accepted(job, self.record(job).state, self._queue.position(job))
+
+    def record(self, job: str) -> Record:
+        """The job's row; raises UsageError when it is not known."""
+        record = self._store.get(job)
+        if record is None:
+            raise UsageError(f"no job {job} here; it was forgotten, or never submitted to this engine", "job")
+        return record
+
+    def status(self, job: str) -> JobStatus:
+        """One line about one job."""
+        return line(self.record(job), self._progress.get(job))
+
+    def newest(self, limit: int) -> tuple[JobStatus, ...]:
+        """A line about each of the last jobs, as many as fit one header."""
+        records = self._store.newest(limit)
+        return fitting(line(record, self._progress.get(record.job)) for record in records)
+
+    def cancel(self, job: str) -> Accepted:
+        """Ends a job; one that has ended already stays as it is."""
+        record = self.record(job)
+        if record.state in FINAL:
+            return Accepted(job, record.state)
+        device = self._queue.device_of(job)
+        self._end(Cancelled(job))
+        if device is not None:
+            self._hands[device].send(Cancel(job))
+        return Accepted(job, "cancelled")
+
+    def forget(self, job: str) -> Accepted:
+        """Drops an ended job and what is left of it; raises UsageError for one that has not ended."""
+        record = self.record(job)
+        if record.state not in FINAL:
+            raise UsageError(f"job {job} is {record.state}; cancel it before forgetting it", "job")
+        self._store.forget(job)
+        self._spool.drop(job)
+        return Accepted(job, record.state)
+
+    def read(self, fetch: Fetch, nbytes: int) -> tuple[Data, bytes]:
+        """Up to `nbytes` of a finished stem.
+
+        Raises:
+            UsageError: a job that is not done, a stem it has not, an offset beyond its end.
+            InputError: the stem has gone from the spool.
+        """
+        outcome = self.record(fetch.job).outcome
+        stems = outcome.stems if isinstance(outcome, Done) else ()
+        stem = next((stem for stem in stems if stem.name == fetch.stem and not stem.path), None)
+        if stem is None:
+            raise UsageError(f"job {fetch.job} has no stem {fetch.stem!r} to fetch", "stem")
+        if fetch.offset > stem.nbytes:
+            raise UsageError(f"offset {fetch.offset} of a stem of {stem.nbytes} bytes", "offset")
+        try:
+            with open(self._spool.stem(fetch.job), "rb") as file:
+                file.seek(fetch.offset)
+                piece = file.read(nbytes)
+        except OSError as error:
+            raise InputError(
+                f"the stem of job {fetch.job} cannot be read: {error.strerror}", "stem"
+            ) from None
+        return Data(fetch.job, fetch.stem, fetch.offset, fetch.offset + len(piece) >= stem.nbytes), piece
+
+    # What workers say, and what time brings
+
+    def hear(self, device: str, message: FromWorker | None) -> None:
+        """Takes what the worker of `device` said; None is its death."""
+        if message is None:
+            self._bury(device)
+        elif isinstance(message, Progress):
+            if message.job in self._progress:
+                self._note(message)
+        elif not isinstance(message, Ready | Unfit):
+            self._queue.finish(device)
+            self._ended.append(message)
+            self._settle()
+
+    def dispatch(self) -> None:
+        """Hands jobs to idle workers."""
+        self._settle()
+        for device, hand in self._hands.items():
+            if self.closing or hand.ready is None:
+                continue
+            if (job := self._queue.take(device)) is not None:
+                with tolerated("start", job):
+                    self._store.start(job)
+                record = self.record(job)
+                hand.send(Task(record.submit, record.digest))
+                self._note(Progress(job, "start", 0, 1))
+
+    @property
+    def running(self) -> bool:
+        """True while a worker has a job."""
+        return any(self._queue.running(device) for device in self._hands)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing waits and nothing runs."""
+        return self._queue.idle
+
+    def record_is_open(self, job: str) -> bool:
+        """False for a job that has ended or was forgotten while its worker was at it."""
+        record = self._store.get(job)
+        return record is not None and record.state not in FINAL
+
+    def close(self) -> None:
+        """Lets go of the files; what is unfinished goes on in the next engine."""
+        self._uploads.close_all()
+
+    def _enqueue(self, record: Record) -> None:
+        self._queue.add(
+            record.job,
+            record.session,
+            record.submit.priority,
+            since_s=record.created_s,
+            deaths=record.deaths,
+        )
+
+    def _bury(self, device: str) -> None:
+        died = self._queue.died(device)
+        if died is None:
+            return
+        job, deaths = died
+        self._spool.drop_scratch(job)
+        if not self.record_is_open(job):
+            self._queue.drop(job)
+        elif deaths < DEATHS_MAX:
+            with tolerated("death of a worker", job):
+                self._store.again(job, deaths)
+            self._note(Progress(job, "again after a crash of the worker", 0, 1))
+        else:
+            text = f"the worker on {device} died {deaths} times on this job; the engine's log may say why"
+            self._ended.append(Failed(job, WorkerCrashed.code, text))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Keeps how jobs ended; while the disk has no room for it, again at the next turn."""
+        for outcome in list(self._ended):
+            with tolerated("end", outcome.job):
+                if self.record_is_open(outcome.job):
+                    self._end(outcome)
+                else:
+                    self._spool.drop(outcome.job)
+                self._ended.remove(outcome)
+
+    def _note(self, progress: Progress) -> None:
+        self._progress[progress.job] = progress
+        self._tell(progress.job, progress)
+
+    def _end(self, outcome: Outcome) -> None:
+        job = outcome.job
+        digest = self.record(job).digest
+        self._store.end(outcome)
+        self._queue.drop(job)
+        self._uploads.close(job)
+        self._progress.pop(job, None)
+        if not isinstance(outcome, Done):
+            self._spool.drop(job)
+        if digest and not self._store.needs(digest):
+            self._spool.source(digest).unlink(missing_ok=True)
+        self._tell(job, outcome)

@@ -1,0 +1,63 @@
+"""What the server and its workers say to each other, over a pipe that nobody else holds.
+
+Server to worker: Task, and protocol.Cancel. Worker to server: Ready (or Unfit) once, then
+protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
+"""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import msgspec
+
+from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
+
+
+class Task(Message, frozen=True, tag="task"):
+    """A job for a worker; `digest` names its source in the spool, "" where the source is a path."""
+
+    submit: Submit
+    digest: str
+
+
+class Ready(Message, frozen=True, tag="ready"):
+    """The worker can take tasks: on which device, with which models."""
+
+    device: str
+    models: tuple[Model, ...]
+
+
+class Unfit(Message, frozen=True, tag="unfit"):
+    """The worker cannot run here at all; said instead of Ready."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+ToWorker = Task | Cancel
+FromWorker = Ready | Unfit | Progress | Done | Failed | Cancelled
+
+
+class Hand(Protocol):
+    """Who runs jobs, one at a time: a process for the server, a thread in process."""
+
+    @property
+    def ready(self) -> Ready | None:
+        """What it said when it came up; None while it is not there."""
+        ...
+
+    def send(self, message: Task | Cancel) -> None:
+        """Hands it a job, or calls one off."""
+        ...
+
+
+def send(pipe: Connection, message: Message) -> None:
+    """Puts one message on the pipe."""
+    pipe.send_bytes(msgspec.msgpack.encode(message))
+
+
+def receive(pipe: Connection, kind: Any) -> Any:
+    """Takes one message of the union `kind` off the pipe; EOFError or OSError when the peer is gone."""
+    return msgspec.msgpack.decode(pipe.recv_bytes(), type=kind)

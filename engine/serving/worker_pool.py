@@ -1,0 +1,139 @@
+"""The worker processes as the server sees them: one per device, started anew when it dies.
+
+A worker is spawned, never forked, and leads a process group of its own: a terminal's Ctrl-C does not reach
+it, and whatever it started dies with it. It knows that the server is gone by the end of its pipe.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from bridge.wire.messages import Cancel
+from engine.serving.worker_messages import FromWorker, Ready, Task, Unfit, receive, send
+
+RESTART_S = 0.5
+"""The pause after a death; it doubles with each worker that never got ready, up to the cap."""
+RESTART_CAP_S = 30.0
+
+WorkerMain = Callable[[Connection, str, Path, Sequence[Path], bool], None]
+"""The function a worker runs: its pipe, its device, the spool, the roots of paths, whether it compiles."""
+
+
+class Worker:
+    """One device's process.
+
+    Attributes:
+        pipe: what to poll; None while no process runs.
+        ready: what the worker said when it came up.
+        unfit: what it said when it could not.
+    """
+
+    def __init__(self, device: str, start: Callable[[Connection], SpawnProcess]) -> None:
+        self.device = device
+        self.pipe: Connection | None = None
+        self.ready: Ready | None = None
+        self.unfit: Unfit | None = None
+        self.failures = 0
+        self.restart_s = 0.0
+        self._start = start
+        self._process: SpawnProcess | None = None
+
+    def start(self) -> None:
+        """Spawns the process."""
+        # A pair of sockets, not a pipe: zmq.Poller takes them on every system.
+        ours, theirs = socket.socketpair()
+        with Connection(theirs.detach()) as far_end:
+            self._process = self._start(far_end)
+        self.pipe, self.ready = Connection(ours.detach()), None
+
+    def receive(self) -> FromWorker | None:
+        """The next message; None when the process is gone, and then its remains are swept up."""
+        assert self.pipe is not None
+        try:
+            message: FromWorker = receive(self.pipe, FromWorker)
+        except (EOFError, OSError):
+            self.kill()
+            self.failures = 0 if self.ready else self.failures + 1
+            self.restart_s = time.monotonic() + min(RESTART_CAP_S, RESTART_S * 2**self.failures)
+            return None
+        if isinstance(message, Ready):
+            self.ready = message
+        elif isinstance(message, Unfit):
+            self.unfit = message
+        return message
+
+    def send(self, message: Task | Cancel) -> None:
+        """Hands it a message; a worker that is gone shows itself at the next `receive`."""
+        if self.pipe is not None:
+            with suppress(OSError):
+                send(self.pipe, message)
+
+    def kill(self) -> None:
+        """Ends the process and all it started, and waits for it."""
+        process, self._process = self._process, None
+        if process is not None and process.pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.kill()
+            process.join()
+            process.close()
+        if self.pipe is not None:
+            self.pipe.close()
+        self.pipe = self.ready = None
+
+
+class Crew:
+    """All workers of an engine; `workers` has them by device.
+
+    Args:
+        devices: one worker each.
+        main: what a worker process runs.
+        spool: the spool's folder.
+        roots: folders below which a worker may open the paths of jobs.
+        compiles: whether workers compile their models.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        main: WorkerMain,
+        spool: Path,
+        roots: Sequence[Path],
+        compiles: bool = False,
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+
+        def starter(device: str) -> Callable[[Connection], SpawnProcess]:
+            def start(far_end: Connection) -> SpawnProcess:
+                process = context.Process(
+                    target=main, args=(far_end, device, spool, roots, compiles), name=f"airband-{device}"
+                )
+                process.start()
+                return process
+
+            return start
+
+        self.workers = {device: Worker(device, starter(device)) for device in devices}
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self.workers.values())
+
+    def start_due(self) -> None:
+        """Starts every worker that does not run and whose pause is over."""
+        for worker in self:
+            if worker.pipe is None and time.monotonic() >= worker.restart_s:
+                worker.start()
+
+    def kill(self) -> None:
+        """Ends them all."""
+        for worker in self:
+            worker.kill()

@@ -1,0 +1,1 @@
+"""One process a device: it takes a job, renders it and delivers the stem."""

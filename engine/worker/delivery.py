@@ -1,0 +1,128 @@
+"""From a result to where its job wants it: samples or a file to fetch, or a file published at a path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
+from engine.serving.spool import Spool, explained
+from engine.worker.planar_pcm import write_planar
+from engine.worker.source import Origin, below, outside
+from presets.errors import OutputError
+from presets.version import VERSION
+from render.clip import Clip, open_clip
+from render.files import metadata
+from render.files.encode import encode, encoding, file_digest
+from render.files.publish import check_destination, deliver
+from render.files.sidecar import Record, is_done, render_key, sidecar_path
+
+
+class Delivery:
+    """Where one job's result goes.
+
+    Args:
+        submit: the job.
+        origin: its source.
+        spool: where what is fetched waits.
+        roots: folders below which paths may be written.
+
+    Raises:
+        OutputError: the destination lies outside the roots.
+        UsageError: a format that cannot be.
+    """
+
+    def __init__(self, submit: Submit, origin: Origin, spool: Spool, roots: Sequence[Path]) -> None:
+        self._submit, self._origin, self._spool = submit, origin, spool
+        self._out: Path | None = None
+        if isinstance(submit.deliver, DeliverPath):
+            self._out = Path(submit.deliver.path).resolve()
+            self._force = submit.deliver.force
+            if not below(self._out, roots):
+                raise OutputError(f"{self._out}: {outside(roots)}", "deliver")
+        if not isinstance(submit.deliver, DeliverPcm):
+            out_name = None if self._out is None else self._out.name
+            self._how = encoding(submit.params, origin.name, out_name)
+
+    def is_needed(self, model: str, weights: str) -> bool:
+        """False when the destination already holds this very result.
+
+        Args:
+            model, weights: the model that was chosen, and the digest of its weights.
+
+        Raises:
+            OutputError: it holds something else, and `force` is off, or it is the source.
+        """
+        if self._out is None:
+            return True
+        if is_done(self._out, render_key(self._origin.digest, self._submit.params, model, weights)):
+            return False
+        check_destination(self._out, self._origin.path, force=self._force)
+        return True
+
+    def found(self) -> tuple[Stem, dict[str, Any]]:
+        """The stem that is there already, and the report beside it."""
+        assert self._out is not None
+        report: dict[str, Any] = json.loads(sidecar_path(self._out).read_bytes())["render"]
+        with open_clip(self._out) as clip:
+            return self._stem(clip, self._out), report
+
+    def bring(self, result: Clip, report: dict[str, Any]) -> Stem:
+        """Delivers a result; `report` is what the render said of itself.
+
+        Raises:
+            OutputError: no room, no permission, samples that would clip.
+        """
+        submit, job = self._submit, self._submit.job
+        if self._out is not None:
+            record = Record(
+                source_name=self._origin.name,
+                source_digest=self._origin.digest,
+                preset_name=submit.preset,
+                preset=submit.params,
+                model=report["model"],
+                model_digest=report["weights"],
+                model_reason=report["why"],
+                report=report,
+            )
+            carried = self._carried(result, report)
+            deliver(result, self._out, record, source=self._origin.path, carried=carried, force=self._force)
+            return self._stem(result, self._out)
+        written = self._spool.scratch(job, "stem")
+        with explained(self._spool.folder):
+            if isinstance(submit.deliver, DeliverFile):
+                encode(result, written, self._how, submit.params, self._carried(result, report))
+            else:
+                write_planar(result, written)
+        return self._stem(result, self._spool.keep_stem(job, written))
+
+    def _stem(self, result: Clip, path: Path) -> Stem:
+        return Stem(
+            name=self._submit.params.stem,
+            rate=result.rate,
+            channels=result.channels,
+            frames=result.frames,
+            nbytes=path.stat().st_size,
+            digest=file_digest(path),
+            path=str(self._out or ""),
+        )
+
+    def _carried(self, result: Clip, report: dict[str, Any]) -> metadata.Metadata | None:
+        if self._origin.path is None:
+            return None
+        first, end = report["source"]["first"], report["source"]["end"]
+        timing = metadata.Timing(self._origin.clip.rate, result.rate, first, end - first)
+        mode = {1: "mono", 2: "stereo"}.get(result.channels, "multichannel")
+        cutoff_hz = report["cutoff_hz"]
+        facts = {
+            "PRESET": self._submit.preset,
+            "MODEL": report["model"],
+            "WEIGHTS": report["weights"],
+            "SEED": str(report["seed"]),
+            "CUTOFF_HZ": "none" if cutoff_hz is None else f"{cutoff_hz:.0f}",
+        }
+        layout = f"A=PCM,F={result.rate},W={self._how.bits},M={mode}"
+        made = metadata.Provenance(f"Airband {VERSION}", layout, facts)
+        return metadata.carried(metadata.read(self._origin.path), timing, made)

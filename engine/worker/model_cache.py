@@ -1,0 +1,58 @@
+"""The models of one device, each loaded once and kept warm."""
+
+from __future__ import annotations
+
+from bridge.wire.messages import Model
+from engine.models import registry
+from presets.errors import UsageError
+from render.upscaler import Upscaler
+
+
+class Shelf:
+    """What a worker can render with.
+
+    Args:
+        device: `auto`, `cpu`, `cuda:N` or `mps`.
+        compiles: whether AudioSR is compiled for it.
+
+    Raises:
+        UsageError: a device that this machine has not.
+    """
+
+    def __init__(self, device: str, compiles: bool = False) -> None:
+        self.device, self.compiles = available(device), compiles
+        self._loaded: dict[str, Upscaler] = {}
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Every model, ready or not; looked up anew, for weights may have been fetched since."""
+        return tuple(
+            Model(listed.name, listed.ready, self.device, listed.digest, listed.why)
+            for listed in registry.available()
+        )
+
+    def load(self, name: str) -> Upscaler:
+        """The model `name`, ready to render; ModelError when its weights are not what they should be."""
+        if name not in self._loaded:
+            self._loaded[name] = registry.load_upscaler(name, self.device, self.compiles)
+        return self._loaded[name]
+
+
+def available(device: str) -> str:
+    """`device` itself if this machine has it, and for `auto` the fastest it has.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    has = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    has += ["mps"] if torch.backends.mps.is_available() else []
+    has += ["cpu"]
+    if device == "auto":
+        return has[0]
+    if device not in has:
+        raise UsageError(f"no device {device!r} here; there are {', '.join(has)}", "device")
+    return device

@@ -1,0 +1,160 @@
+"""A worker process: one device, its models warm, one job at a time.
+
+The main thread renders. A second one listens to the server: a cancel reaches the render at its next step, and
+the end of the pipe means that the server is gone, whereupon the worker and all it started leave at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.wire.messages import Cancelled, Done, Failed, Progress
+from engine.serving.worker_messages import Ready, Task, ToWorker, Unfit, receive, send
+from presets.errors import AirbandError, RenderError
+from presets.errors import Cancelled as CancelledError
+from render.upscaler import Step, StepHook
+
+if TYPE_CHECKING:
+    from engine.serving.spool import Spool
+    from engine.worker.model_cache import Shelf
+
+PROGRESS_S = 0.05
+"""Progress of a job is told this often at most."""
+MESSAGE_CHARS = 4096
+
+log = logging.getLogger("airband.worker")
+
+
+class Inbox:
+    """What the server has sent: tasks in order, and which jobs were cancelled.
+
+    Args:
+        pipe: the worker's end.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        threading.Thread(target=self._listen, name="inbox", daemon=True).start()
+
+    def next(self) -> Task:
+        """Waits for a task."""
+        return self._tasks.get()
+
+    def is_cancelled(self, job: str) -> bool:
+        """Whether the server called this job off."""
+        return job in self._cancelled
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = receive(self._pipe, ToWorker)
+            except (EOFError, OSError):
+                leave()
+            if isinstance(message, Task):
+                self._cancelled.discard(message.submit.job)
+                self._tasks.put(message)
+            else:
+                self._cancelled.add(message.job)
+
+
+def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path], compiles: bool = False) -> None:
+    """A worker's life: get ready, then do what comes, until the server is gone.
+
+    Args:
+        pipe: to the server.
+        device: `auto`, `cpu`, `cuda:N` or `mps`.
+        spool: the spool's folder.
+        roots: folders below which jobs may name paths.
+        compiles: whether models are compiled for the device.
+    """
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when a worker ends
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    inbox = Inbox(pipe)
+
+    from engine.serving.spool import Spool
+    from engine.worker.model_cache import Shelf
+
+    try:
+        shelf, files = Shelf(device, compiles), Spool(spool)
+        send(pipe, Ready(shelf.device, shelf.models))
+    except AirbandError as error:
+        send(pipe, Unfit(error.code, error.message, error.field))
+        return
+    while True:
+        task = inbox.next()
+        reporter = Reporter(task.submit.job, inbox.is_cancelled, lambda message: send(pipe, message))
+        send(pipe, outcome(task, files, shelf, roots, reporter.on_step))
+
+
+def outcome(
+    task: Task, files: Spool, shelf: Shelf, roots: Sequence[Path], on_step: StepHook
+) -> Done | Failed | Cancelled:
+    """Performs a task; whatever goes wrong becomes its outcome, and nothing half-written is left."""
+    from engine.worker.run_job import perform
+
+    job = task.submit.job
+    try:
+        return perform(task.submit, task.digest, files, shelf, roots, on_step)
+    except CancelledError:
+        return Cancelled(job)
+    except AirbandError as error:
+        return Failed(job, error.code, error.message[:MESSAGE_CHARS], error.field)
+    except MemoryError:
+        log.exception("job %s", job)
+        return Failed(job, RenderError.code, "the worker ran out of memory; render a shorter selection")
+    except Exception as error:
+        log.exception("job %s", job)
+        cause = f"{type(error).__name__}: {error}".partition("\n")[0][: MESSAGE_CHARS // 2]
+        return Failed(job, RenderError.code, f"{cause}; the engine's log has the rest")
+    finally:
+        files.drop_scratch(job)
+
+
+class Reporter:
+    """The `on_step` of one job: tells progress now and then, and stops a job that was cancelled.
+
+    Args:
+        job: its name.
+        is_cancelled: asked at every step.
+        tell: takes the progress.
+    """
+
+    def __init__(
+        self, job: str, is_cancelled: Callable[[str], bool], tell: Callable[[Progress], None]
+    ) -> None:
+        self._job, self._is_cancelled, self._tell = job, is_cancelled, tell
+        self._began_s = time.monotonic()
+        self._told_s = 0.0
+
+    def on_step(self, step: Step) -> None:
+        """See `render.upscaler.StepHook`; raises presets.errors.Cancelled."""
+        if self._is_cancelled(self._job):
+            raise CancelledError(f"job {self._job} was cancelled")
+        now_s = time.monotonic()
+        if now_s - self._told_s < PROGRESS_S:
+            return
+        self._told_s = now_s
+        eta_s = (now_s - self._began_s) * (step.of - step.step) / step.step if step.step else None
+        self._tell(Progress(self._job, step.stage, step.step, step.of, eta_s))
+
+
+def leave() -> None:
+    """Ends this process and all it started, now, whatever they are at."""
+    if hasattr(os, "killpg"):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)

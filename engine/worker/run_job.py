@@ -1,0 +1,96 @@
+"""One job from its source to its stem: open, choose the model, render or take from the cache, deliver."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bridge.client.model_choice import Choice, choose
+from bridge.wire.messages import Audio, Done, Pcm, Submit
+from engine.serving.spool import Spool, content_key
+from engine.worker.delivery import Delivery
+from engine.worker.model_cache import Shelf
+from engine.worker.source import Origin, opened
+from presets.version import VERSION
+from render.clip import Clip, PcmClip
+from render.effects.plugin_folders import files_digest, plugin_settings
+from render.render import BLOCK_FRAMES, render
+from render.upscaler import Step, StepHook
+
+DTYPE = "f4"
+
+
+def perform(
+    submit: Submit, digest: str, spool: Spool, shelf: Shelf, roots: Sequence[Path], on_step: StepHook
+) -> Done:
+    """Does a job.
+
+    Args:
+        submit: the job.
+        digest: of its source in the spool, "" for a source given by path.
+        spool, shelf: the engine's files and models.
+        roots: folders below which paths may be read and written.
+        on_step: told of progress; cancels by raising.
+
+    Raises:
+        AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
+    """
+    began_s = time.monotonic()
+    choice = choose(submit.params.model, shelf.models)
+    if not choice.model.digest:  # weights that are converted when they are first used
+        loaded = msgspec.structs.replace(choice.model, digest=shelf.load(choice.model.name).digest)
+        choice = Choice(loaded, choice.reason)
+    with opened(submit, digest, spool, roots) as origin:
+        delivery = Delivery(submit, origin, spool, roots)
+        if delivery.is_needed(choice.model.name, choice.model.digest):
+            result, report = rendered(submit, origin, choice, spool, shelf, on_step)
+            report |= {"source_digest": origin.digest, "why": choice.reason, "device": shelf.device}
+            stem = delivery.bring(result, report)
+        else:
+            stem, report = delivery.found()
+    return Done(submit.job, (stem,), time.monotonic() - began_s, submit.params.seed, report)
+
+
+def rendered(
+    submit: Submit, origin: Origin, choice: Choice, spool: Spool, shelf: Shelf, on_step: StepHook
+) -> tuple[Clip, dict[str, Any]]:
+    """A job's result and its report, from the cache where it was made before."""
+    params = msgspec.structs.replace(submit.params, model=choice.model.name)
+    clip = origin.clip
+    if isinstance(submit.source, Pcm):
+        digest, audio = origin.digest, submit.source.audio
+    else:  # files that differ in what they say of themselves share their samples' result
+        digest, audio = samples_digest(clip, on_step), Audio(clip.rate, clip.channels, clip.frames)
+    facts = {
+        "weights": choice.model.digest,
+        "engine": VERSION,
+        "dtype": DTYPE,
+        "device": shelf.device.partition(":")[0] + (" compiled" if shelf.compiles else ""),
+        "files": files_digest(params.effects, plugin_settings()),
+    }
+    key = content_key(digest, audio, params, facts)
+    report = spool.report(key)
+    cached = report is not None
+    if report is None:
+        written = spool.scratch(submit.job, "pcm")
+        report = render(clip, params, shelf.load(params.model), on_step, spool=written).report
+        if report.get("effects", {}).get("bypassed"):  # a plugin that fails today may work tomorrow
+            key = content_key(digest, audio, params, {**facts, "job": submit.job})
+        spool.keep_result(key, written, report)
+    return PcmClip(spool.result(key), report["rate"], report["channels"]), {**report, "cached": cached}
+
+
+def samples_digest(clip: Clip, on_step: StepHook) -> str:
+    """blake2b-256 of a clip's samples, interleaved float32; never equal to that of planar ones."""
+    digest = hashlib.blake2b(digest_size=32, person=b"interleaved")
+    for start in range(0, clip.frames, BLOCK_FRAMES):
+        on_step(Step("read", 0, 1))
+        block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start))
+        digest.update(np.ascontiguousarray(block.T, "<f4").data)
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""A job's source, opened: samples or a file of the spool, or a file below the engine's roots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.wire.messages import File, Pcm, Submit
+from engine.serving.spool import Spool
+from engine.worker.planar_pcm import PlanarClip
+from presets.errors import AirbandError, InputError
+from render.clip import Clip, open_clip
+from render.files.encode import file_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a job renders.
+
+    Attributes:
+        clip: its samples.
+        digest: of its bytes.
+        name: what the user calls it, "" for bare samples.
+        path: the file; None for bare samples, which have no words of their own to carry over.
+    """
+
+    clip: Clip
+    digest: str
+    name: str
+    path: Path | None
+
+
+@contextmanager
+def opened(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> Iterator[Origin]:
+    """The source of a job, until the end of the block.
+
+    Args:
+        submit: the job.
+        digest: of its source in the spool, "" for a source given by path.
+        spool: where sources lie.
+        roots: folders below which paths may be read.
+
+    Raises:
+        InputError: it is not there, not audio, outside the limits, or its path lies outside the roots.
+    """
+    source = submit.source
+    if isinstance(source, Pcm):
+        yield Origin(PlanarClip(spool.source(digest), source.audio), digest, "", None)
+        return
+    if isinstance(source, File):
+        path, name = spool.source(digest), source.name
+    else:
+        path = Path(source.path).resolve()
+        name = path.name
+        if not below(path, roots):
+            raise InputError(f"{path}: {outside(roots)}", "source")
+    try:
+        with open_clip(path, spool.folder / "scratch") as clip:
+            yield Origin(clip, digest or file_digest(path), name, path)
+    except AirbandError as error:
+        if isinstance(source, File):  # the user knows the file by its own name, not by the spool's
+            error.message = error.message.replace(str(path), name).replace(path.name, name)
+        raise
+
+
+def below(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether a resolved path lies in one of the folders that jobs may name."""
+    return any(path.is_relative_to(root) for root in roots)
+
+
+def outside(roots: Sequence[Path]) -> str:
+    """What to say of a path that does not."""
+    if not roots:
+        return "this engine opens no paths; send the file itself, or start the engine with --root FOLDER"
+    return f"outside the folders this engine may open ({', '.join(map(str, roots))}); see `serve --root`"

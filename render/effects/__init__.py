@@ -1,0 +1,1 @@
+"""Pedalboard's effects and external plugins around a render."""

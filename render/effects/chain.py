@@ -1,0 +1,122 @@
+"""A chain of effects applied to a clip, into a spool file that a render can seek in.
+
+Effects carry state, so a stretch in the middle cannot be had without what comes before it: the chain runs
+once over the whole clip, in pieces. Native effects that stand together are one run; a plugin, or an effect
+whose tail is kept, is a run of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from glob import escape
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from presets.chains import Effect
+from presets.errors import OutputError, PluginError, RenderError
+from render.clip import Clip, PcmClip
+from render.effects.native import CHUNK_FRAMES, Processor, native, stream
+from render.effects.plugin_host import hosted
+from render.upscaler import Audio, Step, StepHook
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A clip after its chain; `bypassed` tells which plugins failed and were left out, and why."""
+
+    clip: Clip
+    bypassed: tuple[str, ...]
+
+
+@contextmanager
+def workplace(spool: Path | None) -> Iterator[Path]:
+    """What the names of a render's work files begin with: beside `spool`, removed at the end of the block."""
+    if spool is None:
+        with TemporaryDirectory(prefix="airband-") as folder:
+            yield Path(folder) / "stem"
+        return
+    try:
+        yield spool
+    finally:
+        for path in spool.parent.glob(f"{escape(spool.name)}.*"):
+            path.unlink()
+
+
+def apply_chain(effects: Sequence[Effect], clip: Clip, work: Path, on_step: StepHook) -> Applied:
+    """The clip after `effects`, at its own rate, longer by their tails.
+
+    Args:
+        effects: of a preset, in order.
+        clip: any length; read once, in order.
+        work: what the files of the result begin with: raw PCM, 4 bytes a sample, twice while a chain runs.
+        on_step: told of progress; cancels by raising.
+
+    Raises:
+        UsageError: an effect refuses the rate, the channels or a parameter, or a plugin is not allowed.
+        PluginError: an external plugin failed, and its preset does not say `on_error = "bypass"`.
+        RenderError: a run gives samples that are not finite.
+        OutputError: no room in the folder.
+    """
+    bypassed: list[str] = []
+    for number, run in enumerate(runs(effects)):
+        spool = work.with_name(f"{work.name}.{number}.f32")
+        try:
+            after = _run(run, clip, spool, on_step)
+        except PluginError as error:
+            if run[0].on_error != "bypass":
+                raise
+            bypassed.append(error.message)
+            continue
+        if isinstance(clip, PcmClip) and clip.path.name.startswith(f"{work.name}."):
+            clip.path.unlink()
+        clip = after
+    return Applied(clip, tuple(bypassed))
+
+
+def runs(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
+    """The effects in the groups that are processed in one go."""
+    numbered = groupby(enumerate(effects), key=lambda item: item[0] if _alone(item[1]) else None)
+    return [tuple(effect for _, effect in group) for _, group in numbered]
+
+
+def label(effect: Effect) -> str:
+    """What to call an effect in messages and in the sidecar."""
+    return str(effect.path or effect.name)
+
+
+def _alone(effect: Effect) -> bool:
+    return effect.path is not None or effect.tail_s > 0
+
+
+def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) -> PcmClip:
+    frames = clip.frames + round(run[0].tail_s * clip.rate)
+    written = 0
+    with ExitStack() as stack:
+        plugins: list[Processor] = [
+            stack.enter_context(hosted(effect, clip.rate, clip.channels))
+            if effect.path is not None
+            else native(effect, clip.rate)
+            for effect in run
+        ]
+        try:
+            file = stack.enter_context(spool.open("wb"))
+            for piece in stream(plugins, _pieces(clip), frames, clip.channels, clip.rate):
+                if not np.isfinite(piece).all():
+                    names = ", ".join(label(effect) for effect in run)
+                    raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
+                file.write(np.ascontiguousarray(piece.T, "<f4").data)
+                written += piece.shape[1]
+                on_step(Step("effects", written, frames))
+        except OSError as error:
+            raise OutputError(f"{spool} cannot be written: {error.strerror}", "spool") from None
+    return PcmClip(spool, clip.rate, clip.channels)
+
+
+def _pieces(clip: Clip) -> Iterator[Audio]:
+    for start in range(0, clip.frames, CHUNK_FRAMES):
+        yield clip.read(start, min(CHUNK_FRAMES, clip.frames - start))

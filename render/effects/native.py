@@ -1,0 +1,193 @@
+"""A preset's effects as Pedalboard objects, and plugins run over a clip piece by piece.
+
+`stream` gives the samples that one `pedalboard.Pedalboard(...)(audio, rate)` call gives, bit for bit, latency
+compensated, without holding the clip.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from presets.chains import CONTAINERS, EFFECTS, AudioFile, Choice, Effect, Range
+from presets.errors import UsageError
+from render.effects.plugin_folders import find_asset, plugin_settings
+from render.upscaler import Audio
+
+if TYPE_CHECKING:
+    import pedalboard
+
+BLOCK_FRAMES = 8192
+"""What Pedalboard hands a plugin at a time by default; other block lengths give other samples."""
+CHUNK_FRAMES = 32 * BLOCK_FRAMES
+"""How much is in memory at a time."""
+LATENCY_MAX_S = 60
+"""A plugin that has swallowed this much without giving it back is not late, it is broken."""
+WHOLE_CLIP = frozenset({"PitchShift", "GSMFullRateCompressor", "MP3Compressor"})
+"""Effects that Pedalboard 0.9 cannot continue from call to call (the first two lose their delay line, the
+last one its place behind a limiter): a chain that holds one gets the whole clip at once."""
+LATE = frozenset({"BrickwallLimiter", "Resample"})
+"""Effects that answer late; a Mix forgets at every call what the others have in store for them."""
+
+
+def native(effect: Effect, rate_hz: float | None = None) -> pedalboard.Plugin:
+    """A fresh Pedalboard object for one native effect of a preset.
+
+    Args:
+        effect: with a `name`, without a `path`.
+        rate_hz: the rate it will run at, if known: frequencies must lie below half of it.
+
+    Raises:
+        UsageError: this Pedalboard has no such effect, or refuses or bends a parameter.
+    """
+    import pedalboard
+
+    name = str(effect.name)
+    cls = getattr(pedalboard, name, None)
+    if cls is None:
+        raise UsageError(
+            f"Pedalboard {version('pedalboard')} has no effect {name}; a newer one may", "effects"
+        )
+    if rate_hz is not None:
+        check_rate(effect, rate_hz)
+    if name in CONTAINERS:
+        container: pedalboard.Plugin = cls([native(child, rate_hz) for child in effect.effects])
+        return container
+    values = {key: _native_value(name, key, value) for key, value in effect.params.items()}
+    try:
+        plugin: pedalboard.Plugin = cls(**values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(f"{name}: {error}", "effects") from None
+    for key, value in effect.params.items():
+        if isinstance(EFFECTS[name][key], Range) and not np.isclose(getattr(plugin, key), value, rtol=1e-4):
+            raise UsageError(
+                f"{name}.{key} = {value!r} did not take; it is {getattr(plugin, key)}", "effects"
+            )
+    return plugin
+
+
+def check_rate(effect: Effect, rate_hz: float) -> None:
+    """Raises UsageError where a frequency of `effect` does not lie below half of `rate_hz`."""
+    for key, value in effect.params.items():
+        if key in ("cutoff_hz", "cutoff_frequency_hz", "centre_frequency_hz") and float(value) >= rate_hz / 2:
+            raise UsageError(
+                f"{effect.name}.{key} = {value:g} Hz is not below half of the {rate_hz:g} Hz it runs at",
+                "effects",
+            )
+
+
+class Processor(Protocol):
+    """What `stream` needs of a plugin: Pedalboard's, or a `render.effects.plugin_host.PluginHost`."""
+
+    def reset(self) -> None:
+        """Forget all sound."""
+
+    def process(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
+        """The next piece; what comes out is shorter where the plugin is late."""
+        ...
+
+
+def stream(
+    plugins: Sequence[Processor], audio: Iterator[Audio], frames: int, channels: int, rate_hz: float
+) -> Iterator[Audio]:
+    """What `Pedalboard(plugins)(audio, rate_hz)` returns, in pieces.
+
+    Args:
+        plugins: one after the other, no two the same object; they are reset first.
+        audio: the input in pieces of any length, (channels, n) float32.
+        frames: the length of the input, and of the output.
+        channels: of the input, and of the output.
+        rate_hz: the sample rate.
+
+    Raises:
+        UsageError: an effect refuses the rate or the channels, or gives nothing back.
+    """
+    source = _Fifo(audio, channels)
+    if any(_needs_whole_clip(plugin) for plugin in plugins):
+        yield _whole(plugins, source, frames, rate_hz)
+        return
+    for plugin in plugins:
+        source = _Fifo(_through(plugin, source, frames, rate_hz), channels)
+    for start in range(0, frames, CHUNK_FRAMES):
+        yield source.take(min(CHUNK_FRAMES, frames - start))
+
+
+def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> Iterator[Audio]:
+    """One plugin, on and on: after the clip it hears silence, and the next one hears its tail."""
+    # Two frames of two channels have no layout that Pedalboard could tell.
+    block = min(BLOCK_FRAMES, max(frames, source.channels + 1))
+    plugin.reset()
+    owed = 0
+    for start in itertools.count(0, CHUNK_FRAMES):
+        count = CHUNK_FRAMES if start + CHUNK_FRAMES <= frames else block
+        out = _process(plugin, source.take(count), rate_hz, block)
+        owed += count - out.shape[1]
+        if owed > LATENCY_MAX_S * rate_hz:
+            raise UsageError(f"{type(plugin).__name__} gives nothing back after {LATENCY_MAX_S} s", "effects")
+        yield out
+
+
+def _whole(plugins: Sequence[Processor], source: _Fifo, frames: int, rate_hz: float) -> Audio:
+    from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
+
+    count = max(frames, source.channels + 1)
+    board = Pedalboard(cast("list[pedalboard.Plugin]", list(plugins)))
+    return _process(board, source.take(count), rate_hz, reset=True)[:, :frames]
+
+
+def _needs_whole_clip(plugin: Processor) -> bool:
+    held = _held(plugin)
+    return bool(held & WHOLE_CLIP) or ("Mix" in held and bool(held & LATE))
+
+
+def _held(plugin: Processor) -> set[str]:
+    name = type(plugin).__name__
+    children = [_held(child) for child in cast(Any, plugin)] if name in CONTAINERS else []
+    return {name}.union(*children)
+
+
+def _process(
+    plugin: Processor, audio: Audio, rate_hz: float, block: int = BLOCK_FRAMES, reset: bool = False
+) -> Audio:
+    try:
+        out: Audio = plugin.process(audio, rate_hz, buffer_size=block, reset=reset)
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{type(plugin).__name__}: {error}", "effects") from None
+    return out
+
+
+class _Fifo:
+    """Pieces of any length in, pieces of the length asked for out; zeros after the end."""
+
+    def __init__(self, pieces: Iterator[Audio], channels: int) -> None:
+        self.channels = channels
+        self._pieces = pieces
+        self._rest = np.zeros((channels, 0), np.float32)
+
+    def take(self, count: int) -> Audio:
+        """The next `count` frames, in memory of their own."""
+        parts, have = [self._rest], self._rest.shape[1]
+        while have < count:
+            piece = next(self._pieces, None)
+            if piece is None:
+                piece = np.zeros((self.channels, count - have), np.float32)
+            parts.append(piece)
+            have += piece.shape[1]
+        joined = np.concatenate(parts, axis=1)
+        self._rest = joined[:, count:]
+        return np.ascontiguousarray(joined[:, :count])
+
+
+def _native_value(name: str, key: str, value: Any) -> Any:
+    import pedalboard
+
+    if isinstance(EFFECTS[name][key], AudioFile):
+        return str(find_asset(value, plugin_settings()))
+    if isinstance(EFFECTS[name][key], Choice) and isinstance(value, str):
+        kind = pedalboard.LadderFilter.Mode if key == "mode" else pedalboard.Resample.Quality
+        return getattr(kind, value)
+    return value

@@ -1,0 +1,1 @@
+"""Stems as files: encoded, with metadata and sidecar, published whole."""

@@ -1,0 +1,217 @@
+"""A finished file becomes visible, whole and with its sidecar, or not at all.
+
+A stem is written under a hidden name in its own folder, so that the last step is a rename. The sidecar is put
+in place first: a stem that is visible always has its own beside it, and a sidecar without its stem only means
+that the work is still to be done.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from presets.errors import OutputError
+from render.files.encode import Encoded, encode, encoding
+from render.files.sidecar import Record, sidecar, sidecar_path
+
+if TYPE_CHECKING:
+    from render.clip import Clip
+    from render.files.metadata import Metadata
+
+_serial = itertools.count()
+
+
+def check_destination(out: Path, source: Path | None = None, *, force: bool = False) -> None:
+    """Refuses a destination before any work is done for it.
+
+    Args:
+        out: where the stem is to appear.
+        source: what it is made from; never overwritten, not even by `force`.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        OutputError: it is the source, no regular file, or exists and `force` is off.
+    """
+    if "\0" in str(out):
+        raise OutputError(f"{str(out)!r}: a path holds no NUL", str(out))
+    with _told(out):
+        if not out.exists():
+            return
+        if source is not None and source.exists() and out.samefile(source):
+            raise OutputError(f"{out}: is the source itself; choose another name or folder", str(out))
+        if not out.is_file():
+            raise OutputError(f"{out}: exists and is not a file", str(out))
+    if not force:
+        raise OutputError(
+            f"{out}: exists and is not the result of this very render; --force replaces it", str(out)
+        )
+
+
+def deliver(
+    clip: Clip,
+    out: Path,
+    record: Record,
+    *,
+    source: Path | None = None,
+    carried: Metadata | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """A rendered clip becomes a visible file: check, encode, publish.
+
+    Args:
+        clip: the stem.
+        out: the destination; its suffix says the format.
+        record: what was done.
+        source: the file it was made from, which is never overwritten.
+        carried: see `render.files.encode.encode`.
+        force: replace a file that is there.
+
+    Returns:
+        The sidecar's content.
+
+    Raises:
+        UsageError: a suffix or bit depth that cannot be written.
+        OutputError: the destination is refused, or the samples would clip. Nothing is left behind.
+    """
+    how = encoding(record.preset, record.source_name, out.name)
+    check_destination(out, source, force=force)
+    with part_beside(out) as part:
+        encoded = encode(clip, part, how, record.preset, carried)
+        return publish(part, out, encoded, record, force=force)
+
+
+@contextmanager
+def part_beside(out: Path) -> Iterator[Path]:
+    """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
+
+    Missing folders are made. Whoever may read the folder above may read what is made: an engine keeps its own
+    files to itself, not the user's. What processes of this machine that no longer live left for the same
+    `out` is removed first.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+    tag = hashlib.blake2b(out.name.encode(), digest_size=6).hexdigest()
+    prefix = f".airband-{tag}-{socket.gethostname()}-"
+    part = out.with_name(f"{prefix}{os.getpid()}-{next(_serial)}.part")
+    try:
+        with _told(out):
+            _make_folder(out.parent)
+            for left in out.parent.glob(f"{prefix}*.part"):
+                if not _lives(left.name.removeprefix(prefix).partition("-")[0]):
+                    left.unlink(missing_ok=True)
+            part.touch(exist_ok=False)
+            part.chmod(out.parent.stat().st_mode & 0o644)
+        yield part
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def publish(
+    part: Path, out: Path, encoded: Encoded, record: Record, *, force: bool = False
+) -> dict[str, Any]:
+    """Makes a finished part visible as `out`, with its sidecar.
+
+    Args:
+        part: from `part_beside(out)`, complete.
+        out: the destination.
+        encoded: what was written to `part`.
+        record: what was done.
+        force: replace a file that is there.
+
+    Returns:
+        The sidecar's content.
+
+    Raises:
+        OutputError: `out` exists and `force` is off, no room, no permission. `out` is then as it was.
+    """
+    said = sidecar(out, encoded, record)
+    with _told(out), part_beside(sidecar_path(out)) as note:
+        note.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        _settle(note)
+        _settle(part)
+        if out.exists():
+            check_destination(out, force=force)
+        os.replace(note, sidecar_path(out))
+        if force:
+            os.replace(part, out)
+        else:
+            _move_without_replacing(part, out)
+        _settle(out.parent)
+    return said
+
+
+def put_in_place(part: Path, out: Path) -> None:
+    """A finished part becomes `out`, in one step; a file that is there hands its permissions on.
+
+    Raises:
+        OutputError: no permission. `out` is then as it was.
+    """
+    with _told(out):
+        if out.exists():
+            part.chmod(out.stat().st_mode & 0o777)
+        _settle(part)
+        os.replace(part, out)
+        _settle(out.parent)
+
+
+def _move_without_replacing(part: Path, out: Path) -> None:
+    try:
+        os.link(part, out)
+    except FileExistsError:
+        sidecar_path(out).unlink(missing_ok=True)
+        raise OutputError(
+            f"{out}: appeared while it was being rendered; --force replaces it", str(out)
+        ) from None
+    except OSError:
+        os.replace(part, out)  # a file system without hard links
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(folder.parent.stat().st_mode & 0o755)
+
+
+def _settle(path: Path) -> None:
+    with suppress(PermissionError):  # Windows opens no folders
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _lives(pid: str) -> bool:
+    if os.name == "nt":  # signal 0 is no mere question there
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "no room on disk; make some, or choose another folder with -o"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            reason = "no permission to write there; choose another folder with -o"
+        raise OutputError(f"{out}: {reason}", str(out)) from None

@@ -1,0 +1,87 @@
+"""Pictures of what a render did: spectrograms side by side, for the demo and for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from presets.errors import OutputError
+from presets.schema import RATE_HZ
+from render.measure.metrics import HOP, Signal, spectrogram
+
+FLOOR_DB = -100.0
+"""Below the loudest bin of the first signal, where the colours end."""
+PANEL_INCHES = (4.6, 3.6)
+DPI = 110
+
+
+def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | None = None) -> None:
+    """Draws signals under one another's names in one PNG, all on one scale of colours.
+
+    Args:
+        path: the PNG; replaced if it exists.
+        signals: title to (frames,) mono, 48 kHz; the first one sets the scale.
+        cutoff_hz: where to draw a line, if at all.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    levels = {title: 10 * np.log10(spectrogram(signal).T + 1e-12) for title, signal in signals.items()}
+    top_db = float(next(iter(levels.values())).max())
+    figure = Figure(figsize=(PANEL_INCHES[0] * len(levels), PANEL_INCHES[1]), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, len(levels), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, (title, level) in zip(axes, levels.items(), strict=True):
+        seconds = level.shape[1] * HOP / RATE_HZ
+        image = panel.imshow(
+            level - top_db,
+            origin="lower",
+            aspect="auto",
+            extent=(0, seconds, 0, RATE_HZ / 2000),
+            vmin=FLOOR_DB,
+            vmax=0,
+            cmap="magma",
+        )
+        if cutoff_hz is not None:
+            panel.axhline(cutoff_hz / 1000, color="white", linewidth=0.6, linestyle=":")
+        panel.set_title(title)
+        panel.set_xlabel("s")
+    axes[0].set_ylabel("kHz")
+    figure.colorbar(image, ax=axes, label="dB")
+    try:
+        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+
+
+def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], figure_name: str) -> None:
+    """Draws one panel a group with one box a system: median, quartiles, whiskers of 1.5 quartile ranges.
+
+    Args:
+        path: the PNG; replaced if it exists.
+        groups: panel's title to system's name to its values; NaN values are left out.
+        figure_name: what the values are.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = (PANEL_INCHES[0] * 0.7 * len(groups), PANEL_INCHES[1])
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for panel, (title, systems) in zip(axes, groups.items(), strict=True):
+        panel.boxplot([[value for value in values if value == value] for values in systems.values()])
+        panel.set_xticks(range(1, len(systems) + 1), list(systems), rotation=20)
+        panel.set_title(title)
+        panel.grid(axis="y", alpha=0.3)
+    axes[0].set_ylabel(figure_name)
+    try:
+        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bridge.batch.plan import Item
+from bridge.batch.throughput import Speeds, audio_s, estimate
+from bridge.wire.home import find_home
+from bridge.wire.messages import Model
+from presets.schema import Preset, make
+
+DRAFT = Model("draft", ready=True, device="cpu")
+AUDIOSR = Model("audiosr-basic", ready=True, device="cuda:0")
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    for name, seconds in (("a.wav", 2), ("b.wav", 3)):
+        soundfile.write(tmp_path / name, np.zeros(seconds * 8000), 8000)
+    (tmp_path / "c.m4a").write_bytes(b"not for libsndfile")
+    return [Item(tmp_path / name, tmp_path / "out.wav") for name in ("a.wav", "b.wav", "c.m4a")]
+
+
+def test_what_is_not_measured_is_not_guessed(tmp_path: Path, items: list[Item]) -> None:
+    assert Speeds(find_home(tmp_path)).ratio(DRAFT, Preset()) is None
+    said = estimate(items, Preset(), None)
+    assert said.startswith(
+        "3 files, 5.0 s of audio and 1 of unknown length; how long this takes here is not known"
+    )
+
+
+def test_measurements_outlive_the_process_and_belong_to_model_device_and_steps(tmp_path: Path) -> None:
+    speeds = Speeds(find_home(tmp_path))
+    speeds.add(DRAFT, Preset(), work_s=1.0, audio_s=20.0)
+    speeds.add(AUDIOSR, make(steps=50), work_s=30.0, audio_s=20.0)
+    speeds.keep()
+    again = Speeds(find_home(tmp_path))
+    assert again.ratio(DRAFT, make(steps=3)) == pytest.approx(0.05)
+    assert again.ratio(AUDIOSR, make(steps=50)) == pytest.approx(1.5)
+    assert again.ratio(AUDIOSR, make(steps=8)) is None
+    assert again.ratio(Model("draft", ready=True, device="mps"), Preset()) is None
+
+
+def test_new_measurements_outweigh_old_ones(tmp_path: Path) -> None:
+    speeds = Speeds(find_home(tmp_path))
+    speeds.add(DRAFT, Preset(), work_s=600.0, audio_s=600.0)
+    speeds.add(DRAFT, Preset(), work_s=6.0, audio_s=600.0)
+    assert speeds.ratio(DRAFT, Preset()) == pytest.approx((300 + 6) / (300 + 600))
+
+
+def test_an_estimate_is_the_audio_times_the_ratio(items: list[Item]) -> None:
+    assert "about 10.0 s of work, at the 2 s per second" in estimate(items[:2], Preset(), 2.0)
+    assert "1 file, 2.0 s" in estimate(items[:1], Preset(), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "seconds"), [({"start": 1}, 3.0), ({"end": "8000smp"}, 2.0), ({"start": 1, "end": 2.5}, 2.5)]
+)
+def test_a_selection_counts_for_its_length(
+    items: list[Item], knobs: dict[str, object], seconds: float
+) -> None:
+    assert audio_s(items, make(**knobs)) == (pytest.approx(seconds), 1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"draft cpu": 3}'])
+def test_a_damaged_file_only_means_that_nothing_is_known(tmp_path: Path, text: str) -> None:
+    (tmp_path / "speeds.json").write_text(text)
+    assert Speeds(find_home(tmp_path)).ratio(DRAFT, Preset()) is None
+
+
+def test_a_folder_that_is_not_there_keeps_none(tmp_path: Path) -> None:
+    speeds = Speeds(find_home(tmp_path / "none"))
+    speeds.add(DRAFT, Preset(), 1.0, 1.0)
+    speeds.keep()
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import zmq
+
+from bridge.wire.curve_keys import new_keys, own_keys, read_allow_list
+from bridge.wire.home import (
+    Connection,
+    Home,
+    claim,
+    find_home,
+    ipc_endpoint,
+    is_running,
+    prepare,
+    read_connection,
+    remove_connection,
+    write_connection,
+)
+from bridge.wire.lock import FileLock, is_held
+from presets.errors import EngineError, UsageError
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = find_home(tmp_path / "state")
+    prepare(home)
+    return home
+
+
+def connection(**changes: object) -> Connection:
+    values = {"endpoint": "ipc:///x", "pid": os.getpid(), "started_s": 1.0, "engine": "0.1", "protocol": 1}
+    return Connection(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@posix
+def test_folders_and_connection_file_are_the_users_alone(home: Home) -> None:
+    write_connection(home, connection())
+    assert mode_of(home.state) == mode_of(home.runtime) == 0o700
+    assert mode_of(home.connection) == 0o600
+    assert [path.name for path in home.runtime.iterdir()] == ["engine.json"]
+
+
+def test_what_is_written_is_read_again(home: Home) -> None:
+    assert read_connection(home) is None
+    over_tcp = connection(endpoint="tcp://127.0.0.1:5", server_key="k", client=new_keys())
+    for content in (connection(), over_tcp):
+        write_connection(home, content)
+        assert read_connection(home) == content
+    remove_connection(home)
+    assert read_connection(home) is None
+
+
+def test_a_newer_engines_file_can_still_be_read(home: Home) -> None:
+    write_connection(home, connection())
+    text = home.connection.read_text().replace("{", '{"new_field":[1],', 1)
+    home.connection.write_text(text)
+    assert read_connection(home) == connection()
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o640, 0o604])
+def test_a_connection_file_open_to_others_is_refused(home: Home, mode: int) -> None:
+    write_connection(home, connection())
+    home.connection.chmod(mode)
+    with pytest.raises(EngineError, match=f"mode {mode:o}"):
+        read_connection(home)
+
+
+@posix
+def test_a_connection_file_that_is_a_link_is_refused(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("{}")
+    home.connection.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EngineError, match="cannot be read"):
+        read_connection(home)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"endpoint": 5}', "\0"])
+def test_a_broken_connection_file_is_one_clear_error(home: Home, text: str) -> None:
+    write_connection(home, connection())
+    home.connection.write_text(text)
+    with pytest.raises(EngineError, match="remove it"):
+        read_connection(home)
+
+
+@posix
+def test_a_folder_left_open_is_closed(tmp_path: Path) -> None:
+    home = find_home(tmp_path / "state")
+    home.runtime.mkdir(parents=True, mode=0o777)
+    home.runtime.chmod(0o777)
+    prepare(home)
+    assert mode_of(home.runtime) == 0o700
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineError, match="--state"):
+        prepare(find_home(tmp_path / "file" / "state"))
+
+
+def test_engines_on_different_state_folders_do_not_meet(tmp_path: Path) -> None:
+    one, two = find_home(tmp_path / "one"), find_home(tmp_path / "two")
+    assert len({one.connection, two.connection}) == len({one.lock, two.lock}) == 2
+    assert ipc_endpoint(one) != ipc_endpoint(two)
+
+
+@posix
+def test_the_runtime_folder_of_the_users_own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    own = find_home()
+    assert own.runtime == tmp_path / "airband"
+    assert find_home(own.state) == own
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
+    assert str(os.getuid()) in find_home().runtime.name
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert str(os.getuid()) in find_home().runtime.name
+
+
+@posix
+def test_a_path_too_long_for_a_socket_gives_way_to_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tempfile.mkdtemp()
+    monkeypatch.setattr("tempfile.tempdir", short)
+    home = find_home(tmp_path / ("a" * 120))
+    prepare(home)
+    endpoint = ipc_endpoint(home)
+    assert endpoint is not None
+    path = Path(endpoint.removeprefix("ipc://"))
+    assert mode_of(path.parent) == 0o700
+    assert ipc_endpoint(find_home(tmp_path / ("b" * 120))) != endpoint
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.bind(endpoint)
+    shutil.rmtree(short)
+
+
+def test_a_state_folder_has_one_engine(home: Home) -> None:
+    assert not is_running(home)
+    lock = claim(home)
+    write_connection(home, connection(pid=4711))
+    assert is_running(home)
+    with pytest.raises(EngineError, match="4711"):
+        claim(home)
+    lock.release()
+    assert not is_running(home)
+    claim(home).release()
+
+
+def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = (
+        "import pathlib, sys, time; from bridge.wire.lock import FileLock; "
+        "lock = FileLock(pathlib.Path(sys.argv[1])); assert lock.acquire(); print(flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert is_held(path)
+        assert not FileLock(path).acquire(timeout_s=0.05)
+    finally:
+        holder.kill()
+        holder.communicate()
+    lock = FileLock(path)
+    assert lock.acquire(timeout_s=5)
+    lock.release()
+
+
+def test_own_keys_are_made_once_and_kept_private(home: Home) -> None:
+    first = own_keys(home.state)
+    assert own_keys(home.state) == first
+    assert zmq.curve_public(first.secret.encode()) == first.public.encode()
+    if os.name == "posix":
+        assert mode_of(home.state / "client.key") == 0o600
+        (home.state / "client.key").chmod(0o644)
+        with pytest.raises(EngineError, match="644"):
+            own_keys(home.state)
+
+
+def test_an_allow_list_holds_keys_names_and_comments(tmp_path: Path) -> None:
+    one, two = new_keys().public, new_keys().public
+    path = tmp_path / "allow"
+    path.write_text(f"# who may connect\n\n{one} studio A\n  {two}\n")
+    path.chmod(0o644)
+    assert read_allow_list(path) == {one.encode(), two.encode()}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("not-a-key\n", "line 1"), ("# nobody\n", "no key"), ("~" * 40, "line 1"), ("é" * 40, "line 1")],
+)
+def test_a_bad_allow_list_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "allow"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match=says):
+        read_allow_list(path)
+    with pytest.raises(UsageError, match="no such"):
+        read_allow_list(tmp_path / "missing")
+
+
+@posix
+def test_an_allow_list_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "allow"
+    path.write_text(new_keys().public)
+    path.chmod(0o666)
+    with pytest.raises(UsageError, match="666"):
+        read_allow_list(path)

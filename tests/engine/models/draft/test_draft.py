@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+
+from engine import checkpoints
+from engine.models.draft import draft
+from engine.models.draft.bands import band_levels, level_db, over_bins, samples_of, spectrum
+from engine.models.draft.fine_structure import copied_up, copy_distance, following, whitened
+from presets.errors import Cancelled, ModelError
+from presets.schema import Preset
+from render.upscaler import CELL_FRAMES, Audio, Step, Window
+
+CELLS = 4
+FRAMES = CELLS * CELL_FRAMES
+
+
+def noise(name: str, group: int, start: int, count: int, shape: tuple[int, ...]) -> Audio:
+    cells = [np.random.default_rng([1, group, start + i + 100]).standard_normal(shape) for i in range(count)]
+    return np.stack(cells).astype(np.float32)
+
+
+def low_passed(samples: Audio, cutoff_hz: float) -> Audio:
+    sos = signal.butter(12, cutoff_hz, fs=48000, output="sos")
+    return signal.sosfiltfilt(sos, samples, axis=-1).astype(np.float32)
+
+
+def render(samples: Audio, cutoff_hz: float, start: int = 0, group: int = 0) -> Audio:
+    window = Window(np.atleast_2d(samples), start, cutoff_hz, group)
+    return draft.load().upscale([window], noise, Preset(), lambda step: None)[0]
+
+
+@pytest.fixture(scope="module")
+def hiss() -> Audio:
+    rng = np.random.default_rng(3)
+    swell = 0.05 + 0.04 * np.sin(2 * np.pi * 1.5 * np.arange(FRAMES) / 48000)
+    return (rng.standard_normal((2, FRAMES)) * swell).astype(np.float32)
+
+
+def test_spectrum_is_undone_by_samples_of() -> None:
+    samples = torch.randn(2, FRAMES)
+    assert torch.allclose(samples_of(spectrum(samples), FRAMES), samples, atol=1e-5)
+
+
+def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
+    assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1025,), -7.0))
+    ramp = over_bins(torch.arange(128.0))
+    assert torch.allclose(band_levels(ramp[None])[0, 1:-1], torch.arange(128.0)[1:-1], atol=1e-4)
+
+
+def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
+    """Frames whose phases did not fit would cancel where they overlap, and the copy be weaker."""
+    time_s = torch.arange(FRAMES) / 48000
+    generator = torch.Generator().manual_seed(0)
+    tone = torch.sin(2 * torch.pi * 3000.0 * time_s) + 1e-3 * torch.randn(FRAMES, generator=generator)
+    copied = copied_up(spectrum(tone), 4000.0)[60:-60]
+    again = spectrum(samples_of(copied, 119 * 512))[4:-4]
+    kept = again.abs().square().sum() / copied[4 : 4 + len(again)].abs().square().sum()
+    assert abs(10 * float(torch.log10(kept))) < 0.5
+
+
+@pytest.mark.parametrize("cutoff_hz", [4000.0, 6000.0, 8000.0])
+@pytest.mark.parametrize("pitch_hz", [110.0, 137.3, 220.0, 311.1, 437.0, 700.0])
+def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> None:
+    """Of what is copied above a harmonic tone, 90 % lie within 12 % of the distance of partials from one; by
+    chance it would be 24 %."""
+    frames = 4 * CELL_FRAMES
+    t = torch.arange(frames, dtype=torch.float64) / 48000
+    partials = range(1, int(0.97 * cutoff_hz / pitch_hz) + 1)
+    tone = sum(torch.sin(2 * torch.pi * pitch_hz * k * t + k * k) / k for k in partials) * 0.1
+    copied = copied_up(spectrum(torch.as_tensor(tone).float()), cutoff_hz)
+    heard = samples_of(copied, frames)[8192:-8192]
+    power = torch.fft.rfft(heard * torch.hann_window(len(heard))).abs().square()
+    hz = torch.linspace(0, 24000, len(power))
+    off = (hz / pitch_hz - (hz / pitch_hz).round()).abs()
+    above = (hz > 1.1 * cutoff_hz) & (hz < 20000)
+    assert power[above & (off < 0.12)].sum() > 0.9 * power[above].sum()
+
+
+def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
+    """Noise that comes and goes 20 times a second below, steady noise above: that comes to follow, and keeps
+    its level within 1 dB."""
+    generator = torch.Generator().manual_seed(0)
+    steady, upper = torch.randn(2, CELL_FRAMES, generator=generator)
+    swell = 1 + 0.9 * torch.sin(2 * torch.pi * 20 * torch.arange(CELL_FRAMES) / 48000)
+    followed = following(steady, upper * swell)
+
+    def likeness(band: torch.Tensor) -> float:
+        envelope = band.square().reshape(-1, 48).mean(1).sqrt()
+        return float(torch.corrcoef(torch.stack([envelope, swell.reshape(-1, 48).mean(1)]))[0, 1])
+
+    assert abs(likeness(steady)) < 0.2
+    assert likeness(followed) > 0.7
+    assert abs(10 * torch.log10(followed.square().mean() / steady.square().mean())) < 1
+
+
+def test_noise_is_copied_by_half_of_its_band() -> None:
+    """Where nothing is regular, the copies are as wide as can be."""
+    noise = torch.randn(CELL_FRAMES, generator=torch.Generator().manual_seed(0))
+    white = whitened(spectrum(noise)[:, :161])
+    assert (copy_distance(white) == 80).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("cutoff_hz", [1000.0, 4000.0, 11025.0, 16000.0, 23000.0, 24000.0])
+def test_fills_the_band_above_any_cutoff_and_keeps_the_band_below(hiss: Audio, cutoff_hz: float) -> None:
+    band_limited = low_passed(hiss, min(cutoff_hz, 23500.0))
+    out = render(band_limited, cutoff_hz)
+    assert out.shape == band_limited.shape
+    assert np.isfinite(out).all()
+    before = level_db(spectrum(torch.from_numpy(band_limited)).abs().square())
+    after = level_db(spectrum(torch.from_numpy(out)).abs().square())
+    edge = int(cutoff_hz / 48000 * 2048)
+    inside = slice(60, -60)
+    low = slice(2, int(0.9 * edge))
+    assert float((after - before)[:, inside, low].abs().mean()) < 0.2
+    if cutoff_hz <= 16000:
+        high = slice(int(1.3 * edge), 1000)
+        assert float(after[:, inside, high].mean()) > float(before[:, inside, high].mean()) + 10
+
+
+def test_is_deterministic_and_equal_channels_stay_equal_and_swapped_ones_swap(hiss: Audio) -> None:
+    band_limited = low_passed(hiss, 4000.0)
+    out = render(band_limited, 4000.0)
+    assert np.array_equal(out, render(band_limited, 4000.0))
+    assert np.array_equal(out[::-1], render(band_limited[::-1], 4000.0))
+    twins = render(np.stack([band_limited[0]] * 2), 4000.0)
+    assert np.array_equal(twins[0], twins[1])
+    assert np.array_equal(twins[0], out[0])
+
+
+def test_neighbouring_windows_agree_in_fine_structure(hiss: Audio) -> None:
+    """A window that starts a cell later finds the same partials: phases come from the clip's own clock."""
+    band_limited = low_passed(hiss[:1], 4000.0)
+    padded = np.pad(band_limited, ((0, 0), (CELL_FRAMES, 0)))
+    first = spectrum(torch.from_numpy(render(band_limited, 4000.0, start=0)[0]))[61:180]
+    later = spectrum(torch.from_numpy(render(padded, 4000.0, start=-CELL_FRAMES)[0]))[121:240]
+    high = slice(200, 900)
+    likeness = (first[:, high] * later[:, high].conj()).sum().abs()
+    likeness = likeness / (first[:, high].norm() * later[:, high].norm())
+    assert float(likeness) > 0.99
+
+
+def test_silence_stays_silence() -> None:
+    out = render(np.zeros((2, FRAMES), np.float32), 4000.0)
+    assert np.array_equal(out, np.zeros_like(out))
+
+
+@pytest.mark.parametrize("kind", ["impulse", "constant", "full-scale", "100 Hz", "half silent"])
+def test_odd_input_gives_finite_output(kind: str) -> None:
+    samples = np.zeros((1, FRAMES), np.float32)
+    time_s = np.arange(FRAMES) / 48000
+    if kind == "impulse":
+        samples[0, FRAMES // 2] = 1.0
+    elif kind == "constant":
+        samples += 0.5
+    elif kind == "full-scale":
+        samples[0] = np.sign(np.sin(2 * np.pi * 440 * time_s))
+    elif kind == "100 Hz":
+        samples[0] = np.sin(2 * np.pi * 100 * time_s)
+    else:
+        samples[0, : FRAMES // 2] = np.random.default_rng(0).standard_normal(FRAMES // 2) * 0.1
+    out = render(samples, 4000.0)
+    assert np.isfinite(out).all()
+    assert float(np.abs(out).max()) < 16.0
+
+
+def test_progress_counts_windows_and_cancels(hiss: Audio) -> None:
+    windows = [Window(hiss, 0, 4000.0, 0), Window(hiss, CELL_FRAMES, 4000.0, 0)]
+    seen: list[Step] = []
+    model = draft.load()
+    model.upscale(windows, noise, Preset(), seen.append)
+    assert len(seen) == 2 * model.steps(Preset())
+
+    def cancel(step: Step) -> None:
+        raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        model.upscale(windows, noise, Preset(), cancel)
+
+
+def test_the_weights_that_ship_are_small_and_have_the_digest_that_is_listed() -> None:
+    assert len(checkpoints.read(checkpoints.DRAFT)) <= 20_000_000
+    assert draft.load().digest == checkpoints.digest(checkpoints.DRAFT)
+
+
+def test_missing_weights_are_one_clear_error() -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        checkpoints.read("nowhere.safetensors")
+
+
+def test_a_louder_clip_gets_a_louder_band(hiss: Audio) -> None:
+    band_limited = low_passed(hiss[:1], 4000.0)
+    quiet, loud = (
+        level_db(spectrum(torch.from_numpy(render(gain * band_limited, 4000.0)[0])).abs().square())
+        for gain in (0.1, 1.0)
+    )
+    rise = (loud - quiet)[60:-60, 200:800].mean()
+    assert 12 < float(rise) < 28

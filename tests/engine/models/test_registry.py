@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engine.models import command, registry
+from engine.models.audiosr.networks import Networks
+from engine.models.audiosr.precision import fast_half
+from presets.errors import ModelError, UsageError
+from presets.schema import make
+from render.noise import PhiloxNoise
+from render.upscaler import CELL_FRAMES, Window
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models folder, and a Hugging Face cache with nothing in it."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def source(tmp_path: Path, small_networks: Networks) -> list[str]:
+    """What `models convert` is given for the small networks: the file, and its sizes."""
+    state = {small_networks.to_official(n): t for n, t in small_networks.state_dict().items()}
+    save_file(state, tmp_path / "official.safetensors")
+    sizes = small_networks.configuration
+    (tmp_path / "config.json").write_text(
+        json.dumps({"unet": sizes.unet, "vae": sizes.vae, "vocoder": sizes.vocoder})
+    )
+    return [str(tmp_path / "official.safetensors"), "--config", str(tmp_path / "config.json")]
+
+
+def test_without_weights_the_list_says_how_to_get_them() -> None:
+    listed = {model.name: model for model in registry.available()}
+    assert list(listed) == ["null", "draft", "audiosr-basic", "audiosr-speech"]
+    assert listed["null"].ready
+    assert listed["draft"].ready
+    for name in ("audiosr-basic", "audiosr-speech"):
+        assert not listed[name].ready
+        assert f"airband models fetch {name}" in listed[name].why
+        with pytest.raises(ModelError, match=f"airband models fetch {name}"):
+            registry.load_upscaler(name, "cpu")
+
+
+def test_an_unknown_model_is_a_usage_error_that_names_the_known() -> None:
+    with pytest.raises(UsageError, match="null, draft, audiosr-basic, audiosr-speech"):
+        registry.load_upscaler("audiosr-huge", "cpu")
+
+
+@pytest.mark.parametrize("name", ["null", "draft"])
+def test_models_without_a_checkpoint_load(name: str) -> None:
+    assert registry.load_upscaler(name, "cpu").name == name
+
+
+def test_a_converted_model_is_listed_and_renders(
+    folder: Path, source: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["convert", *source, "--name", "audiosr-small"]) == 0
+    told = capsys.readouterr().out
+    listed = {model.name: model for model in registry.available()}["audiosr-small"]
+    assert listed.ready
+    assert listed.where == str(folder / "audiosr-small.safetensors")
+    assert listed.digest in told
+    assert "0 unexpected" in told
+    model = registry.load_upscaler("audiosr-small", "cpu")
+    assert (model.name, model.digest) == ("audiosr-small", listed.digest)
+    x = np.random.default_rng(0).standard_normal((1, CELL_FRAMES)).astype(np.float32) * 0.1
+    (y,) = model.upscale([Window(x, 0, 4000.0, 0)], PhiloxNoise(0), make(steps=1), lambda _: None)
+    assert y.shape == x.shape
+    assert np.all(np.isfinite(y))
+
+
+def test_a_checkpoint_in_the_hubs_cache_is_converted_on_first_use(
+    folder: Path, source: list[str], monkeypatch: pytest.MonkeyPatch, small_networks: Networks
+) -> None:
+    from engine.models.audiosr import networks
+
+    cached = Path(source[0])
+    monkeypatch.setattr(registry, "cached_checkpoint", lambda name: cached)
+    monkeypatch.setattr(networks, "Configuration", lambda: small_networks.configuration)
+    listed = {model.name: model for model in registry.available()}["audiosr-speech"]
+    assert listed.ready
+    assert listed.where == str(cached)
+    model = registry.load_upscaler("audiosr-speech", "cpu")
+    assert (folder / "audiosr-speech.safetensors").is_file()
+    assert {model.name: model for model in registry.available()}["audiosr-speech"].digest == model.digest
+
+
+def test_a_damaged_file_is_listed_with_what_is_wrong(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "audiosr-basic.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
+    listed = {model.name: model for model in registry.available()}["audiosr-basic"]
+    assert not listed.ready
+    assert "truncated" in listed.why
+    with pytest.raises(ModelError, match="truncated"):
+        registry.load_upscaler("audiosr-basic", "cpu")
+
+
+def test_list_prints_a_line_each_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 0
+    assert "audiosr-basic    not ready" in capsys.readouterr().out
+    assert command.main(["list", "--json"]) == 0
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)][:2] == ["null", "draft"]
+
+
+@pytest.mark.parametrize("name", ["draft", "../escape", "Audiosr-X"])
+def test_convert_refuses_names_that_are_not_audiosrs(source: list[str], name: str) -> None:
+    with pytest.raises(UsageError, match="audiosr-"):
+        command.main(["convert", *source, "--name", name])
+
+
+def test_fetch_refuses_what_is_not_published() -> None:
+    with pytest.raises(UsageError, match="audiosr-basic, audiosr-speech"):
+        command.main(["fetch", "audiosr-mini"])
+
+
+def test_a_cpu_computes_in_bfloat16_where_it_is_fast() -> None:
+    fast = torch.cpu._is_avx512_bf16_supported()
+    assert fast_half("cpu") == (torch.bfloat16 if fast else None)

@@ -1,0 +1,404 @@
+"""One client's protocol state without sockets: order of replies, credit, watching, conflation, bounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridge.wire.frames import decode, encode
+from bridge.wire.messages import (
+    CREDIT_BYTES,
+    Accepted,
+    Audio,
+    Busy,
+    Cancel,
+    Cancelled,
+    Chunk,
+    Closing,
+    Data,
+    DeliverPcm,
+    Done,
+    EngineMessage,
+    Error,
+    Failed,
+    Fetch,
+    Forget,
+    Grant,
+    Listing,
+    Message,
+    Pcm,
+    Ping,
+    Pong,
+    Progress,
+    Stem,
+    Submit,
+    Watch,
+)
+from bridge.wire.messages import Path as PathSource
+from bridge.wire.transfer import hasher
+from bridge.wire.ulid import new_ulid
+from engine.serving import jobs as jobs_module
+from engine.serving import retention as sweep_module
+from engine.serving import session as session_module
+from engine.serving.job_status import fitting
+from engine.serving.jobs import Jobs
+from engine.serving.retention import sweep
+from engine.serving.session import Session
+from engine.serving.spool import Spool
+from engine.serving.store import Store
+from engine.serving.worker_messages import Ready, Task
+from presets.schema import make
+
+SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
+
+
+class Hands:
+    """Notes what the queue hands out, and renders nothing: the tests say what came of it."""
+
+    def __init__(self) -> None:
+        self.ready: Ready | None = Ready("cpu", ())
+        self.sent: list[Task | Cancel] = []
+
+    def send(self, message: Task | Cancel) -> None:
+        self.sent.append(message)
+
+
+class House:
+    """The engine's jobs with one device and two sessions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.spool, self.hands = Store(folder / "jobs.sqlite"), Spool(folder / "spool"), Hands()
+        self.jobs = Jobs(self.store, self.spool, {"cpu": self.hands}, self.tell)
+        self.one, self.two = Session(new_ulid(), self.jobs), Session(new_ulid(), self.jobs)
+
+    def tell(self, job: str, message: EngineMessage) -> None:
+        for session in (self.one, self.two):
+            session.tell(job, message)
+
+    def close(self) -> None:
+        self.jobs.close()
+        self.store.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.close()
+
+
+def heard(session: Session) -> list[EngineMessage]:
+    messages = []
+    while (frames := session.peek()) is not None:
+        messages.append(decode([bytes(frame) for frame in frames], "engine")[0])
+        session.sent()
+    return messages
+
+
+def ask(session: Session, message: Message, buffer: bytes | None = None) -> list[EngineMessage]:
+    session.receive(message, None if buffer is None else memoryview(buffer))  # type: ignore[arg-type]
+    return heard(session)
+
+
+def submit(**more: Any) -> Submit:
+    audio = Audio(48000, *SAMPLES.shape)
+    return Submit(new_ulid(), Pcm(audio), DeliverPcm(), make(model="null"), **more)
+
+
+def queued(session: Session, **more: Any) -> str:
+    asked = submit(**more)
+    ask(session, asked)
+    digest = hasher()
+    digest.update(SAMPLES.tobytes())
+    [state] = ask(session, Chunk(asked.job, 0, True, digest.hexdigest()), SAMPLES.tobytes())
+    assert isinstance(state, Accepted)
+    assert state.state == "queued"
+    return asked.job
+
+
+def done(house: House, job: str) -> Done:
+    """What a worker leaves behind and says."""
+    written = house.spool.scratch(job, "stem")
+    written.write_bytes(SAMPLES.tobytes())
+    house.spool.keep_stem(job, written)
+    outcome = Done(job, (Stem("full", 48000, 2, 1000, SAMPLES.nbytes, "ab" * 32),), 0.1, 0)
+    house.jobs.hear("cpu", outcome)
+    return outcome
+
+
+def test_an_upload_is_granted_and_queued_at_its_last_byte(house: House) -> None:
+    asked, content = submit(), SAMPLES.tobytes()
+    assert ask(house.one, asked) == [
+        Accepted(asked.job, "uploading"),
+        Grant(asked.job, 0, len(content)),
+    ]
+    assert ask(house.one, Chunk(asked.job, 0), content[:5000]) == []
+    [gap] = ask(house.one, Chunk(asked.job, 6000), content[6000:7000])
+    assert isinstance(gap, Error)
+    assert (gap.code, gap.job, gap.field) == ("wire", asked.job, "offset")
+    assert ask(house.one, asked)[0] == Accepted(asked.job, "uploading", offset=5000)
+    digest = hasher()
+    digest.update(content)
+    last = Chunk(asked.job, 5000, True, digest.hexdigest())
+    assert ask(house.one, last, content[5000:]) == [Accepted(asked.job, "queued", 1)]
+    assert house.spool.source(digest.hexdigest()).read_bytes() == content
+    [late] = ask(house.one, last, content[5000:])
+    assert isinstance(late, Error)
+
+
+def test_credit_is_bounded(house: House) -> None:
+    asked = Submit(new_ulid(), Pcm(Audio(48000, 8, 10**7)), DeliverPcm(), make())
+    assert ask(house.one, asked)[1] == Grant(asked.job, 0, CREDIT_BYTES)
+    [beyond] = ask(house.one, Chunk(asked.job, 1), bytes(10))
+    assert isinstance(beyond, Error)
+
+
+def test_a_wrong_digest_fails_the_job(house: House) -> None:
+    asked = submit()
+    ask(house.one, asked)
+    ask(house.one, Watch(asked.job))
+    messages = ask(house.one, Chunk(asked.job, 0, True, "0" * 64), SAMPLES.tobytes())
+    assert {type(message) for message in messages} == {Failed, Error}
+    assert not house.spool.part(asked.job).exists()
+
+
+def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:
+    job = queued(house.one)
+    assert ask(house.one, Watch(job)) == [Accepted(job, "queued", 1)]
+    house.jobs.dispatch()
+    for step in range(100):
+        house.jobs.hear("cpu", Progress(job, "render", step, 100))
+    assert heard(house.one) == [Progress(job, "render", 99, 100)]
+    assert heard(house.two) == [], "who does not watch hears nothing"
+    house.jobs.hear("cpu", Progress(job, "render", 100, 100))
+    outcome = done(house, job)
+    assert heard(house.one) == [outcome]
+    assert ask(house.two, Watch(job)) == [Accepted(job, "done"), outcome]
+
+
+def test_replies_come_in_the_order_of_the_questions(house: House) -> None:
+    asked = submit()
+    house.one.receive(Ping(1), None)
+    house.one.receive(asked, None)
+    house.one.receive(Ping(2), None)
+    assert [type(message) for message in heard(house.one)] == [Pong, Accepted, Grant, Pong]
+
+
+def test_sessions_take_turns_and_priorities_hold_within_one(house: House) -> None:
+    first, second = queued(house.one), queued(house.one, priority=5)
+    other = queued(house.two)
+    assert [house.jobs.state(job).position for job in (second, other, first)] == [1, 2, 3]
+    house.jobs.dispatch()
+    house.jobs.dispatch()
+    [task] = house.hands.sent
+    assert isinstance(task, Task)
+    assert task.submit.job == second
+
+
+def test_a_cancelled_job_frees_its_device_when_the_worker_answers(house: House) -> None:
+    running, waiting = queued(house.one), queued(house.one)
+    house.jobs.dispatch()
+    ask(house.two, Watch(running))
+    assert ask(house.one, Cancel(running)) == [Accepted(running, "cancelled")]
+    assert heard(house.two) == [Cancelled(running)]
+    assert house.hands.sent[-1] == Cancel(running)
+    house.jobs.dispatch()
+    assert len(house.hands.sent) == 2, "the worker is still at it"
+    house.jobs.hear("cpu", Progress(running, "render", 1, 2))
+    done(house, running)
+    assert house.jobs.state(running).state == "cancelled"
+    assert not house.spool.stem(running).exists()
+    house.jobs.dispatch()
+    assert house.jobs.state(waiting).state == "running"
+
+
+def test_a_worker_that_dies_gets_its_job_back_once(house: House) -> None:
+    job = queued(house.one)
+    ask(house.one, Watch(job))
+    for expected in ("queued", "failed"):
+        house.jobs.dispatch()
+        house.spool.scratch(job, "pcm").write_bytes(b"half")
+        house.jobs.hear("cpu", None)
+        assert house.jobs.state(job).state == expected
+        assert not list((house.spool.folder / "scratch").iterdir())
+    last = heard(house.one)[-1]
+    assert isinstance(last, Failed)
+    assert last.code == "worker_crashed"
+    house.jobs.hear("cpu", None)
+
+
+def test_the_next_engine_goes_on(house: House, tmp_path: Path) -> None:
+    finished, running, waiting = queued(house.one), queued(house.one), queued(house.one)
+    uploading = submit()
+    ask(house.one, uploading)
+    ask(house.one, Chunk(uploading.job, 0), SAMPLES.tobytes()[:400])
+    house.jobs.dispatch()
+    done(house, finished)
+    house.jobs.dispatch()
+    house.spool.scratch(running, "pcm").write_bytes(b"half")
+    house.close()
+    again = House(tmp_path)
+    try:
+        states = [again.jobs.state(job) for job in (finished, running, waiting)]
+        assert [(state.state, state.position) for state in states] == [
+            ("done", 0),
+            ("queued", 1),
+            ("queued", 2),
+        ]
+        assert ask(again.one, uploading)[0] == Accepted(uploading.job, "uploading", offset=400)
+        assert not list((again.spool.folder / "scratch").iterdir())
+        [data] = ask(again.two, Fetch(finished, "full", 0, 10**6))
+        assert isinstance(data, Data)
+        assert data.last
+    finally:
+        again.close()
+
+
+def test_a_stem_is_fetched_in_pieces_from_any_offset(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    done(house, job)
+    house.one.receive(Fetch(job, "full", 4000, CREDIT_BYTES), None)
+    frames = house.one.peek()
+    assert frames is house.one.peek(), "the same frames until they are sent"
+    assert frames is not None
+    assert bytes(frames[1]) == SAMPLES.tobytes()[4000:]
+    assert decode(frames, "engine")[0] == Data(job, "full", 4000, True)
+
+
+def test_a_large_stem_leaves_in_chunks_that_share_one_request(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    content = np.random.default_rng(0).bytes(5 * 2**20 // 2)
+    house.spool.stem(job).write_bytes(content)
+    stem = Stem("full", 48000, 1, len(content) // 4, len(content), "ab" * 32)
+    house.jobs.hear("cpu", Done(job, (stem,), 0.1, 0))
+    house.one.receive(Fetch(job, "full", 0, CREDIT_BYTES), None)
+    got = b""
+    while (frames := house.one.peek()) is not None:
+        data, buffer = decode(frames, "engine")
+        assert isinstance(data, Data)
+        assert (data.offset, data.last) == (len(got), len(got) + len(buffer or b"") == len(content))
+        got += bytes(buffer or b"")
+        house.one.sent()
+    assert got == content
+
+
+def test_a_stem_that_left_the_spool_is_an_error(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    done(house, job)
+    house.spool.stem(job).unlink()
+    [error] = ask(house.one, Fetch(job, "full", 0, 10))
+    assert isinstance(error, Error)
+    assert (error.code, error.job) == ("input", job)
+
+
+def test_only_ended_jobs_are_forgotten_and_nothing_is_left_of_them(house: House) -> None:
+    job = queued(house.one)
+    [refused] = ask(house.one, Forget(job))
+    assert isinstance(refused, Error)
+    assert "cancel" in refused.message
+    house.jobs.dispatch()
+    done(house, job)
+    assert ask(house.one, Forget(job)) == [Accepted(job, "done")]
+    assert [path for path in house.spool.folder.rglob("*") if path.is_file()] == []
+
+
+def test_jobs_beyond_the_limit_are_told_to_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "JOBS_MAX", 1)
+    job = queued(house.one)
+    [busy] = ask(house.one, submit())
+    assert isinstance(busy, Busy)
+    ask(house.one, Cancel(job))
+    assert isinstance(ask(house.one, submit())[0], Accepted)
+
+
+def test_a_client_that_does_not_listen_is_let_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "OUTBOX_MAX", 10)
+    for _ in range(10):
+        house.one.receive(Ping(), None)
+    assert not house.one.overrun
+    house.one.receive(Ping(), None)
+    assert house.one.overrun
+
+
+def test_fetches_that_wait_are_bounded(house: House) -> None:
+    for _ in range(session_module.FETCHES_MAX + 1):
+        house.one.receive(Fetch(new_ulid(), "full", 0, 10), None)
+    refused = heard(house.one)[0]
+    assert isinstance(refused, Error)
+    assert refused.code == "wire"
+
+
+def test_a_listing_of_long_names_fits_its_header(house: House) -> None:
+    source = PathSource("/" + "\N{SNOWMAN}" * 1000 + ".wav")
+    ask(house.one, Submit(new_ulid(), source, DeliverPcm(), make()))
+    [line] = house.jobs.newest(1)
+    assert line.source.endswith(".wav")
+    shown = fitting([line] * 200)
+    assert len(shown) > 50
+    assert len(encode(Listing(shown))) == 1
+
+
+def test_an_engine_that_closes_takes_nothing_more(house: House) -> None:
+    house.jobs.closing = True
+    assert [type(message) for message in ask(house.one, submit())] == [Closing]
+    assert ask(house.one, Ping(1)) == [Pong(1)]
+    assert house.store.unfinished() == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files as a full disk would")
+def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> None:
+    import resource
+
+    content = bytes(8 * 400_000)
+    digest = hasher()
+    digest.update(content)
+    asked = Submit(new_ulid(), Pcm(Audio(48000, 2, 400_000)), DeliverPcm(), make())
+    ask(house.one, asked)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, hard))
+    try:
+        replies = []
+        for offset in range(0, len(content), 2**20):
+            last = offset + 2**20 >= len(content)
+            chunk = Chunk(asked.job, offset, last, digest.hexdigest() if last else None)
+            replies += ask(house.one, chunk, content[offset : offset + 2**20])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    errors = [reply for reply in replies if isinstance(reply, Error)]
+    assert errors[0].code == "output"
+    assert house.jobs.state(asked.job).state == "failed"
+    assert not house.spool.part(asked.job).exists()
+
+
+def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    house.store._db.execute("PRAGMA query_only = 1")  # SQLite's own way to refuse every write
+    done(house, job)
+    house.jobs.dispatch()
+    assert house.jobs.state(job).state == "running"
+    house.store._db.execute("PRAGMA query_only = 0")
+    house.jobs.dispatch()
+    assert house.jobs.state(job).state == "done"
+
+
+def test_what_nobody_came_back_for_is_swept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, stale = queued(house.one), submit()
+    ask(house.one, stale)
+    house.jobs.dispatch()
+    done(house, job)
+    sweep(house.jobs, house.store, house.spool)
+    assert {line.job for line in house.jobs.newest(9)} == {job, stale.job}
+    monkeypatch.setattr(sweep_module, "RESULT_TTL_S", -1.0)
+    monkeypatch.setattr(sweep_module, "UPLOAD_TTL_S", -1.0)
+    sweep(house.jobs, house.store, house.spool)
+    assert house.jobs.newest(9) == (house.jobs.status(stale.job),)
+    assert house.jobs.state(stale.job).state == "cancelled"

@@ -1,0 +1,192 @@
+"""Files of the spool: named by content, whole or not there, within the quota."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.wire.messages import Audio, Chunk, Pcm
+from bridge.wire.transfer import ArrayBytes, Sender
+from bridge.wire.ulid import new_ulid
+from engine.serving.spool import Spool, content_key
+from engine.serving.uploads import UPLOADS_MAX, Upload, Uploads
+from engine.worker.planar_pcm import PlanarClip, write_planar
+from presets.errors import BusyError, InputError, OutputError, WireError
+from presets.schema import make
+from render.clip import ArrayClip
+
+DIGEST = "cd" * 32
+AUDIO = Audio(48000, 2, 100)
+FACTS = {"weights": "none", "engine": "0.1.0", "dtype": "f4", "device": "cpu"}
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", 10_000)
+
+
+def result(spool: Spool, key: str, nbytes: int, age_s: float = 0.0) -> Path:
+    written = spool.scratch("job", "pcm")
+    written.write_bytes(bytes(nbytes))
+    path = spool.keep_result(key, written, {"key": key})
+    os.utime(path, (1e9 - age_s, 1e9 - age_s))
+    return path
+
+
+def test_a_key_changes_with_all_that_changes_samples_and_with_nothing_else() -> None:
+    base = content_key(DIGEST, AUDIO, make(), FACTS)
+    assert base == content_key(DIGEST, AUDIO, make(), dict(reversed(FACTS.items())))
+    same = [make(format="flac"), make(bit_depth=16), make(dither="none")]
+    assert {content_key(DIGEST, AUDIO, params, FACTS) for params in same} == {base}
+    others = [
+        content_key("ef" * 32, AUDIO, make(), FACTS),
+        content_key(DIGEST, Audio(44100, 2, 100), make(), FACTS),
+        content_key(DIGEST, Audio(48000, 1, 200), make(), FACTS),
+        content_key(DIGEST, None, make(), FACTS),
+        *(content_key(DIGEST, AUDIO, make(), {**FACTS, name: "x"}) for name in FACTS),
+        *(
+            content_key(DIGEST, AUDIO, make(**knob), FACTS)
+            for knob in ({"seed": 1}, {"cutoff": 4000}, {"stem": "high"}, {"start": 0.1}, {"model": "null"})
+        ),
+    ]
+    assert len({base, *others}) == 1 + len(others)
+
+
+def test_a_result_is_there_when_its_report_is(spool: Spool) -> None:
+    path = result(spool, "k", 100)
+    assert spool.report("k") == {"key": "k"}
+    path.with_suffix(".json").unlink()
+    assert spool.report("k") is None
+    assert not list((spool.folder / "scratch").iterdir())
+
+
+def test_the_oldest_results_make_room(spool: Spool) -> None:
+    old, new = result(spool, "old", 4000, age_s=50), result(spool, "new", 4000)
+    spool.make_room(1900)
+    assert (old.exists(), new.exists()) == (True, True)
+    spool.make_room(5000)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert spool.report("old") is None
+
+
+def test_a_result_that_was_used_counts_as_new(spool: Spool) -> None:
+    used, unused = result(spool, "used", 4000, age_s=50), result(spool, "unused", 4000)
+    spool.report("used")
+    spool.make_room(5000)
+    assert (used.exists(), unused.exists()) == (True, False)
+
+
+def test_what_belongs_to_jobs_is_never_evicted(spool: Spool) -> None:
+    spool.source(DIGEST).write_bytes(bytes(6000))
+    with pytest.raises(BusyError) as busy:
+        spool.make_room(5000)
+    assert busy.value.retry_s > 0
+    with pytest.raises(OutputError, match="quota"):
+        spool.make_room(10_001)
+    assert spool.source(DIGEST).exists()
+
+
+def test_old_results_go_and_what_a_killed_engine_left_goes(spool: Spool) -> None:
+    result(spool, "old", 10, age_s=1000)
+    result(spool, "new", 10)
+    spool.evict_older(1e9 - 500)
+    assert (spool.report("old"), spool.report("new")) == (None, {"key": "new"})
+    for path in (
+        spool.scratch("j", "pcm"),
+        spool.source(DIGEST),
+        spool.source("ee"),
+        spool.stem("j"),
+        spool.stem("k"),
+    ):
+        path.write_bytes(b"x")
+    spool.tidy(lambda digest: digest == "ee", lambda job: job == "k")
+    left = sorted(
+        path.name for name in ("scratch", "sources", "stems") for path in (spool.folder / name).iterdir()
+    )
+    assert left == ["ee", "k"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_an_output_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="permission"):
+        Spool(tmp_path / "spool")
+
+
+def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
+    with pytest.raises(OutputError, match="spool"):
+        Spool(tmp_path / "spool")
+
+
+def test_planar_samples_read_as_they_were_written(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).standard_normal((3, 1000), dtype="f4")
+    write_planar(ArrayClip(samples, 44100), tmp_path / "f4")
+    assert (tmp_path / "f4").read_bytes() == samples.tobytes()
+    clip = PlanarClip(tmp_path / "f4", Audio(44100, 3, 1000))
+    assert np.array_equal(clip.read(990, 20)[:, :10], samples[:, 990:])
+    assert not clip.read(-5, 5).any()
+    integers = np.array([[-32768, 0, 16384]], "<i2")
+    (tmp_path / "i2").write_bytes(integers.tobytes())
+    assert clip.rate == 44100
+    assert PlanarClip(tmp_path / "i2", Audio(8000, 1, 3, "i2")).read(0, 3).tolist() == [[-1.0, 0.0, 0.5]]
+
+
+def test_planar_samples_of_another_length_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(bytes(7))
+    with pytest.raises(InputError, match="7 bytes"):
+        PlanarClip(tmp_path / "short", Audio(8000, 1, 2))
+
+
+@pytest.fixture
+def writer() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as writer:
+        yield writer
+
+
+def test_an_upload_goes_on_where_an_earlier_engine_left_it(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
+    samples = np.arange(1000, dtype="f4")
+    sender = Sender(ArrayBytes(samples), 700)
+    first = Upload(tmp_path / "part", samples.nbytes, writer)
+    sender.grant(*first.receiver.renew())
+    for _ in range(2):
+        piece = sender.next()
+        assert piece is not None
+        first.take(Chunk(new_ulid(), piece.offset, piece.last, piece.digest), piece.buffer)
+    first.close()
+    second = Upload(tmp_path / "part", samples.nbytes, writer)
+    assert second.receiver.offset == 1400
+    sender.resume(1400)
+    sender.grant(*second.receiver.renew())
+    while (piece := sender.next()) is not None:
+        second.take(Chunk(new_ulid(), piece.offset, piece.last, piece.digest), piece.buffer)
+    assert second.receiver.complete
+    second.close()
+    assert (tmp_path / "part").read_bytes() == samples.tobytes()
+
+
+def test_a_part_longer_than_its_source_is_refused(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    (tmp_path / "part").write_bytes(bytes(11))
+    with pytest.raises(WireError, match="11 bytes"):
+        Upload(tmp_path / "part", 10, writer)
+
+
+def test_uploads_are_bounded(tmp_path: Path) -> None:
+    uploads = Uploads()
+    try:
+        for number in range(UPLOADS_MAX):
+            uploads.open(f"job{number}", tmp_path / str(number), Pcm(AUDIO))
+        with pytest.raises(BusyError):
+            uploads.open("one more", tmp_path / "more", Pcm(AUDIO))
+        assert not (tmp_path / "more").exists()
+        uploads.close("job0")
+        uploads.open("one more", tmp_path / "more", Pcm(AUDIO))
+    finally:
+        uploads.close_all()

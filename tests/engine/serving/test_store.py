@@ -1,0 +1,161 @@
+"""Jobs survive what happens to engines; what cannot be kept is said in one clear error."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+import pytest
+
+from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
+from bridge.wire.ulid import new_ulid
+from engine.serving.store import Store
+from presets.errors import EngineError, OutputError
+from presets.schema import make
+
+DIGEST = "ab" * 32
+
+
+def submit(**knobs: object) -> Submit:
+    return Submit(new_ulid(), Pcm(Audio(48000, 2, 100)), DeliverPcm(), make(**knobs), "speech", 3)
+
+
+@pytest.fixture
+def path(tmp_path: FilePath) -> FilePath:
+    return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture
+def store(path: FilePath) -> Iterator[Store]:
+    store = Store(path)
+    yield store
+    store.close()
+
+
+def test_every_state_is_committed_when_the_call_returns(store: Store, path: FilePath) -> None:
+    asked = submit(cutoff=4000, seed=7)
+    other = Store(path)
+    try:
+        store.add(asked, "S", "uploading")
+        assert other.get(asked.job) == store.get(asked.job)
+        store.queue(asked.job, DIGEST)
+        record = other.get(asked.job)
+        assert record is not None
+        assert (record.state, record.digest, record.session, record.submit) == ("queued", DIGEST, "S", asked)
+        store.start(asked.job)
+        assert [record.job for record in other.in_state("running")] == [asked.job]
+        store.again(asked.job, 1)
+        record = other.get(asked.job)
+        assert record is not None
+        assert (record.state, record.deaths) == ("queued", 1)
+        done = Done(asked.job, (Stem("full", 48000, 2, 100, 800, DIGEST),), 1.5, 7, {"model": "null"})
+        store.end(done)
+        record = other.get(asked.job)
+        assert record is not None
+        assert (record.state, record.outcome) == ("done", done)
+        store.forget(asked.job)
+        assert other.get(asked.job) is None
+    finally:
+        other.close()
+
+
+def test_each_end_is_kept_as_it_was(store: Store) -> None:
+    jobs = [submit() for _ in range(2)]
+    for asked in jobs:
+        store.add(asked, "S", "queued")
+    outcomes = [Failed(jobs[0].job, "input", "empty", "source"), Cancelled(jobs[1].job)]
+    for outcome in outcomes:
+        store.end(outcome)
+    records = [store.get(asked.job) for asked in jobs]
+    assert [record and record.outcome for record in records] == outcomes
+    assert [record and record.state for record in records] == ["failed", "cancelled"]
+
+
+def test_after_a_restart_what_ran_waits_again(store: Store, path: FilePath) -> None:
+    running, done = submit(), submit()
+    for asked in (running, done):
+        store.add(asked, "S", "queued")
+        store.start(asked.job)
+    store.end(Cancelled(done.job))
+    store.close()
+    again = Store(path)
+    again.requeue_running()
+    assert [record.job for record in again.in_state("queued")] == [running.job]
+    assert again.unfinished() == 1
+    again.close()
+
+
+def test_lists_are_in_order_of_age(store: Store) -> None:
+    jobs = [submit() for _ in range(5)]
+    for asked in jobs:
+        store.add(asked, "S", "queued")
+    names = [asked.job for asked in jobs]
+    assert [record.job for record in store.in_state("queued")] == names
+    assert [record.job for record in store.newest(3)] == names[:1:-1]
+
+
+def test_a_source_is_needed_while_a_job_that_reads_it_is_unfinished(store: Store) -> None:
+    first, second = submit(), submit()
+    for asked in (first, second):
+        store.add(asked, "S", "uploading")
+        store.queue(asked.job, DIGEST)
+    store.end(Cancelled(first.job))
+    assert store.needs(DIGEST)
+    store.end(Cancelled(second.job))
+    assert not store.needs(DIGEST)
+
+
+def test_what_lies_still_can_be_found(store: Store) -> None:
+    asked = submit()
+    store.add(asked, "S", "uploading")
+    assert store.unchanged_since("uploading", time.time() - 60) == []
+    assert [record.job for record in store.unchanged_since("uploading", time.time() + 60)] == [asked.job]
+
+
+def test_no_room_is_an_output_error_and_loses_nothing(path: FilePath) -> None:
+    store = Store(path)
+    kept = submit()
+    store.add(kept, "S", "queued")
+    store._db.execute("PRAGMA max_page_count = 1")  # SQLite's own way to run out of room
+    fat = Submit(new_ulid(), Path("/" + "x" * 4000), DeliverPcm(), make())
+    with pytest.raises(OutputError, match="make room"):
+        store.add(fat, "S", "queued")
+    store.close()
+    again = Store(path)
+    assert again.get(kept.job) is not None
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 400, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_file_is_one_clear_error(path: FilePath, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match="damaged"):
+        Store(path)
+    assert path.read_bytes() == content, "what may still be saved is left alone"
+
+
+def test_a_page_overwritten_in_the_middle_is_noticed(path: FilePath) -> None:
+    store = Store(path)
+    for _ in range(50):
+        store.add(submit(), "S", "queued")
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = bytes(4096)
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match="damaged"):
+        Store(path)
+
+
+def test_another_layout_is_refused(path: FilePath) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(EngineError, match="layout 99"):
+        Store(path)
+
+
+def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: FilePath) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        Store(tmp_path / "missing" / "jobs.sqlite")

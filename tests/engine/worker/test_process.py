@@ -1,0 +1,255 @@
+"""A worker process at the end of its pipe: what it makes of tasks, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from bridge.wire.messages import (
+    Audio,
+    Cancel,
+    Cancelled,
+    Deliver,
+    DeliverFile,
+    DeliverPath,
+    DeliverPcm,
+    Done,
+    Failed,
+    File,
+    Pcm,
+    Progress,
+    Source,
+    Submit,
+)
+from bridge.wire.messages import Path as PathSource
+from bridge.wire.transfer import hasher
+from bridge.wire.ulid import new_ulid
+from engine.serving.spool import Spool
+from engine.serving.worker_messages import Ready, Task
+from engine.serving.worker_pool import Crew, Worker
+from engine.worker import process as worker_module
+from presets.schema import make
+
+Samples = NDArray[np.float32]
+PATIENCE_S = 120.0
+
+
+class Bench:
+    """One worker process and the spool it works on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.spool = folder, Spool(folder / "spool")
+        self.crew = Crew(["cpu"], worker_module.main, self.spool.folder, [folder])
+        self.crew.start_due()
+
+    @property
+    def worker(self) -> Worker:
+        return self.crew.workers["cpu"]
+
+    @property
+    def pid(self) -> int:
+        process = self.worker._process
+        assert process is not None
+        assert process.pid is not None
+        return process.pid
+
+    def hear(self) -> Any:
+        assert self.worker.pipe is not None
+        assert self.worker.pipe.poll(PATIENCE_S), "the worker says nothing"
+        return self.worker.receive()
+
+    def keep(self, content: bytes) -> str:
+        digest = hasher()
+        digest.update(content)
+        self.spool.source(digest.hexdigest()).write_bytes(content)
+        return digest.hexdigest()
+
+    def give(self, source: Source, digest: str, deliver: Deliver | None = None, **knobs: Any) -> str:
+        submit = Submit(new_ulid(), source, deliver or DeliverPcm(), make(**{"model": "null", **knobs}))
+        self.worker.send(Task(submit, digest))
+        return submit.job
+
+    def give_samples(self, samples: Samples, deliver: Deliver | None = None, **knobs: Any) -> str:
+        return self.give(Pcm(Audio(48000, *samples.shape)), self.keep(samples.tobytes()), deliver, **knobs)
+
+    def outcome(self) -> tuple[Any, list[Progress]]:
+        steps = []
+        while isinstance(message := self.hear(), Progress):
+            steps.append(message)
+        return message, steps
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    ready = bench.hear()
+    assert isinstance(ready, Ready)
+    assert {"null", "draft"} <= {model.name for model in ready.models if model.ready}
+    assert ready.device == "cpu"
+    yield bench
+    bench.crew.kill()
+
+
+def test_samples_go_in_and_come_out(bench: Bench, dull: Samples) -> None:
+    job = bench.give_samples(dull)
+    done, steps = bench.outcome()
+    assert isinstance(done, Done)
+    assert bench.spool.stem(job).read_bytes() == dull.tobytes()
+    assert steps
+    assert all(step.job == job for step in steps)
+    assert done.stems[0].digest == bench.keep(dull.tobytes())
+    assert (done.report["model"], done.report["why"]) == ("null", "asked for")
+    assert not list((bench.spool.folder / "scratch").iterdir())
+
+
+def test_auto_is_draft_without_weights_and_a_gpu_and_says_why(bench: Bench, dull: Samples) -> None:
+    bench.give_samples(dull, model="auto")
+    done, _ = bench.outcome()
+    assert isinstance(done, Done)
+    assert done.report["model"] == "draft"
+    assert "AudioSR" in done.report["why"]
+
+
+def test_the_same_again_comes_from_the_cache_in_another_format(bench: Bench, dull: Samples) -> None:
+    bench.give_samples(dull, seed=31)
+    bench.outcome()
+    job = bench.give_samples(dull, DeliverFile(), seed=31, format="flac")
+    done, steps = bench.outcome()
+    assert isinstance(done, Done)
+    assert steps == [], "nothing was rendered"
+    assert soundfile.info(str(bench.spool.stem(job))).format == "FLAC"
+    bench.give_samples(dull, seed=32)
+    assert bench.outcome()[1] != []
+
+
+def test_a_file_keeps_its_words_and_says_what_was_done(bench: Bench, dull: Samples, tmp_path: Path) -> None:
+    with soundfile.SoundFile(tmp_path / "in.wav", "w", 48000, 2, "PCM_24") as file:
+        file.title = "Take 7"
+        file.write(dull.T)
+    content = (tmp_path / "in.wav").read_bytes()
+    job = bench.give(File("in.wav", len(content)), bench.keep(content), DeliverFile(), seed=33)
+    assert isinstance(bench.outcome()[0], Done)
+    with soundfile.SoundFile(str(bench.spool.stem(job))) as file:
+        assert file.title == "Take 7"
+
+
+def test_cancel_lands_in_the_middle(bench: Bench) -> None:
+    noise = 0.1 * np.random.default_rng(8).standard_normal((2, 48000 * 60), dtype="f4")
+    job = bench.give_samples(noise, model="draft", cutoff=4000)
+    while not (isinstance(message := bench.hear(), Progress) and message.step):
+        pass
+    bench.worker.send(Cancel(job))
+    ended, _ = bench.outcome()
+    assert ended == Cancelled(job)
+    assert not list((bench.spool.folder / "scratch").iterdir())
+    assert not bench.spool.stem(job).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "deliver", "knobs", "code", "field", "word"),
+    [
+        (PathSource("/etc/hostname"), None, {}, "input", "source", "--root"),
+        (PathSource("{folder}/missing.wav"), None, {}, "input", "source", "missing.wav"),
+        (None, None, {"model": "nonesuch"}, "usage", "model", "draft"),
+        (None, None, {"start": 10**6}, "usage", "start", "not inside"),
+        (None, DeliverFile(), {"format": "flac", "bit_depth": 32}, "usage", "bit_depth", "flac"),
+        (None, DeliverPath("{folder}/x.mp3"), {}, "usage", "format", "mp3"),
+        (None, DeliverPath("/etc/x.wav"), {}, "output", "deliver", "--root"),
+    ],
+)
+def test_what_cannot_be_fails_with_its_code_and_field(
+    bench: Bench, dull: Samples, source: Any, deliver: Any, knobs: Any, code: str, field: str, word: str
+) -> None:
+    def placed(what: Any) -> Any:
+        if not isinstance(what, PathSource | DeliverPath):
+            return what
+        return type(what)(what.path.format(folder=bench.folder))
+
+    if source is None:
+        bench.give_samples(dull, placed(deliver), **knobs)
+    else:
+        bench.give(placed(source), "", placed(deliver), **knobs)
+    failed, steps = bench.outcome()
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.field, word in failed.message) == (code, field, True), failed
+    assert steps == [] or field == "start", "told before the work, not after it"
+
+
+def test_an_error_nobody_foresaw_fails_the_job_and_not_the_worker(bench: Bench, dull: Samples) -> None:
+    bench.give(Pcm(Audio(48000, 2, 100)), "00" * 32)  # a spool that lost the source
+    failed, _ = bench.outcome()
+    assert isinstance(failed, Failed)
+    assert (failed.code, "FileNotFoundError" in failed.message) == ("render", True)
+    bench.give_samples(dull)
+    assert isinstance(bench.outcome()[0], Done)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_signals_meant_for_the_server_do_not_end_a_worker(bench: Bench, dull: Samples) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(bench.pid, number)
+    bench.give_samples(dull)
+    assert isinstance(bench.outcome()[0], Done)
+    assert os.getpgid(bench.pid) == bench.pid
+
+
+def test_a_worker_leaves_with_its_pipe_and_the_next_one_takes_over(
+    tmp_path: Path, dull: Samples, wait_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    bench = Bench(tmp_path)
+    try:
+        assert isinstance(bench.hear(), Ready)
+        process = bench.worker._process
+        assert process is not None
+        assert bench.worker.pipe is not None
+        bench.give_samples(np.tile(dull, 30), model="draft", cutoff=4000)
+        while not isinstance(bench.hear(), Progress):
+            pass
+        bench.worker.pipe.close()  # what a worker sees of a server that was killed
+        wait_until(lambda: not process.is_alive(), "the worker's end")
+        bench.worker.kill()
+        bench.crew.start_due()
+        assert isinstance(bench.hear(), Ready)
+        os.kill(bench.pid, signal.SIGKILL)
+        assert bench.hear() is None
+        assert bench.worker.pipe is None
+        assert bench.worker.restart_s > time.monotonic() - 1
+    finally:
+        bench.crew.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("model", ["null", "draft"])
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path, model: str) -> None:
+    def peak_mb(bench: Bench) -> float:
+        status = Path(f"/proc/{bench.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    bench = Bench(tmp_path)
+    try:
+        assert isinstance(bench.hear(), Ready)
+        peaks = []
+        minute = 0.1 * np.random.default_rng(9).standard_normal((48000 * 60, 2), dtype="f4")
+        for minutes in (1, 30):
+            path = tmp_path / f"{minutes}.wav"
+            with soundfile.SoundFile(path, "w", 48000, 2, "FLOAT") as file:
+                for _ in range(minutes):
+                    file.write(minute)
+            out = DeliverPath(str(tmp_path / f"{minutes}-out.wav"))
+            bench.give(PathSource(str(path)), "", out, cutoff=4000, model=model)
+            assert isinstance(bench.outcome()[0], Done)
+            peaks.append(peak_mb(bench))
+        assert peaks[1] - peaks[0] <= 150, peaks
+    finally:
+        bench.crew.kill()

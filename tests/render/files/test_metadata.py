@@ -1,0 +1,185 @@
+"""A WAV file keeps what it says of itself, and what it says stays true."""
+
+import struct
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from presets.errors import InputError
+from render.files import metadata, riff
+from render.files.metadata import Metadata, Provenance, Timing
+from render.files.riff import Chunk
+
+MADE = Provenance(
+    "Airband 0.1.0", "A=PCM,F=48000,W=32,M=mono", {"PRESET": "music", "SEED": "7", "CUTOFF": "4000 Hz"}
+)
+REFERENCE = 172_800_000
+IXML = (
+    b'<?xml version="1.0" encoding="UTF-8"?><BWFXML><IXML_VERSION>1.61</IXML_VERSION><SCENE>12</SCENE>'
+    b"<TAKE>3</TAKE><SPEED><FILE_SAMPLE_RATE>44100</FILE_SAMPLE_RATE>"
+    b"<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI>1</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI>"
+    b"<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>4410</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO></SPEED>"
+    b"<!-- slate --><TRACK_LIST><TRACK_COUNT>1</TRACK_COUNT></TRACK_LIST></BWFXML>"
+)
+
+
+def bext(reference: int = REFERENCE, history: bytes = b"A=PCM,F=44100,W=24,M=mono,T=field\r\n") -> Chunk:
+    head = b"Scene 12 take 3".ljust(256, b"\0") + b"Mixer".ljust(32, b"\0") + b"REF1".ljust(32, b"\0")
+    head += b"2026-11-2210:00:00" + struct.pack("<QH", reference, 2) + bytes(range(64))
+    return Chunk(b"bext", head + struct.pack("<5h", -2310, 850, -120, -2000, -2200) + bytes(180) + history)
+
+
+def full_set() -> list[Chunk]:
+    cue = struct.pack("<I", 2)
+    cue += struct.pack("<II4sIII", 1, 4410, b"data", 0, 0, 4410)
+    cue += struct.pack("<II4sIII", 2, 22050, b"data", 0, 0, 22050)
+    label = [
+        Chunk(b"labl", struct.pack("<I", i) + text).packed() for i, text in ((1, b"verse\0"), (2, b"end\0"))
+    ]
+    region = Chunk(b"ltxt", struct.pack("<II4s4H", 1, 441, b"rgn ", 0, 0, 0, 0)).packed()
+    smpl = struct.pack("<9I", 0, 0, 22676, 60, 0, 0, 0, 1, 0) + struct.pack("<6I", 0, 0, 4410, 8820, 0, 0)
+    return [
+        Chunk(b"LIST", b"INFO" + Chunk(b"INAM", b"Title\0").packed() + Chunk(b"IART", b"Band\0").packed()),
+        bext(),
+        Chunk(b"iXML", IXML),
+        Chunk(b"cue ", cue),
+        Chunk(b"LIST", b"adtl" + b"".join(label) + region),
+        Chunk(b"smpl", smpl),
+        Chunk(b"PEAK", bytes(16)),
+        Chunk(b"_PMX", b"<x:xmpmeta/>"),
+        Chunk(b"zzzz", b"odd"),
+    ]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.wav"
+    sf.write(path, 0.3 * np.sin(np.arange(44100) / 10), 44100, subtype="PCM_24")
+    riff.append_chunks(path, full_set())
+    return path
+
+
+def by_name(meta: Metadata) -> dict[bytes, bytes]:
+    return {c.name if c.name != b"LIST" else b"LIST" + c.body[:4]: c.body for c in meta.chunks}
+
+
+def test_everything_is_read_and_the_audio_is_untouched(source: Path) -> None:
+    meta = metadata.read(source)
+    assert {b"bext", b"iXML", b"cue ", b"LISTINFO", b"LISTadtl", b"smpl", b"_PMX", b"zzzz"} <= set(
+        by_name(meta)
+    )
+    assert meta.tags["title"] == "Title"
+    assert sf.info(source).frames == 44100
+
+
+def test_positions_follow_a_rate_change(source: Path) -> None:
+    out = by_name(metadata.carried(metadata.read(source), Timing(44100, 48000, 0, 44100), MADE))
+    assert struct.unpack_from("<Q", out[b"bext"], 338)[0] == round(REFERENCE * 48000 / 44100)
+    assert struct.unpack_from("<II4sIII", out[b"cue "], 4)[5] == 4800
+    assert struct.unpack_from("<6I", out[b"smpl"], 36)[2:4] == (4800, 9600)
+    assert struct.unpack_from("<9I", out[b"smpl"])[2] == 20833
+    assert struct.pack("<II", 1, 480) in out[b"LISTadtl"]
+    speed = ElementTree.fromstring(out[b"iXML"]).find("SPEED")
+    assert speed is not None
+    assert speed.findtext("FILE_SAMPLE_RATE") == "48000"
+    stamp = (int(speed.findtext("TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI", "")) << 32) + int(
+        speed.findtext("TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO", "")
+    )
+    assert stamp == round(((1 << 32) + 4410) * 48000 / 44100)
+
+
+def test_a_selection_moves_the_time_and_leaves_out_what_it_does_not_hold(source: Path) -> None:
+    out = by_name(metadata.carried(metadata.read(source), Timing(44100, 44100, 10000, 20000), MADE))
+    assert struct.unpack_from("<Q", out[b"bext"], 338)[0] == REFERENCE + 10000
+    assert struct.unpack_from("<I", out[b"cue "])[0] == 1
+    assert struct.unpack_from("<II4sIII", out[b"cue "], 4) == (2, 12050, b"data", 0, 0, 12050)
+    assert b"end" in out[b"LISTadtl"]
+    assert b"verse" not in out[b"LISTadtl"]
+    assert struct.unpack_from("<9I", out[b"smpl"])[7] == 0
+
+
+def test_what_is_stale_goes_and_what_was_done_is_told(source: Path) -> None:
+    meta = metadata.carried(metadata.read(source), Timing(44100, 48000, 0, 44100), MADE)
+    out = by_name(meta)
+    assert b"PEAK" not in out
+    assert out[b"zzzz"] == b"odd"
+    assert struct.unpack_from("<5h", out[b"bext"], 412) == (metadata.LOUDNESS_UNSET,) * 5
+    history = out[b"bext"][602:].split(b"\r\n")
+    assert history[0].endswith(b"T=field")
+    assert b"T=Airband 0.1.0" in history[1]
+    block = ElementTree.fromstring(out[b"iXML"]).find("AIRBAND")
+    assert block is not None
+    assert block.findtext("SEED") == "7"
+    assert b"slate" in out[b"iXML"]
+    assert "preset music" in meta.tags["comment"]
+    assert meta.chunks[0].name == b"bext"
+
+
+def test_a_second_render_keeps_one_block_and_two_lines_of_history(source: Path) -> None:
+    timing = Timing(44100, 44100, 0, 44100)
+    twice = metadata.carried(metadata.carried(metadata.read(source), timing, MADE), timing, MADE)
+    out = by_name(twice)
+    assert len(ElementTree.fromstring(out[b"iXML"]).findall("AIRBAND")) == 1
+    assert out[b"bext"][602:].count(b"T=Airband") == 2
+
+
+def test_a_damaged_chunk_is_passed_on_as_it_is() -> None:
+    broken = (Chunk(b"cue ", b"\xff\xff"), Chunk(b"iXML", b"<BWFXML><open>"), Chunk(b"smpl", b"1"))
+    out = metadata.carried(Metadata(broken), Timing(44100, 48000, 0, 10), MADE)
+    assert set(broken) <= set(out.chunks)
+
+
+@given(st.lists(st.tuples(st.binary(min_size=4, max_size=4), st.binary(max_size=99)), max_size=5))
+def test_any_chunk_content_survives_without_an_exception(chunks: list[tuple[bytes, bytes]]) -> None:
+    source = Metadata(tuple(Chunk(name, body) for name, body in chunks))
+    metadata.carried(source, Timing(44100, 48000, 3, 1000), MADE)
+
+
+@pytest.mark.parametrize("form", ["WAV", "RF64"])
+def test_grafted_file_is_read_by_others(source: Path, tmp_path: Path, form: str) -> None:
+    wavinfo = pytest.importorskip("wavinfo")
+    out = tmp_path / "out.wav"
+    samples = np.linspace(-0.5, 0.5, 48000, dtype=np.float32)
+    sf.write(out, samples, 48000, subtype="FLOAT", format=form)
+    meta = metadata.carried(metadata.read(source), Timing(44100, 48000, 0, 44100), MADE)
+    riff.append_chunks(out, list(meta.chunks))
+    back, rate = sf.read(out, dtype="float32")
+    assert rate == 48000
+    np.testing.assert_array_equal(back, samples)
+    info = wavinfo.WavInfoReader(str(out))
+    assert info.bext.time_reference == round(REFERENCE * 48000 / 44100)
+    assert "T=Airband 0.1.0" in info.bext.coding_history
+    assert info.ixml.scene == "12"
+    assert info.info.title == "Title"
+
+
+def test_a_chunk_larger_than_any_real_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "big.wav"
+    with path.open("wb") as file:
+        size = riff.CHUNK_BYTES_MAX + 2
+        file.write(b"RIFF" + struct.pack("<I", size + 12) + b"WAVEjumb" + struct.pack("<I", size))
+        file.truncate(20 + size)
+    with pytest.raises(InputError, match="the limit is"):
+        riff.read_chunks(path)
+
+
+@pytest.mark.large
+def test_rf64_above_4_gb_takes_its_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with sf.SoundFile(path, "w", 48000, 1, subtype="FLOAT", format="RF64") as file:
+        file.write(np.zeros(10, np.float32))
+    data_bytes = 5 * 1024**3
+    with path.open("r+b") as raw:
+        body = raw.read(200)
+        at = body.index(b"data") + 8
+        raw.seek(20)
+        raw.write(struct.pack("<QQQ", at + data_bytes - 8, data_bytes, data_bytes // 4))
+        raw.truncate(at + data_bytes)
+    riff.append_chunks(path, [bext()])
+    assert sf.info(path).frames == data_bytes // 4
+    assert bext() in riff.read_chunks(path)
