@@ -1,1 +1,1 @@
-"""Training of the embedded models: what is heard (data), done to it (simulate) and asked for (losses)."""
+"""Training: what a run hears (data, simulate), one loop, and a file for every network."""

@@ -106,6 +106,18 @@ def pack(roots: Sequence[Path], target: Path) -> None:
     Path(f"{target}.json").write_text(json.dumps([asdict(clip) for clip in clips]))
 
 
+def _held_out(clips: Sequence[Clip], share: float) -> set[tuple[str, str]]:
+    """(domain, source) of what validates: about `share` of the sources, one a domain at least."""
+
+    def place(source: tuple[str, str]) -> int:
+        return zlib.crc32(source[1].encode()) % 1000
+
+    every = sorted({(clip.domain, clip.source) for clip in clips})
+    held = {source for source in every if place(source) < share * 1000}
+    missing = {domain for domain, _ in every} - {domain for domain, _ in held} if share > 0 else set()
+    return held | {min((s for s in every if s[0] == domain), key=place) for domain in missing}
+
+
 class Corpus:
     """Random access to a pack.
 
@@ -124,11 +136,8 @@ class Corpus:
         if not index.exists():
             raise InputError(f"{path} holds no pack: its index {index.name} is missing; build it with --pack")
         clips = [Clip(**entry) for entry in json.loads(index.read_text())]
-        kept = [
-            clip
-            for clip in clips
-            if (zlib.crc32(clip.source.encode()) % 1000 < held_out * 1000) == validation
-        ]
+        held = _held_out(clips, held_out)
+        kept = [clip for clip in clips if ((clip.domain, clip.source) in held) == validation]
         self.path = path
         self.domains = sorted(shares)
         self.shares = np.array([shares[domain] for domain in self.domains]) / sum(shares.values())

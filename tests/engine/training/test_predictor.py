@@ -17,9 +17,11 @@ import torch
 
 from engine.models.draft.predictor import load
 from engine.training.data import Corpus, pack
-from engine.training.predictor import Config, Run, main, rate_at
+from engine.training.loop import Run
+from engine.training.predictor import Config, Predictor, main
 from engine.training.predictor_examples import COPIES, Examples
 from engine.training.simulate import Variation
+from engine.training.task import rate_at
 from presets.errors import UsageError
 
 SIZES = {
@@ -91,8 +93,8 @@ def logged(folder: Path) -> dict[tuple[str, int], list[float]]:
 def test_a_tiny_run_of_every_predictor_learns_and_leaves_a_predictor(
     kind: str, corpus: Path, tmp_path: Path
 ) -> None:
-    run = Run(config(corpus, kind, steps=16, rate=5e-3), tmp_path)
-    before = float(run.validate().total)
+    run = Run(Predictor(config(corpus, kind, steps=16, rate=5e-3)), tmp_path)
+    before = run.validate()["total"]
     run.train()
     assert logged(tmp_path)["held-out", 16][0] < before
     network, _ = load((tmp_path / "predictor.safetensors").read_bytes(), "predictor")
@@ -102,9 +104,9 @@ def test_a_tiny_run_of_every_predictor_learns_and_leaves_a_predictor(
 def test_a_run_that_was_stopped_goes_on_with_the_losses_it_would_have_had(
     corpus: Path, tmp_path: Path
 ) -> None:
-    Run(config(corpus), tmp_path / "whole").train()
-    Run(config(corpus), tmp_path / "parts").train(stop=2)
-    Run(config(corpus), tmp_path / "parts").train()
+    Run(Predictor(config(corpus)), tmp_path / "whole").train()
+    Run(Predictor(config(corpus)), tmp_path / "parts").train(stop=2)
+    Run(Predictor(config(corpus)), tmp_path / "parts").train()
     whole, parts = logged(tmp_path / "whole"), logged(tmp_path / "parts")
     assert all(parts[key] == pytest.approx(whole[key], abs=1e-5) for key in whole)
 
@@ -124,15 +126,15 @@ def test_a_run_killed_with_kill_9_goes_on_with_the_same_losses(corpus: Path, tmp
         process.kill()
         process.wait()
     assert main(["--config", str(path), "--out", str(killed)]) == 0
-    Run(config(corpus, steps=40), tmp_path / "whole").train()
+    Run(Predictor(config(corpus, steps=40)), tmp_path / "whole").train()
     whole, resumed = logged(tmp_path / "whole"), logged(killed)
     assert resumed.keys() == whole.keys()
     assert all(resumed[key] == pytest.approx(whole[key], abs=1e-4) for key in whole)
 
 
 def test_worker_processes_prepare_the_same_examples(corpus: Path, tmp_path: Path) -> None:
-    Run(config(corpus, steps=3), tmp_path / "none").train()
-    Run(config(corpus, steps=3, workers=1), tmp_path / "one").train()
+    Run(Predictor(config(corpus, steps=3)), tmp_path / "none").train()
+    Run(Predictor(config(corpus, steps=3, workers=1)), tmp_path / "one").train()
     none, one = logged(tmp_path / "none"), logged(tmp_path / "one")
     assert all(one[key] == pytest.approx(none[key], abs=1e-5) for key in none)
 

@@ -1,0 +1,116 @@
+"""`airband train NAME --config FILE --data FOLDER`: what all trainers' commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import torch
+
+from engine.training.heard import Heard, packed
+from engine.training.loop import CHECKPOINT, Run
+from engine.training.processes import joined
+from engine.training.task import Task, device_of
+from presets.errors import UsageError
+
+C = TypeVar("C", bound=Heard)
+
+INTERRUPTED = 130
+"""Exit code of a run that Ctrl-C ended, as shells give it."""
+
+
+def parser_of(name: str, description: str) -> argparse.ArgumentParser:
+    """The options every trainer has."""
+    parser = argparse.ArgumentParser(prog=f"airband train {name}", description=description)
+    parser.add_argument("--config", type=Path, required=True, help="the run's configuration, TOML")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="FOLDER|MANIFEST",
+        help="what to train on, in place of the configuration's `corpus`; may be given again",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="the run's folder: checkpoint, log, trained model; by default the configuration's name, here",
+    )
+    return parser
+
+
+def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task]) -> int:
+    """Reads the configuration, packs the corpus when that was not done, tells the cost, and trains.
+
+    A run that stands in the folder goes on from its checkpoint. Under torchrun, every process calls this.
+
+    Args:
+        arguments: what `parser_of` parsed.
+        kind: the type of the configuration.
+        task_of: makes the trainer of a configuration whose corpus is packed.
+
+    Returns:
+        0, or 130 when Ctrl-C ended it.
+
+    Raises:
+        UsageError: a configuration that cannot be read or does not hold what it should.
+    """
+    config = read_config(arguments.config, kind)
+    folder: Path = arguments.out or Path(arguments.config.stem)
+    if arguments.data:
+        config = msgspec.structs.replace(config, corpus=arguments.data)
+    if not config.pack:
+        config = msgspec.structs.replace(config, pack=str(folder / "pack.i16"))
+    torch.set_num_threads(config.threads)
+    with joined(device_of(config).type == "cuda") as processes:
+        if processes.first:
+            packed(config)
+        processes.average([torch.zeros(1)])  # the others wait for the pack
+        run = Run(task_of(config), folder, processes)
+        if processes.first:
+            _tell(run)
+        else:
+            run.rehearse()
+        run.train()
+    if run.stopped and processes.first:
+        print(f"stopped after step {run.step}; the same command goes on from there", file=sys.stderr)
+    return INTERRUPTED if run.stopped else 0
+
+
+def read_config(path: Path, kind: type[C]) -> C:
+    """A configuration from a TOML file; UsageError names what is wrong with it."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", "config") from None
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: {error}", "config") from None
+
+
+def _tell(run: Run) -> None:
+    """Says what the run costs, from a step taken and forgotten."""
+    schedule = run.schedule
+    if run.step >= schedule.steps:
+        print(f"{run.folder / CHECKPOINT}: all {schedule.steps} steps are done", file=sys.stderr)
+        return
+    seconds = run.rehearse()
+    if run.device.type == "cuda":
+        gigabytes = torch.cuda.max_memory_allocated() / 1e9
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    for name, network in run.networks.items():
+        millions = sum(p.numel() for p in network.parameters()) / 1e6
+        print(f"{name}: {millions:.2f} M parameters", file=sys.stderr)
+    left = schedule.steps - run.step
+    where = f"from step {run.step}, " if run.step else ""
+    print(
+        f"{where}{left} steps of {seconds:.2f} s on {run.device}: about {left * seconds / 3600:.1f} hours "
+        f"and {gigabytes:.1f} GB of memory; {run.folder / 'log.csv'} shows how it goes, Ctrl-C stops it "
+        "with a checkpoint",
+        file=sys.stderr,
+    )

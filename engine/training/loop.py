@@ -1,0 +1,249 @@
+"""One loop for every trainer: what is trained and how an example is judged, a Task says.
+
+A run is a function of its configuration. It keeps a checkpoint (networks, their running means, optimizer,
+step) in its folder and goes on from it when started again, also after kill -9, with the losses it would have
+had: example k depends on the seed and on k alone, and chance within a step on the seed, the step and the
+part of the batch. Under torchrun, processes share the parts of a batch; that gives what one process with as
+many parts gives, up to rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from engine.training.logbook import Logbook
+from engine.training.processes import Processes
+from engine.training.task import Batch, Schedule, Task, device_of, rate_at
+from presets.errors import UsageError
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class Run:
+    """A training run in a folder.
+
+    Args:
+        task: what to train.
+        folder: where checkpoint, log and the trained model go; made when missing.
+        processes: that share each batch; one, unless torchrun started several.
+
+    Raises:
+        UsageError: a batch that the processes and parts cannot share evenly, or a checkpoint in the folder
+            that another configuration left.
+    """
+
+    def __init__(self, task: Task, folder: Path, processes: Processes | None = None) -> None:
+        schedule = task.schedule
+        self.task, self.folder, self.schedule = task, folder, schedule
+        self.processes = processes or Processes(0, 1)
+        self.device = device_of(schedule)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parts = schedule.accumulation * self.processes.count
+        items = schedule.batch // task.examples_an_item
+        self.items_a_part = items // self.parts
+        if self.items_a_part == 0 or items * task.examples_an_item != schedule.batch or items % self.parts:
+            raise UsageError(
+                f"batch = {schedule.batch} does not divide into {self.parts} parts of whole items of "
+                f"{task.examples_an_item}; take a multiple of {self.parts * task.examples_an_item}",
+                "batch",
+            )
+        self.networks = task.networks.to(self.device)
+        self.means = nn.ModuleDict({name: copy.deepcopy(self.networks[name]) for name in task.averaged})
+        self.means.requires_grad_(False).eval()
+        self.optimizer = torch.optim.AdamW(
+            [group for network in self.networks.children() for group in _decays(network, schedule)],
+            lr=schedule.rate,
+            betas=schedule.betas,
+        )
+        self.step = 0
+        self.stopped = False
+        self._resume()
+        self.logbook = Logbook(folder, self.step, schedule.tensorboard) if self.processes.first else None
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            self.networks.load_state_dict(state["networks"])
+            self.means.load_state_dict(state["means"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"{path} is of a run with other networks ({str(error).splitlines()[0]}); give the run "
+                "another folder, or the configuration it had",
+                "out",
+            ) from None
+        self.step = int(state["step"])
+
+    def checkpoint(self) -> None:
+        """Writes the model as it is, then the checkpoint, which stands whole or not at all."""
+        if not self.processes.first:
+            return
+        self.task.export(self._judged(), self.folder)
+        part = self.folder / "checkpoint.part"
+        state = {
+            "networks": self.networks.state_dict(),
+            "means": self.means.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, part)
+        os.replace(part, self.folder / CHECKPOINT)
+
+    def train(self, stop: int | None = None) -> None:
+        """Trains up to `stop` steps (or all); SIGINT or SIGTERM ends it after a step, with a checkpoint."""
+        schedule = self.schedule
+        stop = schedule.steps if stop is None else stop
+        began_s = time.monotonic()
+        with self._stops_on_signals():
+            batches = self._parts_of(self.step, stop)
+            while self.step < stop and not self.stopped:
+                found = self._descend(batches)
+                self.step += 1
+                self._log("train", found, time.monotonic() - began_s)
+                last = self.step == stop or self.stopped
+                if self.step % schedule.validation_steps == 0 or self.step == stop:
+                    self._validate_and_log(time.monotonic() - began_s)
+                if self.step % schedule.checkpoint_steps == 0 or last:
+                    self.checkpoint()
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The mean networks' losses on a fixed set of held-out examples."""
+        networks = self._judged()
+        examples = self.task.examples(validation=True)
+        count = max(1, self.schedule.validation_examples // self.task.examples_an_item)
+        indices = [
+            list(range(first, min(first + self.items_a_part, count)))
+            for first in range(0, count, self.items_a_part)
+        ]
+        loader = DataLoader(examples, batch_sampler=indices, collate_fn=self.task.collate)
+        sums: dict[str, float] = {}
+        training = {name: network.training for name, network in self.networks.items()}
+        self.networks.eval()
+        for index, batch in enumerate(loader):
+            torch.manual_seed(self.schedule.seed + index)
+            losses = self.task.losses(networks, _brought(batch, self.device), self.step)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value) / len(indices)
+        for name, network in self.networks.items():
+            network.train(training[name])
+        return sums
+
+    def rehearse(self) -> float:
+        """Seconds of one step, taken and forgotten: the second of two, for the first also warms up."""
+        seconds = 0.0
+        for _ in range(2):
+            began_s = time.monotonic()
+            self._gradients(self._parts_of(self.step, self.step + 1))
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds = time.monotonic() - began_s
+        self.optimizer.zero_grad(set_to_none=True)
+        return seconds
+
+    def _descend(self, batches: Iterator[Batch]) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(self.step, self.schedule)
+        found = self._gradients(batches)
+        for network in self.networks.children():
+            nn.utils.clip_grad_norm_(network.parameters(), self.schedule.greatest_gradient)
+        self.optimizer.step()
+        decay = min(self.schedule.mean_decay, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, mean in self.means.items():
+                for kept, now in zip(mean.parameters(), self.networks[name].parameters(), strict=True):
+                    kept.lerp_(now, 1 - decay)
+                for buffer, current in zip(mean.buffers(), self.networks[name].buffers(), strict=True):
+                    buffer.copy_(current)
+        return found
+
+    def _gradients(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """Leaves the gradient of one batch in the networks; its losses, means over parts and processes."""
+        self.networks.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        accumulation = self.schedule.accumulation
+        for turn in range(accumulation):
+            place = (self.step * accumulation + turn) * self.processes.count + self.processes.rank
+            torch.manual_seed(self.schedule.seed * 1_000_003 + place)
+            batch = _brought(next(batches), self.device)
+            losses = self.task.losses(dict(self.networks.items()), batch, self.step)
+            torch.autograd.backward(losses["total"] / accumulation)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu().float() / accumulation
+        self.processes.average([p.grad for p in self.networks.parameters() if p.grad is not None])
+        self.processes.average(list(sums.values()))
+        return {name: float(value) for name, value in sums.items()}
+
+    def _parts_of(self, start: int, stop: int) -> Iterator[Batch]:
+        """This process's parts of the batches of steps `start` to `stop`, in order."""
+        schedule, size = self.schedule, self.items_a_part
+        turns = range(start * schedule.accumulation, stop * schedule.accumulation)
+        places = [turn * self.processes.count + self.processes.rank for turn in turns]
+        indices = [list(range(place * size, (place + 1) * size)) for place in places]
+        yield from DataLoader(
+            self.task.examples(validation=False),
+            batch_sampler=indices,
+            collate_fn=self.task.collate,
+            num_workers=schedule.workers,
+            prefetch_factor=4 if schedule.workers else None,
+        )
+
+    def _judged(self) -> dict[str, nn.Module]:
+        return {**dict(self.networks.items()), **dict(self.means.items())}
+
+    def _log(self, part: str, found: dict[str, float], seconds: float) -> None:
+        if not math.isfinite(found["total"]):
+            raise UsageError(
+                f"the loss of step {self.step} is {found['total']}; lower `rate` (now {self.schedule.rate})",
+                "rate",
+            )
+        if self.logbook is not None:
+            self.logbook.write(part, self.step, seconds, found)
+
+    def _validate_and_log(self, seconds: float) -> None:
+        if self.logbook is not None:
+            self._log("held-out", self.validate(), seconds)
+            if self.schedule.tensorboard:
+                self.logbook.show(self.step, self.task.shown(self._judged()))
+
+    @contextmanager
+    def _stops_on_signals(self) -> Iterator[None]:
+        def stop(*_: object) -> None:
+            self.stopped = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _decays(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _brought(batch: Batch, device: torch.device) -> Batch:
+    if isinstance(batch, Mapping):
+        return {name: _brought(value, device) for name, value in batch.items()}
+    return batch.to(device) if isinstance(batch, Tensor) else batch
