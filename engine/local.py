@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Self
 
 import presets
-from bridge.client.job import Event, Job
-from bridge.client.request import Delivery, Source, request
+from bridge.client.job import Event
+from bridge.client.renderer import Renderer
 from bridge.wire.home import claim, find_home, prepare
 from bridge.wire.messages import (
     CHUNK_BYTES,
@@ -44,15 +43,14 @@ from engine.serving.jobs import Jobs
 from engine.serving.spool import Spool
 from engine.serving.store import Store
 from engine.serving.worker_messages import Ready, Task
-from engine.worker.model_cache import Shelf
+from engine.worker.model_cache import ModelCache
 from engine.worker.process import Reporter, outcome
 from presets.errors import EngineError
-from presets.schema import Preset
 
 DEVICE = "here"
 
 
-class LocalRenderer:
+class LocalRenderer(Renderer):
     """Renders in this process, as a context manager; see `bridge.client.renderer.Renderer` for what it does.
 
     Args:
@@ -73,8 +71,8 @@ class LocalRenderer:
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._watchers: dict[str, list[SimpleQueue[EngineMessage]]] = {}
         self._session = new_ulid()
-        self._shelf = Shelf(device)
-        self.ready = Ready(self._shelf.device, self._shelf.models)
+        self._models = ModelCache(device)
+        self.ready = Ready(self._models.device, self._models.listed)
         with ExitStack() as stack:
             if state is None:
                 state = tempfile.mkdtemp(prefix="airband-")
@@ -98,41 +96,6 @@ class LocalRenderer:
     def presets(self) -> tuple[str, ...]:
         """See `Renderer.presets`."""
         return presets.names()
-
-    def submit(
-        self,
-        source: Source,
-        preset: str | Preset = "music",
-        *,
-        deliver: Delivery = "pcm",
-        out: Path | str | None = None,
-        force: bool = False,
-        priority: int = 0,
-        job: str | None = None,
-        preset_name: str | None = None,
-        **knobs: Any,
-    ) -> Job:
-        """See `Renderer.submit`."""
-        asked = request(
-            source,
-            preset,
-            local=True,
-            deliver=deliver,
-            out=out,
-            force=force,
-            priority=priority,
-            job=job,
-            preset_name=preset_name,
-            **knobs,
-        )
-        with asked.upload as source_bytes, self._open():
-            self._hand_over(asked.submit, source_bytes)
-            self._jobs.dispatch()
-        return Job(self, asked.submit.job, asked.submit)
-
-    def job(self, job: str) -> Job:
-        """A job by its ULID."""
-        return Job(self, job)
 
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
         """See `Renderer.watch`."""
@@ -208,14 +171,8 @@ class LocalRenderer:
         self._thread.join()
         self._resources.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def send(self, message: Task | Cancel) -> None:
-        """See `engine.serving.worker_messages.Hand`."""
+        """See `engine.serving.worker_messages.JobWorker`."""
         if isinstance(message, Task):
             self._tasks.put(message)
         else:
@@ -226,7 +183,12 @@ class LocalRenderer:
             raise EngineError("this renderer is closed")
         return self._lock
 
-    def _hand_over(self, submit: Submit, source: Bytes | None) -> None:
+    def _hand_over(self, submit: Submit, source: Bytes | None, *, is_new: bool) -> None:
+        with self._open():
+            self._take(submit, source)
+            self._jobs.dispatch()
+
+    def _take(self, submit: Submit, source: Bytes | None) -> None:
         answers = self._jobs.submit(submit, self._session)
         if source is None:
             return
@@ -247,12 +209,12 @@ class LocalRenderer:
         while (task := self._tasks.get()) is not None:
             job = task.submit.job
             reporter = Reporter(job, self._is_off, self._heard)
-            ended = outcome(task, self._spool, self._shelf, roots, reporter.on_step)
+            ended = outcome(task, self._spool, self._models, roots, reporter.on_step)
             with self._lock:
                 self._cancelled.discard(job)
                 if self._closed:  # it waits for whoever opens the state folder next
                     return
-                self._jobs.hear(DEVICE, ended)
+                self._jobs.handle_worker(DEVICE, ended)
                 self._jobs.dispatch()
 
     def _is_off(self, job: str) -> bool:
@@ -260,7 +222,7 @@ class LocalRenderer:
 
     def _heard(self, progress: Progress) -> None:
         with self._lock:
-            self._jobs.hear(DEVICE, progress)
+            self._jobs.handle_worker(DEVICE, progress)
 
     def _tell(self, job: str, message: EngineMessage) -> None:
         for news in self._watchers.get(job, ()):

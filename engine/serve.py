@@ -28,11 +28,12 @@ from bridge.wire.home import (
     write_connection,
 )
 from bridge.wire.messages import VERSION
-from engine.serving.curve_auth import Gate
+from engine.serving.curve_auth import CurveAuth
 from engine.serving.server import Server, router
 from engine.serving.spool import QUOTA_BYTES, Spool
 from engine.serving.store import Store
-from engine.serving.worker_pool import Crew
+from engine.serving.worker_messages import WorkerOptions
+from engine.serving.worker_pool import WorkerPool
 from engine.worker import process
 from presets.errors import UsageError
 from presets.version import VERSION as SOFTWARE
@@ -49,8 +50,7 @@ class Options:
     home: Home
     endpoint: str | None
     devices: tuple[str, ...]
-    compiles: bool
-    roots: tuple[Path, ...]
+    worker: WorkerOptions
     allow: Path | None
     quota_bytes: int
     idle_exit_s: float | None
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def serve(options: Options) -> None:
-    """One engine, from the lock on its state folder to its last word.
+    """Runs one engine: locks the state folder, binds, starts workers, serves, and cleans up.
 
     Raises:
         EngineError: another engine runs on the folder, its jobs are damaged, no worker starts.
@@ -79,16 +79,16 @@ def serve(options: Options) -> None:
         prepare(home)
         stack.callback(claim(home).release)
         store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
-        spool = Spool(home.state / "spool", options.quota_bytes)
+        spool = Spool(options.worker.spool, options.quota_bytes)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.term)
         socket = stack.enter_context(closing(router(context)))
-        connection, gate = _bind(socket, context, options)
-        if gate is not None:
-            stack.callback(gate.close)
-        crew = Crew(options.devices, process.main, spool.folder, options.roots, options.compiles)
-        stack.callback(crew.kill)
-        server = stack.enter_context(closing(Server(socket, store, spool, crew, gate, options.idle_exit_s)))
+        connection, auth = _bind(socket, context, options)
+        if auth is not None:
+            stack.callback(auth.close)
+        pool = WorkerPool(options.devices, process.main, options.worker)
+        stack.callback(pool.kill)
+        server = stack.enter_context(closing(Server(socket, store, spool, pool, auth, options.idle_exit_s)))
         server.handle_signals()
         server.wait_ready()
         write_connection(home, connection)
@@ -100,10 +100,10 @@ def serve(options: Options) -> None:
 
 def _bind(
     socket: zmq.Socket[bytes], context: zmq.Context[zmq.Socket[bytes]], options: Options
-) -> tuple[Connection, Gate | None]:
+) -> tuple[Connection, CurveAuth | None]:
     """Binds the socket; returns what the connection file will say, and the guard of a tcp socket."""
     endpoint = options.endpoint or ipc_endpoint(options.home) or LOOPBACK
-    gate, server_key, client = None, "", None
+    auth, server_key, client = None, "", None
     if not endpoint.startswith(("ipc://", "tcp://")):
         raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
     if endpoint.startswith("tcp://"):
@@ -115,8 +115,8 @@ def _bind(
             )
         client, pair = own_keys(options.home.state), own_keys(options.home.state, "engine")
         listed = read_allow_list(options.allow) if options.allow is not None else frozenset[bytes]()
-        gate = Gate(context, listed | {client.public.encode()})
-        gate.guard(socket, pair)
+        auth = CurveAuth(context, listed | {client.public.encode()})
+        auth.guard(socket, pair)
         server_key = pair.public
     try:
         socket.bind(endpoint)
@@ -127,7 +127,7 @@ def _bind(
     bound = (
         socket.getsockopt_string(zmq.LAST_ENDPOINT).replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
     )
-    return Connection(bound, os.getpid(), time.time(), SOFTWARE, VERSION, server_key, client), gate
+    return Connection(bound, os.getpid(), time.time(), SOFTWARE, VERSION, server_key, client), auth
 
 
 def _is_loopback(endpoint: str) -> bool:
@@ -171,12 +171,13 @@ def _options(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--idle-exit", type=float, metavar="S", help="leave after S seconds without work")
     given = parser.parse_args(argv)
+    home = find_home(given.state)
+    roots = tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint))
     return Options(
-        find_home(given.state),
+        home,
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
-        given.compile,
-        tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint)),
+        WorkerOptions(home.state / "spool", roots, given.compile),
         given.allow,
         int(given.quota * 1e9),
         given.idle_exit,

@@ -17,7 +17,7 @@ from bridge.batch.plan import Item
 from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
-from bridge.client.request import Delivery
+from bridge.client.request import DeliverAs
 from presets.errors import AirbandError, BusyError, EngineError
 from presets.schema import Preset
 from render.files.encode import file_digest
@@ -98,7 +98,7 @@ def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
         if _done_already(item, order):
             return Event(item, "skipped")
         check_destination(item.out, item.source, force=order.force)
-        deliver: Delivery = "path" if renderer.local else "file"
+        deliver: DeliverAs = "path" if renderer.local else "file"
         return renderer.submit(
             item.source,
             order.preset,

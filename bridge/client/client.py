@@ -12,12 +12,12 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from bridge.client.job import Event, Job
-from bridge.client.reconnect import Reconnecting, pauses
+from bridge.client.job import Event
+from bridge.client.reconnect import Reconnecting
+from bridge.client.renderer import Renderer
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, answers
-from bridge.client.request import Delivery, Source, request
 from bridge.client.transactions import fetch, upload, watch
 from bridge.wire.home import find_home
 from bridge.wire.messages import (
@@ -39,9 +39,8 @@ from bridge.wire.messages import (
     Stem,
     Submit,
 )
-from bridge.wire.transfer import Receiver, Sender
+from bridge.wire.transfer import Bytes, Receiver, Sender
 from presets.errors import AirbandError, BusyError, EngineError
-from presets.schema import Preset
 
 TIMEOUT_S = 30.0
 """How long an engine may take to answer a message, or to come back."""
@@ -49,7 +48,7 @@ BUSY_PAUSE_S = 0.25
 """How long to wait before asking a busy engine again; twice as long each time, up to what it asks for."""
 
 
-class Client:
+class Client(Renderer):
     """A connection to an engine, as a context manager; made by `connect`.
 
     Args:
@@ -104,80 +103,24 @@ class Client:
         welcome = self._line.welcome
         return welcome.presets if welcome else ()
 
-    def submit(
-        self,
-        source: Source,
-        preset: str | Preset = "music",
-        *,
-        deliver: Delivery = "pcm",
-        out: Path | str | None = None,
-        force: bool = False,
-        priority: int = 0,
-        job: str | None = None,
-        preset_name: str | None = None,
-        **knobs: Any,
-    ) -> Job:
-        """Hands a clip over; see `bridge.client.renderer.Renderer.submit`."""
-        asked = request(
-            source,
-            preset,
-            local=self.local,
-            deliver=deliver,
-            out=out,
-            force=force,
-            priority=priority,
-            job=job,
-            preset_name=preset_name,
-            **knobs,
-        )
-        with asked.upload as source_bytes:
-            sender = None if source_bytes is None else Sender(source_bytes)
-            try:
-                self._hand_over(asked.submit, sender)
-            except BaseException:
-                if job is None:  # nobody else knows its name, so nobody could take it up again
-                    self._abandon(asked.submit.job)
-                raise
-        return Job(self, asked.submit.job, asked.submit)
-
-    def job(self, job: str) -> Job:
-        """A job by its ULID, whoever submitted it."""
-        return Job(self, job)
-
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
         """What happens to a job; see `bridge.client.renderer.Renderer.watch`."""
         deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        tries = iter(pauses())
-        while True:
-            try:
-                for event in watch(self._line.link(), job, deadline_s, self._timeout_s):
-                    tries = iter(pauses())
-                    yield event
-                return
-            except NoAnswer:
-                raise EngineError(
-                    f"job {job} has not ended after {timeout_s:g} s; it goes on: wait again, or cancel it"
-                ) from None
-            except LinkLost as lost:
-                pause_s = next(tries, None)
-                if pause_s is None:
-                    raise EngineError(str(lost)) from None
-            time.sleep(max(0.0, min(pause_s, deadline_s - time.monotonic())))
+        try:
+            yield from self._line.stream(
+                lambda link: watch(link, job, deadline_s, self._timeout_s), deadline_s=deadline_s
+            )
+        except NoAnswer:
+            raise EngineError(
+                f"job {job} has not ended after {timeout_s:g} s; it goes on: wait again, or cancel it"
+            ) from None
 
     def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
         """A finished stem in pieces; see `bridge.client.renderer.Renderer.fetch`."""
         receiver = Receiver(stem.nbytes)
-        tries = iter(pauses())
-        while not receiver.complete:
-            try:
-                for piece in fetch(self._line.link(), job, stem.name, receiver, stem.digest, self._timeout_s):
-                    tries = iter(pauses())
-                    yield piece
-            except LinkLost as lost:
-                pause_s = next(tries, None)
-                if pause_s is None:
-                    raise EngineError(str(lost)) from None
-                time.sleep(pause_s)
+        yield from self._line.stream(
+            lambda link: fetch(link, job, stem.name, receiver, stem.digest, self._timeout_s)
+        )
 
     def jobs(self, limit: int = 200) -> tuple[JobStatus, ...]:
         """The jobs the engine knows, newest first."""
@@ -209,14 +152,8 @@ class Client:
         """Ends the connection; jobs go on. Closing twice does no harm."""
         self._finalizer()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def _ask(self, message: Message, accepts: Accepts) -> EngineMessage:
-        return self._line.again(lambda link: link.request(message, accepts, self._timeout_s))
+        return self._line.retry(lambda link: link.request(message, accepts, self._timeout_s))
 
     def _listing(self, message: Message, accepts: Accepts) -> tuple[JobStatus, ...]:
         answer = self._ask(message, accepts)
@@ -233,13 +170,22 @@ class Client:
         assert isinstance(answer, Accepted)
         return answer.state
 
-    def _hand_over(self, submit: Submit, sender: Sender | None) -> None:
+    def _hand_over(self, submit: Submit, source: Bytes | None, *, is_new: bool) -> None:
+        sender = None if source is None else Sender(source)
+        try:
+            self._submit(submit, sender)
+        except BaseException:
+            if is_new:  # nobody else knows its name, so nobody could take it up again
+                self._abandon(submit.job)
+            raise
+
+    def _submit(self, submit: Submit, sender: Sender | None) -> None:
         """Submits until it is taken; while the engine has no room, for as long as it may be silent."""
         deadline_s = time.monotonic() + self._timeout_s
         pause_s = BUSY_PAUSE_S
         while True:
             try:
-                return self._line.again(lambda link: upload(link, submit, sender, self._timeout_s))
+                return self._line.retry(lambda link: upload(link, submit, sender, self._timeout_s))
             except BusyError as busy:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:

@@ -86,8 +86,7 @@ def _start(home: Home, timeout_s: float) -> Connection:
             stdout=log,
             stderr=log,
             cwd=home.state,
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p and Path(p).is_absolute())},
+            env=_environment(),
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from bridge.client.replies import Accepts, LinkLost, Mail, Mailbox, NoAnswer
+from bridge.client.replies import Accepts, LinkLost, NoAnswer, Replies, Reply
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import CHUNK_BYTES, Closing, EngineMessage, Error, Message
@@ -42,8 +42,8 @@ class Link:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._outbox: deque[list[bytes | memoryview]] = deque()
-        self._expected: list[tuple[Accepts, Mailbox]] = []
-        self._open: dict[str, list[Mailbox]] = {}
+        self._expected: list[tuple[Accepts, Replies]] = []
+        self._open: dict[str, list[Replies]] = {}
         self._lost: LinkLost | None = None
         self._closing = False
         self._bell, self._ear = socket.socketpair()
@@ -84,10 +84,10 @@ class Link:
             AirbandError: what the engine says is wrong; EngineError when it says nothing within `timeout_s`.
             LinkLost: the link broke, or the engine is closing.
         """
-        mailbox = Mailbox()
-        self._post(message, None, (accepts, mailbox))
+        replies = Replies()
+        self._post(message, None, (accepts, replies))
         try:
-            answer, _ = mailbox.get(time.monotonic() + timeout_s)
+            answer, _ = replies.get(time.monotonic() + timeout_s)
         except NoAnswer:
             self.drop("it did not answer")
             raise EngineError(
@@ -101,18 +101,18 @@ class Link:
         return answer
 
     @contextmanager
-    def open(self, job: str) -> Iterator[Mailbox]:
-        """A mailbox that gets all that is said of a job while it is open."""
-        mailbox = Mailbox()
+    def open(self, job: str) -> Iterator[Replies]:
+        """All messages about a job, from now until the end of the block."""
+        replies = Replies()
         with self._lock:
             if self._lost:
                 raise LinkLost(*self._lost.args)
-            self._open.setdefault(job, []).append(mailbox)
+            self._open.setdefault(job, []).append(replies)
         try:
-            yield mailbox
+            yield replies
         finally:
             with self._lock:
-                self._open[job].remove(mailbox)
+                self._open[job].remove(replies)
                 if not self._open[job]:
                     del self._open[job]
 
@@ -121,11 +121,11 @@ class Link:
         with self._lock:
             if self._lost is None:
                 self._lost = LinkLost(f"lost the engine at {self.endpoint}: {reason}")
-            waiting = [mailbox for _, mailbox in self._expected]
-            waiting += [mailbox for boxes in self._open.values() for mailbox in boxes]
+            waiting = [replies for _, replies in self._expected]
+            waiting += [replies for boxes in self._open.values() for replies in boxes]
             self._expected.clear()
-        for mailbox in waiting:
-            mailbox.put(self._lost)
+        for replies in waiting:
+            replies.put(self._lost)
         self._wake()
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class Link:
             self._thread.join()
 
     def _post(
-        self, message: Message, buffer: memoryview | None, expects: tuple[Accepts, Mailbox] | None
+        self, message: Message, buffer: memoryview | None, expects: tuple[Accepts, Replies] | None
     ) -> None:
         frames = encode(message, buffer)
         with self._lock:
@@ -193,25 +193,25 @@ class Link:
                 except WireError as error:
                     self.drop(f"it said something that is not protocol 1: {error.message}")
 
-    def _deliver(self, mail: Mail) -> None:
-        message, _ = mail
+    def _deliver(self, reply: Reply) -> None:
+        message, _ = reply
         job = getattr(message, "job", None)
         if isinstance(message, Error) and job is None and message.code == WireError.code:
             self.drop(f"it does not follow: {message.message}")
             return
         with self._lock:
             if isinstance(message, Closing):
-                waiting = [mailbox for _, mailbox in self._expected]
+                waiting = [replies for _, replies in self._expected]
                 self._expected.clear()
             else:
                 waiting = list(self._open.get(job or "", ()))
-                for place, (accepts, mailbox) in enumerate(self._expected):
+                for place, (accepts, replies) in enumerate(self._expected):
                     if accepts(message):
-                        waiting.append(mailbox)
+                        waiting.append(replies)
                         del self._expected[place]
                         break
-        for mailbox in waiting:
-            mailbox.put(mail)
+        for replies in waiting:
+            replies.put(reply)
 
 
 _REASONS: dict[int, str] = {

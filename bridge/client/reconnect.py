@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -58,7 +59,7 @@ class Reconnecting:
             if self._closed:
                 raise EngineError("this client is closed")
             if self.live is None:
-                self._link = self._dialled(first=self._link is None)
+                self._link = self._connect(first=self._link is None)
             assert self._link is not None
             return self._link
 
@@ -68,15 +69,32 @@ class Reconnecting:
         link = self._link
         return link if link is not None and link.up else None
 
-    def again(self, work: Callable[[Link], T]) -> T:
-        """What `work` returns, tried again over a new link when one broke under it; it must bear that."""
-        for pause_s in pauses():
+    def stream(self, work: Callable[[Link], Iterator[T]], deadline_s: float = math.inf) -> Iterator[T]:
+        """What `work` yields, called again over a new link whenever one breaks under it.
+
+        Args:
+            work: must bear to be called again after any of its items.
+            deadline_s: no pause between tries lasts longer than this (monotonic clock).
+
+        Raises:
+            EngineError: the link broke TRIES times without one item between.
+        """
+        pauses = _pauses()
+        while True:
             try:
-                return work(self.link())
+                for item in work(self.link()):
+                    pauses = _pauses()
+                    yield item
+                return
             except LinkLost as lost:
-                reason = str(lost)
-            time.sleep(pause_s)
-        raise EngineError(reason)
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise EngineError(str(lost)) from None
+            time.sleep(max(0.0, min(pause_s, deadline_s - time.monotonic())))
+
+    def retry(self, work: Callable[[Link], T]) -> T:
+        """What `work` returns, called again as in `stream`."""
+        return next(self.stream(lambda link: iter((work(link),))))
 
     def close(self) -> None:
         """Says goodbye; in a forked child it does nothing."""
@@ -89,13 +107,13 @@ class Reconnecting:
                     self._link.send(Bye())
                 self._link.close()
 
-    def _dialled(self, first: bool) -> Link:
+    def _connect(self, first: bool) -> Link:
         patience_s = self._timeout_s if self._start or not first else 0.0
         deadline_s = time.monotonic() + patience_s
         pause_s = PAUSE_S
         while True:
             try:
-                return self._greeted(self._located())
+                return self._greet(self._locate())
             except LinkLost as lost:
                 if time.monotonic() + pause_s > deadline_s:
                     raise EngineError(f"{lost}; look at it with `airband doctor`") from None
@@ -105,9 +123,9 @@ class Reconnecting:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_CAP_S)
 
-    def _located(self) -> Connection:
+    def _locate(self) -> Connection:
         if self._endpoint is not None:
-            return self._elsewhere(self._endpoint)
+            return self._remote(self._endpoint)
         if self._start:
             return launch.ensure_engine(self._home)
         found = launch.find_engine(self._home, self._timeout_s)
@@ -115,7 +133,7 @@ class Reconnecting:
             raise _NoEngine
         return found
 
-    def _elsewhere(self, endpoint: str) -> Connection:
+    def _remote(self, endpoint: str) -> Connection:
         mine = None
         if not endpoint.startswith(("ipc://", "tcp://")):
             raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
@@ -124,7 +142,7 @@ class Reconnecting:
             mine = own_keys(self._home.state)
         return Connection(endpoint, 0, 0.0, "", VERSION, self._server_key, mine)
 
-    def _greeted(self, connection: Connection) -> Link:
+    def _greet(self, connection: Connection) -> Link:
         link = Link(connection.endpoint, connection.server_key, connection.client)
         hello = Hello(VERSION, f"python {os.getpid()}", self.welcome.session if self.welcome else None)
         try:
@@ -141,9 +159,9 @@ class _NoEngine(Exception):
     pass
 
 
-def pauses() -> list[float]:
+def _pauses() -> Iterator[float]:
     """Seconds to wait after each of TRIES failures."""
-    return [min(PAUSE_S * 2**failed, PAUSE_CAP_S) for failed in range(TRIES)]
+    return (min(PAUSE_S * 2**failed, PAUSE_CAP_S) for failed in range(TRIES))
 
 
 def _is_welcome(message: EngineMessage) -> bool:

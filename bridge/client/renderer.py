@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from bridge.client.job import Job, JobHolder
-from bridge.client.request import Delivery, Source
-from bridge.wire.messages import JobStatus, Model
+from bridge.client.request import DeliverAs, Source, delivery, job_id, label, open_source, parameters
+from bridge.wire.messages import JobStatus, Model, Submit
+from bridge.wire.transfer import Bytes
+from presets.errors import UsageError
 from presets.schema import Preset
 
 
 class Renderer(JobHolder, Protocol):
-    """What renders jobs: `bridge.Client`, and `engine.local` without a socket."""
+    """What renders jobs: `bridge.Client`, and `engine.local.LocalRenderer` without a socket."""
 
-    @property
-    def local(self) -> bool:
-        """Whether it sees the caller's files, so that paths can be given in place of bytes."""
-        ...
+    local: bool
+    """Whether it sees the caller's files, so that paths can be given in place of bytes."""
 
     @property
     def models(self) -> Sequence[Model]:
@@ -35,7 +36,7 @@ class Renderer(JobHolder, Protocol):
         source: Source,
         preset: str | Preset = "music",
         *,
-        deliver: Delivery = "pcm",
+        deliver: DeliverAs = "pcm",
         out: Path | str | None = None,
         force: bool = False,
         priority: int = 0,
@@ -63,11 +64,28 @@ class Renderer(JobHolder, Protocol):
             BusyError: the engine's quota is reached and stayed so.
             EngineError: no engine.
         """
+        params, name = parameters(preset, preset_name, knobs)
+        where, upload = open_source(source, self.local)
+        submit = Submit(
+            job=job_id(job),
+            source=where,
+            deliver=delivery(deliver, out, force, source, self.local),
+            params=params,
+            preset=label(name),
+            priority=_priority(priority),
+        )
+        with upload as source_bytes:
+            self._hand_over(submit, source_bytes, is_new=job is None)
+        return Job(self, submit.job, submit)
+
+    @abstractmethod
+    def _hand_over(self, submit: Submit, source: Bytes | None, *, is_new: bool) -> None:
+        """Submits a job and sends its source; `is_new` when nobody else knows the job's name yet."""
         ...
 
     def job(self, job: str) -> Job:
         """A job by its ULID, whoever submitted it."""
-        ...
+        return Job(self, job)
 
     def jobs(self, limit: int = 200) -> Sequence[JobStatus]:
         """The jobs there are, newest first."""
@@ -81,6 +99,14 @@ class Renderer(JobHolder, Protocol):
         """Lets go; jobs go on."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _priority(priority: int) -> int:
+    if not -9 <= priority <= 9:
+        raise UsageError(f"priority = {priority}; allowed: -9 to 9", "priority")
+    return priority

@@ -1,4 +1,4 @@
-"""Who waits for which message of the engine: mailboxes, filled by the thread of a link."""
+"""Queues of the engine's replies: a link's thread fills them, callers wait on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.wire.messages import EngineMessage, Error, Message
 SLICE_S = 0.5
 """The longest a caller sleeps at a stretch: on Windows a sleeping main thread does not see Ctrl-C."""
 
-Mail: TypeAlias = tuple[EngineMessage, memoryview | None]
+Reply: TypeAlias = tuple[EngineMessage, memoryview | None]
 Accepts: TypeAlias = Callable[[EngineMessage], bool]
 
 
@@ -25,24 +25,24 @@ class NoAnswer(Exception):
     """Nothing came before the deadline."""
 
 
-class Mailbox:
-    """Where a caller waits; filled by the link's thread."""
+class Replies:
+    """The messages that one caller waits for, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Mail | LinkLost] = SimpleQueue()
+        self._queue: SimpleQueue[Reply | LinkLost] = SimpleQueue()
 
-    def put(self, mail: Mail | LinkLost) -> None:
-        """Delivers a message, or the news that none will come."""
-        self._queue.put(mail)
+    def put(self, reply: Reply | LinkLost) -> None:
+        """Adds a message, or the news that none will come."""
+        self._queue.put(reply)
 
-    def get(self, deadline_s: float) -> Mail:
+    def get(self, deadline_s: float) -> Reply:
         """The next message; raises NoAnswer at `deadline_s` (monotonic), LinkLost with the link."""
         while (left_s := deadline_s - time.monotonic()) > 0:
             with suppress(Empty):
-                mail = self._queue.get(timeout=min(left_s, SLICE_S))
-                if isinstance(mail, LinkLost):
-                    raise LinkLost(*mail.args)
-                return mail
+                reply = self._queue.get(timeout=min(left_s, SLICE_S))
+                if isinstance(reply, LinkLost):
+                    raise LinkLost(*reply.args)
+                return reply
         raise NoAnswer
 
 

@@ -1,4 +1,4 @@
-"""What a caller asked for becomes a job: the message to send, and the bytes to send after it. No sockets."""
+"""The parts of a `submit` message, made from what a caller gave. No sockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import presets
 from bridge.wire import messages
-from bridge.wire.messages import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ, Audio, JobId, Submit
+from bridge.wire.messages import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ, Audio, JobId
 from bridge.wire.transfer import ArrayBytes, Bytes, FileBytes
 from bridge.wire.ulid import new_ulid
 from presets import schema
@@ -23,51 +23,22 @@ from presets.schema import Preset
 
 Source: TypeAlias = Path | str | tuple[NDArray[Any], int]
 """A file, or an array (channels, frames) or (frames,) with its rate in Hz."""
-Delivery: TypeAlias = Literal["pcm", "file", "path"]
+DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
 
-class Request(NamedTuple):
-    """A job to submit. `upload` opens its bytes (None where the engine reads them itself)."""
-
-    submit: Submit
-    upload: AbstractContextManager[Bytes | None]
-
-
-def request(
-    source: Source,
-    preset: str | Preset,
-    *,
-    local: bool,
-    deliver: Delivery = "pcm",
-    out: Path | str | None = None,
-    force: bool = False,
-    priority: int = 0,
-    job: str | None = None,
-    preset_name: str | None = None,
-    **knobs: Any,
-) -> Request:
-    """Puts a job together; see `bridge.client.renderer.Renderer.submit` for the arguments.
+def parameters(preset: str | Preset, preset_name: str | None, knobs: dict[str, Any]) -> tuple[Preset, str]:
+    """The complete preset of a job, and what to call it.
 
     Args:
-        local: whether the engine sees the caller's files: it then gets paths in place of bytes.
+        preset: a preset's name, the path of a .toml file, or a Preset.
+        preset_name: what to call a Preset; its name, or `custom`, when not given.
+        knobs: values to lay over the preset.
 
     Raises:
-        UsageError: a knob, preset, priority, job name or delivery that cannot be.
-        InputError: a source that is not there, or no audio by its shape, type or rate.
-        OutputError: `out` is the source itself.
+        UsageError: an unknown preset or knob, or a value outside its bounds.
     """
-    name = preset_name or (preset if isinstance(preset, str) else "custom")
     params = schema.make(presets.load(preset) if isinstance(preset, str) else preset, **knobs)
-    where, upload = _source(source, local)
-    submit = Submit(
-        job=_job(job),
-        source=where,
-        deliver=_deliver(deliver, out, force, source, local),
-        params=params,
-        preset=label(name),
-        priority=_priority(priority),
-    )
-    return Request(submit, upload)
+    return params, preset_name or (preset if isinstance(preset, str) else "custom")
 
 
 def label(preset: str) -> str:
@@ -76,7 +47,16 @@ def label(preset: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:64] or "custom"
 
 
-def _source(source: Source, local: bool) -> tuple[messages.Source, AbstractContextManager[Bytes | None]]:
+def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractContextManager[Bytes | None]]:
+    """What a message says of a source, and its bytes to send after it (None where the engine reads them).
+
+    Args:
+        source: a file, or an array with its rate.
+        local: whether the engine sees the caller's files: it then gets paths in place of bytes.
+
+    Raises:
+        InputError: a source that is not there, or no audio by its shape, type or rate.
+    """
     if isinstance(source, tuple):
         array, rate = source
         samples = _planar(array)
@@ -122,9 +102,15 @@ def _rate(rate_hz: float) -> int:
     return int(rate_hz)
 
 
-def _deliver(
-    deliver: Delivery, out: Path | str | None, force: bool, source: Source, local: bool
+def delivery(
+    deliver: DeliverAs, out: Path | str | None, force: bool, source: Source, local: bool
 ) -> messages.Deliver:
+    """Where a job's result goes, as a message says it; see `bridge.client.renderer.Renderer.submit`.
+
+    Raises:
+        UsageError: a delivery that does not exist, or that this engine cannot make.
+        OutputError: `out` is the source itself.
+    """
     if (deliver == "path") != (out is not None):
         raise UsageError("`out` goes with deliver='path', and deliver='path' needs it", "out")
     if deliver == "pcm":
@@ -144,13 +130,8 @@ def _deliver(
     return messages.DeliverPath(str(path), force)
 
 
-def _priority(priority: int) -> int:
-    if not -9 <= priority <= 9:
-        raise UsageError(f"priority = {priority}; allowed: -9 to 9", "priority")
-    return priority
-
-
-def _job(job: str | None) -> str:
+def job_id(job: str | None) -> str:
+    """A new ULID, or `job` itself; raises UsageError when that is not one."""
     if job is None:
         return new_ulid()
     try:

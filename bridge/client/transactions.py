@@ -1,4 +1,4 @@
-"""The longer conversations of protocol 1 over one link: a source in, news of a job, a stem out."""
+"""The exchanges of protocol 1 that take several messages: an upload, the progress of a job, a fetch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from bridge.client.link import Link
-from bridge.client.replies import LinkLost, Mail, Mailbox, NoAnswer, answers
+from bridge.client.replies import LinkLost, NoAnswer, Replies, Reply, answers
 from bridge.wire.messages import (
     CHUNK_BYTES,
     Accepted,
@@ -42,7 +42,7 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
         BusyError: no room now; AirbandError: what the engine found wrong.
         LinkLost: the link broke; to call again goes on.
     """
-    with link.open(submit.job) as mailbox:
+    with link.open(submit.job) as replies:
         accepts = answers(submit.job, Accepted, Busy, *OUTCOMES)
         answer = link.request(submit, accepts, timeout_s)
         if isinstance(answer, Busy):
@@ -51,7 +51,7 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
             return
         sender.resume(answer.offset)
         while True:
-            match _mail(link, mailbox, timeout_s)[0]:
+            match _next_reply(link, replies, timeout_s)[0]:
                 case Grant(_, offset, count):
                     sender.grant(offset, count)
                     while piece := sender.next():
@@ -68,10 +68,10 @@ def watch(
     link: Link, job: str, deadline_s: float, timeout_s: float
 ) -> Iterator[Accepted | Progress | Done | Failed | Cancelled]:
     """What happens to a job, up to its end; raises NoAnswer at `deadline_s` (monotonic), LinkLost."""
-    with link.open(job) as mailbox:
+    with link.open(job) as replies:
         link.request(Watch(job), answers(job, Accepted, *OUTCOMES), timeout_s)
         while True:
-            event, _ = mailbox.get(deadline_s)
+            event, _ = replies.get(deadline_s)
             if isinstance(event, Accepted | Progress | Done | Failed | Cancelled):
                 yield event
             if isinstance(event, OUTCOMES):
@@ -90,14 +90,14 @@ def fetch(
         AirbandError: what the engine says; WireError if the digest is wrong at the end.
         LinkLost: the link broke; to call again goes on.
     """
-    with link.open(job) as mailbox:
+    with link.open(job) as replies:
         asked, granted = receiver.offset, sum(receiver.renew())
         while not receiver.complete:
             while asked < granted:
                 count = min(CHUNK_BYTES, granted - asked)
                 link.send(Fetch(job, stem, asked, count))
                 asked += count
-            match _mail(link, mailbox, timeout_s):
+            match _next_reply(link, replies, timeout_s):
                 case Data(_, name, offset, last), buffer if name == stem and offset == receiver.offset:
                     assert buffer is not None
                     yield receiver.take(offset, buffer, last, digest)
@@ -107,9 +107,9 @@ def fetch(
                 granted = sum(more)
 
 
-def _mail(link: Link, mailbox: Mailbox, timeout_s: float) -> Mail:
+def _next_reply(link: Link, replies: Replies, timeout_s: float) -> Reply:
     try:
-        return mailbox.get(time.monotonic() + timeout_s)
+        return replies.get(time.monotonic() + timeout_s)
     except NoAnswer:
         link.drop("it fell silent")
         raise LinkLost("the engine fell silent") from None

@@ -41,8 +41,6 @@ CLIP_BYTES = 64 * 1024**3
 """The most one source may weigh."""
 RATE_MIN_HZ, RATE_MAX_HZ = 4000, 384000
 CHANNELS_MAX = 8
-PEAK_MAX = 16.0
-"""Samples beyond this are taken for a mistake of format."""
 
 # In Python `$` also matches before a final newline: `(?!\n)` keeps that out, for JSON Schema as well.
 JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$(?!\\n)")]

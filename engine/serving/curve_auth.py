@@ -17,8 +17,8 @@ DOMAIN = b"airband"
 ENDPOINT = "inproc://zeromq.zap.01"
 
 
-class Gate:
-    """The ZAP handler of one context.
+class CurveAuth:
+    """The ZAP handler of one context: lets a CURVE key in, or not.
 
     Args:
         context: whose sockets it guards; bind those after it.
@@ -32,14 +32,14 @@ class Gate:
         self._allowed = allowed
 
     def guard(self, socket: zmq.Socket[bytes], keys: KeyPair) -> None:
-        """Makes a socket a CURVE server whose clients this gate judges; call before its bind."""
+        """Makes a socket a CURVE server that asks this handler about its clients; call before its bind."""
         socket.zap_domain = DOMAIN
         socket.curve_server = True
         socket.curve_publickey = keys.public.encode()
         socket.curve_secretkey = keys.secret.encode()
 
     def answer(self) -> None:
-        """Judges one connection that waits."""
+        """Answers one request of libzmq."""
         _version, request, domain, _address, _identity, mechanism, *credentials = self.socket.recv_multipart()
         known = (
             domain == DOMAIN

@@ -1,4 +1,4 @@
-"""Jobs as lines for people: what `status` and `jobs` answer."""
+"""The one-line descriptions of jobs that `status` and `jobs` answer with."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import accumulate
 import msgspec
 
 from bridge.wire.messages import HEADER_BYTES, Failed, File, JobStatus, Path, Progress
-from engine.serving.store import Record
+from engine.serving.store import JobRecord
 
 SHOWN_CHARS = 96
 """Names and messages are cut to this."""
 LISTING_BYTES = HEADER_BYTES - 1024
 
 
-def line(record: Record, progress: Progress | None) -> JobStatus:
+def status_line(record: JobRecord, progress: Progress | None) -> JobStatus:
     """A job in one line; `progress` is the last that its worker told."""
     submit = record.submit
     match submit.source:
@@ -40,7 +40,7 @@ def line(record: Record, progress: Progress | None) -> JobStatus:
     )
 
 
-def fitting(lines: Iterable[JobStatus]) -> tuple[JobStatus, ...]:
+def fit_header(lines: Iterable[JobStatus]) -> tuple[JobStatus, ...]:
     """As many of the first lines as fit one header."""
     lines = list(lines)
     weights = accumulate(len(msgspec.msgpack.encode(line)) for line in lines)

@@ -26,12 +26,12 @@ from bridge.wire.messages import (
     Progress,
     Submit,
 )
-from engine.serving.job_status import fitting, line
+from engine.serving.job_status import fit_header, status_line
 from engine.serving.queue import DEATHS_MAX, Queue
-from engine.serving.spool import Spool, explained, seal, tolerated
-from engine.serving.store import Outcome, Record, Store
+from engine.serving.spool import Spool, seal, write_errors_explained, write_errors_logged
+from engine.serving.store import JobRecord, Outcome, Store
 from engine.serving.uploads import Uploads, credit, nbytes
-from engine.serving.worker_messages import FromWorker, Hand, Ready, Task, Unfit
+from engine.serving.worker_messages import FromWorker, JobWorker, Ready, Task, Unfit
 from presets.errors import BusyError, InputError, OutputError, UsageError, WireError, WorkerCrashed
 
 JOBS_MAX = 10_000
@@ -43,7 +43,7 @@ class Jobs:
 
     Args:
         store, spool: where they are kept; what an earlier engine left in them goes on.
-        hands: who runs them, by device.
+        workers: who runs them, by device.
         tell: takes (job, message) for the sessions that watch the job.
     """
 
@@ -51,11 +51,11 @@ class Jobs:
         self,
         store: Store,
         spool: Spool,
-        hands: Mapping[str, Hand],
+        workers: Mapping[str, JobWorker],
         tell: Callable[[str, EngineMessage], None],
     ) -> None:
-        self._store, self._spool, self._hands, self._tell = store, spool, hands, tell
-        self._queue = Queue(list(hands), time.time)
+        self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
+        self._queue = Queue(list(workers), time.time)
         self._uploads = Uploads()
         self._progress: dict[str, Progress] = {}
         self._ended: list[Outcome] = []
@@ -112,7 +112,7 @@ class Jobs:
         if digest is None:
             return list(credit(chunk.job, upload))
         self._uploads.close(chunk.job)
-        with explained(self._spool.folder):
+        with write_errors_explained(self._spool.folder):
             seal(self._spool.part(chunk.job), self._spool.source(digest))
         self._store.queue(chunk.job, digest)
         self._enqueue(self.record(chunk.job))
@@ -122,7 +122,7 @@ class Jobs:
         """Where a job stands."""
         return Accepted(job, self.record(job).state, self._queue.position(job))
 
-    def record(self, job: str) -> Record:
+    def record(self, job: str) -> JobRecord:
         """The job's row; raises UsageError when it is not known."""
         record = self._store.get(job)
         if record is None:
@@ -131,12 +131,12 @@ class Jobs:
 
     def status(self, job: str) -> JobStatus:
         """One line about one job."""
-        return line(self.record(job), self._progress.get(job))
+        return status_line(self.record(job), self._progress.get(job))
 
     def newest(self, limit: int) -> tuple[JobStatus, ...]:
         """A line about each of the last jobs, as many as fit one header."""
         records = self._store.newest(limit)
-        return fitting(line(record, self._progress.get(record.job)) for record in records)
+        return fit_header(status_line(record, self._progress.get(record.job)) for record in records)
 
     def cancel(self, job: str) -> Accepted:
         """Ends a job; one that has ended already stays as it is."""
@@ -146,7 +146,7 @@ class Jobs:
         device = self._queue.device_of(job)
         self._end(Cancelled(job))
         if device is not None:
-            self._hands[device].send(Cancel(job))
+            self._workers[device].send(Cancel(job))
         return Accepted(job, "cancelled")
 
     def forget(self, job: str) -> Accepted:
@@ -182,12 +182,12 @@ class Jobs:
             ) from None
         return Data(fetch.job, fetch.stem, fetch.offset, fetch.offset + len(piece) >= stem.nbytes), piece
 
-    # What workers say, and what time brings
+    # What workers report
 
-    def hear(self, device: str, message: FromWorker | None) -> None:
-        """Takes what the worker of `device` said; None is its death."""
+    def handle_worker(self, device: str, message: FromWorker | None) -> None:
+        """Handles a message of the worker on `device`; None means that its process ended."""
         if message is None:
-            self._bury(device)
+            self._worker_died(device)
         elif isinstance(message, Progress):
             if message.job in self._progress:
                 self._note(message)
@@ -199,20 +199,20 @@ class Jobs:
     def dispatch(self) -> None:
         """Hands jobs to idle workers."""
         self._settle()
-        for device, hand in self._hands.items():
-            if self.closing or hand.ready is None:
+        for device, worker in self._workers.items():
+            if self.closing or worker.ready is None:
                 continue
             if (job := self._queue.take(device)) is not None:
-                with tolerated("start", job):
+                with write_errors_logged("start", job):
                     self._store.start(job)
                 record = self.record(job)
-                hand.send(Task(record.submit, record.digest))
+                worker.send(Task(record.submit, record.digest))
                 self._note(Progress(job, "start", 0, 1))
 
     @property
     def running(self) -> bool:
         """True while a worker has a job."""
-        return any(self._queue.running(device) for device in self._hands)
+        return any(self._queue.running(device) for device in self._workers)
 
     @property
     def idle(self) -> bool:
@@ -228,7 +228,7 @@ class Jobs:
         """Lets go of the files; what is unfinished goes on in the next engine."""
         self._uploads.close_all()
 
-    def _enqueue(self, record: Record) -> None:
+    def _enqueue(self, record: JobRecord) -> None:
         self._queue.add(
             record.job,
             record.session,
@@ -237,7 +237,7 @@ class Jobs:
             deaths=record.deaths,
         )
 
-    def _bury(self, device: str) -> None:
+    def _worker_died(self, device: str) -> None:
         died = self._queue.died(device)
         if died is None:
             return
@@ -246,7 +246,7 @@ class Jobs:
         if not self.record_is_open(job):
             self._queue.drop(job)
         elif deaths < DEATHS_MAX:
-            with tolerated("death of a worker", job):
+            with write_errors_logged("death of a worker", job):
                 self._store.again(job, deaths)
             self._note(Progress(job, "again after a crash of the worker", 0, 1))
         else:
@@ -257,7 +257,7 @@ class Jobs:
     def _settle(self) -> None:
         """Keeps how jobs ended; while the disk has no room for it, again at the next turn."""
         for outcome in list(self._ended):
-            with tolerated("end", outcome.job):
+            with write_errors_logged("end", outcome.job):
                 if self.record_is_open(outcome.job):
                     self._end(outcome)
                 else:

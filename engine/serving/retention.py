@@ -1,4 +1,4 @@
-"""What nobody came back for goes: ended jobs with their stems, uploads that lie still, unused results."""
+"""How long things are kept: ended jobs and their stems, stalled uploads, cached results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 from bridge.wire.messages import State
 from engine.serving.jobs import Jobs
-from engine.serving.spool import Spool, tolerated
+from engine.serving.spool import Spool, write_errors_logged
 from engine.serving.store import Store
 
 RESULT_TTL_S = 7 * 24 * 3600.0
@@ -16,16 +16,16 @@ UPLOAD_TTL_S = 24 * 3600.0
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 
-def sweep(jobs: Jobs, store: Store, spool: Spool) -> None:
-    """Forgets old jobs, cancels abandoned uploads, and drops old results."""
+def apply_retention(jobs: Jobs, store: Store, spool: Spool) -> None:
+    """Forgets ended jobs, cancels stalled uploads and deletes unused results that are too old."""
     now_s = time.time()
     for state in ENDED:
         for record in store.unchanged_since(state, now_s - RESULT_TTL_S):
-            with tolerated("forgetting", record.job):
+            with write_errors_logged("forgetting", record.job):
                 jobs.forget(record.job)
     for record in store.unchanged_since("uploading", now_s - UPLOAD_TTL_S):
         part = spool.part(record.job)
         if not part.exists() or part.stat().st_mtime < now_s - UPLOAD_TTL_S:
-            with tolerated("cancelling", record.job):
+            with write_errors_logged("cancelling", record.job):
                 jobs.cancel(record.job)
     spool.evict_older(now_s - RESULT_TTL_S)

@@ -30,13 +30,13 @@ from bridge.wire.messages import (
     Welcome,
 )
 from bridge.wire.ulid import new_ulid
-from engine.serving.curve_auth import Gate
+from engine.serving.curve_auth import CurveAuth
 from engine.serving.jobs import Jobs
-from engine.serving.retention import sweep
+from engine.serving.retention import apply_retention
 from engine.serving.session import Session
 from engine.serving.spool import Spool
 from engine.serving.store import Store
-from engine.serving.worker_pool import Crew
+from engine.serving.worker_pool import WorkerPool
 from presets import names
 from presets.errors import EngineError, VersionError, WireError, error_class
 from presets.version import VERSION as SOFTWARE
@@ -46,9 +46,9 @@ SESSIONS_MAX = 1024
 MESSAGES_PER_TURN = 64
 """Client messages handled before the workers get their turn."""
 POLL_S, BACKLOG_POLL_S = 1.0, 0.002
-SWEEP_S = 60.0
+RETENTION_S = 60.0
 FAREWELL_S = 2.0
-"""How long a leaving engine tries to tell its clients the last things."""
+"""How long a leaving engine goes on sending what its clients have not taken yet."""
 START_FAILURES_MAX = 2
 """Workers that may die before the first one gets ready."""
 
@@ -61,8 +61,8 @@ class Server:
     Args:
         socket: a ROUTER, bound; `router` makes one.
         store, spool: the jobs and files of the state folder.
-        crew: who works.
-        gate: the handler of CURVE keys, when the socket is guarded.
+        pool: the worker processes.
+        auth: decides about CURVE keys, when the socket is on tcp.
         idle_exit_s: leave after so many seconds without work or word; None stays.
     """
 
@@ -71,16 +71,16 @@ class Server:
         socket: zmq.Socket[bytes],
         store: Store,
         spool: Spool,
-        crew: Crew,
-        gate: Gate | None = None,
+        pool: WorkerPool,
+        auth: CurveAuth | None = None,
         idle_exit_s: float | None = None,
     ) -> None:
-        self._socket, self._crew, self._gate = socket, crew, gate
+        self._socket, self._pool, self._auth = socket, pool, auth
         self._store, self._spool = store, spool
-        self._jobs = Jobs(store, spool, crew.workers, self._tell)
+        self._jobs = Jobs(store, spool, pool.workers, self._tell)
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
-        self._last_word_s = self._swept_s = time.monotonic()
+        self._last_word_s = self._retained_s = time.monotonic()
         self._signals = 0
         self._woken, self._wake = sockets.socketpair()
         for end in (self._woken, self._wake):
@@ -98,12 +98,12 @@ class Server:
             AirbandError: one cannot run at all, and says why.
             EngineError: they die before they get there.
         """
-        while not any(worker.ready for worker in self._crew) and not self._signals:
+        while not any(worker.ready for worker in self._pool) and not self._signals:
             self._turn(serve_clients=False)
-            for unfit in filter(None, (worker.unfit for worker in self._crew)):
+            for unfit in filter(None, (worker.unfit for worker in self._pool)):
                 raise error_class(unfit.code)(unfit.message, unfit.field)
-            if all(worker.failures >= START_FAILURES_MAX for worker in self._crew):
-                devices = ", ".join(worker.device for worker in self._crew)
+            if all(worker.failures >= START_FAILURES_MAX for worker in self._pool):
+                devices = ", ".join(worker.device for worker in self._pool)
                 raise EngineError(f"the worker for {devices} does not start; what it said stands above")
 
     def run(self) -> None:
@@ -121,7 +121,7 @@ class Server:
             signal.signal(number, self._signalled)
 
     def close(self) -> None:
-        """Lets go of all but the socket; what is unfinished goes on in the next engine."""
+        """Closes everything but the socket; unfinished jobs go on in the next engine."""
         self._jobs.close()
         signal.set_wakeup_fd(-1)
         self._woken.close()
@@ -147,35 +147,35 @@ class Server:
 
     def _turn(self, serve_clients: bool) -> None:
         if not self._jobs.closing:
-            self._crew.start_due()
+            self._pool.start_due()
         self._jobs.dispatch()
         backlog = self._flush()
         poller = zmq.Poller()
         poller.register(self._woken, zmq.POLLIN)
-        pipes = {worker.pipe.fileno(): worker for worker in self._crew if worker.pipe is not None}
+        pipes = {worker.pipe.fileno(): worker for worker in self._pool if worker.pipe is not None}
         for pipe in pipes:
             poller.register(pipe, zmq.POLLIN)
         if serve_clients:
             poller.register(self._socket, zmq.POLLIN)
-        if self._gate is not None:
-            poller.register(self._gate.socket, zmq.POLLIN)
+        if self._auth is not None:
+            poller.register(self._auth.socket, zmq.POLLIN)
         ready = dict(poller.poll(int(1000 * (BACKLOG_POLL_S if backlog else self._pause_s()))))
         if self._woken.fileno() in ready:
             self._woken.recv(4096)
-        if self._gate is not None and self._gate.socket in ready:
-            self._gate.answer()
+        if self._auth is not None and self._auth.socket in ready:
+            self._auth.answer()
         for pipe in ready.keys() & pipes.keys():
             worker = pipes[pipe]
-            self._jobs.hear(worker.device, worker.receive())
+            self._jobs.handle_worker(worker.device, worker.receive())
             self._last_word_s = time.monotonic()
         if self._socket in ready:
             self._listen()
-        if time.monotonic() - self._swept_s > SWEEP_S:
-            self._swept_s = time.monotonic()
-            sweep(self._jobs, self._store, self._spool)
+        if time.monotonic() - self._retained_s > RETENTION_S:
+            self._retained_s = time.monotonic()
+            apply_retention(self._jobs, self._store, self._spool)
 
     def _pause_s(self) -> float:
-        restarting = any(worker.pipe is None for worker in self._crew)
+        restarting = any(worker.pipe is None for worker in self._pool)
         return min(POLL_S, 0.1 if restarting else POLL_S, self._idle_exit_s or POLL_S)
 
     def _listen(self) -> None:
@@ -220,7 +220,7 @@ class Server:
 
     def _models(self) -> tuple[Model, ...]:
         models: dict[str, Model] = {}
-        for worker in self._crew:
+        for worker in self._pool:
             for model in worker.ready.models if worker.ready else ():
                 if model.ready or model.name not in models:
                     models[model.name] = model

@@ -65,7 +65,7 @@ class Spool:
     def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
         self.folder = folder
         self._quota_bytes = quota_bytes
-        with explained(folder):
+        with write_errors_explained(folder):
             for name in ("parts", "sources", "results", "stems", "scratch"):
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -102,7 +102,7 @@ class Spool:
     def keep_result(self, key: str, written: Path, report: dict[str, Any]) -> Path:
         """Gives a finished render its name; the report comes last and says that the samples are whole."""
         path = self.result(key)
-        with explained(self.folder):
+        with write_errors_explained(self.folder):
             seal(written, path)
             note = written.with_suffix(".json")
             note.write_text(json.dumps(report))
@@ -111,7 +111,7 @@ class Spool:
 
     def keep_stem(self, job: str, written: Path) -> Path:
         """Gives what a job's client will fetch its name."""
-        with explained(self.folder):
+        with write_errors_explained(self.folder):
             seal(written, self.stem(job))
         return self.stem(job)
 
@@ -198,7 +198,7 @@ def seal(written: Path, path: Path) -> None:
 
 
 @contextmanager
-def explained(where: Path) -> Iterator[None]:
+def write_errors_explained(where: Path) -> Iterator[None]:
     """Turns an OSError of a write into an OutputError that names the place."""
     try:
         yield
@@ -207,8 +207,8 @@ def explained(where: Path) -> Iterator[None]:
 
 
 @contextmanager
-def tolerated(what: str, job: str) -> Iterator[None]:
-    """Goes on without room in the state folder: the next engine starts from what it holds."""
+def write_errors_logged(what: str, job: str) -> Iterator[None]:
+    """Logs an OutputError and goes on: the state folder then holds the job's earlier state."""
     try:
         yield
     except OutputError as error:

@@ -41,7 +41,7 @@ Outcome = Done | Failed | Cancelled
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JobRecord:
     """One job. `digest` names its source in the spool once it is complete; `outcome` is how it ended."""
 
     session: str
@@ -92,14 +92,14 @@ class Store:
         """Ends the connection; nothing is pending."""
         self._db.close()
 
-    def add(self, submit: Submit, session: str, state: State) -> Record:
+    def add(self, submit: Submit, session: str, state: State) -> JobRecord:
         """Keeps a new job."""
         now_s = time.time()
         self._write(
             "INSERT INTO jobs (job, session, state, created_s, changed_s, submit) VALUES (?, ?, ?, ?, ?, ?)",
             (submit.job, session, state, now_s, now_s, msgspec.msgpack.encode(submit)),
         )
-        return Record(session, state, now_s, now_s, 0, "", submit, None)
+        return JobRecord(session, state, now_s, now_s, 0, "", submit, None)
 
     def queue(self, job: str, digest: str) -> None:
         """The source is complete: the job waits for a worker."""
@@ -109,18 +109,18 @@ class Store:
         )
 
     def start(self, job: str) -> None:
-        """A worker has it."""
+        """The job was given to a worker."""
         self._write("UPDATE jobs SET state = 'running', changed_s = ? WHERE job = ?", (time.time(), job))
 
     def again(self, job: str, deaths: int) -> None:
-        """Its worker died; it waits once more."""
+        """The job's worker died; it is queued again."""
         self._write(
             "UPDATE jobs SET state = 'queued', deaths = ?, changed_s = ? WHERE job = ?",
             (deaths, time.time(), job),
         )
 
     def end(self, outcome: Outcome) -> None:
-        """It is done, failed or cancelled."""
+        """The job is done, failed or cancelled."""
         state = type(outcome).__name__.lower()
         self._write(
             "UPDATE jobs SET state = ?, outcome = ?, changed_s = ? WHERE job = ?",
@@ -135,19 +135,19 @@ class Store:
         """After a restart: what ran waits again."""
         self._write("UPDATE jobs SET state = 'queued' WHERE state = 'running'", ())
 
-    def get(self, job: str) -> Record | None:
+    def get(self, job: str) -> JobRecord | None:
         """The job, or None when it is not known."""
         return next(self._read("WHERE job = ?", (job,)), None)
 
-    def newest(self, limit: int) -> list[Record]:
+    def newest(self, limit: int) -> list[JobRecord]:
         """The last `limit` jobs, newest first."""
         return list(self._read("ORDER BY created_s DESC LIMIT ?", (limit,)))
 
-    def in_state(self, state: State) -> list[Record]:
+    def in_state(self, state: State) -> list[JobRecord]:
         """All jobs in one state, oldest first."""
         return list(self._read("WHERE state = ? ORDER BY created_s", (state,)))
 
-    def unchanged_since(self, state: State, before_s: float) -> list[Record]:
+    def unchanged_since(self, state: State, before_s: float) -> list[JobRecord]:
         """The jobs that came into `state` before that time (seconds since 1970)."""
         return list(self._read("WHERE state = ? AND changed_s < ?", (state, before_s)))
 
@@ -166,11 +166,11 @@ class Store:
                 is not None
             )
 
-    def _read(self, where: str, values: tuple[object, ...]) -> Iterator[Record]:
+    def _read(self, where: str, values: tuple[object, ...]) -> Iterator[JobRecord]:
         with self._explained():
             rows = self._db.execute(f"SELECT {COLUMNS} FROM jobs {where}", values).fetchall()
         for session, state, created_s, changed_s, deaths, digest, submit, outcome in rows:
-            yield Record(
+            yield JobRecord(
                 session,
                 state,
                 created_s,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.wire.messages import CHUNK_BYTES, CREDIT_BYTES, Chunk, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
-from engine.serving.spool import explained
+from engine.serving.spool import write_errors_explained
 from presets.errors import BusyError, WireError
 
 UPLOADS_MAX = 256
@@ -54,7 +54,7 @@ class Upload:
         due = self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES
         if due:
             self._synced = self.receiver.offset
-        with explained(self._path.parent):
+        with write_errors_explained(self._path.parent):
             self._writes.append(self._writer.submit(self._write, fresh, due))
             while len(self._writes) > (0 if self.receiver.complete else WRITES_MAX):
                 self._writes.popleft().result()
@@ -89,7 +89,7 @@ class Uploads:
         if job not in self._open:
             if len(self._open) >= UPLOADS_MAX:
                 raise BusyError(f"{UPLOADS_MAX} sources are uploading, the most this engine takes")
-            with explained(path.parent):
+            with write_errors_explained(path.parent):
                 self._open[job] = Upload(path, nbytes(source), self._writer)
         return self._open[job]
 

@@ -1,4 +1,4 @@
-"""What the server and its workers say to each other, over a pipe that nobody else holds.
+"""The messages between the server and its workers, over a private pipe.
 
 Server to worker: Task, and protocol.Cancel. Worker to server: Ready (or Unfit) once, then
 protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
@@ -6,12 +6,29 @@ protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What every worker process of an engine is started with.
+
+    Attributes:
+        spool: the spool's folder.
+        roots: folders below which jobs may name paths.
+        compiles: whether AudioSR is compiled for the device.
+    """
+
+    spool: Path
+    roots: tuple[Path, ...] = ()
+    compiles: bool = False
 
 
 class Task(Message, frozen=True, tag="task"):
@@ -40,16 +57,16 @@ ToWorker = Task | Cancel
 FromWorker = Ready | Unfit | Progress | Done | Failed | Cancelled
 
 
-class Hand(Protocol):
-    """Who runs jobs, one at a time: a process for the server, a thread in process."""
+class JobWorker(Protocol):
+    """What runs jobs, one at a time: a process for the server, a thread for `engine.local`."""
 
     @property
     def ready(self) -> Ready | None:
-        """What it said when it came up; None while it is not there."""
+        """Its device and models; None while it cannot take jobs."""
         ...
 
     def send(self, message: Task | Cancel) -> None:
-        """Hands it a job, or calls one off."""
+        """Gives it a job, or cancels one."""
         ...
 
 

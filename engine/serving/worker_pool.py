@@ -15,17 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 from bridge.wire.messages import Cancel
-from engine.serving.worker_messages import FromWorker, Ready, Task, Unfit, receive, send
+from engine.serving.worker_messages import FromWorker, Ready, Task, Unfit, WorkerOptions, receive, send
 
 RESTART_S = 0.5
 """The pause after a death; it doubles with each worker that never got ready, up to the cap."""
 RESTART_CAP_S = 30.0
 
-WorkerMain = Callable[[Connection, str, Path, Sequence[Path], bool], None]
-"""The function a worker runs: its pipe, its device, the spool, the roots of paths, whether it compiles."""
+WorkerMain = Callable[[Connection, str, WorkerOptions], None]
+"""The function a worker runs: its pipe, its device, and what all workers are started with."""
 
 
 class Worker:
@@ -56,7 +55,7 @@ class Worker:
         self.pipe, self.ready = Connection(ours.detach()), None
 
     def receive(self) -> FromWorker | None:
-        """The next message; None when the process is gone, and then its remains are swept up."""
+        """The next message; None when the process has ended, which is then cleaned up after."""
         assert self.pipe is not None
         try:
             message: FromWorker = receive(self.pipe, FromWorker)
@@ -72,7 +71,7 @@ class Worker:
         return message
 
     def send(self, message: Task | Cancel) -> None:
-        """Hands it a message; a worker that is gone shows itself at the next `receive`."""
+        """Sends a message; that the process has ended is found out by the next `receive`."""
         if self.pipe is not None:
             with suppress(OSError):
                 send(self.pipe, message)
@@ -91,31 +90,22 @@ class Worker:
         self.pipe = self.ready = None
 
 
-class Crew:
+class WorkerPool:
     """All workers of an engine; `workers` has them by device.
 
     Args:
         devices: one worker each.
         main: what a worker process runs.
-        spool: the spool's folder.
-        roots: folders below which a worker may open the paths of jobs.
-        compiles: whether workers compile their models.
+        options: handed to each.
     """
 
-    def __init__(
-        self,
-        devices: Sequence[str],
-        main: WorkerMain,
-        spool: Path,
-        roots: Sequence[Path],
-        compiles: bool = False,
-    ) -> None:
+    def __init__(self, devices: Sequence[str], main: WorkerMain, options: WorkerOptions) -> None:
         context = multiprocessing.get_context("spawn")
 
         def starter(device: str) -> Callable[[Connection], SpawnProcess]:
             def start(far_end: Connection) -> SpawnProcess:
                 process = context.Process(
-                    target=main, args=(far_end, device, spool, roots, compiles), name=f"airband-{device}"
+                    target=main, args=(far_end, device, options), name=f"airband-{device}"
                 )
                 process.start()
                 return process

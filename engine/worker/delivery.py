@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
-from engine.serving.spool import Spool, explained
+from engine.serving.spool import Spool, write_errors_explained
 from engine.worker.planar_pcm import write_planar
-from engine.worker.source import Origin, below, outside
+from engine.worker.source import JobSource, below, outside
 from presets.errors import OutputError
 from presets.version import VERSION
 from render.clip import Clip, open_clip
@@ -20,12 +20,12 @@ from render.files.publish import check_destination, deliver
 from render.files.sidecar import Record, is_done, render_key, sidecar_path
 
 
-class Delivery:
+class Destination:
     """Where one job's result goes.
 
     Args:
         submit: the job.
-        origin: its source.
+        source: its source.
         spool: where what is fetched waits.
         roots: folders below which paths may be written.
 
@@ -34,8 +34,8 @@ class Delivery:
         UsageError: a format that cannot be.
     """
 
-    def __init__(self, submit: Submit, origin: Origin, spool: Spool, roots: Sequence[Path]) -> None:
-        self._submit, self._origin, self._spool = submit, origin, spool
+    def __init__(self, submit: Submit, source: JobSource, spool: Spool, roots: Sequence[Path]) -> None:
+        self._submit, self._source, self._spool = submit, source, spool
         self._out: Path | None = None
         if isinstance(submit.deliver, DeliverPath):
             self._out = Path(submit.deliver.path).resolve()
@@ -44,7 +44,7 @@ class Delivery:
                 raise OutputError(f"{self._out}: {outside(roots)}", "deliver")
         if not isinstance(submit.deliver, DeliverPcm):
             out_name = None if self._out is None else self._out.name
-            self._how = encoding(submit.params, origin.name, out_name)
+            self._how = encoding(submit.params, source.name, out_name)
 
     def is_needed(self, model: str, weights: str) -> bool:
         """False when the destination already holds this very result.
@@ -57,9 +57,9 @@ class Delivery:
         """
         if self._out is None:
             return True
-        if is_done(self._out, render_key(self._origin.digest, self._submit.params, model, weights)):
+        if is_done(self._out, render_key(self._source.digest, self._submit.params, model, weights)):
             return False
-        check_destination(self._out, self._origin.path, force=self._force)
+        check_destination(self._out, self._source.path, force=self._force)
         return True
 
     def found(self) -> tuple[Stem, dict[str, Any]]:
@@ -78,8 +78,8 @@ class Delivery:
         submit, job = self._submit, self._submit.job
         if self._out is not None:
             record = Record(
-                source_name=self._origin.name,
-                source_digest=self._origin.digest,
+                source_name=self._source.name,
+                source_digest=self._source.digest,
                 preset_name=submit.preset,
                 preset=submit.params,
                 model=report["model"],
@@ -88,10 +88,10 @@ class Delivery:
                 report=report,
             )
             carried = self._carried(result, report)
-            deliver(result, self._out, record, source=self._origin.path, carried=carried, force=self._force)
+            deliver(result, self._out, record, source=self._source.path, carried=carried, force=self._force)
             return self._stem(result, self._out)
         written = self._spool.scratch(job, "stem")
-        with explained(self._spool.folder):
+        with write_errors_explained(self._spool.folder):
             if isinstance(submit.deliver, DeliverFile):
                 encode(result, written, self._how, submit.params, self._carried(result, report))
             else:
@@ -110,10 +110,10 @@ class Delivery:
         )
 
     def _carried(self, result: Clip, report: dict[str, Any]) -> metadata.Metadata | None:
-        if self._origin.path is None:
+        if self._source.path is None:
             return None
         first, end = report["source"]["first"], report["source"]["end"]
-        timing = metadata.Timing(self._origin.clip.rate, result.rate, first, end - first)
+        timing = metadata.Timing(self._source.clip.rate, result.rate, first, end - first)
         mode = {1: "mono", 2: "stereo"}.get(result.channels, "multichannel")
         cutoff_hz = report["cutoff_hz"]
         facts = {
@@ -125,4 +125,4 @@ class Delivery:
         }
         layout = f"A=PCM,F={result.rate},W={self._how.bits},M={mode}"
         made = metadata.Provenance(f"Airband {VERSION}", layout, facts)
-        return metadata.carried(metadata.read(self._origin.path), timing, made)
+        return metadata.carried(metadata.read(self._source.path), timing, made)

@@ -8,7 +8,7 @@ from presets.errors import UsageError
 from render.upscaler import Upscaler
 
 
-class Shelf:
+class ModelCache:
     """What a worker can render with.
 
     Args:
@@ -24,7 +24,7 @@ class Shelf:
         self._loaded: dict[str, Upscaler] = {}
 
     @property
-    def models(self) -> tuple[Model, ...]:
+    def listed(self) -> tuple[Model, ...]:
         """Every model, ready or not; looked up anew, for weights may have been fetched since."""
         return tuple(
             Model(listed.name, listed.ready, self.device, listed.digest, listed.why)

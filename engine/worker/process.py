@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.wire.messages import Cancelled, Done, Failed, Progress
-from engine.serving.worker_messages import Ready, Task, ToWorker, Unfit, receive, send
+from engine.serving.worker_messages import Ready, Task, ToWorker, Unfit, WorkerOptions, receive, send
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
 from render.upscaler import Step, StepHook
 
 if TYPE_CHECKING:
     from engine.serving.spool import Spool
-    from engine.worker.model_cache import Shelf
+    from engine.worker.model_cache import ModelCache
 
 PROGRESS_S = 0.05
 """Progress of a job is told this often at most."""
@@ -53,7 +53,7 @@ class Inbox:
         return self._tasks.get()
 
     def is_cancelled(self, job: str) -> bool:
-        """Whether the server called this job off."""
+        """Whether the server cancelled this job."""
         return job in self._cancelled
 
     def _listen(self) -> None:
@@ -69,15 +69,13 @@ class Inbox:
                 self._cancelled.add(message.job)
 
 
-def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path], compiles: bool = False) -> None:
-    """A worker's life: get ready, then do what comes, until the server is gone.
+def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
+    """The worker's process: reports what it can do, then runs one task after the other.
 
     Args:
-        pipe: to the server.
+        pipe: to the server; its end means that the server is gone.
         device: `auto`, `cpu`, `cuda:N` or `mps`.
-        spool: the spool's folder.
-        roots: folders below which jobs may name paths.
-        compiles: whether models are compiled for the device.
+        options: what all workers of the engine are started with.
     """
     if hasattr(os, "setpgrp"):
         os.setpgrp()
@@ -87,29 +85,29 @@ def main(pipe: Connection, device: str, spool: Path, roots: Sequence[Path], comp
     inbox = Inbox(pipe)
 
     from engine.serving.spool import Spool
-    from engine.worker.model_cache import Shelf
+    from engine.worker.model_cache import ModelCache
 
     try:
-        shelf, files = Shelf(device, compiles), Spool(spool)
-        send(pipe, Ready(shelf.device, shelf.models))
+        models, spool = ModelCache(device, options.compiles), Spool(options.spool)
+        send(pipe, Ready(models.device, models.listed))
     except AirbandError as error:
         send(pipe, Unfit(error.code, error.message, error.field))
         return
     while True:
         task = inbox.next()
         reporter = Reporter(task.submit.job, inbox.is_cancelled, lambda message: send(pipe, message))
-        send(pipe, outcome(task, files, shelf, roots, reporter.on_step))
+        send(pipe, outcome(task, spool, models, options.roots, reporter.on_step))
 
 
 def outcome(
-    task: Task, files: Spool, shelf: Shelf, roots: Sequence[Path], on_step: StepHook
+    task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook
 ) -> Done | Failed | Cancelled:
-    """Performs a task; whatever goes wrong becomes its outcome, and nothing half-written is left."""
-    from engine.worker.run_job import perform
+    """Runs a task; an error of any kind becomes its outcome, and nothing half-written is left."""
+    from engine.worker.run_job import run_job
 
     job = task.submit.job
     try:
-        return perform(task.submit, task.digest, files, shelf, roots, on_step)
+        return run_job(task.submit, task.digest, spool, models, roots, on_step)
     except CancelledError:
         return Cancelled(job)
     except AirbandError as error:
@@ -122,7 +120,7 @@ def outcome(
         cause = f"{type(error).__name__}: {error}".partition("\n")[0][: MESSAGE_CHARS // 2]
         return Failed(job, RenderError.code, f"{cause}; the engine's log has the rest")
     finally:
-        files.drop_scratch(job)
+        spool.drop_scratch(job)
 
 
 class Reporter:

@@ -14,9 +14,9 @@ import numpy as np
 from bridge.client.model_choice import Choice, choose
 from bridge.wire.messages import Audio, Done, Pcm, Submit
 from engine.serving.spool import Spool, content_key
-from engine.worker.delivery import Delivery
-from engine.worker.model_cache import Shelf
-from engine.worker.source import Origin, opened
+from engine.worker.delivery import Destination
+from engine.worker.model_cache import ModelCache
+from engine.worker.source import JobSource, open_source
 from presets.version import VERSION
 from render.clip import Clip, PcmClip
 from render.effects.plugin_folders import files_digest, plugin_settings
@@ -26,15 +26,15 @@ from render.upscaler import Step, StepHook
 DTYPE = "f4"
 
 
-def perform(
-    submit: Submit, digest: str, spool: Spool, shelf: Shelf, roots: Sequence[Path], on_step: StepHook
+def run_job(
+    submit: Submit, digest: str, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook
 ) -> Done:
     """Does a job.
 
     Args:
         submit: the job.
         digest: of its source in the spool, "" for a source given by path.
-        spool, shelf: the engine's files and models.
+        spool, models: the engine's files and models.
         roots: folders below which paths may be read and written.
         on_step: told of progress; cancels by raising.
 
@@ -42,15 +42,15 @@ def perform(
         AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
     """
     began_s = time.monotonic()
-    choice = choose(submit.params.model, shelf.models)
+    choice = choose(submit.params.model, models.listed)
     if not choice.model.digest:  # weights that are converted when they are first used
-        loaded = msgspec.structs.replace(choice.model, digest=shelf.load(choice.model.name).digest)
+        loaded = msgspec.structs.replace(choice.model, digest=models.load(choice.model.name).digest)
         choice = Choice(loaded, choice.reason)
-    with opened(submit, digest, spool, roots) as origin:
-        delivery = Delivery(submit, origin, spool, roots)
+    with open_source(submit, digest, spool, roots) as source:
+        delivery = Destination(submit, source, spool, roots)
         if delivery.is_needed(choice.model.name, choice.model.digest):
-            result, report = rendered(submit, origin, choice, spool, shelf, on_step)
-            report |= {"source_digest": origin.digest, "why": choice.reason, "device": shelf.device}
+            result, report = rendered(submit, source, choice, spool, models, on_step)
+            report |= {"source_digest": source.digest, "why": choice.reason, "device": models.device}
             stem = delivery.bring(result, report)
         else:
             stem, report = delivery.found()
@@ -58,20 +58,20 @@ def perform(
 
 
 def rendered(
-    submit: Submit, origin: Origin, choice: Choice, spool: Spool, shelf: Shelf, on_step: StepHook
+    submit: Submit, source: JobSource, choice: Choice, spool: Spool, models: ModelCache, on_step: StepHook
 ) -> tuple[Clip, dict[str, Any]]:
     """A job's result and its report, from the cache where it was made before."""
     params = msgspec.structs.replace(submit.params, model=choice.model.name)
-    clip = origin.clip
+    clip = source.clip
     if isinstance(submit.source, Pcm):
-        digest, audio = origin.digest, submit.source.audio
+        digest, audio = source.digest, submit.source.audio
     else:  # files that differ in what they say of themselves share their samples' result
         digest, audio = samples_digest(clip, on_step), Audio(clip.rate, clip.channels, clip.frames)
     facts = {
         "weights": choice.model.digest,
         "engine": VERSION,
         "dtype": DTYPE,
-        "device": shelf.device.partition(":")[0] + (" compiled" if shelf.compiles else ""),
+        "device": models.device.partition(":")[0] + (" compiled" if models.compiles else ""),
         "files": files_digest(params.effects, plugin_settings()),
     }
     key = content_key(digest, audio, params, facts)
@@ -79,7 +79,7 @@ def rendered(
     cached = report is not None
     if report is None:
         written = spool.scratch(submit.job, "pcm")
-        report = render(clip, params, shelf.load(params.model), on_step, spool=written).report
+        report = render(clip, params, models.load(params.model), on_step, spool=written).report
         if report.get("effects", {}).get("bypassed"):  # a plugin that fails today may work tomorrow
             key = content_key(digest, audio, params, {**facts, "job": submit.job})
         spool.keep_result(key, written, report)

@@ -16,7 +16,7 @@ from render.files.encode import file_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class JobSource:
     """What a job renders.
 
     Attributes:
@@ -33,7 +33,7 @@ class Origin:
 
 
 @contextmanager
-def opened(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> Iterator[Origin]:
+def open_source(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> Iterator[JobSource]:
     """The source of a job, until the end of the block.
 
     Args:
@@ -47,7 +47,7 @@ def opened(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> 
     """
     source = submit.source
     if isinstance(source, Pcm):
-        yield Origin(PlanarClip(spool.source(digest), source.audio), digest, "", None)
+        yield JobSource(PlanarClip(spool.source(digest), source.audio), digest, "", None)
         return
     if isinstance(source, File):
         path, name = spool.source(digest), source.name
@@ -58,7 +58,7 @@ def opened(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> 
             raise InputError(f"{path}: {outside(roots)}", "source")
     try:
         with open_clip(path, spool.folder / "scratch") as clip:
-            yield Origin(clip, digest or file_digest(path), name, path)
+            yield JobSource(clip, digest or file_digest(path), name, path)
     except AirbandError as error:
         if isinstance(source, File):  # the user knows the file by its own name, not by the spool's
             error.message = error.message.replace(str(path), name).replace(path.name, name)

@@ -25,7 +25,6 @@ class Record:
         preset_name, preset: the preset by name and whole, `model` as asked for.
         model, model_digest, model_reason: what was chosen, the digest of its weights, and why.
         report: the render's own account: seed, cut-off and how it was found, ...
-        versions: of the software that did it, beside Airband's own.
     """
 
     source_name: str
@@ -36,7 +35,6 @@ class Record:
     model_digest: str
     model_reason: str
     report: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -86,5 +84,5 @@ def sidecar(out: Path, encoded: Encoded, record: Record) -> dict[str, Any]:
         "model": {"name": record.model, "digest": record.model_digest, "why": record.model_reason},
         "render": record.report,
         "preset": {"name": record.preset_name, **msgspec.to_builtins(record.preset)},
-        "versions": {"airband": VERSION, **record.versions},
+        "versions": {"airband": VERSION},
     }

@@ -141,7 +141,7 @@ def velocity(networks: Networks, condition: Tensor, guidance: float) -> sampler.
 
     def predict(z: Tensor, t: float) -> Tensor:
         steps = torch.full((len(z),), t)
-        return sampler.guide(networks.unet(z, steps, scaled), networks.unet(z, steps, empty), guidance, 0.0)
+        return sampler.guide(networks.unet(z, steps, scaled), networks.unet(z, steps, empty), guidance)
 
     return predict
 
@@ -220,7 +220,7 @@ def generate(networks: Networks, lowpassed: Signal, steps: int, guidance: float,
     condition_noise, start, step_noise = draws(posterior.mean.shape, len(plan), seed)
     condition = posterior.mean + posterior.std * condition_noise
     predict = velocity(networks, condition, guidance)
-    latent = sampler.ddim(predict, start, plan, 1.0, step_noise.__getitem__, lambda _: None)
+    latent = sampler.ddim(predict, start, plan, 1.0, step_noise.__getitem__)
     spectrogram = replace_low_bands(networks.decoder(latent / networks.scale_factor), lowpass_mel)
     generated = networks.vocoder(spectrogram[:, 0].transpose(1, 2))[0]
     return final_level(merge_low_band(generated, waveform)).numpy()

@@ -180,7 +180,7 @@ def latents(golden: Golden) -> Stage:
             states.append(z)
             return predict(z, t)
 
-        latent = sampler.ddim(traced, golden.tensor("ddim_xT"), plan, eta, noises.__getitem__, lambda _: None)
+        latent = sampler.ddim(traced, golden.tensor("ddim_xT"), plan, eta, noises.__getitem__)
         yield f"{run}_x_inter", torch.stack([*states[1:], latent]), LATENT
         yield f"{run}_latent", latent, LATENT
 

@@ -47,7 +47,6 @@ class AudioSR:
         networks: the model, on the device, in whatever precision it is to compute in.
         device: as torch names it.
         rows: channels of windows that the networks take at once; halves itself when memory runs out.
-        guidance_rescale: see `sampler.guide`.
     """
 
     body_cells = 14
@@ -61,14 +60,12 @@ class AudioSR:
         networks: Networks,
         device: str = "cpu",
         rows: int = 1,
-        guidance_rescale: float = 0.0,
     ) -> None:
         self.name = name
         self.digest = digest
         self.rows = rows
         self._networks = networks
         self._device = torch.device(device)
-        self._rescale = guidance_rescale
 
     def batch(self, preset: Preset) -> int:
         """Channels of windows that fill a batch of the networks; with `joint`, that share one latent."""
@@ -164,9 +161,6 @@ class AudioSR:
         voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
         tape = Tape(extents, voices)
 
-        def told_by_row(_: int) -> None:
-            """Progress hears of a step while it is taken."""
-
         def draw(name: str) -> Tensor:
             parts = [self._noise(noise, name, group, *extent) for (group, _), extent in tape.stretches]
             return torch.cat(parts, dim=2)
@@ -182,10 +176,10 @@ class AudioSR:
         z = draw("x_T")
         if preset.sampler == "ddim":
             plan = sampler.trailing(preset.steps)
-            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"), told_by_row)
+            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"))
         else:
             solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
-            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps), told_by_row)
+            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps))
         return tape.rows_of(z)
 
     def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
@@ -197,7 +191,7 @@ class AudioSR:
         empty = torch.full_like(condition, EMPTY_CONDITION) * self._networks.scale_factor
         steps = torch.full((2 * len(z),), t, device=z.device)
         v_condition, v_empty = unet(torch.cat([z, z]), steps, torch.cat([condition, empty])).chunk(2)
-        return sampler.guide(v_condition, v_empty, scale, self._rescale)
+        return sampler.guide(v_condition, v_empty, scale)
 
     def _decode(self, z: Tensor) -> Tensor:
         y: Tensor = self._networks.decoder(z / self._networks.scale_factor)

@@ -24,9 +24,6 @@ Velocity = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
 """Index of the step -> standard normal noise of the latent's shape."""
 
-OnStep = Callable[[int], None]
-"""Called after each step with how many are done; may raise to stop."""
-
 
 class Level(NamedTuple):
     """A step to take: the timestep the network is asked at, abar there, and abar where the step leads."""
@@ -65,26 +62,18 @@ def levels(timesteps: NDArray[np.float64], final_abar: float) -> list[Level]:
     ]
 
 
-def guide(v_condition: Tensor, v_empty: Tensor, scale: float, rescale: float) -> Tensor:
+def guide(v_condition: Tensor, v_empty: Tensor, scale: float) -> Tensor:
     """Classifier-free guidance on v, v_empty + scale (v_condition - v_empty).
 
     Args:
         v_condition: (B, ...) prediction given the condition.
         v_empty: prediction given the empty condition.
         scale: 1 is no guidance.
-        rescale: 0..1, how far each item's deviation is brought back to v_condition's (Lin et al. 2023, 3.4).
     """
-    v = v_empty + scale * (v_condition - v_empty)
-    if rescale == 0:
-        return v
-    axes = tuple(range(1, v.ndim))
-    ratio = v_condition.std(axes, keepdim=True) / v.std(axes, keepdim=True)
-    return v * (rescale * ratio + (1 - rescale))
+    return v_empty + scale * (v_condition - v_empty)
 
 
-def ddim(
-    velocity: Velocity, z: Tensor, plan: Sequence[Level], eta: float, noise: Noise, on_step: OnStep
-) -> Tensor:
+def ddim(velocity: Velocity, z: Tensor, plan: Sequence[Level], eta: float, noise: Noise) -> Tensor:
     """DDIM (Song et al. 2020, equations 12 and 16).
 
     Args:
@@ -93,7 +82,6 @@ def ddim(
         plan: levels from noisy to clean.
         eta: 0 is deterministic, 1 draws as much noise as ancestral sampling.
         noise: of step i; not called when eta is 0.
-        on_step: after each step.
     """
     for index, level in enumerate(plan):
         z0, e = data_and_noise(z, velocity(z, level.t), level.abar)
@@ -101,7 +89,6 @@ def ddim(
         z = math.sqrt(there) * z0 + math.sqrt(max(1 - there - sigma**2, 0.0)) * e
         if eta > 0:
             z = z + sigma * noise(index)
-        on_step(index + 1)
     return z
 
 
@@ -122,13 +109,13 @@ def log_snr(power: float) -> float:
     return math.inf if power >= 1 else 0.5 * math.log(power / (1 - power))
 
 
-def dpmpp_2m(velocity: Velocity, z: Tensor, plan: Sequence[Level], on_step: OnStep) -> Tensor:
+def dpmpp_2m(velocity: Velocity, z: Tensor, plan: Sequence[Level]) -> Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): second order, one evaluation a step.
 
     The first step and the one to zero noise are first order. Arguments as `ddim`; no level may have abar 0.
     """
     previous: tuple[Tensor, float] | None = None
-    for index, (t, here, there) in enumerate(plan):
+    for t, here, there in plan:
         z0, _ = data_and_noise(z, velocity(z, t), here)
         h = log_snr(there) - log_snr(here)
         estimate = z0
@@ -137,18 +124,17 @@ def dpmpp_2m(velocity: Velocity, z: Tensor, plan: Sequence[Level], on_step: OnSt
             estimate = z0 + 0.5 * h / earlier_h * (z0 - earlier_z0)
         z = _exponential_step(z, estimate, here, there, h)
         previous = z0, h
-        on_step(index + 1)
     return z
 
 
-def unipc(velocity: Velocity, z: Tensor, plan: Sequence[Level], on_step: OnStep) -> Tensor:
+def unipc(velocity: Velocity, z: Tensor, plan: Sequence[Level]) -> Tensor:
     """UniPC (Zhao et al. 2023), second-order predictor and corrector with B(h) = e^h - 1 on the data.
 
     Each evaluation corrects the step that led to it before it predicts the next. Arguments as `dpmpp_2m`.
     """
     history: list[tuple[Tensor, float]] = []  # (z_0 estimate, log-SNR) of the evaluations, latest last
     origin, origin_power = z, 0.0
-    for index, (t, here, there) in enumerate(plan):
+    for t, here, there in plan:
         z0, _ = data_and_noise(z, velocity(z, t), here)
         if history:
             z = _corrected(origin, origin_power, here, history, z0)
@@ -160,7 +146,6 @@ def unipc(velocity: Velocity, z: Tensor, plan: Sequence[Level], on_step: OnStep)
             estimate = z0 + 0.5 * h * (z0 - earlier_z0) / (log_snr(here) - earlier)
         origin, origin_power = z, here
         z = _exponential_step(z, estimate, here, there, h)
-        on_step(index + 1)
     return z
 
 

@@ -148,10 +148,10 @@ def test_an_engine_that_does_not_come_back_is_one_clear_error(start_engine: Star
         greet(link)
         with Client.connect(state=engine.home.state, start=False, timeout_s=1.0) as client:
             job = client.submit((np.tile(dull, 30), 48000), model="draft")
-            with link.open(job.id) as mailbox:
+            with link.open(job.id) as replies:
                 engine.end()
                 with pytest.raises(LinkLost, match="went away"):
-                    mailbox.get(time.monotonic() + 30)
+                    replies.get(time.monotonic() + 30)
             assert not link.up
             with pytest.raises(LinkLost):
                 link.send(Hello(VERSION, "late"))
@@ -170,10 +170,10 @@ def test_an_upload_goes_on_where_it_stood_and_a_client_with_the_next_engine(
     with Client.connect(state=first.home.state, start=False) as client:
         with linked(first.connection.endpoint) as link:
             greet(link)
-            with link.open(name) as mailbox:
+            with link.open(name) as replies:
                 link.request(submit, answers(name, Accepted), 30)
                 sender = Sender(ArrayBytes(clip))
-                while not isinstance(grant := mailbox.get(time.monotonic() + 30)[0], Grant):
+                while not isinstance(grant := replies.get(time.monotonic() + 30)[0], Grant):
                     pass
                 sender.grant(grant.offset, grant.bytes)
                 for _ in range(3):

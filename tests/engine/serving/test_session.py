@@ -43,11 +43,11 @@ from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
 from engine.serving import jobs as jobs_module
-from engine.serving import retention as sweep_module
+from engine.serving import retention as retention
 from engine.serving import session as session_module
-from engine.serving.job_status import fitting
+from engine.serving.job_status import fit_header
 from engine.serving.jobs import Jobs
-from engine.serving.retention import sweep
+from engine.serving.retention import apply_retention
 from engine.serving.session import Session
 from engine.serving.spool import Spool
 from engine.serving.store import Store
@@ -57,8 +57,8 @@ from presets.schema import make
 SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
 
 
-class Hands:
-    """Notes what the queue hands out, and renders nothing: the tests say what came of it."""
+class RecordingWorker:
+    """Notes the tasks it is given and renders nothing: the tests say what came of them."""
 
     def __init__(self) -> None:
         self.ready: Ready | None = Ready("cpu", ())
@@ -72,8 +72,12 @@ class House:
     """The engine's jobs with one device and two sessions."""
 
     def __init__(self, folder: Path) -> None:
-        self.store, self.spool, self.hands = Store(folder / "jobs.sqlite"), Spool(folder / "spool"), Hands()
-        self.jobs = Jobs(self.store, self.spool, {"cpu": self.hands}, self.tell)
+        self.store, self.spool, self.workers = (
+            Store(folder / "jobs.sqlite"),
+            Spool(folder / "spool"),
+            RecordingWorker(),
+        )
+        self.jobs = Jobs(self.store, self.spool, {"cpu": self.workers}, self.tell)
         self.one, self.two = Session(new_ulid(), self.jobs), Session(new_ulid(), self.jobs)
 
     def tell(self, job: str, message: EngineMessage) -> None:
@@ -127,7 +131,7 @@ def done(house: House, job: str) -> Done:
     written.write_bytes(SAMPLES.tobytes())
     house.spool.keep_stem(job, written)
     outcome = Done(job, (Stem("full", 48000, 2, 1000, SAMPLES.nbytes, "ab" * 32),), 0.1, 0)
-    house.jobs.hear("cpu", outcome)
+    house.jobs.handle_worker("cpu", outcome)
     return outcome
 
 
@@ -172,10 +176,10 @@ def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:
     assert ask(house.one, Watch(job)) == [Accepted(job, "queued", 1)]
     house.jobs.dispatch()
     for step in range(100):
-        house.jobs.hear("cpu", Progress(job, "render", step, 100))
+        house.jobs.handle_worker("cpu", Progress(job, "render", step, 100))
     assert heard(house.one) == [Progress(job, "render", 99, 100)]
     assert heard(house.two) == [], "who does not watch hears nothing"
-    house.jobs.hear("cpu", Progress(job, "render", 100, 100))
+    house.jobs.handle_worker("cpu", Progress(job, "render", 100, 100))
     outcome = done(house, job)
     assert heard(house.one) == [outcome]
     assert ask(house.two, Watch(job)) == [Accepted(job, "done"), outcome]
@@ -195,7 +199,7 @@ def test_sessions_take_turns_and_priorities_hold_within_one(house: House) -> Non
     assert [house.jobs.state(job).position for job in (second, other, first)] == [1, 2, 3]
     house.jobs.dispatch()
     house.jobs.dispatch()
-    [task] = house.hands.sent
+    [task] = house.workers.sent
     assert isinstance(task, Task)
     assert task.submit.job == second
 
@@ -206,10 +210,10 @@ def test_a_cancelled_job_frees_its_device_when_the_worker_answers(house: House) 
     ask(house.two, Watch(running))
     assert ask(house.one, Cancel(running)) == [Accepted(running, "cancelled")]
     assert heard(house.two) == [Cancelled(running)]
-    assert house.hands.sent[-1] == Cancel(running)
+    assert house.workers.sent[-1] == Cancel(running)
     house.jobs.dispatch()
-    assert len(house.hands.sent) == 2, "the worker is still at it"
-    house.jobs.hear("cpu", Progress(running, "render", 1, 2))
+    assert len(house.workers.sent) == 2, "the worker is still at it"
+    house.jobs.handle_worker("cpu", Progress(running, "render", 1, 2))
     done(house, running)
     assert house.jobs.state(running).state == "cancelled"
     assert not house.spool.stem(running).exists()
@@ -223,13 +227,13 @@ def test_a_worker_that_dies_gets_its_job_back_once(house: House) -> None:
     for expected in ("queued", "failed"):
         house.jobs.dispatch()
         house.spool.scratch(job, "pcm").write_bytes(b"half")
-        house.jobs.hear("cpu", None)
+        house.jobs.handle_worker("cpu", None)
         assert house.jobs.state(job).state == expected
         assert not list((house.spool.folder / "scratch").iterdir())
     last = heard(house.one)[-1]
     assert isinstance(last, Failed)
     assert last.code == "worker_crashed"
-    house.jobs.hear("cpu", None)
+    house.jobs.handle_worker("cpu", None)
 
 
 def test_the_next_engine_goes_on(house: House, tmp_path: Path) -> None:
@@ -277,7 +281,7 @@ def test_a_large_stem_leaves_in_chunks_that_share_one_request(house: House) -> N
     content = np.random.default_rng(0).bytes(5 * 2**20 // 2)
     house.spool.stem(job).write_bytes(content)
     stem = Stem("full", 48000, 1, len(content) // 4, len(content), "ab" * 32)
-    house.jobs.hear("cpu", Done(job, (stem,), 0.1, 0))
+    house.jobs.handle_worker("cpu", Done(job, (stem,), 0.1, 0))
     house.one.receive(Fetch(job, "full", 0, CREDIT_BYTES), None)
     got = b""
     while (frames := house.one.peek()) is not None:
@@ -341,7 +345,7 @@ def test_a_listing_of_long_names_fits_its_header(house: House) -> None:
     ask(house.one, Submit(new_ulid(), source, DeliverPcm(), make()))
     [line] = house.jobs.newest(1)
     assert line.source.endswith(".wav")
-    shown = fitting([line] * 200)
+    shown = fit_header([line] * 200)
     assert len(shown) > 50
     assert len(encode(Listing(shown))) == 1
 
@@ -390,15 +394,15 @@ def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(house: House
     assert house.jobs.state(job).state == "done"
 
 
-def test_what_nobody_came_back_for_is_swept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_old_is_forgotten(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, stale = queued(house.one), submit()
     ask(house.one, stale)
     house.jobs.dispatch()
     done(house, job)
-    sweep(house.jobs, house.store, house.spool)
+    apply_retention(house.jobs, house.store, house.spool)
     assert {line.job for line in house.jobs.newest(9)} == {job, stale.job}
-    monkeypatch.setattr(sweep_module, "RESULT_TTL_S", -1.0)
-    monkeypatch.setattr(sweep_module, "UPLOAD_TTL_S", -1.0)
-    sweep(house.jobs, house.store, house.spool)
+    monkeypatch.setattr(retention, "RESULT_TTL_S", -1.0)
+    monkeypatch.setattr(retention, "UPLOAD_TTL_S", -1.0)
+    apply_retention(house.jobs, house.store, house.spool)
     assert house.jobs.newest(9) == (house.jobs.status(stale.job),)
     assert house.jobs.state(stale.job).state == "cancelled"

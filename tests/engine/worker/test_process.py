@@ -34,8 +34,8 @@ from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
 from engine.serving.spool import Spool
-from engine.serving.worker_messages import Ready, Task
-from engine.serving.worker_pool import Crew, Worker
+from engine.serving.worker_messages import Ready, Task, WorkerOptions
+from engine.serving.worker_pool import Worker, WorkerPool
 from engine.worker import process as worker_module
 from presets.schema import make
 
@@ -48,12 +48,12 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.spool = folder, Spool(folder / "spool")
-        self.crew = Crew(["cpu"], worker_module.main, self.spool.folder, [folder])
-        self.crew.start_due()
+        self.pool = WorkerPool(["cpu"], worker_module.main, WorkerOptions(self.spool.folder, (folder,)))
+        self.pool.start_due()
 
     @property
     def worker(self) -> Worker:
-        return self.crew.workers["cpu"]
+        return self.pool.workers["cpu"]
 
     @property
     def pid(self) -> int:
@@ -96,7 +96,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     assert {"null", "draft"} <= {model.name for model in ready.models if model.ready}
     assert ready.device == "cpu"
     yield bench
-    bench.crew.kill()
+    bench.pool.kill()
 
 
 def test_samples_go_in_and_come_out(bench: Bench, dull: Samples) -> None:
@@ -217,14 +217,14 @@ def test_a_worker_leaves_with_its_pipe_and_the_next_one_takes_over(
         bench.worker.pipe.close()  # what a worker sees of a server that was killed
         wait_until(lambda: not process.is_alive(), "the worker's end")
         bench.worker.kill()
-        bench.crew.start_due()
+        bench.pool.start_due()
         assert isinstance(bench.hear(), Ready)
         os.kill(bench.pid, signal.SIGKILL)
         assert bench.hear() is None
         assert bench.worker.pipe is None
         assert bench.worker.restart_s > time.monotonic() - 1
     finally:
-        bench.crew.kill()
+        bench.pool.kill()
 
 
 @pytest.mark.slow
@@ -252,4 +252,4 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path, model: str) -> None:
             peaks.append(peak_mb(bench))
         assert peaks[1] - peaks[0] <= 150, peaks
     finally:
-        bench.crew.kill()
+        bench.pool.kill()
