@@ -57,8 +57,8 @@ def demonstrate(folder: Path, state: Path | None = None) -> Shown:
         OutputError: files of these names that no demo wrote, no room, no permission.
         EngineError: no engine runs and none can be started.
     """
-    from render.measure.metrics import NYQUIST_SHARE, degrade, measure
     from render.measure.plots import spectrograms
+    from render.measure.protocol import NYQUIST_SHARE, degrade, measure
 
     reference, source, output, picture = paths = tuple(folder / name for name in FILES)
     _check(paths)

@@ -1,4 +1,4 @@
-"""`airband eval`: systems rendered and measured on a folder of full-band clips (render/measure/metrics.py).
+"""`airband eval`: systems rendered and measured on a folder of full-band clips (render/measure/).
 
 A system is a model of the engine, any external command, or nothing at all; every one gets the same input and
 is held to the same figures. Models render without the gate: the figures count frames at -95 dBFS like any
@@ -8,48 +8,30 @@ so a run that ends early goes on where it was.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 
 from bridge.client.client import Client
-from presets.errors import InputError, OutputError, RenderError, UsageError
+from bridge.evaluation.rows import Appended, Row, kept
+from presets.errors import InputError, RenderError, UsageError
 from presets.schema import RATE_HZ
 from render.clip import open_clip
-from render.measure.metrics import Figures, Signal, degrade, measure, reference
+from render.measure import perceptual
+from render.measure.metrics import Signal
+from render.measure.protocol import degrade, fitted, measure, reference
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 UNPROCESSED = "unprocessed"
 COMMAND_TIMEOUT_S = 600.0
-MEANS = ("lsd", "lsd_hf", "bias_db", "texture", "envelope", "null_db", "work_ratio")
-
 System = Callable[[Signal], tuple[Signal, float]]
 """(frames,) at 48 kHz in; what it made of it and the seconds that took, NaN where it was there before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row(Figures):
-    """The figures of one clip, cut at one frequency, by one system."""
-
-    system: str
-    domain: str
-    clip: str
-    cutoff_hz: float
-    work_ratio: float
-
-    @property
-    def key(self) -> tuple[str, str, float]:
-        """What tells rows apart."""
-        return self.system, self.clip, self.cutoff_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +59,8 @@ def evaluate(
         data: a folder of clips, or of folders of clips, one a domain.
         cutoffs_hz: where the clips are cut, Hz.
         systems: `unprocessed`, names of models, or commands with {in} and {out} (48 kHz float WAV).
-        table: CSV the rows are kept in; those in it already are not measured again.
+        table: CSV the rows are kept in; those in it already are not measured again, but for those that lack
+            a score that can be taken now.
         on_row: called with how many rows there are, and how many there will be.
         state: the engine's state folder.
 
@@ -99,10 +82,10 @@ def evaluate(
         for cutoff_hz in cutoffs_hz
         for domain, path in clips
     ]
-    rows = {row.key: row for row in _kept(table)}
+    rows = {row.key: row for row in kept(table) if row.complete}
     wanted = [(task.system, task.clip, task.cutoff_hz) for task in tasks]
     left = [task for task, key in zip(tasks, wanted, strict=True) if key not in rows]
-    with ExitStack() as opened, _appended(table) as write:
+    with ExitStack() as opened, Appended(table) as write:
         runners = {name: _runner(name, opened, state) for name in dict.fromkeys(task.system for task in left)}
         for done, task in enumerate(left):
             on_row(len(tasks) - len(left) + done, len(tasks))
@@ -111,45 +94,6 @@ def evaluate(
             rows[row.key] = row
     on_row(len(tasks), len(tasks))
     return [rows[key] for key in wanted]
-
-
-def summary(rows: Sequence[Row]) -> list[dict[str, str | float | int]]:
-    """Means by system, cut-off and domain; of the null the worst, of lag and length the largest."""
-    groups: dict[tuple[str, float, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.system, row.cutoff_hz, row.domain), []).append(row)
-    result = []
-    for (system, cutoff_hz, domain), group in groups.items():
-        line: dict[str, str | float | int] = {
-            "system": system,
-            "cutoff_hz": cutoff_hz,
-            "domain": domain,
-            "clips": len(group),
-        }
-        for name in MEANS:
-            values = [value for row in group if not math.isnan(value := getattr(row, name))]
-            worst = max if name == "null_db" else fmean
-            line[name] = worst(values) if values else math.nan
-        for name in ("lag", "length"):
-            line[name] = max((getattr(row, name) for row in group), key=abs)
-        result.append(line)
-    return result
-
-
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """The summary and all rows, as JSON; what is not finite becomes null or "-inf"."""
-
-    def plain(values: dict[str, str | float | int]) -> dict[str, str | float | int | None]:
-        return {k: _plain(v) if isinstance(v, float) else v for k, v in values.items()}
-
-    text = {"summary": [plain(s) for s in summary(rows)], "rows": [plain(asdict(row)) for row in rows]}
-    path.write_text(json.dumps(text, indent=1) + "\n")
-
-
-def _plain(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else str(value)
 
 
 def _clips(data: Path) -> list[tuple[str, Path]]:
@@ -169,9 +113,18 @@ def _measured(task: Task, run: System) -> Row:
     given = degrade(full, task.cutoff_hz)
     made, seconds = run(given)
     figures = measure(full, given, made, task.cutoff_hz, limit_hz)
-    ratio = seconds * RATE_HZ / len(given)
-    return Row(**asdict(figures), system=task.system, domain=task.domain, clip=task.clip,
-               cutoff_hz=task.cutoff_hz, work_ratio=ratio)  # fmt: skip
+    absent = perceptual.missing()
+    made = fitted(made, len(full))
+    return Row(
+        **asdict(figures),
+        visqol=math.nan if "visqol" in absent else perceptual.visqol(full, made),
+        zimtohrli=math.nan if "zimtohrli" in absent else perceptual.zimtohrli(full, made),
+        system=task.system,
+        domain=task.domain,
+        clip=task.clip,
+        cutoff_hz=task.cutoff_hz,
+        work_ratio=seconds * RATE_HZ / len(given),
+    )
 
 
 def _runner(system: str, opened: ExitStack, state: Path | None) -> System:
@@ -215,39 +168,3 @@ def _command(words: Sequence[str], given: Signal) -> tuple[Signal, float]:
             if clip.rate != RATE_HZ:
                 raise RenderError(f"{words[0]}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
             return clip.read(0, clip.frames).mean(axis=0), seconds
-
-
-def _kept(table: Path) -> Iterator[Row]:
-    if not table.exists():
-        return
-    kinds = {field.name: {"int": int, "float": float}.get(str(field.type), str) for field in fields(Row)}
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if list(reader.fieldnames or ()) != list(kinds):
-            raise OutputError(f"{table}: is not a table of this version; choose another --out", "out")
-        for values in reader:
-            yield Row(**{name: kinds[name](value) for name, value in values.items()})
-
-
-class _appended:
-    """The table opened for more rows, each flushed."""
-
-    def __init__(self, table: Path) -> None:
-        try:
-            table.parent.mkdir(parents=True, exist_ok=True)
-            self._file = table.open("a", newline="")
-        except OSError as error:
-            raise OutputError(f"{table}: cannot be written: {error.strerror}", "out") from None
-        self._writer = csv.DictWriter(self._file, [field.name for field in fields(Row)])
-        if not self._file.tell():
-            self._writer.writeheader()
-
-    def __enter__(self) -> Callable[[Row], None]:
-        return self._write
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    def _write(self, row: Row) -> None:
-        self._writer.writerow(asdict(row))
-        self._file.flush()

@@ -1,106 +1,36 @@
-"""How far a super-resolved clip is from the full-band one: a figure a function, and the protocol around them.
+"""How far a super-resolved clip is from the full-band one: one function a figure.
 
 All signals are mono, (frames,), 48 kHz. Spectra are unnormalised STFTs of 2048 under a Hann window with hop
-512, centred, as librosa's: white noise of RMS r has a mean bin power of 768 r^2. LSD alone rewards smearing:
-quote texture, envelope and bias beside it.
+512, centred, as librosa's: white noise of RMS r has a mean bin power of 768 r^2. Which figures to judge by,
+and why no single one will do, stands in bridge/evaluation/README.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from presets.errors import InputError
 from presets.schema import RATE_HZ
-from render.clip import ArrayClip
-from render.resample import resampled
 
 Signal = NDArray[np.floating[Any]]
 """(frames,) mono, full scale +-1, 48 kHz."""
 Spectrogram = NDArray[np.float64]
 """(frames, 1025) power."""
+Levels = NDArray[np.float64]
 
-CLIP_S = 5.12
 FFT, HOP = 2048, 512
 EPSILON = 1e-12
 ACTIVE_DB = -70.0
-NYQUIST_SHARE = 0.97
-BIAS_TOP_HZ = 20000.0
+TOP_HZ = 20000.0
+"""Bias and power are taken up to here: above, recordings differ by their converters, and ears hardly hear."""
+END_FROM_HZ, END_TO_HZ, END_STEP_HZ, END_DB = 10000.0, 21000.0, 250.0, 15.0
+SHELF_BELOW_HZ, SHELF_ABOVE_HZ = (13000.0, 15500.0), (17000.0, 19500.0)
+POWER_FROM = 1.1
 TEXTURE_FRAMES, TEXTURE_BINS = 5, 32
 ENVELOPE_FRAMES = RATE_HZ // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What `measure` finds; see the function of each name."""
-
-    lsd: float
-    lsd_hf: float
-    bias_db: float
-    texture: float
-    envelope: float
-    null_db: float
-    lag: int
-    length: int
-
-
-def reference(samples: NDArray[np.floating[Any]], rate: int) -> tuple[Signal, float]:
-    """The protocol's full-band clip.
-
-    Args:
-        samples: (channels, frames) at `rate`.
-        rate: frames per second.
-
-    Returns:
-        The first 5.12 s, mean of the channels, at 48 kHz, float64; and the frequency in Hz up to which it
-        says anything: 0.97 of its own Nyquist frequency, or 24 kHz.
-    """
-    mono = np.asarray(samples, np.float32)[:, : round(CLIP_S * rate)].mean(axis=0, keepdims=True)
-    clip = resampled(ArrayClip(mono, rate), RATE_HZ)
-    limit_hz = NYQUIST_SHARE * rate / 2 if rate < RATE_HZ else RATE_HZ / 2
-    return clip.read(0, clip.frames)[0].astype(np.float64), limit_hz
-
-
-def degrade(signal: Signal, cutoff_hz: float) -> NDArray[np.float32]:
-    """The protocol's input: a Chebyshev-I low-pass (order 8, 0.05 dB ripple) run forwards and backwards.
-
-    Raises:
-        InputError: a signal too short to filter.
-    """
-    from scipy.signal import cheby1, sosfiltfilt
-
-    if len(signal) < 64:
-        raise InputError(f"{len(signal)} frames are too few to measure; give at least 64")
-    sections = cheby1(8, 0.05, cutoff_hz, fs=RATE_HZ, output="sos")
-    return np.asarray(sosfiltfilt(sections, signal.astype(np.float64)), np.float32)
-
-
-def measure(full: Signal, given: Signal, made: Signal, cutoff_hz: float, limit_hz: float) -> Figures:
-    """Every figure of one render.
-
-    Args:
-        full: the reference.
-        given: the degraded input.
-        made: the output; cut or filled with zeros to the reference's length, but for `length`.
-        cutoff_hz: where `given` ends.
-        limit_hz: where `full` ends; bins above are left out.
-    """
-    fitted = np.zeros(len(full))
-    fitted[: len(made)] = made[: len(full)]
-    ref, est = spectrogram(full), spectrogram(fitted)
-    return Figures(
-        lsd=lsd(ref, est, 0, limit_hz),
-        lsd_hf=lsd(ref, est, cutoff_hz, limit_hz),
-        bias_db=bias_db(ref, est, cutoff_hz, limit_hz),
-        texture=texture(ref, est, cutoff_hz, limit_hz),
-        envelope=envelope(full, fitted, cutoff_hz, limit_hz),
-        null_db=null_db(given, fitted, cutoff_hz),
-        lag=lag(given, fitted),
-        length=len(made) - len(given),
-    )
 
 
 def spectrogram(signal: Signal) -> Spectrogram:
@@ -130,9 +60,69 @@ def lsd(ref: Spectrogram, est: Spectrogram, from_hz: float, to_hz: float) -> flo
     return _mean(np.sqrt(np.mean(np.log10(ratio) ** 2, axis=1))[active(ref)])
 
 
+def end_hz(ref: Spectrogram, limit_hz: float) -> float:
+    """Where the reference itself ends: a coded one has a shelf, and a shelf is nothing to aim at.
+
+    The lowest f from 10 kHz on, in steps of 250 Hz, where the mean of the decibels over f + 250 to f + 1000
+    Hz is more than 15 dB below that over f - 1000 to f - 250 Hz; else 21 kHz or `limit_hz`, the lower one.
+    """
+    levels = _decibels(ref[active(ref)]).mean(axis=0) if active(ref).any() else np.zeros(ref.shape[1])
+    last_hz = min(END_TO_HZ, limit_hz)
+    for hz in np.arange(END_FROM_HZ, last_hz, END_STEP_HZ):
+        before, after = levels[_bins(hz - 1000, hz - 250)], levels[_bins(hz + 250, hz + 1000)]
+        if before.mean() - after.mean() > END_DB:
+            return float(hz)
+    return last_hz
+
+
+def lsd_in(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> float:
+    """LSD above the cut-off as far as the reference itself goes; NaN where it ends below the cut-off."""
+    to_hz = end_hz(ref, limit_hz)
+    return lsd(ref, est, cutoff_hz, to_hz) if to_hz > cutoff_hz else float("nan")
+
+
+def power_errors_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> Levels:
+    """Power of est over ref in dB in each third of an octave, over the whole clip: (bands,).
+
+    The bands go up from 1.1 x cut-off to the reference's end or 20 kHz, the last one as far as that; none
+    where it lies below. Power, not the mean of decibels: half of a noise's frames may be 6 dB short of it.
+    """
+    to_hz = min(end_hz(ref, limit_hz), TOP_HZ)
+    edges_hz = [POWER_FROM * cutoff_hz]
+    while edges_hz[-1] < to_hz:
+        edges_hz.append(min(edges_hz[-1] * 2 ** (1 / 3), to_hz))
+    bands = [_bins(low, high) for low, high in pairwise(edges_hz)]
+    levels = [[power[:, band].sum() for band in bands if band.start < band.stop] for power in (est, ref)]
+    return np.asarray(_decibels(np.array(levels[0])) - _decibels(np.array(levels[1])))
+
+
+def power_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> float:
+    """Mean of `power_errors_db`: negative is too quiet; NaN where there is no band."""
+    return _mean(power_errors_db(ref, est, cutoff_hz, limit_hz))
+
+
+def power_abs_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> float:
+    """Mean of the absolute values of `power_errors_db`."""
+    return _mean(np.abs(power_errors_db(ref, est, cutoff_hz, limit_hz)))
+
+
+def shelf_db(ref: Spectrogram, est: Spectrogram, limit_hz: float) -> float:
+    """The step of est across 16 kHz less that of ref: 17 to 19.5 kHz over 13 to 15.5 kHz, mean decibels of
+    the active frames. Negative is a shelf that est invented. NaN where ref ends below 19.5 kHz."""
+    if end_hz(ref, limit_hz) < SHELF_ABOVE_HZ[1]:
+        return float("nan")
+    sounds = active(ref)
+    steps = [
+        _mean(_decibels(power[sounds, _bins(*SHELF_ABOVE_HZ)]).ravel())
+        - _mean(_decibels(power[sounds, _bins(*SHELF_BELOW_HZ)]).ravel())
+        for power in (est, ref)
+    ]
+    return steps[0] - steps[1]
+
+
 def bias_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> float:
     """Level of est over ref in dB, mean over the active frames and the bins from the cut-off to 20 kHz."""
-    band = _bins(cutoff_hz, min(BIAS_TOP_HZ, limit_hz))
+    band = _bins(cutoff_hz, min(TOP_HZ, limit_hz))
     return _mean((_decibels(est[:, band]) - _decibels(ref[:, band]))[active(ref)])
 
 

@@ -1,16 +1,13 @@
-"""Each figure on signals whose answer is known, and the protocol on a clip of the evaluation set."""
+"""Each figure on signals whose answer is known."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
-from presets.errors import InputError
 from render.measure import metrics
+from render.measure.protocol import degrade
 
-DEV = Path(__file__).parents[4] / "shared" / "eval" / "dev"
 CUTOFF_HZ, TOP_HZ = 8000.0, 24000.0
 
 
@@ -77,7 +74,7 @@ def test_the_envelope_follows_the_bursts_of_the_high_band_alone(noise):
 
 @pytest.mark.parametrize("cutoff_hz", [4000, 8000, 16000])
 def test_the_null_is_the_error_below_the_cutoff_and_nothing_else(noise, cutoff_hz):
-    low = metrics.degrade(noise, cutoff_hz)
+    low = degrade(noise, cutoff_hz)
     assert metrics.null_db(low, low, cutoff_hz) == -math.inf
     assert metrics.null_db(low, low * (1 + 1e-5), cutoff_hz) == pytest.approx(-100, abs=0.5)
     t = np.arange(len(low)) / 48000
@@ -93,50 +90,61 @@ def test_the_lag_is_how_late_the_output_comes(noise, shift):
     assert metrics.lag(noise, np.roll(noise, shift)[:90000]) == shift
 
 
-def test_the_reference_is_5_12_s_of_the_mean_at_48_khz(noise):
-    both = np.stack([noise, -noise / 3])
-    signal, limit_hz = metrics.reference(np.tile(both, (1, 3)), 48000)
-    assert len(signal) == 245760
-    assert limit_hz == 24000
-    np.testing.assert_allclose(signal[:96000], noise / 3, atol=1e-7)
-    signal, limit_hz = metrics.reference(both, 44100)
-    assert len(signal) == math.ceil(96000 * 48000 / 44100)
-    assert limit_hz == pytest.approx(0.97 * 22050)
+def shaped(signal: np.ndarray, hz: list[float], level_db: list[float]) -> np.ndarray:
+    """`signal` with its spectrum brought to levels between which it runs straight."""
+    spectrum = np.fft.rfft(signal)
+    gain_db = np.interp(np.fft.rfftfreq(len(signal), 1 / 48000), hz, level_db)
+    return np.fft.irfft(spectrum * 10 ** (gain_db / 20), len(signal))
 
 
-def test_degrading_empties_the_band_above_and_moves_nothing():
-    impulse = np.zeros(9600)
-    impulse[4800] = 1
-    response = metrics.degrade(impulse, 8000)
-    gain = np.abs(np.fft.rfft(response.astype(np.float64)))
-    hz = np.fft.rfftfreq(9600, 1 / 48000)
-    assert int(np.argmax(response)) == 4800
-    np.testing.assert_allclose(gain[hz < 7900], 1, atol=0.012)
-    assert 20 * np.log10(gain[hz > 13000].max()) < -115
-    with pytest.raises(InputError, match="3 frames"):
-        metrics.degrade(np.zeros(3), 8000)
+@pytest.mark.parametrize("edge_hz", [10600, 12000, 16000, 19000])
+def test_a_reference_ends_where_a_coder_cut_it(noise, edge_hz):
+    cut = shaped(noise, [edge_hz - 50, edge_hz + 50], [0, -60])
+    assert edge_hz - 1000 < metrics.end_hz(metrics.spectrogram(cut), TOP_HZ) <= edge_hz
 
 
-def test_an_output_of_another_length_is_measured_and_its_length_told(noise):
-    low = metrics.degrade(noise, CUTOFF_HZ)
-    figures = metrics.measure(noise, low, np.concatenate([low, np.zeros(7)]), CUTOFF_HZ, TOP_HZ)
-    assert (figures.length, figures.lag, figures.null_db) == (7, 0, -math.inf)
-    cut = metrics.measure(noise, low, low[:-300], CUTOFF_HZ, TOP_HZ)
-    assert cut.length == -300
-    assert cut.lsd == pytest.approx(figures.lsd, rel=0.02)
+def test_a_reference_that_fades_goes_on_to_21_khz_or_as_far_as_its_rate_goes(noise):
+    fading = metrics.spectrogram(shaped(noise, [0, 24000], [0, -90]))
+    assert metrics.end_hz(fading, TOP_HZ) == 21000
+    assert metrics.end_hz(fading, 0.97 * 16000) == pytest.approx(15520)
+    assert metrics.end_hz(0 * fading, TOP_HZ) == 21000
 
 
-@pytest.mark.skipif(not DEV.is_dir(), reason="the evaluation clips are not beside this checkout")
-def test_unprocessed_speech_measures_as_empty_above_the_cutoff():
-    samples, rate = soundfile.read(DEV / "speech" / "vctk_p361_281.flac", always_2d=True)
-    full, limit_hz = metrics.reference(samples.T, rate)
-    low = metrics.degrade(full, CUTOFF_HZ)
-    unprocessed = metrics.measure(full, low, low, CUTOFF_HZ, limit_hz)
-    perfect = metrics.measure(full, low, full, CUTOFF_HZ, limit_hz)
-    assert 5 < unprocessed.lsd < 8 < unprocessed.lsd_hf * 1.2
-    assert unprocessed.bias_db < -60
-    assert (perfect.lag, perfect.length) == (0, 0)
-    assert perfect.lsd < 1e-4
-    assert perfect.texture == pytest.approx(1)
-    assert perfect.envelope == pytest.approx(1)
-    assert perfect.null_db < -40
+def test_lsd_in_does_not_count_what_lies_above_the_end_of_the_reference(noise):
+    coded = metrics.spectrogram(shaped(noise, [15950, 16050], [0, -60]))
+    filled = metrics.spectrogram(noise)
+    assert metrics.lsd(coded, filled, CUTOFF_HZ, TOP_HZ) > 3
+    assert metrics.lsd_in(coded, filled, CUTOFF_HZ, TOP_HZ) < 0.2
+    assert math.isnan(metrics.lsd_in(coded, filled, 16500, TOP_HZ))
+
+
+def test_power_is_that_of_the_whole_clip_where_bias_is_the_mean_of_decibels(noise):
+    """Noise 12 dB up in half of the time, 12 dB down in the other: steady decibels, 8 times the power.
+    What frames see of both halves adds 2 dB to the decibels."""
+    other = np.random.default_rng(8).standard_normal(len(noise)) * 0.1
+    swinging = noise * np.where(np.arange(len(noise)) % 9600 < 4800, 10**0.6, 10**-0.6)
+    ref, est = metrics.spectrogram(other), metrics.spectrogram(swinging)
+    nine_db = 10 * math.log10((10**1.2 + 10**-1.2) / 2)
+    assert metrics.bias_db(ref, est, CUTOFF_HZ, TOP_HZ) == pytest.approx(0, abs=2)
+    assert metrics.power_db(ref, est, CUTOFF_HZ, TOP_HZ) == pytest.approx(nine_db, abs=0.5)
+    assert metrics.power_abs_db(est, ref, CUTOFF_HZ, TOP_HZ) == pytest.approx(nine_db, abs=0.5)
+
+
+def test_power_too_high_in_one_band_and_too_low_in_another_shows_in_its_absolute_value_alone(noise):
+    """In thirds of an octave from 1.1 x 4 kHz on, 8.8 kHz is the middle of what lies below 17.6 kHz."""
+    tilted = shaped(noise, [8799, 8801], [6, -6])
+    ref, est = metrics.spectrogram(noise), metrics.spectrogram(tilted)
+    assert metrics.power_errors_db(ref, est, 4000, 17600) == pytest.approx([6, 6, 6, -6, -6, -6], abs=0.6)
+    assert metrics.power_db(ref, est, 4000, 17600) == pytest.approx(0, abs=0.3)
+    assert metrics.power_abs_db(ref, est, 4000, 17600) == pytest.approx(6, abs=0.3)
+    assert math.isnan(metrics.power_db(ref, est, 19000, 20000))
+
+
+def test_a_shelf_is_a_step_at_16_khz_that_the_reference_has_not(noise):
+    sloping = shaped(noise, [8000, 20000], [0, -40])
+    ref = metrics.spectrogram(sloping)
+    shelved = metrics.spectrogram(shaped(sloping, [15900, 16100], [0, -12]))
+    louder = metrics.spectrogram(2 * sloping)
+    assert metrics.shelf_db(ref, shelved, TOP_HZ) == pytest.approx(-12, abs=0.1)
+    assert metrics.shelf_db(ref, louder, TOP_HZ) == pytest.approx(0, abs=0.01)
+    assert math.isnan(metrics.shelf_db(ref, ref, 0.97 * 19000))

@@ -1,0 +1,34 @@
+"""Scores of models of hearing: the same signal is best, a worse one worse, an absent package is named."""
+
+import math
+
+import numpy as np
+import pytest
+
+from render.measure import perceptual
+
+SECONDS = np.arange(48000) / 48000
+VOICE = sum(np.sin(2 * np.pi * 200 * k * SECONDS) / k for k in range(1, 60)) * np.hanning(4800)[
+    np.arange(48000) % 4800
+] / 10  # fmt: skip
+NOISE = np.random.default_rng(1).standard_normal(48000)
+
+
+@pytest.mark.parametrize("name", list(perceptual.PACKAGES))
+def test_a_score_falls_with_what_is_added(name):
+    pytest.importorskip(perceptual.PACKAGES[name])
+    score = getattr(perceptual, name)
+    scores = [score(VOICE, VOICE + gain * NOISE) for gain in (0, 0.001, 0.03)]
+    assert scores == sorted(scores, reverse=True)
+    assert 5 >= scores[0] > 4.5
+    assert scores[-1] < 4
+
+
+def test_visqol_of_silence_is_none():
+    pytest.importorskip("visqol")
+    assert math.isnan(perceptual.visqol(VOICE, 0 * VOICE))
+
+
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(perceptual.PACKAGES, "visqol", "no_such_module")
+    assert "visqol" in perceptual.missing()
