@@ -20,7 +20,6 @@ from bridge.client.job import Event
 from bridge.client.renderer import Renderer
 from bridge.wire.home import claim, find_home, prepare
 from bridge.wire.messages import (
-    CHUNK_BYTES,
     Accepted,
     Cancel,
     Cancelled,
@@ -46,6 +45,7 @@ from engine.serving.worker_messages import Ready, Task
 from engine.worker.model_cache import ModelCache
 from engine.worker.process import Reporter, outcome
 from presets.errors import EngineError
+from presets.limits import CHUNK_BYTES
 
 DEVICE = "here"
 

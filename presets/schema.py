@@ -16,6 +16,7 @@ from msgspec import Meta, inspect
 from presets import words
 from presets.chains import Effects
 from presets.errors import PresetError, UsageError
+from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
 
 RATE_HZ = 48000
 """The rate the models work at, and the default rate of a result."""
@@ -34,7 +35,7 @@ ModelName = Annotated[
         extra={"words": "auto, or a name that `airband models` lists (lower-case letters, digits, dashes)"},
     ),
 ]
-CutoffHz = Annotated[float, Meta(ge=1000, le=23000)]
+CutoffHz = Annotated[float, Meta(ge=CUTOFF_MIN_HZ, le=CUTOFF_MAX_HZ)]
 Cutoff = Annotated[
     Literal["auto", "rolloff"] | CutoffHz,
     Meta(

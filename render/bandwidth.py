@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets.errors import UsageError
+from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
 from render.cliff import (
     BANDS_PER_OCTAVE,
     SIXTH,
@@ -28,8 +29,6 @@ from render.clip import Clip
 
 FULL_BAND_HZ = 0.97 * 18000.0
 """A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
-LOWEST_HZ, HIGHEST_HZ = 1000.0, 23000.0
-"""The cut-offs a model may be asked for."""
 NYQUIST_EDGE = 0.9556
 """The -6 dB edge of soxr VHQ as a share of the source's Nyquist frequency, measured."""
 ROLLOFF_SHARE = 0.99
@@ -99,7 +98,7 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
             "give a lower one, or auto",
             "cutoff",
         )
-    highest_hz = min(NYQUIST_EDGE * nyquist_hz, HIGHEST_HZ)
+    highest_hz = min(NYQUIST_EDGE * nyquist_hz, float(CUTOFF_MAX_HZ))
     if cutoff > highest_hz:
         reason = f"{cutoff:g} Hz was asked for; the resampler's edge at {highest_hz:.0f} Hz comes first"
         return Cutoff(highest_hz, "given", reason, nyquist_hz=nyquist_hz)
@@ -135,7 +134,7 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
 
     if len(spectrum.powers) < 4:
         return nothing("the clip is silent or too short to tell where its band ends")
-    cliff = find_cliff(spectrum.powers, spectrum.edges_hz, LOWEST_HZ)
+    cliff = find_cliff(spectrum.powers, spectrum.edges_hz, CUTOFF_MIN_HZ)
     if cliff is None and NYQUIST_EDGE * nyquist_hz < FULL_BAND_HZ:
         cliff = _nyquist_cliff(spectrum, nyquist_hz)
         if cliff is None:
@@ -144,8 +143,8 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
         return nothing("the spectrum has no cliff; give a cutoff in Hz if the sound is dull")
     if cliff.edge_hz >= FULL_BAND_HZ:
         return nothing(f"the band reaches {cliff.edge_hz / 1000:.1f} kHz", cliff)
-    if cliff.edge_hz < LOWEST_HZ:
-        return nothing(f"the band ends at {cliff.edge_hz:.0f} Hz, below {LOWEST_HZ:.0f} Hz", cliff)
+    if cliff.edge_hz < CUTOFF_MIN_HZ:
+        return nothing(f"the band ends at {cliff.edge_hz:.0f} Hz, below {CUTOFF_MIN_HZ:.0f} Hz", cliff)
     below = "a steady noise floor" if cliff.floor else "next to nothing"
     reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
     if cliff.edge_hz >= 0.9 * nyquist_hz:
@@ -163,9 +162,9 @@ def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     if total[-1] <= 0:
         return Cutoff(None, "rolloff", "nothing to generate: the clip is silent", nyquist_hz=nyquist_hz)
     edge = float(np.searchsorted(total, ROLLOFF_SHARE * total[-1]) * spectrum.bin_hz)
-    hz = min(edge, NYQUIST_EDGE * nyquist_hz, HIGHEST_HZ)
-    if hz < LOWEST_HZ:
-        reason = f"nothing to generate: the 0.99 roll-off at {hz:.0f} Hz is below {LOWEST_HZ:.0f} Hz"
+    hz = min(edge, NYQUIST_EDGE * nyquist_hz, CUTOFF_MAX_HZ)
+    if hz < CUTOFF_MIN_HZ:
+        reason = f"nothing to generate: the 0.99 roll-off at {hz:.0f} Hz is below {CUTOFF_MIN_HZ:.0f} Hz"
         return Cutoff(None, "rolloff", reason, edge, None, nyquist_hz)
     return Cutoff(hz, "rolloff", f"the 0.99 roll-off is at {edge:.0f} Hz", edge, None, nyquist_hz)
 
@@ -186,7 +185,7 @@ def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
 
 
 def _band_edges(top_hz: float) -> NDArray[np.float64]:
-    bands = int(BANDS_PER_OCTAVE * np.log2(top_hz / (0.6 * LOWEST_HZ)))
+    bands = int(BANDS_PER_OCTAVE * np.log2(top_hz / (0.6 * CUTOFF_MIN_HZ)))
     return np.asarray(top_hz * 2.0 ** (np.arange(-bands, 1) / BANDS_PER_OCTAVE))
 
 

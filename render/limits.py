@@ -1,4 +1,4 @@
-"""What a clip may be: the limits every source is held to, wherever its samples come from."""
+"""Every source is held to the limits of `presets.limits`, wherever its samples come from."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets.errors import InputError
-
-MIN_RATE_HZ, MAX_RATE_HZ = 4000, 384000
-MAX_CHANNELS = 8
-MAX_PEAK = 16.0
+from presets.limits import CHANNELS_MAX, PEAK_MAX, RATE_MAX_HZ, RATE_MIN_HZ
 
 
 def check_shape(rate_hz: int, channels: int, frames: int, name: str) -> None:
     """Raise InputError unless the rate is 4000 to 384000 Hz, with 1 to 8 channels and at least one frame."""
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+    if not RATE_MIN_HZ <= rate_hz <= RATE_MAX_HZ:
         raise InputError(
-            f"{name}: a rate of {rate_hz} Hz is outside {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz", "source"
+            f"{name}: a rate of {rate_hz} Hz is outside {RATE_MIN_HZ} to {RATE_MAX_HZ} Hz", "source"
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise InputError(f"{name}: {channels} channels; 1 to {MAX_CHANNELS} can be rendered", "source")
+    if not 1 <= channels <= CHANNELS_MAX:
+        raise InputError(f"{name}: {channels} channels; 1 to {CHANNELS_MAX} can be rendered", "source")
     if frames < 1:
         raise InputError(f"{name}: holds no audio (0 frames)", "source")
 
@@ -30,11 +27,11 @@ def check_shape(rate_hz: int, channels: int, frames: int, name: str) -> None:
 def check_samples(block: NDArray[np.floating[Any]], start: int, name: str) -> None:
     """Raise InputError unless every sample is finite and within +-16; `start` is the block's first frame."""
     peak = max(float(block.max()), -float(block.min()))
-    if peak <= MAX_PEAK:
+    if peak <= PEAK_MAX:
         return
     if math.isfinite(peak):
         raise InputError(
-            f"{name}: a sample of {peak:g} after frame {start} is beyond +-{MAX_PEAK:g}; "
+            f"{name}: a sample of {peak:g} after frame {start} is beyond +-{PEAK_MAX:g}; "
             "full scale is +-1, so scale it down",
             "source",
         )

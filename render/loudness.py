@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from presets.report import LoudnessReport
 from presets.schema import Delivery
 from render.clip import Clip
 from render.upscaler import Audio
@@ -39,10 +39,10 @@ more, the back of 7.1 does not. All ones for other layouts."""
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A clip after its delivery gain, and the figures for the sidecar."""
+    """A clip after its delivery gain, and the figures for the sidecar; None when nothing was asked."""
 
     clip: Clip
-    report: dict[str, Any]
+    report: LoudnessReport | None
 
 
 def deliver(clip: Clip, source: Clip, delivery: Delivery) -> Delivered:
@@ -57,23 +57,21 @@ def deliver(clip: Clip, source: Clip, delivery: Delivery) -> Delivered:
         delivery: what is asked.
     """
     if delivery.loudness == "as-is" and delivery.true_peak_dbtp is None:
-        return Delivered(clip, {})
-    report: dict[str, Any] = {}
-    gain_db = 0.0
+        return Delivered(clip, None)
+    gain_db, held_back_db = 0.0, 0.0
+    target_lufs, lufs = None, None
     if delivery.loudness != "as-is":
         before = integrated_lufs(clip)
         target = integrated_lufs(source) if delivery.loudness == "match-input" else float(delivery.loudness)
         if math.isfinite(before) and math.isfinite(target):
             gain_db = target - before
-        report |= {"target_lufs": _finite(target), "lufs": _finite(before + gain_db)}
+        target_lufs, lufs = _finite(target), _finite(before + gain_db)
     peak_dbtp = true_peak_dbtp(clip)
     if delivery.true_peak_dbtp is not None and peak_dbtp + gain_db > delivery.true_peak_dbtp:
         held_back_db = peak_dbtp + gain_db - delivery.true_peak_dbtp
         gain_db -= held_back_db
-        report["held_back_db"] = held_back_db
-        if report.get("lufs") is not None:
-            report["lufs"] -= held_back_db
-    report |= {"gain_db": gain_db, "true_peak_dbtp": _finite(peak_dbtp + gain_db)}
+        lufs = None if lufs is None else lufs - held_back_db
+    report = LoudnessReport(gain_db, _finite(peak_dbtp + gain_db), target_lufs, lufs, held_back_db)
     return Delivered(_Gained(clip, gain_db) if gain_db else clip, report)
 
 

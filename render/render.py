@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from presets.errors import OutputError, UsageError
+from presets.report import EffectsReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
 from render.clip import ArrayClip, Clip, PcmClip, Shared
@@ -35,11 +36,11 @@ class Rendered:
 
     Attributes:
         clip: the stem, at the preset's rate.
-        report: what was found and done, as plain values, for the sidecar.
+        report: what was found and done.
     """
 
     clip: Clip
-    report: dict[str, Any]
+    report: RenderReport
 
 
 def render(
@@ -77,17 +78,15 @@ def render(
         after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
         delivered = deliver(after.clip, source, delivery)
         clip, peak = _written(_blocks(delivered.clip), spool, preset.rate, source.channels)
-    done = {
-        "peak": peak,
-        "frames": clip.frames,
-        "effects": {
-            "before": [label(effect) for effect in effects.before],
-            "after": [label(effect) for effect in effects.after],
-            "bypassed": [*before.bypassed, *after.bypassed],
-        },
-        "delivery": delivered.report,
-    }
-    return Rendered(clip, {**band.report, **done})
+    around = EffectsReport(
+        before=tuple(label(effect) for effect in effects.before),
+        after=tuple(label(effect) for effect in effects.after),
+        bypassed=(*before.bypassed, *after.bypassed),
+    )
+    report = msgspec.structs.replace(
+        band.report, peak=peak, frames=clip.frames, effects=around, loudness=delivered.report
+    )
+    return Rendered(clip, report)
 
 
 def generate_band(
@@ -130,27 +129,21 @@ def generate_band(
 
     return Rendered(
         clip,
-        {
-            "generated": cutoff.hz is not None,
-            "cutoff_hz": cutoff.hz,
-            "cutoff_method": cutoff.method,
-            "cutoff_reason": cutoff.reason,
-            "model": upscaler.name,
-            "weights": upscaler.digest,
-            "seed": preset.seed,
-            "stem": preset.stem,
-            "rate": clip.rate,
-            "channels": clip.channels,
-            "frames": clip.frames,
-            "peak": out_peak,
-            "source": {
-                "rate": source.rate,
-                "frames": source.frames,
-                "first": first,
-                "end": end,
-                "peak": levels.peak,
-            },
-        },
+        RenderReport(
+            generated=cutoff.hz is not None,
+            cutoff_hz=cutoff.hz,
+            cutoff_method=cutoff.method,
+            cutoff_reason=cutoff.reason,
+            model=upscaler.name,
+            weights_digest=upscaler.digest,
+            seed=preset.seed,
+            stem=preset.stem,
+            rate_hz=clip.rate,
+            channels=clip.channels,
+            frames=clip.frames,
+            peak=out_peak,
+            source=SourceReport(source.rate, source.frames, first, end, levels.peak),
+        ),
     )
 
 

@@ -43,6 +43,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.transfer import ArrayBytes, Sender
 from bridge.wire.ulid import new_ulid
+from presets.report import RenderReport, SourceReport
 from presets.schema import make
 
 # Read once by OpenMP, when torch loads it: threads that spin while they wait starve each other on busy cores.
@@ -82,6 +83,29 @@ def lives(pid: int) -> bool:
     """True while a process has not ended."""
     table = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return bool(table.stdout.strip()) and not table.stdout.strip().startswith("Z")
+
+
+@pytest.fixture(scope="session")
+def report() -> RenderReport:
+    """What a render may say of itself."""
+    return RenderReport(
+        generated=True,
+        cutoff_hz=4000.0,
+        cutoff_method="auto",
+        cutoff_reason="a cliff",
+        model="draft",
+        weights_digest="b" * 64,
+        seed=7,
+        stem="full",
+        rate_hz=48000,
+        channels=2,
+        frames=100,
+        peak=0.5,
+        source=SourceReport(rate_hz=16000, frames=34, first_frame=0, end_frame=34, peak=0.5),
+        source_digest="a" * 64,
+        model_reason="no GPU",
+        device="cpu",
+    )
 
 
 @dataclass

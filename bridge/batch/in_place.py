@@ -21,6 +21,7 @@ from bridge.client.job import Job, Result
 from bridge.client.renderer import Renderer
 from presets import schema
 from presets.errors import AirbandError, EngineError, InputError, OutputError, RenderError
+from presets.report import RenderReport
 from presets.schema import Preset, Rate
 from render.files.publish import part_beside
 
@@ -65,8 +66,7 @@ def _edited(
     rate = rate_hz or about.samplerate
     if rate not in RATES:
         reason = f"left as it is: results have {', '.join(map(str, RATES))} Hz, this file {rate}"
-        told = {"generated": False, "cutoff_reason": f"{reason}; --rate 48000 makes it a file of that rate"}
-        yield Event(item, "done", report=told)
+        yield Event(item, "done", unchanged=f"{reason}; --rate 48000 makes it a file of that rate")
         return
     preset = schema.make(order.preset, rate=rate, format=FORMATS[about.format], bit_depth=BITS[about.subtype])
     job = renderer.submit(
@@ -77,8 +77,8 @@ def _edited(
         _replace(path, result, backups)
         yield Event(item, "done", seconds=result.seconds, report=result.report)
     else:
-        reason = f"left as it is: {result.report['cutoff_reason']}"
-        yield Event(item, "done", seconds=result.seconds, report={**result.report, "cutoff_reason": reason})
+        reason = f"left as it is: {result.report.cutoff_reason}"
+        yield Event(item, "done", seconds=result.seconds, report=result.report, unchanged=reason)
     with suppress(AirbandError):
         job.forget()
 
@@ -115,15 +115,15 @@ def _followed(job: Job, item: Item) -> Generator[Event, None, Result]:
         raise
 
 
-def _changes(report: dict[str, Any], preset: Preset, rate_hz: int) -> bool:
+def _changes(report: RenderReport, preset: Preset, rate_hz: int) -> bool:
     """Whether a result differs from its source by more than dither."""
     untouched = msgspec.structs.replace(preset, stem="full", rate=rate_hz) == preset
-    return bool(report["generated"]) or not untouched or "effects" in report
+    return report.generated or not untouched or report.effects is not None
 
 
 def _replace(path: Path, result: Result, backups: Backups) -> None:
-    stem, source = result.stem, result.report["source"]
-    expected = -(-source["frames"] * stem.rate // source["rate"])
+    stem, source = result.stem, result.report.source
+    expected = -(-source.frames * stem.rate // source.rate_hz)
     if stem.frames != expected:
         raise RenderError(f"{path}: {stem.frames} frames came back, the file has room for {expected}")
     with part_beside(path) as part:
@@ -132,4 +132,4 @@ def _replace(path: Path, result: Result, backups: Backups) -> None:
                 file.writelines(result.pieces())
         except OSError as error:
             raise OutputError(f"{path.parent}: cannot be written: {error.strerror}", str(path)) from None
-        backups.replace(path, part, result.report["source_digest"])
+        backups.replace(path, part, result.report.source_digest)

@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from bridge.batch.plan import Item
 from bridge.client.job import Job
@@ -19,6 +19,7 @@ from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
 from bridge.client.request import DeliverAs
 from presets.errors import AirbandError, BusyError, EngineError
+from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.encode import file_digest
 from render.files.publish import check_destination
@@ -36,7 +37,8 @@ class Event:
         what: `skipped` is done already; `progress` comes many times; the others once and last.
         stage, step, of, eta_s: of a progress, as the engine tells it.
         seconds: of work, when done.
-        report: the sidecar's account of the render, when done.
+        report: the render's own account, when done.
+        unchanged: why a file that was to be replaced was left as it is, when done so.
         error: why, when failed.
     """
 
@@ -47,7 +49,8 @@ class Event:
     of: int = 0
     eta_s: float | None = None
     seconds: float = 0.0
-    report: dict[str, Any] = field(default_factory=dict)
+    report: RenderReport | None = None
+    unchanged: str = ""
     error: AirbandError | None = None
 
 

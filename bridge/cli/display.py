@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from bridge.batch.plan import Item
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
+from presets.report import plain
 
 SOURCE_CHARS = 32
 
@@ -112,7 +113,8 @@ class JsonLines:
         if event.what == "progress":
             fields |= {"stage": event.stage, "step": event.step, "of": event.of, "eta_s": event.eta_s}
         elif event.what == "done":
-            fields |= {"seconds": event.seconds, "report": event.report}
+            fields |= {"seconds": event.seconds, "report": event.report and plain(event.report)}
+            fields |= {"unchanged": event.unchanged} if event.unchanged else {}
         elif event.error is not None:
             fields |= {"code": event.error.code, "message": event.error.message, "field": event.error.field}
         self._print(what=event.what, **fields)
@@ -141,11 +143,11 @@ def described(event: Event) -> str:
         return f"{item.source}: {event.error}"
     if event.what == "skipped":
         return f"{item.source} -> {item.out}: done already"
-    report = event.report
-    if report["generated"]:
-        found = f"generated above {report['cutoff_hz']:.0f} Hz ({report['cutoff_method']})"
-    else:
-        found = str(report["cutoff_reason"])
+    report, found = event.report, event.unchanged
+    if report is not None and not found:
+        found = report.cutoff_reason
+        if report.generated:
+            found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
     return f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s"
 
 

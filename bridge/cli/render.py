@@ -78,8 +78,9 @@ def follow(events: Generator[Event], order: Order, shown: Display, speeds: Speed
                 counts[event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
-                if event.what == "done" and event.report["generated"] and not event.report.get("cached"):
-                    audio_s = event.report["frames"] / event.report["rate"]
+                report = event.report
+                if report is not None and report.generated and not report.cached:
+                    audio_s = report.frames / report.rate_hz
                     speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
     except KeyboardInterrupt:
         raise Cancelled("cancelled; what is finished stays, nothing is left half-written") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -28,7 +28,8 @@ from presets import errors
 from presets.errors import EngineError, OutputError, UsageError, error_class
 
 if TYPE_CHECKING:
-    from render.files.sidecar import Record
+    from presets.report import RenderReport
+    from render.files.sidecar import StemRecord
     from render.upscaler import Audio
 
 Event: TypeAlias = Accepted | Progress | Done | Failed | Cancelled
@@ -146,7 +147,7 @@ class Result:
         return Path(self.stem.path) if self.stem.path else None
 
     @property
-    def report(self) -> dict[str, Any]:
+    def report(self) -> RenderReport:
         """What the render says of itself: cut-off and how it was found, seed, peak, model and why."""
         return self._done.report
 
@@ -216,7 +217,7 @@ class Result:
         samples = soundfile.read(file, dtype="float32", always_2d=True)[0]
         return np.ascontiguousarray(samples.T).reshape(shape)
 
-    def _publish(self, record: Record, path: Path, force: bool) -> None:
+    def _publish(self, record: StemRecord, path: Path, force: bool) -> None:
         from render.files.encode import Encoded, decibels, encoding
         from render.files.publish import check_destination, part_beside, publish
 
@@ -227,26 +228,17 @@ class Result:
             with part.open("wb") as file:
                 for piece in self.pieces():
                     file.write(piece)
-            encoded = Encoded(how, self.stem.digest, self.stem.nbytes, decibels(self.report["peak"]))
+            encoded = Encoded(how, self.stem.digest, self.stem.nbytes, decibels(self.report.peak))
             publish(part, path, encoded, record, force=force)
 
-    def _record(self, submit: Submit) -> Record:
-        from render.files.sidecar import Record
+    def _record(self, submit: Submit) -> StemRecord:
+        from render.files.sidecar import StemRecord
 
-        source, report = submit.source, self.report
+        source = submit.source
         name = source.name if isinstance(source, File) else ""
         if isinstance(source, PathSource):
             name = Path(source.path).name
-        return Record(
-            source_name=name,
-            source_digest=report["source_digest"],
-            preset_name=submit.preset,
-            preset=submit.params,
-            model=report["model"],
-            model_digest=report["weights"],
-            model_reason=report["why"],
-            report=report,
-        )
+        return StemRecord(name, submit.preset, submit.params, self.report)
 
 
 def _outcome(event: Event) -> Done | None:

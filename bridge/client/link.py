@@ -20,8 +20,9 @@ from zmq.utils.monitor import parse_monitor_message
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, Replies, Reply
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
-from bridge.wire.messages import CHUNK_BYTES, Closing, EngineMessage, Error, Message
+from bridge.wire.messages import Closing, EngineMessage, Error, Message
 from presets.errors import EngineError, WireError, error_class
+from presets.limits import CHUNK_BYTES
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5000, 20000
 """How often the peer is asked for a sign of life, and how long it may owe one (ZMTP 3.1 heartbeats)."""

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 import presets
 from bridge.wire import messages
-from bridge.wire.messages import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ, Audio, JobId
+from bridge.wire.messages import Audio, JobId
 from bridge.wire.transfer import ArrayBytes, Bytes, FileBytes
 from bridge.wire.ulid import new_ulid
 from presets import schema
 from presets.errors import InputError, OutputError, UsageError
+from presets.limits import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ
 from presets.schema import Preset
 
 Source: TypeAlias = Path | str | tuple[NDArray[Any], int]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from bridge.client.link import Link
 from bridge.client.replies import LinkLost, NoAnswer, Replies, Reply, answers
 from bridge.wire.messages import (
-    CHUNK_BYTES,
     Accepted,
     Busy,
     Cancelled,
@@ -25,6 +24,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.transfer import Receiver, Sender
 from presets.errors import BusyError, error_class
+from presets.limits import CHUNK_BYTES
 
 OUTCOMES = (Done, Failed, Cancelled)
 

@@ -76,13 +76,13 @@ def demonstrate(folder: Path, state: Path | None = None) -> Shown:
     spectrograms(picture, sounds, CUTOFF_HZ)
     return Shown(
         paths,
-        result.report["model"],
-        result.report["why"],
+        result.report.model,
+        result.report.model_reason,
         before.lsd,
         after.lsd,
         after.null_db,
         after.lag,
-        None if result.report["cached"] else result.seconds * RATE_HZ / full.shape[1],
+        None if result.report.cached else result.seconds * RATE_HZ / full.shape[1],
     )
 
 

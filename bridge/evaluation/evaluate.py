@@ -139,7 +139,7 @@ def _runner(system: str, opened: ExitStack, state: Path | None) -> System:
 
     def model(given: Signal) -> tuple[Signal, float]:
         result = client.submit((given[None], RATE_HZ), model=system, gate_db="off").wait()
-        return result.audio[0], math.nan if result.report.get("cached") else result.seconds
+        return result.audio[0], math.nan if result.report.cached else result.seconds
 
     return model
 

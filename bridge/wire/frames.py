@@ -16,16 +16,9 @@ from typing import Any, Literal, TypeAlias, overload
 import msgpack
 import msgspec
 
-from bridge.wire.messages import (
-    CHUNK_BYTES,
-    HEADER_BYTES,
-    Chunk,
-    ClientMessage,
-    Data,
-    EngineMessage,
-    Message,
-)
+from bridge.wire.messages import Chunk, ClientMessage, Data, EngineMessage, Message
 from presets.errors import WireError
+from presets.limits import CHUNK_BYTES, HEADER_BYTES
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 

@@ -22,25 +22,24 @@ and `end`. Offsets and sizes count bytes; positions in audio count frames.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from presets.limits import (
+    CHANNELS_MAX,
+    CHUNK_BYTES,
+    CLIP_BYTES,
+    CREDIT_BYTES,
+    HEADER_BYTES,
+    RATE_MAX_HZ,
+    RATE_MIN_HZ,
+)
+from presets.report import RenderReport
 from presets.schema import Preset
 
 VERSION = 1
-
-HEADER_BYTES = 64 * 1024
-"""The most a header may weigh, packed."""
-CHUNK_BYTES = 1024 * 1024
-"""The most a buffer may weigh."""
-CREDIT_BYTES = 8 * CHUNK_BYTES
-"""How much a client may send ahead of the engine."""
-CLIP_BYTES = 64 * 1024**3
-"""The most one source may weigh."""
-RATE_MIN_HZ, RATE_MAX_HZ = 4000, 384000
-CHANNELS_MAX = 8
 
 # In Python `$` also matches before a final newline: `(?!\n)` keeps that out, for JSON Schema as well.
 JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$(?!\\n)")]
@@ -316,13 +315,13 @@ class Data(Message, frozen=True, tag="data"):
 
 
 class Done(Message, frozen=True, tag="done"):
-    """The end of a job that worked. `report` is what the sidecar says of the render."""
+    """The end of a job that worked. `report` is what the sidecar says of the render, see presets.report."""
 
     job: JobId
     stems: tuple[Stem, ...]
     seconds: float
     seed: int
-    report: dict[str, Any] = {}
+    report: RenderReport
 
 
 class Failed(Message, frozen=True, tag="failed"):

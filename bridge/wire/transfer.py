@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.wire.messages import CHUNK_BYTES, CREDIT_BYTES
 from presets.errors import InputError, WireError
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
 
 def hasher() -> hashlib.blake2b:

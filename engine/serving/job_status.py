@@ -7,8 +7,9 @@ from itertools import accumulate
 
 import msgspec
 
-from bridge.wire.messages import HEADER_BYTES, Failed, File, JobStatus, Path, Progress
+from bridge.wire.messages import Failed, File, JobStatus, Path, Progress
 from engine.serving.store import JobRecord
+from presets.limits import HEADER_BYTES
 
 SHOWN_CHARS = 96
 """Names and messages are cut to this."""

@@ -17,7 +17,6 @@ import zmq
 
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import (
-    CHUNK_BYTES,
     VERSION,
     Bye,
     ClientMessage,
@@ -39,6 +38,7 @@ from engine.serving.store import Store
 from engine.serving.worker_pool import WorkerPool
 from presets import names
 from presets.errors import EngineError, VersionError, WireError, error_class
+from presets.limits import CHUNK_BYTES
 from presets.version import VERSION as SOFTWARE
 
 SESSIONS_MAX = 1024

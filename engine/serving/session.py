@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from bridge.wire.frames import encode
 from bridge.wire.messages import (
-    CHUNK_BYTES,
     Busy,
     Bye,
     Cancel,
@@ -37,6 +36,7 @@ from bridge.wire.messages import (
 )
 from engine.serving.jobs import Jobs
 from presets.errors import AirbandError, BusyError, WireError
+from presets.limits import CHUNK_BYTES
 
 OUTBOX_MAX = 4096
 """Replies that may wait for one client; one that lets more pile up is let go, and may come back."""

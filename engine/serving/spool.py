@@ -19,12 +19,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from bridge.wire.messages import Audio
 from presets.errors import BusyError, OutputError
+from presets.report import RenderReport
 from presets.schema import Preset
 
 QUOTA_BYTES = 64 * 10**9
@@ -89,23 +89,23 @@ class Spool:
         """Where a worker writes before it knows that all went well."""
         return self.folder / "scratch" / f"{job}.{suffix}"
 
-    def report(self, key: str) -> dict[str, Any] | None:
+    def report(self, key: str) -> RenderReport | None:
         """The report of a finished render, or None: the result is not there. Marks it as used now."""
         path = self.result(key)
         try:
-            report: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+            report = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=RenderReport)
             os.utime(path)
         except (OSError, ValueError):
             return None
         return report
 
-    def keep_result(self, key: str, written: Path, report: dict[str, Any]) -> Path:
+    def keep_result(self, key: str, written: Path, report: RenderReport) -> Path:
         """Gives a finished render its name; the report comes last and says that the samples are whole."""
         path = self.result(key)
         with write_errors_explained(self.folder):
             seal(written, path)
             note = written.with_suffix(".json")
-            note.write_text(json.dumps(report))
+            note.write_bytes(msgspec.json.encode(report))
             seal(note, path.with_suffix(".json"))
         return path
 

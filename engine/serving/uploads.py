@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from bridge.wire.messages import CHUNK_BYTES, CREDIT_BYTES, Chunk, File, Grant, Pcm
+from bridge.wire.messages import Chunk, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
 from engine.serving.spool import write_errors_explained
 from presets.errors import BusyError, WireError
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
 UPLOADS_MAX = 256
 """Uploads open at a time: each holds a file."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
 from engine.serving.spool import Spool, write_errors_explained
 from engine.worker.planar_pcm import write_planar
 from engine.worker.source import JobSource, below, outside
 from presets.errors import OutputError
+from presets.report import RenderReport
 from presets.version import VERSION
 from render.clip import Clip, open_clip
 from render.files import metadata
 from render.files.encode import encode, encoding, file_digest
 from render.files.publish import check_destination, deliver
-from render.files.sidecar import Record, is_done, render_key, sidecar_path
+from render.files.sidecar import StemRecord, is_done, read_report, render_key
 
 
 class Destination:
@@ -62,14 +61,14 @@ class Destination:
         check_destination(self._out, self._source.path, force=self._force)
         return True
 
-    def found(self) -> tuple[Stem, dict[str, Any]]:
+    def found(self) -> tuple[Stem, RenderReport]:
         """The stem that is there already, and the report beside it."""
         assert self._out is not None
-        report: dict[str, Any] = json.loads(sidecar_path(self._out).read_bytes())["render"]
+        report = read_report(self._out)
         with open_clip(self._out) as clip:
             return self._stem(clip, self._out), report
 
-    def bring(self, result: Clip, report: dict[str, Any]) -> Stem:
+    def bring(self, result: Clip, report: RenderReport) -> Stem:
         """Delivers a result; `report` is what the render said of itself.
 
         Raises:
@@ -77,14 +76,10 @@ class Destination:
         """
         submit, job = self._submit, self._submit.job
         if self._out is not None:
-            record = Record(
+            record = StemRecord(
                 source_name=self._source.name,
-                source_digest=self._source.digest,
                 preset_name=submit.preset,
                 preset=submit.params,
-                model=report["model"],
-                model_digest=report["weights"],
-                model_reason=report["why"],
                 report=report,
             )
             carried = self._carried(result, report)
@@ -109,18 +104,18 @@ class Destination:
             path=str(self._out or ""),
         )
 
-    def _carried(self, result: Clip, report: dict[str, Any]) -> metadata.Metadata | None:
+    def _carried(self, result: Clip, report: RenderReport) -> metadata.Metadata | None:
         if self._source.path is None:
             return None
-        first, end = report["source"]["first"], report["source"]["end"]
+        first, end = report.source.first_frame, report.source.end_frame
         timing = metadata.Timing(self._source.clip.rate, result.rate, first, end - first)
         mode = {1: "mono", 2: "stereo"}.get(result.channels, "multichannel")
-        cutoff_hz = report["cutoff_hz"]
+        cutoff_hz = report.cutoff_hz
         facts = {
             "PRESET": self._submit.preset,
-            "MODEL": report["model"],
-            "WEIGHTS": report["weights"],
-            "SEED": str(report["seed"]),
+            "MODEL": report.model,
+            "WEIGHTS": report.weights_digest,
+            "SEED": str(report.seed),
             "CUTOFF_HZ": "none" if cutoff_hz is None else f"{cutoff_hz:.0f}",
         }
         layout = f"A=PCM,F={result.rate},W={self._how.bits},M={mode}"

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +16,7 @@ from engine.serving.spool import Spool, content_key
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
 from engine.worker.source import JobSource, open_source
+from presets.report import RenderReport
 from presets.version import VERSION
 from render.clip import Clip, PcmClip
 from render.effects.plugin_folders import files_digest, plugin_settings
@@ -50,7 +50,9 @@ def run_job(
         delivery = Destination(submit, source, spool, roots)
         if delivery.is_needed(choice.model.name, choice.model.digest):
             result, report = rendered(submit, source, choice, spool, models, on_step)
-            report |= {"source_digest": source.digest, "why": choice.reason, "device": models.device}
+            report = msgspec.structs.replace(
+                report, source_digest=source.digest, model_reason=choice.reason, device=models.device
+            )
             stem = delivery.bring(result, report)
         else:
             stem, report = delivery.found()
@@ -59,7 +61,7 @@ def run_job(
 
 def rendered(
     submit: Submit, source: JobSource, choice: Choice, spool: Spool, models: ModelCache, on_step: StepHook
-) -> tuple[Clip, dict[str, Any]]:
+) -> tuple[Clip, RenderReport]:
     """A job's result and its report, from the cache where it was made before."""
     params = msgspec.structs.replace(submit.params, model=choice.model.name)
     clip = source.clip
@@ -80,10 +82,12 @@ def rendered(
     if report is None:
         written = spool.scratch(submit.job, "pcm")
         report = render(clip, params, models.load(params.model), on_step, spool=written).report
-        if report.get("effects", {}).get("bypassed"):  # a plugin that fails today may work tomorrow
+        # A plugin that fails today may work tomorrow.
+        if report.effects is not None and report.effects.bypassed:
             key = content_key(digest, audio, params, {**facts, "job": submit.job})
         spool.keep_result(key, written, report)
-    return PcmClip(spool.result(key), report["rate"], report["channels"]), {**report, "cached": cached}
+    result = PcmClip(spool.result(key), report.rate_hz, report.channels)
+    return result, msgspec.structs.replace(report, cached=cached)
 
 
 def samples_digest(clip: Clip, on_step: StepHook) -> str:

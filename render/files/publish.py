@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
-from render.files.sidecar import Record, sidecar, sidecar_path
+from render.files.sidecar import StemRecord, sidecar, sidecar_path
 
 if TYPE_CHECKING:
     from render.clip import Clip
@@ -58,7 +58,7 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
 def deliver(
     clip: Clip,
     out: Path,
-    record: Record,
+    record: StemRecord,
     *,
     source: Path | None = None,
     carried: Metadata | None = None,
@@ -117,7 +117,7 @@ def part_beside(out: Path) -> Iterator[Path]:
 
 
 def publish(
-    part: Path, out: Path, encoded: Encoded, record: Record, *, force: bool = False
+    part: Path, out: Path, encoded: Encoded, record: StemRecord, *, force: bool = False
 ) -> dict[str, Any]:
     """Makes a finished part visible as `out`, with its sidecar.
 

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from presets.report import RenderReport, plain
 from presets.schema import Preset
 from presets.version import VERSION
 from render.files.encode import Encoded, file_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What a render was: the sidecar's content, save for the output itself.
+class StemRecord:
+    """What a stem is: the sidecar's content, save for the output itself.
 
     Attributes:
         source_name: the source's file name, or "" for an array.
-        source_digest: blake2b-256 of the source's bytes (a file's, or the PCM of an array).
         preset_name, preset: the preset by name and whole, `model` as asked for.
-        model, model_digest, model_reason: what was chosen, the digest of its weights, and why.
-        report: the render's own account: seed, cut-off and how it was found, ...
+        report: the render's own account, with the source's digest, the model that was chosen and its weights.
     """
 
     source_name: str
-    source_digest: str
     preset_name: str
     preset: Preset
-    model: str
-    model_digest: str
-    model_reason: str
-    report: dict[str, Any] = field(default_factory=dict)
+    report: RenderReport
 
     @property
     def key(self) -> str:
         """See `render_key`."""
-        return render_key(self.source_digest, self.preset, self.model, self.model_digest)
+        report = self.report
+        return render_key(report.source_digest, self.preset, report.model, report.weights_digest)
 
 
 def render_key(source_digest: str, preset: Preset, model: str, model_digest: str) -> str:
@@ -58,17 +54,25 @@ def sidecar_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.airband.json")
 
 
+def read_report(out: Path) -> RenderReport:
+    """The report in the sidecar of a stem that `is_done`."""
+    said = json.loads(sidecar_path(out).read_bytes())
+    return msgspec.convert(said["render"], RenderReport)
+
+
 def is_done(out: Path, key: str) -> bool:
     """Whether `out` is the result that `key` names: its sidecar has that key, and the file its digest."""
     try:
         said = json.loads(sidecar_path(out).read_bytes())
+        read_report(out)
         return bool(said["key"] == key and said["output"]["digest"] == file_digest(out))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def sidecar(out: Path, encoded: Encoded, record: Record) -> dict[str, Any]:
+def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:
     """What the sidecar of `out` says, as plain values."""
+    report = record.report
     return {
         "airband": VERSION,
         "key": record.key,
@@ -80,9 +84,9 @@ def sidecar(out: Path, encoded: Encoded, record: Record) -> dict[str, Any]:
             "bit_depth": encoded.encoding.bits,
             "peak_dbfs": encoded.peak_dbfs if encoded.peak_dbfs > float("-inf") else None,
         },
-        "source": {"name": record.source_name, "digest": record.source_digest},
-        "model": {"name": record.model, "digest": record.model_digest, "why": record.model_reason},
-        "render": record.report,
+        "source": {"name": record.source_name, "digest": report.source_digest},
+        "model": {"name": report.model, "digest": report.weights_digest, "why": report.model_reason},
+        "render": plain(report),
         "preset": {"name": record.preset_name, **msgspec.to_builtins(record.preset)},
         "versions": {"airband": VERSION},
     }

@@ -112,8 +112,8 @@ def test_delivery_to_a_target() -> None:
     clip = ArrayClip(tone(-30, 5), 48000)
     delivered = deliver(clip, clip, Delivery(loudness=-23.0))
     assert integrated_lufs(delivered.clip) == pytest.approx(-23.0, abs=0.01)
-    assert delivered.report["gain_db"] == pytest.approx(7.0, abs=0.05)
-    assert delivered.report["lufs"] == pytest.approx(-23.0)
+    assert delivered.report.gain_db == pytest.approx(7.0, abs=0.05)
+    assert delivered.report.lufs == pytest.approx(-23.0)
 
 
 def test_delivery_matches_the_input() -> None:
@@ -126,8 +126,8 @@ def test_the_ceiling_wins_over_the_target_and_the_report_says_by_how_much() -> N
     clip = ArrayClip(tone(-20, 5), 48000)
     delivered = deliver(clip, clip, Delivery(loudness=-10.0, true_peak_dbtp=-12.0))
     assert true_peak_dbtp(delivered.clip) == pytest.approx(-12.0, abs=0.01)
-    assert delivered.report["held_back_db"] == pytest.approx(2.0, abs=0.05)
-    assert delivered.report["lufs"] == pytest.approx(integrated_lufs(delivered.clip), abs=0.01)
+    assert delivered.report.held_back_db == pytest.approx(2.0, abs=0.05)
+    assert delivered.report.lufs == pytest.approx(integrated_lufs(delivered.clip), abs=0.01)
 
 
 def test_a_ceiling_alone_only_turns_down() -> None:
@@ -143,5 +143,5 @@ def test_silence_stays_silence_and_nothing_asked_is_nothing_done() -> None:
     silence = ArrayClip(np.zeros((2, 48000), np.float32), 48000)
     delivered = deliver(silence, silence, Delivery(loudness=-16.0))
     assert delivered.clip is silence
-    assert delivered.report["lufs"] is None
-    assert deliver(silence, silence, Delivery()).report == {}
+    assert delivered.report.lufs is None
+    assert deliver(silence, silence, Delivery()).report is None

@@ -12,6 +12,7 @@ import soundfile
 from engine.models.draft.draft import load as load_draft
 from engine.models.null import Null
 from presets.errors import Cancelled, InputError, OutputError, UsageError
+from presets.report import RenderReport, SourceReport
 from presets.schema import make
 from render.clip import ArrayClip, open_clip
 from render.render import Rendered, render
@@ -149,9 +150,9 @@ def test_a_full_band_comes_back_as_it_is(rate: int, noise_model: Any) -> None:
     samples = (0.1 * np.random.default_rng(1).standard_normal((2, 2 * rate))).astype(np.float32)
     result = render(ArrayClip(samples, rate), make(rate=rate), noise_model(), ignore)
     assert np.array_equal(result.clip.read(0, 2 * rate), samples)
-    assert result.report["generated"] is False
-    assert result.report["cutoff_hz"] is None
-    assert result.report["cutoff_reason"]
+    assert result.report.generated is False
+    assert result.report.cutoff_hz is None
+    assert result.report.cutoff_reason
 
 
 def test_the_null_model_changes_nothing(programme: Any, rendered: Any) -> None:
@@ -263,27 +264,22 @@ def test_the_report_tells_what_was_done(programme: Any, noise_model: Any) -> Non
     source = ArrayClip(programme(3, 44100, 2), 44100)
     result = render(source, make(cutoff=4000.0, seed=9, start=1.0, end=2.0), noise_model(), ignore)
     out = result.clip.read(0, 48000)
-    assert result.report == {
-        "generated": True,
-        "cutoff_hz": 4000.0,
-        "cutoff_method": "given",
-        "cutoff_reason": "4000 Hz was asked for",
-        "model": "noise",
-        "weights": "none",
-        "seed": 9,
-        "stem": "full",
-        "rate": 48000,
-        "channels": 2,
-        "frames": 48000,
-        "peak": float(np.abs(out).max()),
-        "source": {
-            "rate": 44100,
-            "frames": 132300,
-            "first": 44100,
-            "end": 88200,
-            "peak": float(np.abs(source.read(0, 132300)).max()),
-        },
-    }
+    peak = float(np.abs(source.read(0, 132300)).max())
+    assert result.report == RenderReport(
+        generated=True,
+        cutoff_hz=4000.0,
+        cutoff_method="given",
+        cutoff_reason="4000 Hz was asked for",
+        model="noise",
+        weights_digest="none",
+        seed=9,
+        stem="full",
+        rate_hz=48000,
+        channels=2,
+        frames=48000,
+        peak=float(np.abs(out).max()),
+        source=SourceReport(rate_hz=44100, frames=132300, first_frame=44100, end_frame=88200, peak=peak),
+    )
 
 
 @pytest.mark.parametrize("knobs", [{"cutoff": 4000.0}, {"cutoff": "auto"}, {"cutoff": 4000.0, "stem": "low"}])

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from bridge.batch.plan import Item
@@ -13,30 +14,29 @@ from bridge.cli.display import Bars, JsonLines, Lines, display
 from bridge.client.model_choice import Choice
 from bridge.wire.messages import Model
 from presets.errors import InputError
+from presets.report import RenderReport
 
 CHOICE = Choice(Model("draft", ready=True, device="cpu"), "no GPU")
 ITEMS = [Item(Path(f"{name}.wav"), Path(f"out/{name}.wav")) for name in ("a", "[b]", "c")]
-REPORT = {"generated": True, "cutoff_hz": 3999.6, "cutoff_method": "auto", "cutoff_reason": "a cliff"}
-EVENTS = [
-    Event(ITEMS[0], "progress", "draft", 3, 10, 1.5),
-    Event(ITEMS[0], "done", seconds=0.25, report=REPORT),
-    Event(ITEMS[1], "skipped"),
-    Event(ITEMS[2], "failed", error=InputError("c.wav is empty", "c.wav")),
-]
 
 
-def shown(terminal: bool, as_json: bool = False) -> str:
+def shown(report: RenderReport, terminal: bool, as_json: bool = False) -> str:
     file = io.StringIO()
     screen = display(Console(file=file, force_terminal=terminal, width=100), as_json=as_json)
     screen.begin(ITEMS, CHOICE, "3 files")
-    for event in EVENTS:
+    for event in (
+        Event(ITEMS[0], "progress", "draft", 3, 10, 1.5),
+        Event(ITEMS[0], "done", seconds=0.25, report=msgspec.structs.replace(report, cutoff_hz=3999.6)),
+        Event(ITEMS[1], "skipped"),
+        Event(ITEMS[2], "failed", error=InputError("c.wav is empty", "c.wav")),
+    ):
         screen.show(event)
     screen.end(Counter(done=1, skipped=1, failed=1), 2.0)
     return file.getvalue()
 
 
-def test_a_log_gets_a_line_for_each_file_and_no_control_codes() -> None:
-    assert shown(terminal=False).splitlines() == [
+def test_a_log_gets_a_line_for_each_file_and_no_control_codes(report: RenderReport) -> None:
+    assert shown(report, terminal=False).splitlines() == [
         "model draft on cpu (no GPU)",
         "3 files",
         "[1/3] a.wav -> out/a.wav: generated above 4000 Hz (auto), 0.2 s",
@@ -46,19 +46,25 @@ def test_a_log_gets_a_line_for_each_file_and_no_control_codes() -> None:
     ]
 
 
-def test_a_terminal_gets_bars_and_the_same_lines() -> None:
-    text = shown(terminal=True)
+def test_a_terminal_gets_bars_and_the_same_lines(report: RenderReport) -> None:
+    text = shown(report, terminal=True)
     assert "draft, 2 s left" in text
     assert "in total" in text
     assert "[3/3] c.wav: c.wav is empty" in text
 
 
-def test_a_script_gets_json_lines() -> None:
-    events = [json.loads(line) for line in shown(terminal=True, as_json=True).splitlines()]
+def test_a_script_gets_json_lines(report: RenderReport) -> None:
+    events = [json.loads(line) for line in shown(report, terminal=True, as_json=True).splitlines()]
     assert [event["what"] for event in events] == ["begin", "progress", "done", "skipped", "failed", "end"]
     assert events[0] == {"what": "begin", "files": 3, "model": "draft", "device": "cpu", "why": "no GPU"}
     assert (events[1]["step"], events[1]["of"], events[1]["eta_s"]) == (3, 10, 1.5)
-    assert events[2]["report"] == REPORT
+    said = events[2]["report"]
+    assert (said["generated"], said["cutoff_hz"], said["rate"], said["why"]) == (
+        True,
+        3999.6,
+        48000,
+        "no GPU",
+    )
     assert (events[4]["code"], events[4]["message"]) == ("input", "c.wav is empty")
 
 

@@ -65,7 +65,7 @@ def test_an_array_comes_back_through_null_as_it_went(renderer: Renderer, dull: S
     assert result.audio.dtype == np.float32
     assert np.array_equal(result.audio, dull)
     assert result.path is None
-    assert result.report["model"] == "null"
+    assert result.report.model == "null"
     assert result.audio is result.audio
 
 
@@ -79,7 +79,7 @@ def test_the_callers_array_may_change_once_it_is_submitted(renderer: Renderer, d
 def test_draft_fills_the_band_above_and_leaves_that_below(renderer: Renderer, dull: Samples) -> None:
     result = renderer.submit((dull, 48000), "music", model="draft", seed=3).wait(60)
     assert result.audio.shape == dull.shape
-    assert result.report["generated"]
+    assert result.report.generated
     spectrum = np.abs(np.fft.rfft(result.audio[0])) / np.abs(np.fft.rfft(dull[0])).max()
     hz = np.fft.rfftfreq(dull.shape[1], 1 / 48000)
     assert spectrum[(hz > 6000) & (hz < 12000)].max() > 1e-4

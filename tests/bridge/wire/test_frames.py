@@ -12,8 +12,6 @@ from msgspec import inspect as mi
 
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import (
-    CHUNK_BYTES,
-    HEADER_BYTES,
     Bye,
     Chunk,
     ClientMessage,
@@ -28,6 +26,8 @@ from bridge.wire.messages import (
 )
 from presets.chains import Effect
 from presets.errors import WireError
+from presets.limits import CHUNK_BYTES, HEADER_BYTES
+from presets.report import RenderReport
 from presets.schema import Preset
 
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -234,9 +234,11 @@ def test_buffers_are_views_not_copies() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), 2**70, object()])
-def test_a_report_with_no_place_on_the_wire_is_refused_by_the_sender(value: Any) -> None:
+def test_a_report_with_no_place_on_the_wire_is_refused_by_the_sender(
+    value: Any, report: RenderReport
+) -> None:
     with pytest.raises(WireError, match="done"):
-        encode(Done(JOB, (), 1.0, 0, {"value": value}))
+        encode(Done(JOB, (), 1.0, 0, msgspec.structs.replace(report, peak=value)))
 
 
 def test_a_header_over_the_limit_is_refused_by_the_sender() -> None:

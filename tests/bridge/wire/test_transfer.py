@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.wire.messages import CHUNK_BYTES, CREDIT_BYTES
 from bridge.wire.transfer import ArrayBytes, FileBytes, Piece, Receiver, Sender
 from presets.errors import InputError, WireError
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
 NOISE = np.random.default_rng(1).integers(0, 256, 10_000, np.uint8)
 

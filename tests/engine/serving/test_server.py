@@ -65,7 +65,7 @@ def test_null_comes_back_over_the_wire_as_it_went(peer: Peer, dull: Samples) -> 
     assert (stem.name, stem.rate, stem.channels, stem.frames) == ("full", 48000, 2, dull.shape[1])
     stored = np.frombuffer(peer.fetch(job), "<f4").reshape(2, -1)
     assert np.array_equal(stored, dull)
-    assert done.report["model"] == "null"
+    assert done.report.model == "null"
 
 
 def test_draft_generates_a_band_and_says_where_it_begins(peer: Peer, dull: Samples) -> None:
@@ -73,7 +73,7 @@ def test_draft_generates_a_band_and_says_where_it_begins(peer: Peer, dull: Sampl
     done = peer.outcome(job)
     assert isinstance(done, Done)
     assert done.seed == 5
-    assert done.report["cutoff_hz"] == pytest.approx(4000, rel=0.15)
+    assert done.report.cutoff_hz == pytest.approx(4000, rel=0.15)
     added = np.frombuffer(peer.fetch(job), "<f4").reshape(2, -1) - dull
     assert np.abs(added).max() > 1e-3
 

@@ -12,7 +12,6 @@ import pytest
 
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import (
-    CREDIT_BYTES,
     Accepted,
     Audio,
     Busy,
@@ -52,6 +51,8 @@ from engine.serving.session import Session
 from engine.serving.spool import Spool
 from engine.serving.store import Store
 from engine.serving.worker_messages import Ready, Task
+from presets.limits import CREDIT_BYTES
+from presets.report import RenderReport
 from presets.schema import make
 
 SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
@@ -71,7 +72,8 @@ class RecordingWorker:
 class House:
     """The engine's jobs with one device and two sessions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, report: RenderReport) -> None:
+        self.report = report
         self.store, self.spool, self.workers = (
             Store(folder / "jobs.sqlite"),
             Spool(folder / "spool"),
@@ -90,8 +92,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
+def house(tmp_path: Path, report: RenderReport) -> Iterator[House]:
+    house = House(tmp_path, report)
     yield house
     house.close()
 
@@ -130,7 +132,7 @@ def done(house: House, job: str) -> Done:
     written = house.spool.scratch(job, "stem")
     written.write_bytes(SAMPLES.tobytes())
     house.spool.keep_stem(job, written)
-    outcome = Done(job, (Stem("full", 48000, 2, 1000, SAMPLES.nbytes, "ab" * 32),), 0.1, 0)
+    outcome = Done(job, (Stem("full", 48000, 2, 1000, SAMPLES.nbytes, "ab" * 32),), 0.1, 0, house.report)
     house.jobs.handle_worker("cpu", outcome)
     return outcome
 
@@ -246,7 +248,7 @@ def test_the_next_engine_goes_on(house: House, tmp_path: Path) -> None:
     house.jobs.dispatch()
     house.spool.scratch(running, "pcm").write_bytes(b"half")
     house.close()
-    again = House(tmp_path)
+    again = House(tmp_path, house.report)
     try:
         states = [again.jobs.state(job) for job in (finished, running, waiting)]
         assert [(state.state, state.position) for state in states] == [
@@ -281,7 +283,7 @@ def test_a_large_stem_leaves_in_chunks_that_share_one_request(house: House) -> N
     content = np.random.default_rng(0).bytes(5 * 2**20 // 2)
     house.spool.stem(job).write_bytes(content)
     stem = Stem("full", 48000, 1, len(content) // 4, len(content), "ab" * 32)
-    house.jobs.handle_worker("cpu", Done(job, (stem,), 0.1, 0))
+    house.jobs.handle_worker("cpu", Done(job, (stem,), 0.1, 0, house.report))
     house.one.receive(Fetch(job, "full", 0, CREDIT_BYTES), None)
     got = b""
     while (frames := house.one.peek()) is not None:

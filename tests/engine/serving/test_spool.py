@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from engine.serving.spool import Spool, content_key
 from engine.serving.uploads import UPLOADS_MAX, Upload, Uploads
 from engine.worker.planar_pcm import PlanarClip, write_planar
 from presets.errors import BusyError, InputError, OutputError, WireError
+from presets.report import RenderReport
 from presets.schema import make
 from render.clip import ArrayClip
 
@@ -25,17 +26,26 @@ AUDIO = Audio(48000, 2, 100)
 FACTS = {"weights": "none", "engine": "0.1.0", "dtype": "f4", "device": "cpu"}
 
 
+Keep = Callable[..., Path]
+
+
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "spool", 10_000)
 
 
-def result(spool: Spool, key: str, nbytes: int, age_s: float = 0.0) -> Path:
-    written = spool.scratch("job", "pcm")
-    written.write_bytes(bytes(nbytes))
-    path = spool.keep_result(key, written, {"key": key})
-    os.utime(path, (1e9 - age_s, 1e9 - age_s))
-    return path
+@pytest.fixture
+def keep(spool: Spool, report: RenderReport) -> Keep:
+    """Keeps a result of so many bytes under a key, as old as is said."""
+
+    def kept(key: str, nbytes: int, age_s: float = 0.0) -> Path:
+        written = spool.scratch("job", "pcm")
+        written.write_bytes(bytes(nbytes))
+        path = spool.keep_result(key, written, report)
+        os.utime(path, (1e9 - age_s, 1e9 - age_s))
+        return path
+
+    return kept
 
 
 def test_a_key_changes_with_all_that_changes_samples_and_with_nothing_else() -> None:
@@ -57,16 +67,16 @@ def test_a_key_changes_with_all_that_changes_samples_and_with_nothing_else() -> 
     assert len({base, *others}) == 1 + len(others)
 
 
-def test_a_result_is_there_when_its_report_is(spool: Spool) -> None:
-    path = result(spool, "k", 100)
-    assert spool.report("k") == {"key": "k"}
+def test_a_result_is_there_when_its_report_is(spool: Spool, keep: Keep, report: RenderReport) -> None:
+    path = keep("k", 100)
+    assert spool.report("k") == report
     path.with_suffix(".json").unlink()
     assert spool.report("k") is None
     assert not list((spool.folder / "scratch").iterdir())
 
 
-def test_the_oldest_results_make_room(spool: Spool) -> None:
-    old, new = result(spool, "old", 4000, age_s=50), result(spool, "new", 4000)
+def test_the_oldest_results_make_room(spool: Spool, keep: Keep) -> None:
+    old, new = keep("old", 3400, age_s=50), keep("new", 3400)
     spool.make_room(1900)
     assert (old.exists(), new.exists()) == (True, True)
     spool.make_room(5000)
@@ -74,8 +84,8 @@ def test_the_oldest_results_make_room(spool: Spool) -> None:
     assert spool.report("old") is None
 
 
-def test_a_result_that_was_used_counts_as_new(spool: Spool) -> None:
-    used, unused = result(spool, "used", 4000, age_s=50), result(spool, "unused", 4000)
+def test_a_result_that_was_used_counts_as_new(spool: Spool, keep: Keep) -> None:
+    used, unused = keep("used", 3400, age_s=50), keep("unused", 3400)
     spool.report("used")
     spool.make_room(5000)
     assert (used.exists(), unused.exists()) == (True, False)
@@ -91,11 +101,13 @@ def test_what_belongs_to_jobs_is_never_evicted(spool: Spool) -> None:
     assert spool.source(DIGEST).exists()
 
 
-def test_old_results_go_and_what_a_killed_engine_left_goes(spool: Spool) -> None:
-    result(spool, "old", 10, age_s=1000)
-    result(spool, "new", 10)
+def test_old_results_go_and_what_a_killed_engine_left_goes(
+    spool: Spool, keep: Keep, report: RenderReport
+) -> None:
+    keep("old", 10, age_s=1000)
+    keep("new", 10)
     spool.evict_older(1e9 - 500)
-    assert (spool.report("old"), spool.report("new")) == (None, {"key": "new"})
+    assert (spool.report("old"), spool.report("new")) == (None, report)
     for path in (
         spool.scratch("j", "pcm"),
         spool.source(DIGEST),

@@ -13,6 +13,7 @@ from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Pat
 from bridge.wire.ulid import new_ulid
 from engine.serving.store import Store
 from presets.errors import EngineError, OutputError
+from presets.report import RenderReport
 from presets.schema import make
 
 DIGEST = "ab" * 32
@@ -34,7 +35,9 @@ def store(path: FilePath) -> Iterator[Store]:
     store.close()
 
 
-def test_every_state_is_committed_when_the_call_returns(store: Store, path: FilePath) -> None:
+def test_every_state_is_committed_when_the_call_returns(
+    store: Store, path: FilePath, report: RenderReport
+) -> None:
     asked = submit(cutoff=4000, seed=7)
     other = Store(path)
     try:
@@ -50,7 +53,7 @@ def test_every_state_is_committed_when_the_call_returns(store: Store, path: File
         record = other.get(asked.job)
         assert record is not None
         assert (record.state, record.deaths) == ("queued", 1)
-        done = Done(asked.job, (Stem("full", 48000, 2, 100, 800, DIGEST),), 1.5, 7, {"model": "null"})
+        done = Done(asked.job, (Stem("full", 48000, 2, 100, 800, DIGEST),), 1.5, 7, report)
         store.end(done)
         record = other.get(asked.job)
         assert record is not None

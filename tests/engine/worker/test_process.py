@@ -107,7 +107,7 @@ def test_samples_go_in_and_come_out(bench: Bench, dull: Samples) -> None:
     assert steps
     assert all(step.job == job for step in steps)
     assert done.stems[0].digest == bench.keep(dull.tobytes())
-    assert (done.report["model"], done.report["why"]) == ("null", "asked for")
+    assert (done.report.model, done.report.model_reason) == ("null", "asked for")
     assert not list((bench.spool.folder / "scratch").iterdir())
 
 
@@ -115,8 +115,8 @@ def test_auto_is_draft_without_weights_and_a_gpu_and_says_why(bench: Bench, dull
     bench.give_samples(dull, model="auto")
     done, _ = bench.outcome()
     assert isinstance(done, Done)
-    assert done.report["model"] == "draft"
-    assert "AudioSR" in done.report["why"]
+    assert done.report.model == "draft"
+    assert "AudioSR" in done.report.model_reason
 
 
 def test_the_same_again_comes_from_the_cache_in_another_format(bench: Bench, dull: Samples) -> None:

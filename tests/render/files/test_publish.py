@@ -11,31 +11,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 from presets.errors import OutputError
+from presets.report import RenderReport
 from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
 from render.files.publish import check_destination, deliver, part_beside, publish
-from render.files.sidecar import Record, is_done, render_key, sidecar_path
+from render.files.sidecar import StemRecord, is_done, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
 CLIP = ArrayClip(SAMPLES, 48000)
-RECORD = Record(
-    "kick.wav", "a" * 64, "music", make(seed=7), "draft", "b" * 64, "no GPU", {"cutoff_hz": 4000.0}
-)
+
+
+@pytest.fixture
+def record(report: RenderReport) -> StemRecord:
+    """Of a kick that was rendered."""
+    return StemRecord("kick.wav", "music", make(seed=7), report)
 
 
 def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob(".*")]
 
 
-def test_a_stem_appears_with_its_sidecar_and_nothing_else(tmp_path: Path) -> None:
+def test_a_stem_appears_with_its_sidecar_and_nothing_else(tmp_path: Path, record: StemRecord) -> None:
     out = tmp_path / "new" / "folder" / "kick.wav"
-    said = deliver(CLIP, out, RECORD)
+    said = deliver(CLIP, out, record)
     assert np.array_equal(soundfile.read(out, dtype="float32")[0].T, SAMPLES)
     assert sorted(path.name for path in out.parent.iterdir()) == ["kick.wav", "kick.wav.airband.json"]
     assert json.loads(sidecar_path(out).read_text()) == said
@@ -49,22 +54,22 @@ def test_a_stem_appears_with_its_sidecar_and_nothing_else(tmp_path: Path) -> Non
     assert said["versions"]["airband"] == said["airband"]
 
 
-def test_what_is_done_is_known_again_and_only_that(tmp_path: Path) -> None:
+def test_what_is_done_is_known_again_and_only_that(tmp_path: Path, record: StemRecord) -> None:
     out = tmp_path / "kick.wav"
-    assert not is_done(out, RECORD.key)
-    deliver(CLIP, out, RECORD)
-    assert is_done(out, RECORD.key)
+    assert not is_done(out, record.key)
+    deliver(CLIP, out, record)
+    assert is_done(out, record.key)
     for other in (
-        replace(RECORD, source_digest="c" * 64),
-        replace(RECORD, preset=make(seed=8)),
-        replace(RECORD, model="null"),
-        replace(RECORD, model_digest="d" * 64),
+        replace(record, report=msgspec.structs.replace(record.report, source_digest="c" * 64)),
+        replace(record, preset=make(seed=8)),
+        replace(record, report=msgspec.structs.replace(record.report, model="null")),
+        replace(record, report=msgspec.structs.replace(record.report, weights_digest="d" * 64)),
     ):
         assert not is_done(out, other.key)
     with out.open("r+b") as file:
         file.seek(5000)
         file.write(b"\x55")
-    assert not is_done(out, RECORD.key)
+    assert not is_done(out, record.key)
 
 
 def test_the_key_sees_knobs_but_not_words() -> None:
@@ -74,25 +79,27 @@ def test_the_key_sees_knobs_but_not_words() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": 3}', '{"key": "x", "output": 4}', "\x00\xff"])
-def test_a_damaged_sidecar_is_not_a_done_one(tmp_path: Path, text: str) -> None:
-    deliver(CLIP, tmp_path / "kick.wav", RECORD)
+def test_a_damaged_sidecar_is_not_a_done_one(tmp_path: Path, text: str, record: StemRecord) -> None:
+    deliver(CLIP, tmp_path / "kick.wav", record)
     sidecar_path(tmp_path / "kick.wav").write_text(text)
-    assert not is_done(tmp_path / "kick.wav", RECORD.key)
+    assert not is_done(tmp_path / "kick.wav", record.key)
 
 
-def test_an_existing_file_is_refused_without_force_and_replaced_with_it(tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_without_force_and_replaced_with_it(
+    tmp_path: Path, record: StemRecord
+) -> None:
     out = tmp_path / "kick.wav"
     out.write_bytes(b"precious")
     with pytest.raises(OutputError, match="exists and is not the result of this very render; --force"):
-        deliver(CLIP, out, RECORD)
+        deliver(CLIP, out, record)
     assert out.read_bytes() == b"precious"
     assert [path.name for path in tmp_path.iterdir()] == ["kick.wav"]
-    deliver(CLIP, out, RECORD, force=True)
-    assert is_done(out, RECORD.key)
+    deliver(CLIP, out, record, force=True)
+    assert is_done(out, record.key)
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: StemRecord
 ) -> None:
     out = tmp_path / "kick.wav"
     monkeypatch.setattr("render.files.publish.check_destination", lambda *_, **__: None)
@@ -100,13 +107,13 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
         encoded = encode(CLIP, part, Encoding("wav", 32), Preset())
         out.write_bytes(b"precious")
         with pytest.raises(OutputError, match="appeared while it was being rendered"):
-            publish(part, out, encoded, RECORD)
+            publish(part, out, encoded, record)
     assert out.read_bytes() == b"precious"
     assert [path.name for path in tmp_path.iterdir()] == ["kick.wav"]
 
 
 @pytest.mark.parametrize("via", ["itself", "hard link", "symbolic link", "another spelling"])
-def test_the_source_is_never_overwritten(tmp_path: Path, via: str) -> None:
+def test_the_source_is_never_overwritten(tmp_path: Path, via: str, record: StemRecord) -> None:
     source = tmp_path / "kick.wav"
     soundfile.write(source, SAMPLES.T, 48000)
     out = tmp_path / ("kick.wav" if via == "itself" else "out.wav")
@@ -120,7 +127,7 @@ def test_the_source_is_never_overwritten(tmp_path: Path, via: str) -> None:
     before = source.read_bytes()
     for force in (False, True):
         with pytest.raises(OutputError, match="is the source itself"):
-            deliver(CLIP, out, RECORD, source=source, force=force)
+            deliver(CLIP, out, record, source=source, force=force)
     assert source.read_bytes() == before
     assert hidden(tmp_path) == []
 
@@ -131,31 +138,31 @@ def test_a_folder_is_no_destination_even_by_force(tmp_path: Path) -> None:
         check_destination(tmp_path / "kick.wav", force=True)
 
 
-def test_a_render_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_render_that_fails_leaves_nothing(tmp_path: Path, record: StemRecord) -> None:
     loud = ArrayClip(SAMPLES * 5, 48000)
     with pytest.raises(OutputError, match="dBFS"):
-        deliver(loud, tmp_path / "kick.wav", replace(RECORD, preset=make(bit_depth=16)))
+        deliver(loud, tmp_path / "kick.wav", replace(record, preset=make(bit_depth=16)))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["file/kick.wav", "a" * 300 + ".wav", "nul\0.wav"])
-def test_a_destination_that_cannot_be_is_one_error(tmp_path: Path, name: str) -> None:
+def test_a_destination_that_cannot_be_is_one_error(tmp_path: Path, name: str, record: StemRecord) -> None:
     (tmp_path / "file").write_bytes(b"not a folder")
     with pytest.raises(OutputError):
-        deliver(CLIP, tmp_path / name, RECORD)
+        deliver(CLIP, tmp_path / name, record)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_no_permission_says_so(tmp_path: Path) -> None:
+def test_no_permission_says_so(tmp_path: Path, record: StemRecord) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="no permission to write there"):
-        deliver(CLIP, tmp_path / "kick.wav", RECORD)
+        deliver(CLIP, tmp_path / "kick.wav", record)
     tmp_path.chmod(0o700)
 
 
 @pytest.fixture
-def killed_writer(tmp_path: Path) -> Iterator[int]:
+def killed_writer(tmp_path: Path, record: StemRecord) -> Iterator[int]:
     """The pid of a process that was killed while it held a part beside tmp_path/kick.wav."""
     code = (
         "import sys, time; from pathlib import Path; from render.files.publish import part_beside\n"
@@ -167,38 +174,46 @@ def killed_writer(tmp_path: Path) -> Iterator[int]:
         assert writer.stdout is not None
         writer.stdout.readline()
         assert len(hidden(tmp_path)) == 1
-        deliver(CLIP, tmp_path / "snare.wav", RECORD)
+        deliver(CLIP, tmp_path / "snare.wav", record)
         assert len(hidden(tmp_path)) == 1
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         yield writer.pid
 
 
-def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path, killed_writer: int) -> None:
+def test_what_a_killed_process_left_is_swept_by_the_next(
+    tmp_path: Path, killed_writer: int, record: StemRecord
+) -> None:
     assert str(killed_writer) in hidden(tmp_path)[0]
-    deliver(CLIP, tmp_path / "kick.wav", RECORD)
+    deliver(CLIP, tmp_path / "kick.wav", record)
     assert hidden(tmp_path) == []
 
 
-def test_killed_at_any_moment_a_stem_is_whole_or_absent(tmp_path: Path) -> None:
+def test_killed_at_any_moment_a_stem_is_whole_or_absent(tmp_path: Path, report: RenderReport) -> None:
     """Publication in a loop, killed at random: whatever is visible is complete and has its own sidecar."""
     code = """
 import sys
 from pathlib import Path
+import msgspec
 import numpy as np
+from presets.report import RenderReport
 from presets.schema import make
 from render.clip import ArrayClip
 from render.files.publish import deliver
-from render.files.sidecar import Record
+from render.files.sidecar import StemRecord
+report = msgspec.json.decode(sys.argv[2], type=RenderReport)
 for seed in range(10**6):
     clip = ArrayClip(np.full((2, 5000 + seed), 0.25, np.float32), 48000)
-    record = Record("a", "a" * 64, "music", make(seed=seed), "draft", "", "")
+    record = StemRecord("a", "music", make(seed=seed), report)
     deliver(clip, Path(sys.argv[1]) / f"{seed}.wav", record)
     print(seed, flush=True)
 """
+    said = msgspec.json.encode(report).decode()
     for wait_s in (0.0, 0.003, 0.011):
         folder = tmp_path / str(wait_s)
-        with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(folder), said], stdout=subprocess.PIPE
+        ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(wait_s)
@@ -211,14 +226,16 @@ for seed in range(10**6):
             assert soundfile.info(stem).frames == 5000 + int(stem.stem)
 
 
-def test_what_is_made_may_be_read_by_those_who_may_read_the_folder(tmp_path: Path) -> None:
+def test_what_is_made_may_be_read_by_those_who_may_read_the_folder(
+    tmp_path: Path, record: StemRecord
+) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o755)
     (tmp_path / "closed").mkdir(mode=0o700)
     before = os.umask(0o077)
     try:
         for name in ("open/new/kick.wav", "closed/new/kick.wav"):
-            deliver(CLIP, tmp_path / name, RECORD)
+            deliver(CLIP, tmp_path / name, record)
     finally:
         os.umask(before)
     modes = {

@@ -1,0 +1,111 @@
+"""What a finished render says of itself: the struct that crosses the wire and stands in the sidecar.
+
+Keys on the wire and in the sidecar are shorter than the attributes where they were given before units stood
+in names (`rate` for `rate_hz`): `rename` keeps files and clients of earlier versions readable. What a later
+version adds is ignored by an earlier one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class SourceReport(
+    msgspec.Struct, frozen=True, rename={"rate_hz": "rate", "first_frame": "first", "end_frame": "end"}
+):
+    """The source as it was found.
+
+    Attributes:
+        rate_hz, frames: of the whole source.
+        first_frame, end_frame: the stretch of it that was rendered, [first, end).
+        peak: the largest sample of the whole source, full scale 1.
+    """
+
+    rate_hz: int
+    frames: int
+    first_frame: int
+    end_frame: int
+    peak: float
+
+
+class EffectsReport(msgspec.Struct, frozen=True):
+    """The effects around the render; `bypassed` tells which plugins failed and were left out, and why."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    bypassed: tuple[str, ...] = ()
+
+
+class LoudnessReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `delivery` came to (ITU-R BS.1770-4); None for what was not asked, or cannot be told of silence.
+
+    Attributes:
+        gain_db: the one gain of the whole stem.
+        true_peak_dbtp: after it.
+        target_lufs, lufs: what was asked, and the integrated loudness reached.
+        held_back_db: how much of the gain the true-peak ceiling took back.
+    """
+
+    gain_db: float
+    true_peak_dbtp: float | None = None
+    target_lufs: float | None = None
+    lufs: float | None = None
+    held_back_db: float = 0.0
+
+
+class RenderReport(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    rename={
+        "rate_hz": "rate",
+        "weights_digest": "weights",
+        "model_reason": "why",
+        "loudness": "delivery",
+    },
+):
+    """A render's own account.
+
+    Attributes:
+        generated: whether a band was made; where not, `cutoff_reason` says why.
+        cutoff_hz: the -6 dB edge above which it was made; None where nothing was.
+        cutoff_method, cutoff_reason: the rule that decided, and a sentence for the user.
+        model, weights_digest: what made it.
+        seed, stem: the knobs.
+        rate_hz, channels, frames, peak: of the result; peak as a factor of full scale.
+        source: see `SourceReport`.
+        effects, loudness: where a preset asked for any.
+        source_digest: blake2b-256 of the source's bytes.
+        model_reason: why this model.
+        device: where it ran.
+        cached: True when the engine had this result already.
+    """
+
+    generated: bool
+    cutoff_hz: float | None
+    cutoff_method: Literal["auto", "rolloff", "given"]
+    cutoff_reason: str
+    model: str
+    weights_digest: str
+    seed: int
+    stem: str
+    rate_hz: int
+    channels: int
+    frames: int
+    peak: float
+    source: SourceReport
+    effects: EffectsReport | None = None
+    loudness: LoudnessReport | None = None
+    source_digest: str = ""
+    model_reason: str = ""
+    device: str = ""
+    cached: bool = False
+
+
+def plain(report: RenderReport) -> dict[str, Any]:
+    """The report as the sidecar and `--json` show it."""
+    values: dict[str, Any] = msgspec.to_builtins(report)
+    return values
