@@ -1,4 +1,4 @@
-"""The README says what is true: its examples run, its tables are those of the code."""
+"""The README and the pages it leads to say what is true: examples run, tables are those of the code."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ from presets.schema import FLAGS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "bridge" / "cli" / "README.md").read_text()
+KNOBS = (ROOT / "presets" / "README.md").read_text()
 
 
-def blocks(kind: str) -> list[str]:
-    """The code blocks of one kind, in order."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(page: str, kind: str) -> list[str]:
+    """The code blocks of one kind on a page, in order."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def knobs_table() -> str:
-    """The knobs as the README shows them: made from presets.schema."""
+    """The knobs as their page shows them: made from presets.schema."""
     rows = [
         f"| `{name}` | {schema.meaning(name)} | {schema.allowed(name)} | {schema.default(name)} |"
         for name in FLAGS
@@ -42,19 +44,19 @@ def knobs_table() -> str:
 
 def test_the_first_lines_are_the_two_of_a_newcomer() -> None:
     assert README.startswith("# Airband\n\n```sh\n")
-    assert blocks("sh")[0].splitlines() == [
+    assert blocks(README, "sh")[0].splitlines() == [
         "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/airband demo",
         ".venv/bin/pip install -q '.[test]' && .venv/bin/pytest -q",
     ]
 
 
 def test_the_knobs_are_those_of_the_schema() -> None:
-    shown = README.split("<!-- knobs -->\n")[1].split("\n<!-- /knobs -->")[0]
+    shown = KNOBS.split("<!-- knobs -->\n")[1].split("\n<!-- /knobs -->")[0]
     assert shown == knobs_table()
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
-    table = README.split("| exit code | meaning |")[1].split("\n\n")[0]
+    table = COMMANDS.split("| exit code | meaning |")[1].split("\n\n")[0]
     shown = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert shown == {0, AirbandError.exit_code, *(cls.exit_code for cls in AirbandError.__subclasses__())}
 
@@ -66,16 +68,31 @@ def test_every_file_of_the_house_is_there() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_page_and_picture_that_a_page_leads_to_is_there() -> None:
+    pages = [path for path in ROOT.rglob("*.md") if not {".venv", "airband-demo"} & set(path.parts)]
+    assert len(pages) > 8
+    for page in pages:
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+        assert [link for link in links if not (page.parent / link).exists()] == [], page
+
+
+def test_the_recipes_name_files_that_are_there() -> None:
+    recipes = README.split("| to add | touch |")[1].split("\n\n")[0]
+    paths = re.findall(r"`((?:engine|bridge|render|presets)/[a-z_./]+)`", recipes)
+    assert len(paths) > 12
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_preset_and_command_is_named() -> None:
     shipped = [name for name in presets.names() if presets.path_of(name).parent == presets.SHIPPED]
-    assert all(f"`{name}`" in README for name in shipped)
-    table = README.split("| command | what it does |")[1].split("\n\n")[0]
+    assert all(f"`{name}`" in KNOBS for name in shipped)
+    table = COMMANDS.split("| command | what it does |")[1].split("\n\n")[0]
     shown = {word for words in re.findall(r"`([^`]+)`", table) for word in words.split()}
     assert set(typer.main.get_command(app).commands) <= shown  # type: ignore[attr-defined]
 
 
 def test_the_example_presets_load(tmp_path: Path) -> None:
-    for number, text in enumerate(blocks("toml")):
+    for number, text in enumerate(blocks(KNOBS, "toml")):
         (tmp_path / f"{number}.toml").write_text(text)
     assert presets.load(str(tmp_path / "0.toml")).cutoff == 12000
     assert presets.load(str(tmp_path / "1.toml")).effects.after[0].name == "Compressor"
@@ -108,7 +125,7 @@ def run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
 
 def test_the_examples_of_the_command_line_run(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
-        line.removeprefix("$ ") for line in "".join(blocks("console")).splitlines() if line.startswith("$ ")
+        line.removeprefix("$ ") for line in "".join(blocks(README, "console") + blocks(COMMANDS, "console")).splitlines() if line.startswith("$ ")
     ]
     assert len(lines) >= 5
     for line in lines:
@@ -121,7 +138,7 @@ def test_the_examples_of_the_command_line_run(studio: Path, monkeypatch: pytest.
 
 def test_the_examples_in_python_run(studio: Path) -> None:
     scope: dict[str, Any] = {}
-    for block in blocks("python"):
+    for block in blocks(README, "python"):
         exec(compile(block, "README.md", "exec"), scope)
     assert scope["result"].audio.shape == (1, 96000)
     assert (studio / "kick-restored.wav").exists()
@@ -130,9 +147,9 @@ def test_the_examples_in_python_run(studio: Path) -> None:
 
 def test_the_chain_as_a_preset_gives_the_samples_of_the_rack(studio: Path) -> None:
     scope: dict[str, Any] = {}
-    for block in blocks("python"):
+    for block in blocks(README, "python"):
         exec(compile(block, "README.md", "exec"), scope)
-    (studio / "chain.toml").write_text(blocks("toml")[1])
+    (studio / "chain.toml").write_text(blocks(KNOBS, "toml")[1])
     with Client.connect() as client:
         result = client.submit(
             (scope["speech"], scope["rate"]), presets.load(str(studio / "chain.toml"))
