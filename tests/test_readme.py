@@ -125,7 +125,9 @@ def run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
 
 def test_the_examples_of_the_command_line_run(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
-        line.removeprefix("$ ") for line in "".join(blocks(README, "console") + blocks(COMMANDS, "console")).splitlines() if line.startswith("$ ")
+        line.removeprefix("$ ")
+        for line in "".join(blocks(README, "console") + blocks(COMMANDS, "console")).splitlines()
+        if line.startswith("$ ")
     ]
     assert len(lines) >= 5
     for line in lines:

@@ -24,7 +24,11 @@ from presets.schema import Preset
 from render.files.encode import file_digest
 from render.files.sidecar import sidecar_path
 
-PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'airband'; from bridge.cli import main; main()"]
+PROGRAM = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'airband'; from bridge.cli.app import main; main()",
+]
 SETTLE_S = 0.2
 LONG_S = 4 * SETTLE_S
 

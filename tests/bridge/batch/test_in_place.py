@@ -215,7 +215,7 @@ def test_sigterm_cancels_and_leaves_the_file(tmp_path: Path, engine: Any) -> Non
     noise = np.random.default_rng(0).standard_normal(300 * 48000).astype(np.float32)
     soundfile.write(path, 0.1 * noise, 48000, "PCM_16")
     before = path.read_bytes()
-    program = "from bridge.cli import main; main()"
+    program = "from bridge.cli.app import main; main()"
     flags = ["--cutoff", "4000", "--json", "--state", str(engine.home.state)]
     process = subprocess.Popen(
         [sys.executable, "-c", program, "edit", str(path), *flags], stdout=subprocess.PIPE, text=True

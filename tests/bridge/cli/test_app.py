@@ -24,7 +24,11 @@ from render.files.sidecar import sidecar_path
 if TYPE_CHECKING:
     Airband = Callable[..., Any]
 
-PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'airband'; from bridge.cli import main; main()"]
+PROGRAM = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'airband'; from bridge.cli.app import main; main()",
+]
 
 
 @pytest.fixture

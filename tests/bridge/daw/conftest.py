@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 def airband_command(tmp_path: Path) -> Iterator[Path]:
     """`airband` on a state folder of its own; its engine is ended afterwards."""
     command, state = tmp_path / "airband", tmp_path / "state"
-    run = f"{sys.executable} -c 'from bridge.cli import main; main()'"
+    run = f"{sys.executable} -c 'from bridge.cli.app import main; main()'"
     command.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {run} "$@" --state {state}\n')
     command.chmod(0o755)
     yield command

@@ -19,6 +19,7 @@ from bridge.batch.in_place import edit
 from bridge.batch.run import Order
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
+from presets.report import RenderReport
 from presets.schema import make
 from presets.version import VERSION
 from render.files import riff
@@ -83,7 +84,7 @@ def client(engine: Any) -> Iterator[Client]:
         yield connected
 
 
-def render(client: Client, source: Path, out: Path, **knobs: Any) -> dict[str, Any]:
+def render(client: Client, source: Path, out: Path, **knobs: Any) -> RenderReport:
     """Renders to `out`: a path the engine writes, or bytes sent to it and fetched as with one far away."""
     knobs = {"model": "null", "cutoff": 4000, "seed": 7, **knobs}
     client.local = not knobs.pop("far", False)
@@ -157,7 +158,7 @@ def test_samples_from_the_cache_carry_the_words_of_their_own_source(
     knobs = {"far": far, "rate": 44100, "high_gain_db": -1.0 - far}
     first = render(client, recording("Dusk", "first.wav"), tmp_path / "one.wav", **knobs)
     second = render(client, recording("Rain", "second.wav"), tmp_path / "two.wav", **knobs)
-    assert (first["cached"], second["cached"]) == (False, True)
+    assert (first.cached, second.cached) == (False, True)
     check(tmp_path / "one.wav", "Dusk", 44100)
     check(tmp_path / "two.wav", "Rain", 44100)
 

@@ -208,11 +208,11 @@ for seed in range(10**6):
     deliver(clip, Path(sys.argv[1]) / f"{seed}.wav", record)
     print(seed, flush=True)
 """
-    said = msgspec.json.encode(report).decode()
+    packed = msgspec.json.encode(report).decode()
     for wait_s in (0.0, 0.003, 0.011):
         folder = tmp_path / str(wait_s)
         with subprocess.Popen(
-            [sys.executable, "-c", code, str(folder), said], stdout=subprocess.PIPE
+            [sys.executable, "-c", code, str(folder), packed], stdout=subprocess.PIPE
         ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
