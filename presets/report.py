@@ -30,6 +30,25 @@ class SourceReport(
     peak: float
 
 
+class Shortfall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a source lacks that `accept_truncated` took none the less.
+
+    Attributes:
+        held: frames that are there.
+        promised: frames that its header speaks of; None where it does not say.
+        why: how it shows, where no number does.
+    """
+
+    held: int
+    promised: int | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.promised is not None:
+            return f"its header promises {self.promised} frames, it holds {self.held}"
+        return f"{self.why}; {self.held} frames are there"
+
+
 class EffectsReport(msgspec.Struct, frozen=True):
     """The effects around the render; `bypassed` tells which plugins failed and were left out, and why."""
 
@@ -76,7 +95,9 @@ class RenderReport(
         model, weights_digest: what made it.
         seed, stem: the knobs.
         rate_hz, channels, frames, peak: of the result; peak as a factor of full scale.
+        mask: which speakers the channels are for, as in a WAV header; 0 when nobody said.
         source: see `SourceReport`.
+        shortfall: what the source lacks; None when it is whole.
         effects, loudness: where a preset asked for any.
         source_digest: blake2b-256 of the source's bytes.
         model_reason: why this model.
@@ -97,6 +118,8 @@ class RenderReport(
     frames: int
     peak: float
     source: SourceReport
+    mask: int = 0
+    shortfall: Shortfall | None = None
     effects: EffectsReport | None = None
     loudness: LoudnessReport | None = None
     source_digest: str = ""

@@ -49,8 +49,13 @@ Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).
 SamplerName = Annotated[Sampler, Meta(description="Sampler (AudioSR).")]
 CfgScale = Annotated[float, Meta(ge=1, le=10, description="Classifier-free guidance scale (AudioSR).")]
 StereoPolicy = Annotated[
-    Stereo, Meta(description="How channels are held together; `linked` shares one noise.")
+    Stereo,
+    Meta(
+        description="How channels are held together; `linked` shares one noise, `mid_side` takes every left "
+        "with its right."
+    ),
 ]
+Lfe = Annotated[bool, Meta(description="Generate into a low-frequency channel (LFE) too.")]
 Joint = Annotated[
     bool,
     Meta(
@@ -96,6 +101,18 @@ Start = Annotated[
 ]
 End = Annotated[Position, Meta(description="Where the rendered stretch of the source ends.", extra=POSITION)]
 
+Stream = Annotated[
+    int,
+    Meta(ge=0, le=99, description="Which audio stream of a source that holds several; 0 is the first."),
+]
+AcceptTruncated = Annotated[
+    bool,
+    Meta(
+        description="Take what is there of a source that breaks off or is damaged, in place of an error; "
+        "sidecar and report say what is missing."
+    ),
+]
+
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the finished stem must measure (ITU-R BS.1770-4), and what to do about overs."""
@@ -116,6 +133,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     sampler: SamplerName = "ddim"
     cfg_scale: CfgScale = 3.5
     stereo: StereoPolicy = "linked"
+    lfe: Lfe = False
     joint: Joint = False
     high_gain_db: HighGainDb = 0.0
     crossover_octaves: CrossoverOctaves = 1 / 12
@@ -127,6 +145,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     dither: Dither = "tpdf"
     start: Start = None
     end: End = None
+    stream: Stream = 0
+    accept_truncated: AcceptTruncated = False
     effects: Effects = msgspec.field(default_factory=Effects)
     delivery: Delivery = msgspec.field(default_factory=Delivery)
 

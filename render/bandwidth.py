@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,13 +19,13 @@ from render.cliff import (
     THIRD,
     Cliff,
     Powers,
+    below_holes,
     cliff_near,
     decibels,
     find_cliff,
     is_steady,
 )
 from render.clip import Clip
-from render.holes import Holes, find_holes
 
 FULL_BAND_HZ = 0.97 * 18000.0
 """A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
@@ -51,7 +51,6 @@ class Cutoff:
         edge_hz: the end of the band where one was seen, also when it is too high to matter.
         cliff_db: the depth of the cliff there.
         nyquist_hz: of the source.
-        holes: what a codec left out below that end, where a cliff was seen.
     """
 
     hz: float | None
@@ -60,7 +59,6 @@ class Cutoff:
     edge_hz: float | None = None
     cliff_db: float | None = None
     nyquist_hz: float = 0.0
-    holes: Holes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +70,12 @@ class Spectrum:
         edges_hz: (bands + 1,).
         magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.
-        at_s: (frames,) where in the clip each of the frames that sound begins.
     """
 
     powers: Powers
     edges_hz: NDArray[np.float64]
     magnitude: NDArray[np.float64]
     bin_hz: float
-    at_s: NDArray[np.float64]
 
 
 def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutoff:
@@ -93,10 +89,9 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
         UsageError: a number above the clip's Nyquist frequency.
     """
     nyquist_hz = clip.rate / 2
-    if cutoff == "auto":
-        return auto(measure(clip), nyquist_hz)
-    if cutoff == "rolloff":
-        return _rolloff(measure(clip), nyquist_hz)
+    if isinstance(cutoff, str):
+        spectrum = measure(clip)
+        return _auto(spectrum, nyquist_hz) if cutoff == "auto" else _rolloff(spectrum, nyquist_hz)
     if cutoff > nyquist_hz:
         raise UsageError(
             f"cutoff = {cutoff:g} Hz is above {nyquist_hz:g} Hz, the most {clip.rate} Hz can hold; "
@@ -110,21 +105,16 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
     return Cutoff(float(cutoff), "given", f"{cutoff:g} Hz was asked for", nyquist_hz=nyquist_hz)
 
 
-def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
-    """Band powers and mean magnitudes of the clip's frames, channels added; bounded in memory and time.
-
-    Args:
-        clip: any rate.
-        top_hz: no band lies above, or above half the rate.
-    """
+def measure(clip: Clip) -> Spectrum:
+    """Band powers and mean magnitudes of the clip's frames, channels added; bounded in memory and time."""
     from scipy import fft
 
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
     hop = size // 2
     window = np.hanning(size + 1)[:-1].astype(np.float32)
-    edges_hz = _band_edges(min(clip.rate / 2, top_hz))
+    edges_hz = _band_edges(min(clip.rate / 2, 24000.0))
     places = edges_hz * size / clip.rate + 0.5
-    powers, magnitude, places_s = [], np.zeros(size // 2 + 1), []
+    powers, magnitude = [], np.zeros(size // 2 + 1)
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
@@ -132,20 +122,15 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         power = ((bins.real**2 + bins.imag**2) * (4 / window.sum() ** 2)).sum(axis=0)
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
-        places_s.append((start + np.arange(frames)) * hop / clip.rate)
-    stacked, at_s = np.concatenate(powers), np.concatenate(places_s)
-    sounds = stacked.sum(axis=1) > SILENT_POWER
-    return Spectrum(stacked[sounds], edges_hz, magnitude / len(stacked), clip.rate / size, at_s[sounds])
+    stacked = np.concatenate(powers)
+    sounding = stacked[stacked.sum(axis=1) > SILENT_POWER]
+    return Spectrum(sounding, edges_hz, magnitude / len(stacked), clip.rate / size)
 
 
-def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
-    """The rule `auto`, for whoever has the spectrum already."""
-
-    holes: Holes | None = None
-
+def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     def nothing(reason: str, cliff: Cliff | None = None) -> Cutoff:
         edge_hz, drop_db = (cliff.edge_hz, cliff.drop_db) if cliff else (None, None)
-        return Cutoff(None, "auto", f"nothing to generate: {reason}", edge_hz, drop_db, nyquist_hz, holes)
+        return Cutoff(None, "auto", f"nothing to generate: {reason}", edge_hz, drop_db, nyquist_hz)
 
     if len(spectrum.powers) < 4:
         return nothing("the clip is silent or too short to tell where its band ends")
@@ -156,10 +141,6 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
             return nothing("the sound fades out below half its sampling rate, without a cliff")
     if cliff is None:
         return nothing("the spectrum has no cliff; give a cutoff in Hz if the sound is dull")
-    hz = cliff.edge_hz
-    if not cliff.floor:
-        holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
-        cliff, hz = replace(cliff, edge_hz=holes.shelf_hz), holes.from_hz
     if cliff.edge_hz >= FULL_BAND_HZ:
         return nothing(f"the band reaches {cliff.edge_hz / 1000:.1f} kHz", cliff)
     if cliff.edge_hz < CUTOFF_MIN_HZ:
@@ -168,9 +149,10 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
     if cliff.edge_hz >= 0.9 * nyquist_hz:
         reason = f"the sound fills the band of its sampling rate up to {cliff.edge_hz:.0f} Hz"
+    hz = cliff.edge_hz if cliff.floor else below_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
-    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, holes)
+    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz)
 
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:

@@ -1,8 +1,7 @@
 """Clips: seekable sources of samples, from arrays, from files and from raw PCM on disk.
 
-Everything a render reads or hands back is a `Clip`. Files are read by libsndfile; what it does not know
-(M4A, MP4, ...) is decoded by ffmpeg; what it cannot seek exactly is decoded once to raw PCM. Every source is
-checked against the same limits, at the latest when the samples concerned are read.
+Everything a render reads or hands back is a `Clip`. Plain PCM is read in place; what is coded is decoded
+once to raw PCM. Every source is checked against the same limits, at the latest when its samples are read.
 """
 
 from __future__ import annotations
@@ -12,15 +11,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from presets.errors import InputError
-from render.decode import decode_to_pcm, decode_with_ffmpeg, promised_frames, reads_in_place
+from presets.report import Shortfall
+from render.decode import Wanted, decode
 from render.limits import check_samples, check_shape, truncated
+from render.sources.pcm_header import PcmHeader, read_header
+from render.sources.stretch import Stretch
 from render.upscaler import Audio
 
 
@@ -96,16 +98,19 @@ class ArrayClip:
 
 
 class _DiskClip:
-    """What clips that hold a file share: a context manager, and the removal of a temporary file."""
+    """What clips that hold a file share: what the source said of itself, and the file's end.
 
-    def __init__(self, path: Path, temporary: bool) -> None:
-        self.path = path
-        self._temporary = temporary
+    Args:
+        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        shortfall: what the source lacks, where that was accepted.
+    """
+
+    def __init__(self, mask: int, shortfall: Shortfall | None) -> None:
+        self.mask = mask
+        self.shortfall = shortfall
 
     def close(self) -> None:
         """Let the file go, and remove it when it is a decoder's temporary one."""
-        if self._temporary:
-            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -124,17 +129,33 @@ class PcmClip(_DiskClip):
         rate: frames per second.
         channels: 1 to 8.
         temporary: whether `close` removes the file.
+        mask, shortfall: see `_DiskClip`.
     """
 
-    def __init__(self, path: Path, rate: int, channels: int, temporary: bool = False) -> None:
-        super().__init__(path, temporary)
+    def __init__(
+        self,
+        path: Path,
+        rate: int,
+        channels: int,
+        temporary: bool = False,
+        mask: int = 0,
+        shortfall: Shortfall | None = None,
+    ) -> None:
+        super().__init__(mask, shortfall)
+        self.path = path
         self.rate = rate
         self.channels = channels
         self.frames = path.stat().st_size // (4 * channels)
+        self._temporary = temporary
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`."""
         return read_padded(self._read, self, start, frames)
+
+    def close(self) -> None:
+        """See `_DiskClip.close`."""
+        if self._temporary:
+            self.path.unlink(missing_ok=True)
 
     def _read(self, lo: int, hi: int) -> Audio:
         count, offset = (hi - lo) * self.channels, 4 * lo * self.channels
@@ -143,78 +164,117 @@ class PcmClip(_DiskClip):
 
 
 class FileClip(_DiskClip):
-    """An audio file read in place by libsndfile. Not for use by several threads at once."""
+    """A file of plain PCM, read in place. Not for use by several threads at once.
 
-    def __init__(self, file: soundfile.SoundFile, path: Path, name: str, temporary: bool = False) -> None:
-        super().__init__(path, temporary)
-        self.rate: int = file.samplerate
-        self.channels: int = file.channels
-        self.frames: int = file.frames
+    Args:
+        file: open; closed with the clip.
+        header: where its samples lie.
+        name: for messages.
+        shortfall: see `_DiskClip`.
+    """
+
+    def __init__(
+        self, file: BinaryIO, header: PcmHeader, name: str, shortfall: Shortfall | None = None
+    ) -> None:
+        super().__init__(header.mask, shortfall)
+        self.rate = header.rate
+        self.channels = header.channels
+        self.frames = header.held // header.frame_bytes
         self._file = file
         self._name = name
+        self._order = header.order
+        self._samples = soundfile.SoundFile(
+            Stretch(file.fileno(), header.at, header.at + self.frames * header.frame_bytes),
+            samplerate=header.rate,
+            channels=header.channels,
+            subtype=header.subtype,
+            endian="BIG" if header.big_endian else "LITTLE",
+            format="RAW",
+        )
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`.
 
         Raises:
-            InputError: the file breaks off there, or a sample is not finite or beyond +-16.
+            InputError: the file became shorter, or a sample is not finite or beyond +-16.
         """
         return read_padded(self._read, self, start, frames)
 
     def close(self) -> None:
-        """Close the file."""
+        """See `_DiskClip.close`."""
+        self._samples.close()
         self._file.close()
-        super().close()
 
     def _read(self, lo: int, hi: int) -> Audio:
-        try:
-            self._file.seek(lo)
-            block = self._file.read(hi - lo, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise InputError(
-                f"{self._name} is truncated or damaged near frame {lo}: {error}", "source"
-            ) from None
+        self._samples.seek(lo)
+        block = self._samples.read(hi - lo, dtype="float32", always_2d=True)
         if len(block) != hi - lo:
-            raise truncated(self._name, self.frames, lo + len(block))
+            raise InputError(
+                f"{self._name} became shorter while it was read: frame {lo + len(block)}", "source"
+            )
         check_samples(block, lo, self._name)
-        samples: Audio = np.ascontiguousarray(block.T)
+        samples: Audio = np.ascontiguousarray(block[:, self._order].T)
         return samples
 
 
-def open_clip(path: str | os.PathLike[str], scratch: Path | None = None) -> FileClip | PcmClip:
+def open_clip(
+    path: str | os.PathLike[str],
+    scratch: Path | None = None,
+    *,
+    stream: int = 0,
+    accept_truncated: bool = False,
+    hook: Callable[[], None] = lambda: None,
+) -> FileClip | PcmClip:
     """Open an audio file for exact random access; close it, or use it as a context manager.
 
+    Plain PCM is read in place, whatever the file is called; anything else is decoded once (see
+    `render.decode`). Channels come in the WAV order.
+
     Args:
-        path: anything libsndfile reads; anything else needs ffmpeg on PATH.
+        path: anything ffmpeg (when it is on PATH) or libsndfile reads.
         scratch: folder for a decoder's temporary file (4 bytes a sample); the system's by default.
+        stream: which audio stream of a file that holds several, 0 the first.
+        accept_truncated: take what is there of a file that breaks off or is damaged; `shortfall` of the clip
+            says what is not.
+        hook: called often while a file is decoded; stops it by raising.
 
     Raises:
         InputError: missing, empty, not audio, truncated, or outside the limits of `check_shape`.
+        OutputError: no room for the temporary file.
     """
     source = Path(path)
     if not source.is_file():
         raise InputError(f"{source}: {'is not a file' if source.exists() else 'no such file'}", "source")
     try:
-        size = source.stat().st_size
-        with source.open("rb"):
-            pass
+        file = source.open("rb")
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}", "source") from None
-    if not size:
-        raise InputError(f"{source} is empty (0 bytes)", "source")
+    clip: FileClip | PcmClip | None = None
     try:
-        file = soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        unrecognised, unsupported = 1, 4
-        if error.code not in (unrecognised, unsupported):
-            raise InputError(f"{source} is truncated or damaged: {error.error_string}", "source") from None
-        wav = decode_with_ffmpeg(source, scratch)
-        try:
-            return _checked(soundfile.SoundFile(wav), wav, source.name, scratch, temporary=True)
-        except BaseException:
-            wav.unlink(missing_ok=True)
-            raise
-    return _checked(file, source, source.name, scratch)
+        if not os.fstat(file.fileno()).st_size:
+            raise InputError(f"{source} is empty (0 bytes)", "source")
+        header = read_header(file)
+        if header is not None and header.subtype:
+            clip = _in_place(file, header, source.name, stream, accept_truncated)
+            return clip
+        done = decode(Wanted(file, source, source.name, stream, accept_truncated, hook), header, scratch)
+        return PcmClip(done.path, done.head.rate, done.head.channels, True, done.head.mask, done.shortfall)
+    finally:
+        if clip is None:
+            file.close()
+
+
+def _in_place(file: BinaryIO, header: PcmHeader, name: str, stream: int, accept_truncated: bool) -> FileClip:
+    held = header.held // max(1, header.frame_bytes)
+    check_shape(header.rate, header.channels, held, name)
+    if stream:
+        raise InputError(f"{name} has one audio stream; stream = {stream} is the one after", "source")
+    shortfall = None
+    if header.promised is not None and header.promised > header.held:
+        shortfall = Shortfall(held, header.promised // header.frame_bytes)
+        if not accept_truncated:
+            raise truncated(name, shortfall)
+    return FileClip(file, header, name, shortfall)
 
 
 def read_padded(read: Callable[[int, int], Audio], clip: Clip, start: int, frames: int) -> Audio:
@@ -226,21 +286,3 @@ def read_padded(read: Callable[[int, int], Audio], clip: Clip, start: int, frame
     if lo < hi:
         samples[:, lo - start : hi - start] = read(lo, hi)
     return samples
-
-
-def _checked(
-    file: soundfile.SoundFile, path: Path, name: str, scratch: Path | None, temporary: bool = False
-) -> FileClip | PcmClip:
-    """The open `file` as a clip, after a look at its header; closed again when the header will not do."""
-    try:
-        if (promised := promised_frames(file)) > file.frames:
-            raise truncated(name, promised, file.frames)
-        check_shape(file.samplerate, file.channels, file.frames, name)
-        if reads_in_place(file):
-            return FileClip(file, path, name, temporary)
-        pcm = decode_to_pcm(file, name, scratch)
-    except BaseException:
-        file.close()
-        raise
-    file.close()
-    return PcmClip(pcm, file.samplerate, file.channels, temporary=True)

@@ -1,129 +1,203 @@
-"""Sources that cannot be read in place, turned once into temporary PCM that can.
+"""Sources that cannot be read in place, decoded once to temporary PCM that can.
 
-Some libsndfile formats do not seek exactly, and some formats are ffmpeg's alone.
+A length is believed as far as it proved right: every stream is decoded to its true end, and what is there is
+held against what the file promised. ffmpeg decodes; libsndfile where ffmpeg cannot or is not to be had, and
+first for FLAC in mono and stereo and for what ffmpeg does not know. Measured with libsndfile 1.2.2: of an
+MP3 without a Xing frame, of joined MP3 and of chained Ogg it loses the end, and surround comes in the codec's
+own order.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 
 from presets.errors import InputError
-from render.limits import check_samples, check_shape, truncated
+from presets.report import Shortfall
+from render.channels import FLAC_MASKS, XIPH_ORDER
+from render.limits import truncated
+from render.sources import ffmpeg
+from render.sources.links import links
+from render.sources.pcm_file import Head, PcmFile
+from render.sources.pcm_header import PcmHeader
+from render.sources.promises import Promise, read_promise
+from render.sources.stretch import Stretch
 
-SEEKS_EXACTLY = frozenset(
-    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
-)
-"""libsndfile subtypes where a seek lands on the sample asked for. Measured with 1.2.2: a seek in Vorbis
-is not (samples differ by up to 0.4); GSM 6.10 does not seek; a cut MP3 shows its length only when decoded."""
-
-BLOCK_FRAMES = 1 << 18
-
+BLOCK_FRAMES = 1 << 17
 UNKNOWN_FRAMES = 1 << 40
 """libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
-
-UNKNOWN_BYTES = 0x7FFF0000
-"""Writers that cannot seek back leave a chunk size this large in a WAV header; it promises nothing."""
-
-FFMPEG_FORMATS = (
-    "mov,matroska,aac,ac3,eac3,dts,asf,avi,mpegts,mpeg,mp3,ogg,flac,wav,aiff,caf,ape,tta,wv,amr,flv"
-)
-"""Containers ffmpeg may open: none that refers to other files or addresses (playlists, concat scripts)."""
+NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
 
 
-def reads_in_place(file: soundfile.SoundFile) -> bool:
-    """Whether a seek in `file` is exact and its length known."""
-    exact: bool = file.subtype in SEEKS_EXACTLY and file.seekable()
-    return exact and 0 <= file.frames < UNKNOWN_FRAMES
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to decode, and on which terms.
+
+    Attributes:
+        file: the source, open.
+        path, name: of the source; the name is for messages.
+        stream: which audio stream, 0 the first.
+        accept_truncated: take what is there of a source that breaks off or is damaged.
+        hook: called often while decoding; stops it by raising.
+    """
+
+    file: BinaryIO
+    path: Path
+    name: str
+    stream: int
+    accept_truncated: bool
+    hook: Callable[[], None]
 
 
-def promised_frames(file: soundfile.SoundFile) -> int:
-    """Frames the header speaks of: libsndfile shortens a cut file, and only its log says so."""
-    log: str = file.extra_info
-    if cut := re.search(r"^\s*(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE):
-        promised, held = int(cut[1]), int(cut[2])
-        if held and promised < UNKNOWN_BYTES:
-            return round(int(file.frames) * promised / held)
-    if cut := re.search(r"does not match value from 'ds64' chunk of (\d+)", log):
-        return int(cut[1])
-    return int(file.frames)
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A temporary file of interleaved little-endian float32.
+
+    Attributes:
+        path: the file; the caller removes it.
+        head: rate, channels, speakers.
+        shortfall: what the source lacks; None when it is whole.
+    """
+
+    path: Path
+    head: Head
+    shortfall: Shortfall | None
 
 
-def decode_to_pcm(file: soundfile.SoundFile, name: str, folder: Path | None) -> Path:
-    """The whole of `file` as a temporary file of interleaved little-endian float32.
+def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Decoded:
+    """The samples of a source, to its true end.
 
     Args:
-        file: any open sound file.
-        name: what to call it in messages.
+        wanted: what to decode.
+        header: of a WAV, AIFF, CAF or AU file whose samples are coded.
         folder: where the temporary file goes; the system's temporary folder when None.
 
     Raises:
-        InputError: it breaks off, holds nothing, or has samples that are not finite or beyond +-16.
+        InputError: nobody can read it, it breaks off, or its samples are outside the limits.
+        OutputError: no room in the folder.
     """
+    parts = links(wanted.file)
+    promise = read_promise(wanted.file, parts, header)
+    reasons: list[str] = []
+    best: tuple[PcmFile, Shortfall] | None = None
+    with tempfile.TemporaryDirectory(prefix="airband-", dir=folder) as work:
+        for decoder in _decoders(wanted, header):
+            out = PcmFile(Path(work, decoder.__name__), wanted.name)
+            try:
+                reason = decoder(wanted, parts, promise, out)
+            finally:
+                out.close()
+            if not out.frames:
+                reasons.append(reason or "it holds no audio (0 frames)")
+                continue
+            shortfall = _shortfall(promise, out, reason)
+            if shortfall is None:
+                return _kept(out, None, folder)
+            if shortfall.promised is None and decoder is _by_ffmpeg:
+                shortfall = _told_by_container(wanted, out, shortfall)
+            if best is None or out.frames > best[0].frames:
+                best = out, shortfall
+        if best is not None:
+            if not wanted.accept_truncated:
+                raise truncated(wanted.name, best[1])
+            return _kept(*best, folder)
+    hint = "" if ffmpeg.is_there() else f"; {NEEDS_FFMPEG}"
+    raise InputError(f"{wanted.name} is not audio that can be read: {'; '.join(reasons)}{hint}", "source")
+
+
+def _decoders(
+    wanted: Wanted, header: PcmHeader | None
+) -> list[Callable[[Wanted, list[tuple[int, int]], Promise, PcmFile], str]]:
+    """Who is asked, in order."""
+    if not ffmpeg.is_there():
+        return [_by_libsndfile]
+    wanted.file.seek(0)
+    head = wanted.file.read(4)
+    if (
+        wanted.stream == 0
+        and header is None
+        and head[:3] != b"ID3"
+        and head[:1] != b"\xff"
+        and head != b"OggS"
+    ):
+        try:
+            with soundfile.SoundFile(_stretch(wanted)) as file:
+                if file.format != "FLAC" or file.channels <= 2:
+                    return [_by_libsndfile, _by_ffmpeg]
+        except soundfile.SoundFileError:
+            pass
+    return [_by_ffmpeg, _by_libsndfile]
+
+
+def _by_ffmpeg(wanted: Wanted, parts: list[tuple[int, int]], promise: Promise, out: PcmFile) -> str:
+    """ "", or why it is not all there."""
+    for part in parts:
+        link = part if len(parts) > 1 else None
+        if reason := ffmpeg.decode(wanted.path, link, wanted.stream, out, wanted.hook):
+            return reason
+    return ""
+
+
+def _by_libsndfile(wanted: Wanted, parts: list[tuple[int, int]], promise: Promise, out: PcmFile) -> str:
+    """ "", or why it is not all there."""
+    if wanted.stream:
+        return f"it has no audio stream {wanted.stream} that libsndfile could read"
+    try:
+        for start, end in parts:
+            with soundfile.SoundFile(_stretch(wanted, start, end)) as file:
+                if file.format == "MP3" and promise.frames is None:
+                    return "without a Xing frame libsndfile only guesses an MP3's length"
+                is_xiph = file.format == "OGG" and not file.subtype.startswith("FLAC")
+                order = XIPH_ORDER.get(file.channels) if is_xiph else None
+                known = is_xiph or file.format == "FLAC"
+                mask = FLAC_MASKS[file.channels - 1] if known and file.channels <= len(FLAC_MASKS) else 0
+                out.begin(Head(file.samplerate, file.channels, mask))
+                began = out.frames
+                while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                    wanted.hook()
+                    out.write(block if order is None else block[:, order])
+                if out.frames - began < file.frames < UNKNOWN_FRAMES:
+                    return f"its header promises {file.frames} frames"
+    except soundfile.LibsndfileError as error:
+        return str(error.error_string).rstrip(".")
+    return ""
+
+
+def _stretch(wanted: Wanted, start: int = 0, end: int | None = None) -> Stretch:
+    descriptor = wanted.file.fileno()
+    return Stretch(descriptor, start, os.fstat(descriptor).st_size if end is None else end)
+
+
+def _shortfall(promise: Promise, out: PcmFile, reason: str) -> Shortfall | None:
+    held = out.frames
+    if promise.frames is not None:
+        return Shortfall(held, promise.frames) if held < promise.frames - promise.slack else None
+    if promise.share < 1:
+        return Shortfall(held, round(held / promise.share))
+    if why := promise.cut or reason:
+        return Shortfall(held, why=why)
+    return None
+
+
+def _told_by_container(wanted: Wanted, out: PcmFile, shortfall: Shortfall) -> Shortfall:
+    """With the number of frames that the container speaks of, where that is no estimate."""
+    told = ffmpeg.probe(wanted.path, wanted.stream)
+    if told is None or told.seconds is None or out.head is None or told.is_estimate:
+        return shortfall
+    promised = round(told.seconds * out.head.rate)
+    return Shortfall(shortfall.held, promised) if promised > shortfall.held else shortfall
+
+
+def _kept(out: PcmFile, shortfall: Shortfall | None, folder: Path | None) -> Decoded:
+    """The file out of the folder that is about to be removed."""
+    assert out.head is not None
     handle, path = tempfile.mkstemp(prefix="airband-", suffix=".f32", dir=folder)
-    held = 0
-    try:
-        with open(handle, "wb") as pcm:
-            while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                check_samples(block, held, name)
-                pcm.write(block.astype("<f4", copy=False).tobytes())
-                held += len(block)
-        if held < file.frames < UNKNOWN_FRAMES:
-            raise truncated(name, file.frames, held)
-        check_shape(file.samplerate, file.channels, held, name)
-    except BaseException as error:
-        Path(path).unlink()
-        if isinstance(error, soundfile.LibsndfileError):
-            raise InputError(f"{name} is truncated or damaged near frame {held}: {error}", "source") from None
-        raise
-    return Path(path)
-
-
-def decode_with_ffmpeg(source: Path, folder: Path | None) -> Path:
-    """The first audio stream of `source` as a temporary float WAV (RF64 above 4 GB).
-
-    Raises:
-        InputError: ffmpeg is not on PATH, or does not read the file.
-    """
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise InputError(
-            f"{source.name} is not in a format libsndfile reads (WAV, FLAC, AIFF, OGG, MP3, ...); "
-            "if it is M4A, MP4 or the like, install ffmpeg and put it on PATH",
-            "source",
-        )
-    handle, path = tempfile.mkstemp(prefix="airband-", suffix=".wav", dir=folder)
     os.close(handle)
-    guard = [
-        "-nostdin",
-        "-v",
-        "error",
-        "-xerror",
-        "-protocol_whitelist",
-        "file",
-        "-format_whitelist",
-        FFMPEG_FORMATS,
-    ]
-    output = ["-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav", "-rf64", "auto", "-y", path]
-    try:
-        run = subprocess.run(
-            [ffmpeg, *guard, "-i", f"file:{source.resolve()}", *output],
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-        if run.returncode:
-            reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise InputError(
-                f"{source.name} is not audio that libsndfile or ffmpeg can read: {reason}", "source"
-            )
-    except BaseException:
-        Path(path).unlink(missing_ok=True)
-        raise
-    return Path(path)
+    os.replace(out.path, path)
+    return Decoded(Path(path), out.head, shortfall)

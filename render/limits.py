@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from presets.errors import InputError
 from presets.limits import CHANNELS_MAX, PEAK_MAX, RATE_MAX_HZ, RATE_MIN_HZ
+from presets.report import Shortfall
 
 
 def check_shape(rate_hz: int, channels: int, frames: int, name: str) -> None:
@@ -41,8 +42,7 @@ def check_samples(block: NDArray[np.floating[Any]], start: int, name: str) -> No
     )
 
 
-def truncated(name: str, promised: int, held: int) -> InputError:
-    """The error for a source that holds fewer frames than it says."""
-    return InputError(
-        f"{name} is truncated: its header promises {promised} frames, it holds {held}", "source"
-    )
+def truncated(name: str, shortfall: Shortfall) -> InputError:
+    """The error for a source that holds less than it says."""
+    kind = "truncated" if shortfall.promised is not None else "truncated or damaged"
+    return InputError(f"{name} is {kind}: {shortfall} (--accept-truncated takes what is there)", "source")

@@ -44,7 +44,13 @@ class Rendered:
 
 
 def render(
-    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, *, spool: Path | None = None
+    source: Clip,
+    preset: Preset,
+    upscaler: Upscaler,
+    on_step: StepHook,
+    *,
+    spool: Path | None = None,
+    mask: int = 0,
 ) -> Rendered:
     """Effects, the missing band above the original's, effects, loudness: everything a preset asks for.
 
@@ -56,6 +62,7 @@ def render(
         preset: every knob; `model` has become `upscaler` already.
         upscaler: the model.
         on_step: told of progress, step by step of one count; cancels by raising.
+        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
         spool: file for the result as interleaved little-endian float32, so that memory does not grow with the
             clip; in memory when None. A render that does not finish removes it.
 
@@ -71,10 +78,12 @@ def render(
         and delivery.loudness == "as-is"
         and delivery.true_peak_dbtp is None
     ):
-        return generate_band(source, preset, upscaler, on_step, spool)
+        return generate_band(source, preset, upscaler, on_step, spool, mask)
     with workplace(spool) as work:
         before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), on_step)
-        band = generate_band(before.clip, preset, upscaler, on_step, work.with_name(f"{work.name}.band"))
+        band = generate_band(
+            before.clip, preset, upscaler, on_step, work.with_name(f"{work.name}.band"), mask
+        )
         after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
         delivered = deliver(after.clip, source, delivery)
         clip, peak = _written(_blocks(delivered.clip), spool, preset.rate, source.channels)
@@ -90,7 +99,7 @@ def render(
 
 
 def generate_band(
-    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, spool: Path | None
+    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, spool: Path | None, mask: int = 0
 ) -> Rendered:
     """The source at the output's rate with its missing band, without effects; arguments as for `render`."""
     source = Shared(source)
@@ -103,7 +112,7 @@ def generate_band(
     at_48k = resampled(source, RATE_HZ)
     lo, hi = (resampled_frames(frame, source.rate, RATE_HZ) for frame in (first, end))
     grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells)
-    policy = StereoPolicy(preset.stereo, source.channels, upscaler.links_channels)
+    policy = StereoPolicy(preset.stereo, source.channels, upscaler.links_channels, mask, preset.lfe)
     windows = len(grid.touching(lo, hi, 0)) * len(policy.groups)
     progress = Progress(on_step, windows * upscaler.steps(preset))
 
@@ -140,6 +149,7 @@ def generate_band(
             stem=preset.stem,
             rate_hz=clip.rate,
             channels=clip.channels,
+            mask=mask,
             frames=clip.frames,
             peak=out_peak,
             source=SourceReport(source.rate, source.frames, first, end, levels.peak),

@@ -128,15 +128,16 @@ class Restorer:
         kept = slice(lo - start, hi - start)
         gate = self.gate(samples, start, lo, hi)
         if generated is None:
-            return -gate * samples[:, kept]
-        if self._policy.recodes:
-            encoded = self._policy.encode(samples)
-            generated = self._policy.decode(
-                generated * self.gate(encoded, start, start, start + encoded.shape[1])
-            )
-        added = generated[:, kept] * (self._gain * self.level_match(samples, generated, start, lo, hi))
-        if self._stem != "high":
-            added -= samples[:, kept]
+            added = -samples[:, kept]
+        else:
+            if self._policy.recodes:
+                encoded = self._policy.encode(samples)
+                generated = generated * self.gate(encoded, start, start, start + encoded.shape[1])
+            generated = self._policy.decode(generated)
+            added = generated[:, kept] * (self._gain * self.level_match(samples, generated, start, lo, hi))
+            if self._stem != "high":
+                added -= samples[:, kept]
+        added[self._policy.spared] = 0
         return added * gate
 
     def gate(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from presets.schema import Stereo
+from render.channels import PAIRS, speakers
 from render.upscaler import Audio
 
 
@@ -12,50 +13,88 @@ class StereoPolicy:
     """How the channels of a clip are handed to a model.
 
     - `linked`: as they are, under one noise: what is equal in two channels stays equal.
-    - `mid_side`: half the sum and half the difference, each under its own noise; two channels only,
-      any other number is `linked`.
+    - `mid_side`: half the sum and half the difference of every left and right, each under its own noise; the
+      other channels as they are.
     - `independent`: as they are, each under its own noise.
     - `mono`: their mean, once; every channel gets the result at its own level.
 
+    Left and right are told by their speakers; the two channels of a clip of two are a pair unless the mask
+    says otherwise. Nothing is generated into a low-frequency channel (LFE) unless that is asked for.
+
     Args:
         stereo: the knob.
-        channels: of the clip.
+        channels: of the clip, in the WAV order.
         links_channels: whether the model takes linked channels in one window; else they come one by one
             under one group, which is the same noise.
+        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        lfe: whether the low-frequency channel is generated into.
 
     Attributes:
         groups: the windows of one place: (encoded channels, noise group) each.
-        recodes: whether the encoded channels are others than the clip's.
+        recodes: whether the encoded channels are mixtures of the clip's.
+        spared: the clip's channels that nothing is generated into.
     """
 
-    def __init__(self, stereo: Stereo, channels: int, links_channels: bool) -> None:
-        if channels == 1 or (stereo == "mid_side" and channels != 2):
-            stereo = "linked"
-        self._stereo = stereo
+    def __init__(
+        self, stereo: Stereo, channels: int, links_channels: bool, mask: int = 0, lfe: bool = False
+    ) -> None:
+        names = speakers(mask) if mask.bit_count() == channels else []
+        self.spared = [n for n, name in enumerate(names) if name == "LFE" and not lfe and channels > 1]
+        places = self._places(names, [n for n in range(channels) if n not in self.spared], channels)
         self._channels = channels
-        self.recodes = stereo in ("mid_side", "mono")
-        encoded = 1 if stereo == "mono" else channels
+        self._heard = [channel for place in places for channel in place]
+        self._mono = stereo == "mono" and len(self._heard) > 1
+        starts = np.cumsum([0, *map(len, places)])
+        pairs = [(int(at), int(at) + 1) for at, place in zip(starts, places, strict=False) if len(place) == 2]
+        self._mixed = pairs if stereo == "mid_side" else []
+        self.recodes = self._mono or bool(self._mixed)
+        self._passes = self._heard == list(range(channels))
+        separate = stereo == "independent" or self.recodes
         self.groups: list[tuple[list[int], int]]
-        if stereo == "linked" and links_channels:
-            self.groups = [(list(range(channels)), 0)]
+        if self._mono:
+            self.groups = [([0], 0)]
+        elif separate or not links_channels:
+            self.groups = [([n], self._heard[n] if separate else 0) for n in range(len(self._heard))]
         else:
-            self.groups = [([channel], 0 if stereo == "linked" else channel) for channel in range(encoded)]
+            together = places if names and channels > 2 else [self._heard]
+            ends = np.cumsum([0, *map(len, together)])
+            self.groups = [(list(range(ends[n], ends[n + 1])), 0) for n in range(len(together))]
+
+    @staticmethod
+    def _places(names: list[str], heard: list[int], channels: int) -> list[list[int]]:
+        """The channels, left beside its right."""
+        if not names:
+            return [heard] if channels == 2 else [[channel] for channel in heard]
+        right_of = {
+            names.index(left): names.index(right) for left, right in PAIRS if {left, right} <= {*names}
+        }
+        rights = set(right_of.values())
+        return [
+            [channel, right_of[channel]] if channel in right_of else [channel]
+            for channel in heard
+            if channel not in rights
+        ]
 
     def encode(self, samples: Audio) -> Audio:
         """(channels, frames) -> (encoded channels, frames)."""
-        if self._stereo == "mono":
-            mean: Audio = samples.mean(axis=0, keepdims=True)
+        if self._mono:
+            mean: Audio = samples[self._heard].mean(axis=0, keepdims=True)
             return mean
-        if self._stereo == "mid_side":
-            left, right = samples
-            return np.stack([left + right, left - right]) * np.float32(0.5)
-        return samples
+        if self._passes and not self._mixed:
+            return samples
+        encoded = samples[self._heard]
+        for left, right in self._mixed:
+            mid, side = encoded[left] + encoded[right], encoded[left] - encoded[right]
+            encoded[left], encoded[right] = np.float32(0.5) * mid, np.float32(0.5) * side
+        return encoded
 
     def decode(self, encoded: Audio) -> Audio:
-        """(encoded channels, frames) -> (channels, frames)."""
-        if self._stereo == "mono":
-            return np.broadcast_to(encoded, (self._channels, encoded.shape[1]))
-        if self._stereo == "mid_side":
-            mid, side = encoded
-            return np.stack([mid + side, mid - side])
-        return encoded
+        """(encoded channels, frames) -> (channels, frames), with zeros in what is spared."""
+        if self._passes and not self.recodes:
+            return encoded
+        samples = np.zeros((self._channels, encoded.shape[1]), np.float32)
+        samples[self._heard] = encoded
+        for left, right in self._mixed:
+            mid, side = encoded[left], encoded[right]
+            samples[self._heard[left]], samples[self._heard[right]] = mid + side, mid - side
+        return samples

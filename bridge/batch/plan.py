@@ -65,16 +65,7 @@ def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = F
     return items
 
 
-def sources(inputs: Iterable[str], *, recursive: bool = False) -> list[Path]:
-    """The audio that `inputs` name, each file once, for commands that only look.
-
-    Raises:
-        InputError: an input that is not there, or holds no audio.
-    """
-    return [source for source, _ in _found(inputs, None, recursive)]
-
-
-def _found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[tuple[Path, Path]]:
+def _found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
     """Each source once, with its folder relative to the input that it was found below."""
     seen: set[Path] = set()
     for text in inputs:
@@ -100,9 +91,9 @@ def _found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator
                 yield source, source.parent.relative_to(base) if base else Path()
 
 
-def listed(folder: Path, out: Path | None, recursive: bool) -> Iterator[Path]:
+def listed(folder: Path, out: Path, recursive: bool) -> Iterator[Path]:
     """The audio files of a folder, sorted; hidden ones, results, and all that lies in `out` left out."""
-    results = out.resolve() if out is not None else None
+    results = out.resolve()
     for root, folders, files in os.walk(folder):
         inside = Path(root)
         if not recursive:

@@ -13,20 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import (
-    audacity,
-    daw,
-    demo,
-    doctor,
-    edit,
-    engine,
-    eval,
-    inspect,
-    plugins,
-    presets,
-    render,
-    watch,
-)
+from bridge.cli import audacity, daw, demo, doctor, edit, engine, eval, plugins, presets, render, watch
 from presets.errors import AirbandError
 from presets.version import VERSION
 
@@ -43,7 +30,6 @@ render.register(app)
 edit.register(app)
 audacity.register(app)
 watch.register(app)
-inspect.register(app)
 eval.register(app)
 engine.register(app)
 demo.register(app)

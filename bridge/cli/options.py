@@ -64,7 +64,7 @@ def _flags() -> list[inspect.Parameter]:
 def _option(knob: str) -> Any:
     flag = "--" + knob.replace("_", "-")
     if _type(knob) == bool | None:
-        flag += f"/--no-{knob}"
+        flag += flag.replace("--", "/--no-", 1)
     text = f"{schema.meaning(knob)} ({schema.allowed(knob)}; default {schema.default(knob)})"
     return typer.Option(flag, metavar="VALUE", rich_help_panel=PANEL, help=text, show_default=False)
 

@@ -194,7 +194,7 @@ class Result:
         if isinstance(self._submit.deliver, DeliverFile):
             self._publish(record, path, force)
         else:
-            deliver(ArrayClip(self.audio, self.rate), path, record, force=force)
+            deliver(ArrayClip(self.audio, self.rate), path, record, force=force, mask=self.report.mask)
         return path
 
     def pieces(self) -> Iterator[memoryview]:

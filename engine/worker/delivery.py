@@ -83,12 +83,21 @@ class Destination:
                 report=report,
             )
             carried = self._carried(result, report)
-            deliver(result, self._out, record, source=self._source.path, carried=carried, force=self._force)
+            deliver(
+                result,
+                self._out,
+                record,
+                source=self._source.path,
+                carried=carried,
+                force=self._force,
+                mask=report.mask,
+            )
             return self._stem(result, self._out)
         written = self._spool.scratch(job, "stem")
         with write_errors_explained(self._spool.folder):
             if isinstance(submit.deliver, DeliverFile):
-                encode(result, written, self._how, submit.params, self._carried(result, report))
+                carried = self._carried(result, report)
+                encode(result, written, self._how, submit.params, carried, report.mask)
             else:
                 write_planar(result, written)
         return self._stem(result, self._spool.keep_stem(job, written))

@@ -46,12 +46,16 @@ def run_job(
     if not choice.model.digest:  # weights that are converted when they are first used
         loaded = msgspec.structs.replace(choice.model, digest=models.load(choice.model.name).digest)
         choice = Choice(loaded, choice.reason)
-    with open_source(submit, digest, spool, roots) as source:
+    with open_source(submit, digest, spool, roots, on_step) as source:
         delivery = Destination(submit, source, spool, roots)
         if delivery.is_needed(choice.model.name, choice.model.digest):
             result, report = rendered(submit, source, choice, spool, models, on_step)
             report = msgspec.structs.replace(
-                report, source_digest=source.digest, model_reason=choice.reason, device=models.device
+                report,
+                source_digest=source.digest,
+                model_reason=choice.reason,
+                device=models.device,
+                shortfall=source.shortfall,
             )
             stem = delivery.bring(result, report)
         else:
@@ -75,13 +79,16 @@ def rendered(
         "dtype": DTYPE,
         "device": models.device.partition(":")[0] + (" compiled" if models.compiles else ""),
         "files": files_digest(params.effects, plugin_settings()),
+        "mask": f"{source.mask:x}",
     }
     key = content_key(digest, audio, params, facts)
     report = spool.report(key)
     cached = report is not None
     if report is None:
         written = spool.scratch(submit.job, "pcm")
-        report = render(clip, params, models.load(params.model), on_step, spool=written).report
+        report = render(
+            clip, params, models.load(params.model), on_step, spool=written, mask=source.mask
+        ).report
         # A plugin that fails today may work tomorrow.
         if report.effects is not None and report.effects.bypassed:
             key = content_key(digest, audio, params, {**facts, "job": submit.job})

@@ -11,8 +11,10 @@ from bridge.wire.messages import File, Pcm, Submit
 from engine.serving.spool import Spool
 from engine.worker.planar_pcm import PlanarClip
 from presets.errors import AirbandError, InputError
+from presets.report import Shortfall
 from render.clip import Clip, open_clip
 from render.files.encode import file_digest
+from render.upscaler import Step, StepHook
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,22 @@ class JobSource:
         digest: of its bytes.
         name: what the user calls it, "" for bare samples.
         path: the file; None for bare samples, which have no words of their own to carry over.
+        mask: which speakers its channels are for (see `render.channels`); 0 when nobody said.
+        shortfall: what a file lacks that is taken none the less; None when it is whole.
     """
 
     clip: Clip
     digest: str
     name: str
     path: Path | None
+    mask: int = 0
+    shortfall: Shortfall | None = None
 
 
 @contextmanager
-def open_source(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]) -> Iterator[JobSource]:
+def open_source(
+    submit: Submit, digest: str, spool: Spool, roots: Sequence[Path], on_step: StepHook
+) -> Iterator[JobSource]:
     """The source of a job, until the end of the block.
 
     Args:
@@ -41,6 +49,7 @@ def open_source(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]
         digest: of its source in the spool, "" for a source given by path.
         spool: where sources lie.
         roots: folders below which paths may be read.
+        on_step: told of decoding; cancels it by raising.
 
     Raises:
         InputError: it is not there, not audio, outside the limits, or its path lies outside the roots.
@@ -57,8 +66,14 @@ def open_source(submit: Submit, digest: str, spool: Spool, roots: Sequence[Path]
         if not below(path, roots):
             raise InputError(f"{path}: {outside(roots)}", "source")
     try:
-        with open_clip(path, spool.folder / "scratch") as clip:
-            yield JobSource(clip, digest or file_digest(path), name, path)
+        with open_clip(
+            path,
+            spool.folder / "scratch",
+            stream=submit.params.stream,
+            accept_truncated=submit.params.accept_truncated,
+            hook=lambda: on_step(Step("decode", 0, 1)),
+        ) as clip:
+            yield JobSource(clip, digest or file_digest(path), name, path, clip.mask, clip.shortfall)
     except AirbandError as error:
         if isinstance(source, File):  # the user knows the file by its own name, not by the spool's
             error.message = error.message.replace(str(path), name).replace(path.name, name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
+from render.files.headers import aiff_header, wav_header
 from render.files.riff import append_chunks
 
 if TYPE_CHECKING:
@@ -28,15 +29,14 @@ BLOCK_FRAMES = 48000
 """Frames in memory at a time."""
 STRETCH_FRAMES = 2400
 """Dither is off in every stretch of this many frames that lies on the integer grid already."""
-TAG_CHARS_MAX = 2000
-"""A text of more than 8 KiB makes libsndfile write an AIFF file that nobody can read. The end is kept."""
+FLAC_MASK_TAG = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK"
+"""The comment by which FLAC tells which speakers are meant."""
 RIFF_BYTES_MAX = 2**32 - 2**24
 """Audio of a plain WAV or AIFF file; the rest of its 4 GiB is kept for metadata."""
 
 SUFFIXES: Mapping[str, Format] = {
     ".wav": "wav", ".wave": "wav", ".flac": "flac", ".aiff": "aiff", ".aif": "aiff"
 }  # fmt: skip
-SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,9 @@ def encoding(preset: Preset, source_name: str, out_name: str | None = None) -> E
     return Encoding(form, bits)
 
 
-def encode(clip: Clip, path: Path, how: Encoding, preset: Preset, carried: Metadata | None = None) -> Encoded:
+def encode(
+    clip: Clip, path: Path, how: Encoding, preset: Preset, carried: Metadata | None = None, mask: int = 0
+) -> Encoded:
     """Writes a clip's samples to `path`, in blocks.
 
     Integer samples get TPDF dither (two uniform draws, triangular over +-1 LSB: Lipshitz, Wannamaker and
@@ -104,42 +106,99 @@ def encode(clip: Clip, path: Path, how: Encoding, preset: Preset, carried: Metad
         how: format and bit depth.
         preset: `dither`, `seed`, and `delivery.clip`.
         carried: the source's metadata on the stem's time line; chunks reach a WAV file, text tags any other.
+        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
 
     Raises:
         OutputError: integer samples that would clip, no room, no permission.
         RenderError: a sample that is not finite.
     """
-    import soundfile
-
     nbytes = clip.frames * clip.channels * how.bits // 8
-    container = _container(how, nbytes, clip.channels, path)
+    if how.format == "aiff" and nbytes > RIFF_BYTES_MAX:
+        raise OutputError(f"{path.name}: {nbytes} bytes do not fit an AIFF file; take wav", "format")
     _check_room(path, nbytes if how.format != "flac" else nbytes // 8)
-    rng = np.random.Generator(np.random.Philox(key=preset.seed)) if preset.dither == "tpdf" else None
-    peak = 0.0
+    blocks = _Blocks(clip, path.name)
     try:
-        with soundfile.SoundFile(
-            path, "w", clip.rate, clip.channels, SUBTYPES[how.bits], format=container
-        ) as file:
-            if carried is not None and how.format != "wav":
-                for name, text in carried.tags.items():
-                    setattr(file, name, text[-TAG_CHARS_MAX:])
-            for start in range(0, clip.frames, BLOCK_FRAMES):
-                block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start)).T
-                peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
-                if not np.isfinite(block).all():
-                    raise RenderError(f"{path.name}: samples that are not finite within 1 s of frame {start}")
-                file.write(block if how.bits == 32 else quantised(block, how.bits, rng))
-    except (soundfile.SoundFileError, AssertionError) as error:
-        # soundfile asserts where a write came back short, and keeps no errno.
+        if how.format == "flac":
+            _write_flac(blocks, path, how, preset, carried, mask)
+        else:
+            _write_pcm(blocks, path, how, preset, carried, mask)
+    except OSError as error:
         _check_room(path, nbytes)
-        raise OutputError(f"{path.parent}: cannot be written: {error or 'short write'}", str(path)) from None
-    if how.bits != 32 and peak > 1 and not preset.delivery.clip:
-        raise OutputError(over(peak, how.bits), "bit_depth")
+        raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
+    if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
+        raise OutputError(over(blocks.peak, how.bits), "bit_depth")
     if carried is not None and how.format == "wav":
         append_chunks(path, carried.as_chunks())
-    if how.bits == 32:
-        _forget_time(path, clip.channels)
-    return Encoded(how, file_digest(path), path.stat().st_size, decibels(peak))
+    return Encoded(how, file_digest(path), path.stat().st_size, decibels(blocks.peak))
+
+
+class _Blocks:
+    """A clip block by block, (frames, channels); `peak` is that of what was read."""
+
+    def __init__(self, clip: Clip, name: str) -> None:
+        self.clip = clip
+        self.peak = 0.0
+        self._name = name
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, self.clip.frames, BLOCK_FRAMES):
+            block = self.clip.read(start, min(BLOCK_FRAMES, self.clip.frames - start)).T
+            self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
+            if not np.isfinite(block).all():
+                raise RenderError(f"{self._name}: samples that are not finite within 1 s of frame {start}")
+            yield block
+
+
+def _write_pcm(
+    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, carried: Metadata | None, mask: int
+) -> None:
+    clip, rng = blocks.clip, _dither(preset)
+    nbytes = clip.frames * clip.channels * how.bits // 8
+    about = clip.frames, clip.channels, clip.rate, how.bits, mask
+    end = "<" if how.format == "wav" else ">"
+    with path.open("wb") as file:
+        if how.format == "wav":
+            file.write(wav_header(*about, long=nbytes > RIFF_BYTES_MAX))
+        else:
+            file.write(aiff_header(*about, texts={} if carried is None else carried.tags))
+        for block in blocks:
+            if how.bits == 32:
+                file.write(np.ascontiguousarray(block, f"{end}f4").data)
+            else:
+                integers = quantised(block, how.bits, rng).astype(f"{end}i4", order="C")
+                used = slice(4 - how.bits // 8, 4) if end == "<" else slice(0, how.bits // 8)
+                file.write(integers.view(np.uint8).reshape(-1, 4)[:, used].tobytes())
+        file.write(bytes(nbytes % 2))
+
+
+def _write_flac(
+    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, carried: Metadata | None, mask: int
+) -> None:
+    import soundfile
+
+    clip, rng = blocks.clip, _dither(preset)
+    try:
+        with soundfile.SoundFile(
+            path, "w", clip.rate, clip.channels, f"PCM_{how.bits}", format="FLAC"
+        ) as file:
+            if carried is not None:
+                for name, text in carried.tags.items():
+                    setattr(file, name, text)
+            for block in blocks:
+                file.write(quantised(block, how.bits, rng))
+    except (soundfile.SoundFileError, AssertionError) as error:
+        # soundfile asserts where a write came back short, and keeps no errno.
+        raise OSError(str(error) or "short write") from None
+    if mask and clip.channels > 2:  # without it some readers take back for side
+        from mutagen.flac import FLAC
+
+        tags = FLAC(path)  # type: ignore[no-untyped-call]
+        tags[FLAC_MASK_TAG] = f"0x{mask:X}"
+        tags.save()
+
+
+def _dither(preset: Preset) -> np.random.Generator | None:
+    return np.random.Generator(np.random.Philox(key=preset.seed)) if preset.dither == "tpdf" else None
 
 
 def quantised(block: NDArray[np.float32], bits: int, rng: np.random.Generator | None) -> NDArray[np.int32]:
@@ -181,30 +240,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
 
-def _container(how: Encoding, nbytes: int, channels: int, path: Path) -> str:
-    if how.format == "wav":
-        if nbytes > RIFF_BYTES_MAX:
-            return "RF64"
-        return "WAV" if channels <= 2 else "WAVEX"
-    if how.format == "aiff" and nbytes > RIFF_BYTES_MAX:
-        raise OutputError(f"{path.name}: {nbytes} bytes do not fit an AIFF file; take wav", "format")
-    return how.format.upper()
-
-
 def _check_room(path: Path, nbytes: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if nbytes > free:
         raise OutputError(
             f"{path.parent}: no room: {nbytes / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB free", str(path)
         )
-
-
-def _forget_time(path: Path, channels: int) -> None:
-    """Zeroes the clock in libsndfile's PEAK chunk: the same render is the same file, byte for byte."""
-    with path.open("r+b") as file:
-        head = file.read(65536)  # in an AIFF file the texts stand before it
-        size = (8 + 8 * channels).to_bytes(4, "big" if head.startswith(b"FORM") else "little")
-        at = head.find(b"PEAK" + size)
-        if at >= 0:
-            file.seek(at + 12)
-            file.write(bytes(4))

@@ -63,6 +63,7 @@ def deliver(
     source: Path | None = None,
     carried: Metadata | None = None,
     force: bool = False,
+    mask: int = 0,
 ) -> dict[str, Any]:
     """A rendered clip becomes a visible file: check, encode, publish.
 
@@ -71,7 +72,7 @@ def deliver(
         out: the destination; its suffix says the format.
         record: what was done.
         source: the file it was made from, which is never overwritten.
-        carried: see `render.files.encode.encode`.
+        carried, mask: see `render.files.encode.encode`.
         force: replace a file that is there.
 
     Returns:
@@ -84,7 +85,7 @@ def deliver(
     how = encoding(record.preset, record.source_name, out.name)
     check_destination(out, source, force=force)
     with part_beside(out) as part:
-        encoded = encode(clip, part, how, record.preset, carried)
+        encoded = encode(clip, part, how, record.preset, carried, mask)
         return publish(part, out, encoded, record, force=force)
 
 

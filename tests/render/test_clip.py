@@ -21,6 +21,10 @@ FORMATS = [
 ]  # fmt: skip
 
 
+CODED = ("VORBIS", "OPUS", "MPEG_LAYER_III", "MS_ADPCM")
+"""Two decoders differ by what they round."""
+
+
 def write(path: Path, samples: np.ndarray = STEREO, rate: int = 48000, subtype: str = "FLOAT") -> Path:
     soundfile.write(path, samples.T, rate, subtype=subtype)
     return path
@@ -76,9 +80,8 @@ def test_random_access_equals_decoding_from_the_start(tmp_path: Path, name: str,
     with open_clip(path) as clip:
         assert (clip.rate, clip.channels, clip.frames) == (rate, 2, len(whole))
         for start in (20011, 0, 29000, 1, 10000, 4096):
-            assert np.array_equal(
-                clip.read(start, 2000), np.pad(whole.T, ((0, 0), (0, 2000)))[:, start : start + 2000]
-            )
+            expected = np.pad(whole.T, ((0, 0), (0, 2000)))[:, start : start + 2000]
+            assert np.abs(clip.read(start, 2000) - expected).max() < (0.03 if subtype in CODED else 1e-9)
 
 
 def test_reads_a_file_that_does_not_seek(tmp_path: Path) -> None:

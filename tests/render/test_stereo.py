@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from presets.schema import make
 from render.clip import ArrayClip
+from render.render import render
 from render.stereo import StereoPolicy
 
 SAMPLES = np.random.default_rng(3).standard_normal((2, 100)).astype(np.float32)
@@ -26,6 +28,64 @@ SAMPLES = np.random.default_rng(3).standard_normal((2, 100)).astype(np.float32)
 )
 def test_windows_and_noise_groups(stereo: str, channels: int, links: bool, groups: list[object]) -> None:
     assert StereoPolicy(stereo, channels, links).groups == groups
+
+
+FIVE_ONE, SEVEN_ONE, WIDE = 0x3F, 0x63F, 0xFF
+
+
+@pytest.mark.parametrize(
+    ("stereo", "mask", "links", "groups"),
+    [
+        ("linked", FIVE_ONE, True, [([0, 1], 0), ([2], 0), ([3, 4], 0)]),
+        ("linked", FIVE_ONE, False, [([0], 0), ([1], 0), ([2], 0), ([3], 0), ([4], 0)]),
+        ("mid_side", FIVE_ONE, True, [([0], 0), ([1], 1), ([2], 2), ([3], 4), ([4], 5)]),
+        ("independent", FIVE_ONE, True, [([0], 0), ([1], 1), ([2], 2), ([3], 4), ([4], 5)]),
+        ("mono", FIVE_ONE, True, [([0], 0)]),
+        ("linked", SEVEN_ONE, True, [([0, 1], 0), ([2], 0), ([3, 4], 0), ([5, 6], 0)]),
+    ],
+)
+def test_surround_goes_in_pairs_of_speakers_and_without_its_lfe(
+    stereo: str, mask: int, links: bool, groups: list[object]
+) -> None:
+    assert StereoPolicy(stereo, mask.bit_count(), links, mask).groups == groups
+
+
+@pytest.mark.parametrize("mask", [FIVE_ONE, SEVEN_ONE, WIDE, 0x7 | 0x1000 | 0x2000 | 0x4000])
+@pytest.mark.parametrize("stereo", ["linked", "mid_side", "independent"])
+def test_surround_comes_back_to_its_speakers(stereo: str, mask: int) -> None:
+    channels = mask.bit_count()
+    samples = np.random.default_rng(4).standard_normal((channels, 100)).astype(np.float32)
+    for lfe in (False, True):
+        policy = StereoPolicy(stereo, channels, True, mask, lfe)
+        back = policy.decode(policy.encode(samples))
+        expected = samples.copy()
+        assert policy.spared == ([3] if mask & 8 and not lfe else [])
+        expected[policy.spared] = 0
+        assert np.allclose(back, expected, atol=1e-6)
+
+
+def test_the_sides_of_surround_are_those_of_left_and_right() -> None:
+    samples = np.zeros((8, 10), np.float32)
+    samples[4], samples[5] = 1, -1  # back left and right of 7.1
+    encoded = StereoPolicy("mid_side", 8, True, SEVEN_ONE).encode(samples)
+    assert [float(row[0]) for row in encoded] == [0, 0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("stem", ["full", "high", "low"])
+@pytest.mark.parametrize("stereo", ["linked", "mid_side", "independent", "mono"])
+def test_nothing_is_generated_into_the_lfe_unless_asked(
+    stereo: str, stem: str, programme: Any, noise_model: Any, above: Any, rms_db: Any
+) -> None:
+    samples = programme(2, channels=6)
+    for lfe in (False, True):
+        preset = make(cutoff=4000.0, stereo=stereo, stem=stem, lfe=lfe)
+        clip = render(ArrayClip(samples, 48000), preset, noise_model(), lambda step: None, mask=FIVE_ONE).clip
+        out = clip.read(0, clip.frames)
+        if lfe:
+            continue
+        assert np.array_equal(out[3], 0 * samples[3] if stem == "high" else samples[3])
+        assert rms_db(above(out[:1], 5000)) > -40 or stem == "low"
+    assert rms_db(above(out[3:4], 5000)) > -40 or stem == "low"
 
 
 def test_mid_and_side_come_back_as_left_and_right() -> None:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from presets.schema import RATE_HZ
-
+RATE_HZ = 48000
 N_FFT = 2048
 HOP = 480
 BANDS = 256

@@ -1,0 +1,90 @@
+"""The head of a WAV or AIFF file, up to its first sample.
+
+RF64 stands in for WAV where 4 GiB do not suffice; float AIFF is AIFF-C.
+
+Sources: Microsoft, "New multimedia data types and data techniques" 3.0 and "Multiple channel audio data and
+WAVE files" (`fmt ` of 16, 18 and 40 bytes, `fact`); EBU Tech 3306 (RF64); Apple, AIFF 1.3 and AIFF-C; Core
+Audio's channel layout (`CHAN`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+USUAL_MASKS = (0, 0x4, 0x3)
+"""By the number of channels: what a file of one or two is taken to be for where nothing is said."""
+SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
+"""What follows the format tag in a subformat's GUID."""
+AIFC_VERSION = 0xA2805140
+BITMAP_LAYOUT = 1 << 16
+TEXTS = {"title": b"NAME", "artist": b"AUTH", "copyright": b"(c) ", "comment": b"ANNO"}
+"""A tag's chunk in an AIFF file."""
+TEXT_BYTES_MAX = 8000
+"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept."""
+
+
+def wav_header(frames: int, channels: int, rate: int, bits: int, mask: int, long: bool) -> bytes:
+    """RIFF, or RF64.
+
+    Args:
+        frames, channels, rate: of the samples.
+        bits: 16 or 24 (integer) or 32 (float).
+        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        long: RF64.
+    """
+    nbytes = frames * channels * bits // 8
+    tag = FLOAT if bits == 32 else PCM
+    fact = b"fact" + struct.pack("<II", 4, min(frames, 0xFFFFFFFF)) if tag == FLOAT else b""
+    head = b"fmt " + _fmt(tag, channels, rate, bits, mask) + fact
+    length = 4 + len(head) + 8 + nbytes + nbytes % 2
+    if not long:
+        return b"RIFF" + struct.pack("<I", length) + b"WAVE" + head + b"data" + struct.pack("<I", nbytes)
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, length + 36, nbytes, frames, 0)
+    unsaid = b"\xff\xff\xff\xff"
+    return b"RF64" + unsaid + b"WAVE" + sizes + head + b"data" + unsaid
+
+
+def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
+    """Size and body: 16 bytes for integers, 18 for floats, 40 where speakers are told."""
+    block = channels * bits // 8
+    about = struct.pack("<HIIHH", channels, rate, rate * block, block, bits)
+    if channels > 2 or mask not in (0, USUAL_MASKS[channels]):
+        extra = struct.pack("<HHIH", 22, bits, mask, tag) + SUBFORMAT
+        return struct.pack("<IH", 40, EXTENSIBLE) + about + extra
+    if tag == FLOAT:
+        return struct.pack("<IH", 18, tag) + about + struct.pack("<H", 0)
+    return struct.pack("<IH", 16, tag) + about
+
+
+def aiff_header(
+    frames: int, channels: int, rate: int, bits: int, mask: int, texts: Mapping[str, str]
+) -> bytes:
+    """AIFF, or AIFF-C for floats.
+
+    Args:
+        frames, channels, rate, bits, mask: as for `wav_header`.
+        texts: by the names of TEXTS; others have no place in AIFF.
+    """
+    nbytes = frames * channels * bits // 8
+    exponent = rate.bit_length() - 1
+    about = struct.pack(">HIHHQ", channels, frames, bits, 16383 + exponent, rate << (63 - exponent))
+    chunks = []
+    if bits == 32:
+        chunks.append(_chunk(b"FVER", struct.pack(">I", AIFC_VERSION)))
+        about += b"fl32" + bytes([12]) + b"Float 32-bit" + b"\0"
+    chunks.append(_chunk(b"COMM", about))
+    if mask not in (0, *USUAL_MASKS[channels : channels + 1]):
+        chunks.append(_chunk(b"CHAN", struct.pack(">III", BITMAP_LAYOUT, mask, 0)))
+    chunks += [
+        _chunk(name, texts[tag].encode()[-TEXT_BYTES_MAX:]) for tag, name in TEXTS.items() if texts.get(tag)
+    ]
+    head = b"".join(chunks)
+    length = 4 + len(head) + 16 + nbytes + nbytes % 2
+    form = b"AIFC" if bits == 32 else b"AIFF"
+    return b"FORM" + struct.pack(">I", length) + form + head + b"SSND" + struct.pack(">III", nbytes + 8, 0, 0)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack(">I", len(body)) + body + b"\0" * (len(body) % 2)

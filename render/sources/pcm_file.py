@@ -1,0 +1,86 @@
+"""Where decoded samples go: a file of interleaved little-endian float32, checked as it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presets.errors import InputError, OutputError
+from render.limits import check_samples, check_shape
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Rate in Hz, number of channels, and the mask of their speakers (see `render.channels`)."""
+
+    rate: int
+    channels: int
+    mask: int
+
+
+class PcmFile:
+    """Decoded samples on their way to disk.
+
+    Args:
+        path: a new file.
+        name: of the source, for messages.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.head: Head | None = None
+        self.frames = 0
+        self._name = name
+        self._file = path.open("wb")
+
+    def begin(self, head: Head) -> None:
+        """Before the samples of each link.
+
+        Raises:
+            InputError: a rate or number of channels outside the limits, or other than the link before had.
+        """
+        check_shape(head.rate, head.channels, 1, self._name)
+        first = self.head or head
+        if (head.rate, head.channels) != (first.rate, first.channels):
+            raise InputError(
+                f"{self._name} is joined from {first.rate} Hz, {first.channels} channels, and "
+                f"{head.rate} Hz, {head.channels} channels after frame {self.frames}; take the parts apart",
+                "source",
+            )
+        self.head = first
+
+    def write(self, block: NDArray[np.floating[Any]]) -> None:
+        """Appends (frames, channels), channels in the WAV order.
+
+        Raises:
+            InputError: a sample that is not finite or beyond +-16.
+            OutputError: no room.
+        """
+        check_samples(block, self.frames, self._name)
+        try:
+            self._file.write(np.ascontiguousarray(block, "<f4").data)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path.parent}: {self._name} cannot be decoded here: {error.strerror}; "
+                "decoding takes 4 bytes a sample",
+                "source",
+            ) from None
+        self.frames += len(block)
+
+    def cut(self, frames: int) -> None:
+        """Forgets what comes after the first `frames`."""
+        if self.head is not None:
+            self._file.flush()
+            self._file.seek(4 * self.head.channels * frames)
+            self._file.truncate()
+        self.frames = frames
+        if not frames:
+            self.head = None
+
+    def close(self) -> None:
+        """No more samples come."""
+        self._file.close()

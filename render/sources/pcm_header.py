@@ -1,0 +1,300 @@
+"""Headers of files that hold plain PCM: where the samples lie, how many were promised, how many are there.
+
+Sizes are believed only where they can be true. A recorder that was killed, or one that writes to a pipe,
+leaves a placeholder; some writers count the header in. Those are read to the end of the file.
+
+Sources: Microsoft RIFF specification 1.0; EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64); Sonic Foundry, Wave64;
+Apple, AIFF 1.3 and AIFF-C, Core Audio Format 1.0; Sun, au(4).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from render.channels import core_audio_order
+
+HEADER_BYTES_MAX = 48
+"""A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
+WAV_TAGS = {(1, 1): "PCM_U8", (1, 2): "PCM_16", (1, 3): "PCM_24", (1, 4): "PCM_32", (3, 4): "FLOAT",
+            (3, 8): "DOUBLE", (6, 1): "ALAW", (7, 1): "ULAW"}  # fmt: skip
+"""libsndfile's name of a sample format by format tag and bytes a sample."""
+INTEGERS = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
+AIFC_TYPES = {b"fl32": "FLOAT", b"FL32": "FLOAT", b"fl64": "DOUBLE", b"FL64": "DOUBLE", b"ulaw": "ULAW",
+              b"ULAW": "ULAW", b"alaw": "ALAW", b"ALAW": "ALAW", b"raw ": "PCM_U8", b"in24": "PCM_24",
+              b"in32": "PCM_32"}  # fmt: skip
+AU_ENCODINGS = {
+    1: "ULAW",
+    2: "PCM_S8",
+    3: "PCM_16",
+    4: "PCM_24",
+    5: "PCM_32",
+    6: "FLOAT",
+    7: "DOUBLE",
+    27: "ALAW",
+}
+SAMPLE_BYTES = {
+    "PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
+    "DOUBLE": 8,
+}  # fmt: skip
+W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
+
+
+@dataclass(frozen=True, slots=True)
+class PcmHeader:
+    """What the header of a file says of its samples.
+
+    Attributes:
+        rate, channels: as they stand there.
+        subtype: libsndfile's name of the sample format, "" where the samples are coded by a codec.
+        big_endian: byte order of the samples.
+        at: first byte of audio.
+        promised: bytes of audio that the header speaks of; None where it leaves that open.
+        held: bytes of audio that are there, the promise at the most.
+        mask: which speakers (see `render.channels`); 0 when unsaid.
+        order: where channel n of the WAV order stands in the file.
+    """
+
+    rate: int
+    channels: int
+    subtype: str
+    big_endian: bool
+    at: int
+    promised: int | None
+    held: int
+    mask: int
+    order: list[int]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of plain PCM."""
+        return SAMPLE_BYTES[self.subtype] * self.channels
+
+
+def read_header(file: BinaryIO) -> PcmHeader | None:
+    """The header of a WAV (RIFF, RIFX, RF64, BW64), W64, AIFF, AIFF-C, CAF or AU file; None for any other.
+
+    Args:
+        file: open for reading, anywhere.
+    """
+    file.seek(0)
+    head = file.read(40)
+    try:
+        if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+            return _wave(file, big_endian=head[:4] == b"RIFX")
+        if head[:16] == W64_RIFF:
+            return _w64(file)
+        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+            return _aiff(file)
+        if head[:4] == b"caff":
+            return _caf(file)
+        if head[:4] in (b".snd", b"dns."):
+            return _au(file, head)
+    except (struct.error, ValueError, OverflowError):
+        return None
+    return None
+
+
+def is_placeholder(size: int) -> bool:
+    """Whether a size was never filled in: 0, -1, the largest that fits, or a round one above a gigabyte."""
+    return (
+        size <= 0
+        or 0x7FFF0000 <= size <= 0x80000000
+        or 0xFFFF0000 <= size <= 0xFFFFFFFF
+        or size >= 1 << 56
+        or (size >= 10**9 and (size % 10**8 == 0 or size % (1 << 28) == 0))
+    )
+
+
+def _sized(at: int, size: int, end: int) -> tuple[int | None, int]:
+    """Promised and held bytes of audio that starts at `at` in a file of `end` bytes."""
+    there = max(0, end - at)
+    if size <= there and not is_placeholder(size):
+        return size, size
+    over = size - there
+    counts_header = over <= HEADER_BYTES_MAX or over in (at, at - 8)
+    if is_placeholder(size) or counts_header:
+        return None, there
+    return size, there
+
+
+def _chunks(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator[tuple[bytes, int, int]]:
+    """Name, size and first byte of the chunks of a RIFF or FORM from byte `at` on."""
+    order = ">" if big_endian else "<"
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = struct.unpack(f"{order}4sI", file.read(8))
+        yield name, size, at + 8
+        at += 8 + size
+        if size % 2:
+            file.seek(at)
+            after = file.read(4)
+            # A pad byte is zero. Some writers leave it out, and the next name stands in its place.
+            at += 0 if len(after) == 4 and after[:1] != b"\0" and _is_name(after) else 1
+
+
+def _is_name(name: bytes) -> bool:
+    return all(0x20 <= letter < 0x7F for letter in name)
+
+
+def _body(file: BinaryIO, at: int, size: int, most: int = 1 << 16) -> bytes:
+    file.seek(at)
+    return file.read(min(size, most))
+
+
+def _fmt(body: bytes, order: str) -> tuple[int, int, str, int]:
+    """Rate, channels, subtype and mask of a `fmt ` chunk."""
+    tag, channels, rate, _, block, _ = struct.unpack_from(f"{order}HHIIHH", body)
+    mask = 0
+    if tag == 0xFFFE:
+        mask = struct.unpack_from(f"{order}I", body, 20)[0]
+        tag = struct.unpack_from(f"{order}H", body, 24)[0]
+    if mask.bit_count() != channels:
+        mask = 0
+    width = block // channels if channels and block % channels == 0 else 0
+    return rate, channels, WAV_TAGS.get((tag, width), ""), mask
+
+
+def _wave(file: BinaryIO, big_endian: bool) -> PcmHeader | None:
+    end = os.fstat(file.fileno()).st_size
+    order = ">" if big_endian else "<"
+    about: tuple[int, int, str, int] | None = None
+    long_size = 0
+    for name, size, at in _chunks(file, 12, end, big_endian):
+        if name == b"ds64":
+            long_size = struct.unpack_from("<Q", _body(file, at, size), 8)[0]
+        elif name == b"fmt ":
+            about = _fmt(_body(file, at, size), order)
+        elif name == b"data":
+            if about is None:
+                return None
+            rate, channels, subtype, mask = about
+            size = long_size if size == 0xFFFFFFFF and long_size else size
+            promised, held = (
+                (0, 0) if size == 0 and _only_chunks(file, at, end, order) else _sized(at, size, end)
+            )
+            return PcmHeader(
+                rate, channels, subtype, big_endian, at, promised, held, mask, list(range(channels))
+            )
+    return None
+
+
+def _only_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
+    """Whether chunks alone stand from `at` to the end: then a size of 0 means that there is no audio."""
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = struct.unpack(f"{order}4sI", file.read(8))
+        if not _is_name(name):
+            return False
+        at += 8 + size + size % 2
+    return at <= end + 1 and end - at < 8
+
+
+def _w64(file: BinaryIO) -> PcmHeader | None:
+    end, at = os.fstat(file.fileno()).st_size, 40
+    about: tuple[int, int, str, int] | None = None
+    while at + 24 <= end:
+        file.seek(at)
+        name, size = struct.unpack("<4s12xq", file.read(24))
+        if name == b"fmt ":
+            about = _fmt(_body(file, at + 24, size - 24), "<")
+        elif name == b"data" and about is not None:
+            rate, channels, subtype, mask = about
+            promised, held = _sized(at + 24, size - 24, end)
+            return PcmHeader(
+                rate, channels, subtype, False, at + 24, promised, held, mask, list(range(channels))
+            )
+        if size < 24:
+            return None
+        at += -(-size // 8) * 8
+    return None
+
+
+def _aiff(file: BinaryIO) -> PcmHeader | None:
+    end = os.fstat(file.fileno()).st_size
+    comm, layout, sound = b"", b"", None
+    for name, size, at in _chunks(file, 12, end, big_endian=True):
+        if name == b"COMM":
+            comm = _body(file, at, size)
+        elif name == b"CHAN":
+            layout = _body(file, at, size)
+        elif name == b"SSND":
+            sound = at, size
+            if is_placeholder(size):
+                break
+    if sound is None or not comm:
+        return None
+    channels, frames, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", comm)
+    rate = round(mantissa * 2.0 ** (exponent - 16383 - 63))
+    coding = comm[18:22] or b"NONE"
+    subtype = AIFC_TYPES.get(coding, "")
+    if coding in (b"NONE", b"twos", b"sowt"):
+        subtype = INTEGERS.get((bits + 7) // 8, "")
+    at, size = sound
+    skipped = 8 + struct.unpack(">I", _body(file, at, 4))[0]
+    counted = frames * channels * SAMPLE_BYTES.get(subtype, 0)
+    size = counted if is_placeholder(size) and not is_placeholder(frames) else size - skipped
+    promised, held = _sized(at + skipped, size, end)
+    mask, order = core_audio_order(layout, channels)
+    return PcmHeader(rate, channels, subtype, coding != b"sowt", at + skipped, promised, held, mask, order)
+
+
+def _caf(file: BinaryIO) -> PcmHeader | None:
+    end, at = os.fstat(file.fileno()).st_size, 8
+    described, layout, sound = b"", b"", None
+    while at + 12 <= end:
+        file.seek(at)
+        name, size = struct.unpack(">4sq", file.read(12))
+        at += 12
+        if name == b"desc":
+            described = _body(file, at, size)
+        elif name == b"chan":
+            layout = _body(file, at, size)
+        elif name == b"data":
+            sound = at + 4, size - 4  # after the edit count
+            if is_placeholder(size):
+                break
+        if size < 0:
+            return None
+        at += size
+    if sound is None or not described:
+        return None
+    rate, coding, flags, packet, _, channels, bits = struct.unpack_from(">d4sIIIII", described)
+    width = packet // channels if channels else 0
+    subtype = {b"ulaw": "ULAW", b"alaw": "ALAW"}.get(coding, "")
+    if coding == b"lpcm" and width * 8 == (bits + 7) // 8 * 8:
+        subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width, "") if flags & 1 else INTEGERS.get(width, "")
+    promised, held = _sized(*sound, end)
+    mask, order = core_audio_order(layout, channels)
+    return PcmHeader(round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order)
+
+
+def _au(file: BinaryIO, head: bytes) -> PcmHeader:
+    big_endian = head[:4] == b".snd"
+    order = ">" if big_endian else "<"
+    at, size, coding, rate, channels = struct.unpack_from(f"{order}5I", head, 4)
+    promised, held = _sized(at, size, os.fstat(file.fileno()).st_size)
+    subtype = AU_ENCODINGS.get(coding, "")
+    return PcmHeader(rate, channels, subtype, big_endian, at, promised, held, 0, list(range(channels)))
+
+
+def read_stream_head(head: bytes) -> tuple[tuple[int, int, int], int] | None:
+    """Rate, channels and mask of a WAV that arrives through a pipe, and where its samples start.
+
+    Args:
+        head: what has arrived; None is returned until the whole header has.
+    """
+    about, at = None, 12
+    while at + 8 <= len(head):
+        name, size = struct.unpack_from("<4sI", head, at)
+        at += 8
+        if name == b"data" and about is not None:
+            rate, channels, _, mask = about
+            return (rate, channels, mask), at
+        if name == b"fmt " and at + size <= len(head):
+            about = _fmt(head[at : at + size], "<")
+        at += size + size % 2
+    return None

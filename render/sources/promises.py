@@ -1,0 +1,102 @@
+"""How long a coded file says that it is, where that can be relied on, and whether it shows that it was cut.
+
+Sources: RFC 9639 (FLAC); the Xing and LAME info tags (http://gabriel.mp3-tech.org/mp3infotag.html);
+Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from render.sources.links import ogg_breaks_off
+from render.sources.pcm_header import PcmHeader
+
+HEAD_BYTES = 4096
+GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
+"""Who fills in delay and padding beside a Xing tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a file says of its own length.
+
+    Attributes:
+        frames: of all its streams together; None where it says nothing that can be relied on.
+        slack: frames by which less is no loss.
+        share: of the promised bytes, how many are there.
+        cut: how it shows that it was cut, in words; "" when it does not.
+    """
+
+    frames: int | None = None
+    slack: int = 0
+    share: float = 1.0
+    cut: str = ""
+
+
+def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHeader | None) -> Promise:
+    """The promise of a file.
+
+    Args:
+        file: open for reading.
+        links: the streams in it, first byte and end of each.
+        header: of a WAV, AIFF, CAF or AU file whose samples are coded.
+    """
+    head = _read(file, _after_id3(file))
+    if header is not None:
+        return Promise(share=header.held / header.promised if header.promised else 1.0)
+    if head[:4] == b"fLaC":
+        counts = [_flac_frames(_read(file, start if start else _after_id3(file))) for start, _ in links]
+        return Promise(sum(filter(None, counts)) if all(counts) else None)
+    if head[:4] == b"OggS":
+        return Promise(cut="its last page is cut off" if ogg_breaks_off(file) else "")
+    if head[:4] == b"RIFF":  # AVI
+        promised, held = 8 + struct.unpack_from("<I", head, 4)[0], os.fstat(file.fileno()).st_size
+        return Promise(
+            cut=f"its header promises {promised} bytes, it holds {held}" if held < promised else ""
+        )
+    return Promise(_mp3_frames(head), slack=1152)
+
+
+def _read(file: BinaryIO, at: int) -> bytes:
+    file.seek(at)
+    return file.read(HEAD_BYTES)
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Where the audio starts behind ID3v2 tags, of which there may be several."""
+    at = 0
+    while (head := _read(file, at))[:3] == b"ID3" and len(head) >= 10:
+        size = 0
+        for byte in head[6:10]:
+            size = size << 7 | byte & 0x7F
+        at += 10 + size + (10 if head[5] & 0x10 else 0)
+    return at
+
+
+def _flac_frames(head: bytes) -> int | None:
+    """Frames by STREAMINFO, which follows the marker; None when it leaves them open."""
+    return int.from_bytes(head[18:26], "big") & (1 << 36) - 1 or None
+
+
+def _mp3_frames(head: bytes) -> int | None:
+    """Frames by the tag in an MP3's first frame, less delay and padding; None where there is none."""
+    if len(head) < 200 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:  # the sync word, layer III
+        return None
+    mpeg1, mono = bool(head[1] & 0x08), head[3] >> 6 == 3
+    frame = 1152 if mpeg1 else 576
+    if head[36:40] == b"VBRI":
+        return int(struct.unpack_from(">I", head, 36 + 14)[0]) * frame
+    at = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
+    if head[at : at + 4] not in (b"Xing", b"Info"):
+        return None
+    flags, packets = struct.unpack_from(">II", head, at + 4)
+    if not flags & 1 or not packets:
+        return None
+    lame = at + 12 + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
+    delay, padding = divmod(int.from_bytes(head[lame + 21 : lame + 24], "big"), 1 << 12)
+    trimmed: int = delay + padding if head[lame : lame + 4] in GAPLESS_ENCODERS else 0
+    return max(0, int(packets) * frame - trimmed)

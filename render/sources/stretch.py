@@ -1,0 +1,47 @@
+"""A stretch of a file as a file of its own: what libsndfile reads when only some of the bytes are meant."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+
+class Stretch(io.RawIOBase):
+    """Bytes [start, end) of an open file; it keeps a position of its own and never closes that file.
+
+    Args:
+        descriptor: of the open file.
+        start, end: in bytes.
+    """
+
+    def __init__(self, descriptor: int, start: int, end: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._start, self._end = start, end
+        self._at = start
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """The position, from the stretch's own start."""
+        return self._at - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """See `io.IOBase.seek`."""
+        origin = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = max(self._start, origin + offset)
+        return self.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase.readinto`."""
+        wanted = memoryview(buffer).cast("B")[: max(0, self._end - self._at)]
+        got = os.preadv(self._descriptor, [wanted], self._at) if len(wanted) else 0
+        self._at += got
+        return got
