@@ -84,13 +84,12 @@ def lsd_in(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float
 def power_errors_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> Levels:
     """Power of est over ref in dB in each third of an octave, over the whole clip: (bands,).
 
-    The bands go up from 1.1 x cut-off to the reference's end or 20 kHz, the last one as far as that; none
-    where it lies below. Power, not the mean of decibels: half of a noise's frames may be 6 dB short of it.
+    As many bands as fit between 1.1 x cut-off and the reference's end or 20 kHz; where none fits, one that is
+    as wide as there is room. Power, not the mean of decibels: steady and swinging noise may share that.
     """
-    to_hz = min(end_hz(ref, limit_hz), TOP_HZ)
-    edges_hz = [POWER_FROM * cutoff_hz]
-    while edges_hz[-1] < to_hz:
-        edges_hz.append(min(edges_hz[-1] * 2 ** (1 / 3), to_hz))
+    from_hz, to_hz = POWER_FROM * cutoff_hz, min(end_hz(ref, limit_hz), TOP_HZ)
+    thirds = max(0, int(3 * np.log2(to_hz / from_hz) + 1e-9))
+    edges_hz = [from_hz * 2 ** (k / 3) for k in range(thirds + 1)] if thirds else [from_hz, to_hz]
     bands = [_bins(low, high) for low, high in pairwise(edges_hz)]
     levels = [[power[:, band].sum() for band in bands if band.start < band.stop] for power in (est, ref)]
     return np.asarray(_decibels(np.array(levels[0])) - _decibels(np.array(levels[1])))
