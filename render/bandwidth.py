@@ -26,11 +26,14 @@ from render.cliff import (
     is_steady,
 )
 from render.clip import Clip
+from render.slope import Slope, find_slope
 
 FULL_BAND_HZ = 0.97 * 18000.0
 """A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
 NYQUIST_EDGE = 0.9556
 """The -6 dB edge of soxr VHQ as a share of the source's Nyquist frequency, measured."""
+SLOPE_ROOM = 0.85
+"""Up to here, as a share of the Nyquist frequency, a slope can end before the resampler's own does."""
 ROLLOFF_SHARE = 0.99
 FRAME_S = 0.0427
 MAX_FRAMES = 8192
@@ -51,6 +54,7 @@ class Cutoff:
         edge_hz: the end of the band where one was seen, also when it is too high to matter.
         cliff_db: the depth of the cliff there.
         nyquist_hz: of the source.
+        slope: how the band ends, where more than an edge is seen of it.
     """
 
     hz: float | None
@@ -59,6 +63,7 @@ class Cutoff:
     edge_hz: float | None = None
     cliff_db: float | None = None
     nyquist_hz: float = 0.0
+    slope: Slope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,10 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     hz = cliff.edge_hz if cliff.floor else below_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
-    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz)
+    slope = None
+    if hz == cliff.edge_hz and hz < SLOPE_ROOM * nyquist_hz:
+        slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz)
+    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope)
 
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:

@@ -14,7 +14,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from render.clip import Clip, read_padded
-from render.restore import STOP_EDGE
+from render.filters import STOP_EDGE
 from render.upscaler import Audio
 
 SPILL_DB = -100.0

@@ -1,4 +1,4 @@
-"""Windows through the model: read, encode, upscale, compare with the original, weigh, high-pass."""
+"""Windows through the model: read, encode, upscale, compare with the original, weigh, filter."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from presets.schema import Preset
+from render.bandwidth import Cutoff
 from render.clip import Clip
+from render.filters import highpass, made_good
 from render.noise import PhiloxNoise
-from render.restore import Restorer, highpass
+from render.restore import Restorer
 from render.segments import Grid
 from render.stereo import StereoPolicy
 from render.upscaler import Audio, StepHook, Upscaler, Window
@@ -26,7 +28,7 @@ class Generator:
         grid: where its windows lie.
         preset, upscaler: the knobs and the model.
         policy: how the model sees the channels.
-        cutoff_hz: the -6 dB edge of the band that is there.
+        cutoff: where the band that is there ends, and how.
         peak: of the whole source.
         on_step: handed to the model.
     """
@@ -38,7 +40,7 @@ class Generator:
         preset: Preset,
         upscaler: Upscaler,
         policy: StereoPolicy,
-        cutoff_hz: float,
+        cutoff: Cutoff,
         peak: float,
         on_step: StepHook,
     ) -> None:
@@ -46,14 +48,25 @@ class Generator:
         self._grid = grid
         self._preset = preset
         self._upscaler = upscaler
-        self._cutoff_hz = cutoff_hz
+        assert cutoff.hz is not None
+        self._cutoff_hz = cutoff.hz
         self._gain = MODEL_PEAK / peak if peak else 1.0
         self._on_step = on_step
         self._noise = PhiloxNoise(preset.seed)
         self._policy = policy
-        self._restorer = Restorer(preset, cutoff_hz, policy)
-        self._highpass = highpass(cutoff_hz, preset.crossover_octaves)
-        self.reach = self._highpass.reach
+        self._restorer = Restorer(
+            preset, cutoff.hz, policy, cutoff.slope.noise_density if cutoff.slope else 0.0
+        )
+        width = preset.crossover_octaves
+        if cutoff.slope is None:
+            self._made_good = None
+            self._highpass = highpass(cutoff.hz, width)
+            self.reach = self._highpass.reach
+        else:
+            crossover_hz = max(cutoff.hz, cutoff.slope.end_hz * 2 ** (-width / 2))
+            self._made_good = made_good(cutoff.slope, cutoff.hz, crossover_hz, width)
+            self._highpass = highpass(crossover_hz, width)
+            self.reach = self._made_good.reach
         self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
@@ -78,8 +91,15 @@ class Generator:
 
     def _part(self, index: int, heard: Audio, made: Audio | None) -> Audio:
         start, _ = self._grid.extent(index)
-        difference = self._restorer.difference(heard, made, start, *self._grid.kept(index))
-        return self._highpass(difference * self._grid.weights(index))
+        kept, weights = self._grid.kept(index), self._grid.weights(index)
+        part = self._highpass(self._restorer.difference(heard, made, start, *kept) * weights)
+        if self._made_good is None:
+            return part
+        spare = self.reach - self._highpass.reach
+        part = np.pad(part, ((0, 0), (spare, spare)))
+        if self._preset.stem != "high":
+            part += self._made_good(self._restorer.original(heard, start, *kept) * weights)
+        return part
 
     def _upscale(self, places: list[tuple[Audio, int]]) -> list[Audio]:
         windows = []

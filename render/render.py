@@ -125,7 +125,7 @@ def generate_band(
     with ExitStack() as stack:
         if cutoff.hz is not None:
             generator = Generator(
-                at_48k, grid, preset, upscaler, policy, cutoff.hz, levels.peak, progress.generated
+                at_48k, grid, preset, upscaler, policy, cutoff, levels.peak, progress.generated
             )
             segments = stack.enter_context(closing(Segments(at_48k, grid, generator, hi)))
             stack.callback(progress.end)

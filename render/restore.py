@@ -1,12 +1,12 @@
-"""The low band put back: what of a generated signal reaches the output, y = x + h * (g - x).
+"""The low band put back: what of a generated signal reaches the output, y = x + h * (g - x) + k * x.
 
-h is a linear-phase high-pass at the cut-off, so below it nothing of g arrives and nothing of x changes. What
-changes with time (level match, gate, fades) is applied before h: after it, it would spread below the cut-off.
+h is a linear-phase high-pass, so below the cut-off nothing of g arrives and nothing of x changes. Where the
+input's own filter falls so gently that something of the original is left above the cut-off, h begins only
+where that ends, and k makes good what the filter took until then (render/filters.py). What changes with time
+(level match, gate, fades) is applied before h and k: after them, it would spread below the cut-off.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
@@ -18,10 +18,6 @@ from render.upscaler import Audio
 
 FRAME = 2400
 """Gate and level match look at the signal in frames of 50 ms on an absolute grid."""
-
-STOP_DB = 115.0
-STOP_EDGE = 0.9
-"""Below this part of the cut-off h lets nothing through, whatever width the crossover asks for."""
 
 KNEE_DB = 6.0
 """The gate opens over this range below its threshold: a small change of level makes a small change of it."""
@@ -36,65 +32,6 @@ MATCH_FLOOR = 1e-11
 """Mean square below which a level is none: -110 dBFS."""
 
 
-@dataclass(frozen=True, slots=True)
-class HighPass:
-    """A linear-phase FIR high-pass at 48 kHz, applied by overlap-add.
-
-    Attributes:
-        reach: frames it spreads a signal by on each side; its taps are 2 reach + 1, its delay nil.
-        block: frames of signal per transform.
-        response: the transform of the taps.
-    """
-
-    reach: int
-    block: int
-    response: NDArray[np.complex64]
-
-    def __call__(self, samples: Audio) -> Audio:
-        """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
-        # One channel after the other: a transform of several rows may round a row by its place among them.
-        return np.stack([self._one(channel) for channel in samples])
-
-    def _one(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        blocks = -(-len(samples) // self.block)
-        tail, size = 2 * self.reach, self.block + 2 * self.reach
-        rows = np.zeros((blocks, self.block), np.float32)
-        rows.reshape(-1)[: len(samples)] = samples
-        spread = scipy.fft.irfft(scipy.fft.rfft(rows, size) * self.response, size)
-        spread[1:, :tail] += spread[:-1, self.block :]
-        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])[
-            : len(samples) + tail
-        ]
-        if not samples.all():
-            # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
-            sounding = np.pad(np.cumsum(samples != 0), (tail + 1, tail), "edge")
-            sounding[: tail + 1] = 0
-            out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
-        return out
-
-
-def highpass(cutoff_hz: float, crossover_octaves: float) -> HighPass:
-    """The high-pass of a cut-off: -6 dB there, at least 110 dB down below 0.9 of it.
-
-    A Kaiser-windowed sinc (Kaiser 1974; Oppenheim and Schafer, section 7.5), taken from a unit impulse. Its
-    transition reaches from the cut-off by half of `crossover_octaves` down and as many Hz up, 0.1 of the
-    cut-off at the most, and not past 24 kHz.
-
-    Args:
-        cutoff_hz: 1000 to 23000.
-        crossover_octaves: width of the transition.
-    """
-    lower = max(2 ** (-crossover_octaves / 2), STOP_EDGE)
-    half_width_hz = min(cutoff_hz * (1 - lower), RATE_HZ / 2 - cutoff_hz)
-    beta = 0.1102 * (STOP_DB - 8.7)
-    reach = int(np.ceil((STOP_DB - 7.95) / (2.285 * 2 * np.pi * 2 * half_width_hz / RATE_HZ) / 2))
-    n = np.arange(-reach, reach + 1)
-    taps = -2 * cutoff_hz / RATE_HZ * np.sinc(2 * cutoff_hz / RATE_HZ * n) * np.kaiser(2 * reach + 1, beta)
-    taps[reach] += 1
-    size = max(1 << 14, 1 << (8 * reach - 1).bit_length())
-    return HighPass(reach, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))
-
-
 class Restorer:
     """From a window and what was generated for it to the difference that the high-pass will let through.
 
@@ -102,13 +39,17 @@ class Restorer:
         preset: gate, gain of the generated band, and which stem is wanted.
         cutoff_hz: the -6 dB edge of the band that is there.
         policy: how the model saw the channels.
+        noise_density: of the slope of the input's filter, see `Slope`.
     """
 
-    def __init__(self, preset: Preset, cutoff_hz: float, policy: StereoPolicy) -> None:
+    def __init__(
+        self, preset: Preset, cutoff_hz: float, policy: StereoPolicy, noise_density: float = 0.0
+    ) -> None:
         self._policy = policy
         self._gate_db = None if preset.gate_db == "off" else preset.gate_db
         self._gain = np.float32(10 ** (preset.high_gain_db / 20))
         self._stem = preset.stem
+        self._slope_noise = noise_density * cutoff_hz * (MATCH_BAND[1] - MATCH_BAND[0])
         first, last = (np.array(MATCH_BAND) * cutoff_hz * FRAME / RATE_HZ).round().astype(int)
         self._match_bins = slice(first, last + 1)
 
@@ -168,6 +109,23 @@ class Restorer:
         short_db = 10 * np.log10((levels[0] + MATCH_FLOOR) / (levels[1] + MATCH_FLOOR))
         gain_db = np.interp(short_db, (-40, 12, 30), (-40, 12, 0))
         return over_samples((10 ** (gain_db / 20)).astype(np.float32), first, lo, hi)
+
+    def original(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
+        """x, the stretch of it that a window is kept for, quieter where what its filter left is mere noise.
+
+        Raised by what the filter took, noise would be heard in pauses: x is weighed by signal / (signal +
+        noise), both as they come out (Wiener 1949), following the signal as the level match does.
+
+        Args:
+            samples, start, lo, hi: as for `difference`.
+        """
+        kept = samples[:, lo - start : hi - start]
+        if not self._slope_noise:
+            return kept
+        framed, first = frames_of(samples, start)
+        signal = np.stack([self._band_levels(channel) for channel in framed])
+        share = signal / (signal + self._slope_noise + MATCH_FLOOR)
+        return kept * over_samples(share.astype(np.float32), first, lo, hi)
 
     def _band_levels(self, framed: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mean square in the match band: (frames, FRAME) -> (frames,), smoothed over MATCH_SPAN frames."""

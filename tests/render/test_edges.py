@@ -5,7 +5,7 @@ import pytest
 
 from render.clip import ArrayClip
 from render.edges import Contained
-from render.restore import highpass
+from render.filters import highpass
 
 
 def below_db(samples: np.ndarray, hz: float, energy: float) -> float:

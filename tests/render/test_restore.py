@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from presets.schema import make
-from render.restore import FRAME, Restorer, highpass
+from render.filters import highpass
+from render.restore import FRAME, Restorer
 from render.stereo import StereoPolicy
 from render.upscaler import Audio
 

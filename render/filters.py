@@ -1,0 +1,112 @@
+"""The filters at the seam between what is there and what is generated: linear phase, no delay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+
+from presets.schema import RATE_HZ
+from render.slope import Slope
+from render.upscaler import Audio
+
+STOP_DB = 115.0
+BETA = 0.1102 * (STOP_DB - 8.7)
+"""Kaiser's, for that stop band."""
+STOP_EDGE = 0.9
+"""Below this part of the cut-off nothing is let through, whatever width the crossover asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A linear-phase FIR filter at 48 kHz, applied by overlap-add.
+
+    Attributes:
+        reach: frames it spreads a signal by on each side; its taps are 2 reach + 1, its delay nil.
+        block: frames of signal per transform.
+        response: the transform of the taps.
+    """
+
+    reach: int
+    block: int
+    response: NDArray[np.complex64]
+
+    def __call__(self, samples: Audio) -> Audio:
+        """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
+        # One channel after the other: a transform of several rows may round a row by its place among them.
+        return np.stack([self._one(channel) for channel in samples])
+
+    def _one(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        blocks = -(-len(samples) // self.block)
+        tail, size = 2 * self.reach, self.block + 2 * self.reach
+        rows = np.zeros((blocks, self.block), np.float32)
+        rows.reshape(-1)[: len(samples)] = samples
+        spread = scipy.fft.irfft(scipy.fft.rfft(rows, size) * self.response, size)
+        spread[1:, :tail] += spread[:-1, self.block :]
+        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])[
+            : len(samples) + tail
+        ]
+        if not samples.all():
+            # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
+            sounding = np.pad(np.cumsum(samples != 0), (tail + 1, tail), "edge")
+            sounding[: tail + 1] = 0
+            out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
+        return out
+
+
+def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
+    """The high-pass of a cut-off: -6 dB there, at least 110 dB down below 0.9 of it.
+
+    A Kaiser-windowed sinc (Kaiser 1974; Oppenheim and Schafer, section 7.5), taken from a unit impulse. Its
+    transition reaches from the cut-off by half of `crossover_octaves` down and as many Hz up, 0.1 of the
+    cut-off at the most, and not past 24 kHz.
+
+    Args:
+        cutoff_hz: 1000 to 23000.
+        crossover_octaves: width of the transition.
+    """
+    return _filter(_highpass(cutoff_hz, crossover_octaves))
+
+
+def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_octaves: float) -> Filter:
+    """What to add of the input itself, to make good what its filter took between the cut-off and a crossover.
+
+    It is (E - 1) (1 - H), E what the filter took and H the high-pass of the crossover, through a high-pass of
+    its own that lets nothing through below 0.9 of the cut-off.
+
+    Args:
+        slope: of the input's filter.
+        cutoff_hz: its -6 dB edge.
+        crossover_hz: from here on the band is generated.
+        crossover_octaves: width of the crossover.
+    """
+    upper = _highpass(crossover_hz, crossover_octaves)
+    reach = len(upper) // 2
+    size = 1 << (16 * reach - 1).bit_length()
+    hz = np.minimum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), slope.end_hz)
+    raised = scipy.fft.irfft(10 ** (slope.loss_db(hz) / 20) - 1, size)
+    raised = np.roll(raised, reach)[: 2 * reach + 1] * np.kaiser(2 * reach + 1, BETA)
+    below = -upper
+    below[reach] += 1
+    middle = (1 + STOP_EDGE) / 2
+    lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
+    return _filter(fftconvolve(fftconvolve(raised, below), lower))
+
+
+def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]:
+    lower = max(2 ** (-crossover_octaves / 2), STOP_EDGE)
+    half_width_hz = min(cutoff_hz * (1 - lower), RATE_HZ / 2 - cutoff_hz)
+    reach = int(np.ceil((STOP_DB - 7.95) / (2.285 * 2 * np.pi * 2 * half_width_hz / RATE_HZ) / 2))
+    n = np.arange(-reach, reach + 1)
+    taps = -2 * cutoff_hz / RATE_HZ * np.sinc(2 * cutoff_hz / RATE_HZ * n) * np.kaiser(2 * reach + 1, BETA)
+    taps[reach] += 1
+    return np.asarray(taps)
+
+
+def _filter(taps: NDArray[np.float64]) -> Filter:
+    reach = len(taps) // 2
+    size = max(1 << 14, 1 << (8 * reach - 1).bit_length())
+    return Filter(reach, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))

@@ -1,0 +1,91 @@
+"""The slope of an input's filter, of swept filters whose response is known, and what is made good of it."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import signal
+
+from render.bandwidth import find_cutoff, measure
+from render.clip import ArrayClip
+from render.filters import highpass, made_good
+from render.slope import MOST_DB, Slope, find_slope
+
+RATE = 48000
+Samples = NDArray[np.float64]
+rng = np.random.default_rng(11)
+SPECTRUM = np.fft.rfft(rng.standard_normal(6 * RATE)) / np.sqrt(1 + np.fft.rfftfreq(6 * RATE, 1 / 500))
+PINK = 0.05 * np.fft.irfft(SPECTRUM) / np.std(np.fft.irfft(SPECTRUM))
+FILTERS = {
+    "Chebyshev": lambda hz: signal.cheby1(8, 0.05, hz, fs=RATE, output="sos"),
+    "Chebyshev, steep": lambda hz: signal.cheby1(12, 0.1, hz, fs=RATE, output="sos"),
+    "Butterworth 6": lambda hz: signal.butter(6, hz, fs=RATE, output="sos"),
+    "Butterworth 10": lambda hz: signal.butter(10, hz, fs=RATE, output="sos"),
+    "Chebyshev II": lambda hz: signal.cheby2(8, 60, 1.3 * hz, fs=RATE, output="sos"),
+}
+
+
+def slope_of(samples: Samples) -> Slope | None:
+    return find_cutoff(ArrayClip(samples[None].astype(np.float32), RATE), "auto").slope
+
+
+@pytest.mark.parametrize("cutoff_hz", [3000, 8000, 12000])
+@pytest.mark.parametrize("name", FILTERS)
+def test_what_a_filter_took_is_known_within_4_db(name: str, cutoff_hz: float) -> None:
+    sections = FILTERS[name](cutoff_hz)
+    slope = slope_of(signal.sosfiltfilt(sections, PINK))
+    assert slope is not None
+    hz, gain = signal.sosfreqz(sections, 1 << 15, fs=RATE)
+    loss_db = -40 * np.log10(np.abs(gain) + 1e-12)
+    on_slope = (hz > 0.95 * slope.edge_hz) & (hz < slope.end_hz)
+    assert loss_db[on_slope].max() > 0.7 * MOST_DB
+    error_db = np.abs(slope.loss_db(hz[on_slope]) - loss_db[on_slope])
+    assert np.median(error_db) < 4
+    assert error_db.max() < 6
+
+
+def test_nothing_is_left_behind_an_edge() -> None:
+    spectrum = np.fft.rfft(PINK)
+    spectrum[np.fft.rfftfreq(len(PINK), 1 / RATE) > 8000] = 0
+    assert slope_of(np.fft.irfft(spectrum)) is None
+
+
+def test_a_slope_ends_where_noise_begins() -> None:
+    sections = FILTERS["Chebyshev"](8000)
+    clean = signal.sosfiltfilt(sections, PINK)
+    ends = []
+    for floor_db in (-110, -90, -75):
+        slope = slope_of(clean + 10 ** (floor_db / 20) * rng.standard_normal(len(clean)))
+        assert slope is not None
+        assert slope.noise_density > 0
+        ends.append(slope.end_hz)
+    quiet = slope_of(clean)
+    assert quiet is not None
+    assert quiet.noise_density == 0
+    assert quiet.end_hz >= ends[0] >= ends[1] > ends[2]
+
+
+def test_a_full_band_has_no_slope_whatever_the_edge() -> None:
+    spectrum = measure(ArrayClip(PINK[None].astype(np.float32), RATE))
+    slope = find_slope(spectrum.powers, spectrum.edges_hz, 8000, spectrum.bin_hz)
+    assert slope is None or slope.loss_db(np.array([7000.0, 8000.0])).max() < 8
+
+
+@pytest.mark.parametrize("cutoff_hz", [4000.0, 12000.0])
+def test_made_good_the_slope_is_flat_and_the_low_band_untouched(cutoff_hz: float) -> None:
+    slope = Slope(cutoff_hz, 30, cutoff_hz * 1.15, 0)
+    crossover_hz = cutoff_hz * 1.12
+    added, upper = made_good(slope, cutoff_hz, crossover_hz, 1 / 12), highpass(crossover_hz, 1 / 12)
+    assert added.reach > upper.reach
+    impulse = np.zeros((1, 1), np.float32)
+    impulse[0, 0] = 1
+    taps, crossed = added(impulse)[0].astype(np.float64), upper(impulse)[0].astype(np.float64)
+    hz = np.fft.rfftfreq(1 << 17, 1 / RATE)
+    n = np.arange(-added.reach, added.reach + 1)
+    gain = np.fft.rfft(np.roll(np.pad(taps, (0, (1 << 17) - len(taps))), -added.reach)).real
+    over = np.fft.rfft(np.roll(np.pad(crossed, (0, (1 << 17) - len(crossed))), -upper.reach)).real
+    assert len(n) == len(taps)
+    total = 20 * np.log10(np.abs((1 + gain - over) * 10 ** (-slope.loss_db(hz) / 20)) + 1e-9)
+    flat = (hz > cutoff_hz) & (hz < 1.085 * cutoff_hz)
+    assert np.abs(total[flat]).max() < 1
+    assert np.abs(total[hz < 0.9 * cutoff_hz]).max() < 0.1
+    assert 20 * np.log10(np.abs(gain[hz < 0.85 * cutoff_hz]).max()) < -110
