@@ -7,22 +7,22 @@ told of once, and tried again when it changes. Nothing is deleted: the result of
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import presets
-from bridge.batch.plan import Item, listed, plan
+from bridge.batch.owner import is_ours, rivals
+from bridge.batch.plan import Item, in_folder
 from bridge.batch.run import Event, Order, run
+from bridge.batch.sources import check_source, listed
 from bridge.client.model_choice import choose
 from bridge.client.renderer import Renderer
 from presets.errors import AirbandError, EngineError, OutputError, UsageError
 from presets.schema import Preset
-from render.files.encode import file_digest
-from render.files.sidecar import sidecar_path
 
 PRESET_FILE = "airband.toml"
 """A preset in a folder: for its files, and those below it down to folders with one of their own."""
@@ -30,12 +30,13 @@ PRESET_FILE = "airband.toml"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a file looked like, and the preset it was seen with."""
+    """What a file looked like, the preset it was seen with, and another that would become the same result."""
 
     size: int
     changed_ns: int
     inode: int
     preset: Preset | None = None
+    rival: Path | None = None
 
 
 @dataclass(slots=True)
@@ -81,9 +82,9 @@ class HotFolder:
         recursive: bool = False,
         settle_s: float = 1.0,
     ) -> None:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(f"{folder}: no such folder", "folder")
-        if out.resolve() == folder.resolve():
+        if os.path.realpath(out) == os.path.realpath(folder):
             raise UsageError(f"{out}: is the folder under watch; results need another", "out")
         self.folder, self.out = folder, out
         self._given = (preset, preset_name)
@@ -103,33 +104,62 @@ class HotFolder:
             now_s: the time, monotonic.
         """
         there: dict[Path, Look] = {}
+        names: dict[Path, str] = {}
         for source in listed(self.folder, self.out, self.recursive):
             try:
-                preset, name = self._preset_for(source.parent)
+                preset, names[source] = self._preset_for(source.parent)
             except AirbandError as error:
                 yield Event(Item(Path(error.field or ""), self.out), "failed", error=error)
                 continue
-            if preset is None or (look := _look(source, preset)) is None:
-                continue
-            there[source] = look
+            if preset is not None and (look := _look(source, preset)) is not None:
+                there[source] = look
+        rival = self._rivals(there)
+        for source, alone in there.items():
+            look = replace(alone, rival=rival.get(source))
             seen = self._seen.get(source)
             if seen is None or seen.look != look:
                 self._seen[source] = Sighting(look, now_s)
             elif not seen.over and now_s - seen.since_s >= self._settle_s:
-                folder = self.out / source.parent.relative_to(self.folder)
                 try:
-                    item = plan([str(source)], f"{folder}/", preset)[0]
+                    item = self._item(source, look)
                 except AirbandError as error:
                     seen.over = True
-                    yield Event(Item(source, folder), "failed", error=error)
+                    yield Event(Item(source, self.out), "failed", error=error)
                 else:
-                    yield Ready(item, preset, name, _is_ours(item))
+                    assert look.preset is not None
+                    yield Ready(item, look.preset, names[source], is_ours(item))
         self._seen = {source: sighting for source, sighting in self._seen.items() if source in there}
 
     def over(self, source: Path) -> None:
         """A file was dealt with, well or badly: it is let alone until it changes."""
         if source in self._seen:
             self._seen[source].over = True
+
+    def changed(self, source: Path) -> bool:
+        """Whether a file looks another way than when it was last seen; it is then seen anew."""
+        seen = self._seen.get(source)
+        now = _look(source)
+        return seen is None or now != replace(seen.look, preset=None, rival=None)
+
+    def _item(self, source: Path, look: Look) -> Item:
+        check_source(source)
+        assert look.preset is not None
+        out = self._out(source, look.preset)
+        if look.rival is not None:
+            reason = f"{source} and {look.rival} would both become {out}; rename or move one of them"
+            raise UsageError(reason, str(source))
+        return Item(source, out)
+
+    def _out(self, source: Path, preset: Preset) -> Path:
+        return in_folder(source, self.out / source.parent.relative_to(self.folder), preset)
+
+    def _rivals(self, there: Mapping[Path, Look]) -> dict[Path, Path]:
+        outs: dict[Path, Path] = {}
+        for source, look in there.items():
+            assert look.preset is not None
+            with suppress(UsageError):  # a format that cannot be is told of when its turn comes
+                outs[source] = self._out(source, look.preset)
+        return rivals(outs)
 
     def _preset_for(self, folder: Path) -> tuple[Preset | None, str]:
         """The preset for a folder's files; None where its file is damaged, which raises the first time."""
@@ -179,7 +209,7 @@ def rounds(hot: HotFolder, renderer: Renderer) -> Generator[Event]:
     for order, items in orders:
         with closing(run(renderer, items, order)) as events:
             for event in events:
-                if event.what == "failed" and not _counts(event, order):
+                if event.what == "failed" and (hot.changed(event.item.source) or not _counts(event, order)):
                     continue
                 if event.what != "progress":
                     hot.over(event.item.source)
@@ -191,24 +221,16 @@ def _counts(failed: Event, order: Order) -> bool:
 
     That result comes from a job which a watcher that was killed had left behind; the next look replaces it.
     """
-    overtaken = isinstance(failed.error, OutputError) and not order.force and _is_ours(failed.item)
-    return failed.item.source.exists() and not overtaken
+    overtaken = isinstance(failed.error, OutputError) and not order.force and is_ours(failed.item)
+    return os.path.exists(failed.item.source) and not overtaken
 
 
 def _look(path: Path, preset: Preset | None = None) -> Look | None:
     try:
         about = path.stat()
     except OSError:
-        return None
+        try:
+            about = path.lstat()  # a link to nothing is told of too
+        except OSError:
+            return None
     return Look(about.st_size, about.st_mtime_ns, about.st_ino, preset)
-
-
-def _is_ours(item: Item) -> bool:
-    """Whether the destination holds a result as it was delivered, of this source or of one that is gone."""
-    try:
-        said = json.loads(sidecar_path(item.out).read_bytes())
-        other = item.source.with_name(said["source"]["name"])
-        whole = said["output"]["digest"] == file_digest(item.out)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return whole and (other == item.source or not other.exists())

@@ -92,7 +92,7 @@ def _looked_at(path: Path) -> Any:
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OutputError(f"{path}: no permission to change it", str(path))
     try:
-        about = soundfile.info(path)
+        about = soundfile.info(os.fsencode(path))
     except soundfile.SoundFileError as error:
         raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
     if about.format not in FORMATS or about.subtype not in BITS:

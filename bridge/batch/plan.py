@@ -1,29 +1,24 @@
-"""Files, folders and globs on one side, a destination on the other: which source becomes which stem.
+"""Sources on one side, a destination on the other: which source becomes which stem.
 
-Nothing is read or written here but folders' listings. What `airband render` and a watch folder hand to the
-engine is decided before the first job is sent, so that a batch is refused whole or starts whole.
+What `airband render` and a watch folder hand to the engine is decided before the first job is sent. A source
+that cannot be rendered, or that would become the same file as another, is refused; the rest goes on.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from presets.errors import InputError, UsageError
+from bridge.batch.sources import AUDIO_SUFFIXES, Found, check_source, found, named
+from presets.errors import AirbandError, InputError, UsageError
 from presets.schema import Preset
-from render.files.encode import SUFFIXES, encoding
-from render.files.sidecar import sidecar_path
+from render.files.encode import encoding
 
-AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
-    ".bwf", ".rf64", ".w64", ".aifc", ".au", ".snd", ".caf", ".ogg", ".oga", ".opus", ".mp2", ".mp3", ".m4a",
-    ".mp4", ".aac", ".ac3", ".wma", ".mka", ".mkv", ".mov", ".webm",
-}  # fmt: skip
-"""What is taken for audio in a folder. A file that is named is taken whatever its suffix."""
-FIELDS = ("stem", "ext")
+FIELDS = ("stem", "parent", "suffix", "ext")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,89 +29,100 @@ class Item:
     out: Path
 
 
-def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = False) -> list[Item]:
+class Refused(NamedTuple):
+    """A render that will not be, and why."""
+
+    item: Item
+    error: AirbandError
+
+
+class Plan(NamedTuple):
+    """What a batch renders, and what it was given but cannot."""
+
+    items: list[Item]
+    refused: list[Refused]
+
+
+def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = False) -> Plan:
     """What a batch renders, and to where.
 
     Args:
         inputs: files, folders (their audio files, hidden ones and earlier results left out) and globs.
-        out: a file (for one input), a folder (which is made), or a template with `{stem}` and `{ext}`.
-            Below a folder, what was found in subfolders keeps its place.
-        preset: its format and bit depth decide the suffix.
+        out: a file (for one input), a folder (which is made), or a template: `{stem}` and `{suffix}` are the
+            source's name and ending, `{parent}` the folder it is in, `{ext}` the result's ending; endings
+            have their dot. Below a folder, what was found in subfolders keeps its place.
+        preset: its format and bit depth decide the ending.
         recursive: look into subfolders too.
 
     Raises:
-        InputError: an input that is not there, or holds no audio.
-        UsageError: several inputs for one file, two sources for one stem, a template that does not parse, a
-            format that cannot be written.
+        InputError: no input.
+        UsageError: several inputs for one file, an empty name, a template that does not parse.
     """
-    found = dict(_found(inputs, Path(out), recursive))
-    if not found:
+    named(out, "out")
+    candidates = [_checked(candidate) for candidate in found(inputs, Path(out), recursive)]
+    if not candidates:
         raise InputError("no audio files given", "inputs")
-    items = [
-        Item(source, _destination(source, below, out, preset, len(found))) for source, below in found.items()
-    ]
-    taken: dict[str, Path] = {}
-    for item in items:
-        encoding(preset, item.source.name, item.out.name)
-        name = os.path.normcase(os.path.abspath(item.out))
-        other = taken.setdefault(name, item.source)
-        if other is not item.source:
-            raise UsageError(f"{other} and {item.source} would both become {item.out}", "out")
-    return items
-
-
-def _found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    """Each source once, with its folder relative to the input that it was found below."""
-    seen: set[Path] = set()
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            sources = list(listed(path, out, recursive))
-            if not sources:
-                hint = "" if recursive else " (its subfolders are searched with --recursive)"
-                raise InputError(f"{text}: holds no audio files{hint}", text)
-        elif path.exists():
-            sources = [path]
-        elif glob.has_magic(text):
-            sources = [Path(hit) for hit in sorted(glob.glob(text, recursive=True))]
-            sources = [hit for hit in sources if _is_source(hit)]
-            if not sources:
-                raise InputError(f"{text}: nothing matches", text)
+    count = sum(candidate.error is None for candidate in candidates)
+    items: list[Item] = []
+    refused: list[Refused] = []
+    for source, below, error in candidates:
+        if error is not None:
+            refused.append(Refused(Item(source, Path(out)), error))
+            continue
+        destination = Path(out)
+        try:
+            destination = _destination(source, below, out, preset, count)
+            encoding(preset, source.name, destination.name)
+        except AirbandError as problem:
+            if isinstance(problem, UsageError) and problem.field == "out":
+                raise  # the command's fault, not one source's
+            refused.append(Refused(Item(source, destination), problem))
         else:
-            raise InputError(f"{text}: no such file or folder", text)
-        base = path if path.is_dir() else None
-        for source in sources:
-            if (real := source.resolve()) not in seen:
-                seen.add(real)
-                yield source, source.parent.relative_to(base) if base else Path()
+            items.append(Item(source, destination))
+    clashes = list(_clashes(items))
+    apart = {id(clash.item) for clash in clashes}
+    return Plan([item for item in items if id(item) not in apart], refused + clashes)
 
 
-def listed(folder: Path, out: Path, recursive: bool) -> Iterator[Path]:
-    """The audio files of a folder, sorted; hidden ones, results, and all that lies in `out` left out."""
-    results = out.resolve()
-    for root, folders, files in os.walk(folder):
-        inside = Path(root)
-        if not recursive:
-            folders.clear()
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (inside / name).resolve() != results
-        )
-        yield from (inside / name for name in sorted(files) if _is_source(inside / name))
+def _checked(candidate: Found) -> Found:
+    if candidate.error is None:
+        try:
+            check_source(candidate.source)
+        except InputError as error:
+            return candidate._replace(error=error)
+    return candidate
 
 
-def _is_source(path: Path) -> bool:
-    """Whether a file that was found, not named, is audio and no result of an earlier batch."""
-    hidden = path.name.startswith(".")
-    known = path.suffix.lower() in AUDIO_SUFFIXES
-    return known and not hidden and path.is_file() and not sidecar_path(path).exists()
+def in_folder(source: Path, folder: Path, preset: Preset) -> Path:
+    """What a source becomes in a folder of results: its own name, with the ending of the preset's format.
+
+    Raises:
+        UsageError: a format and bit depth that do not go together.
+    """
+    return folder / f"{source.stem}{encoding(preset, source.name).suffix}"
+
+
+def _clashes(items: list[Item]) -> Iterator[Refused]:
+    """Items that would become one file: none of them is rendered, for which one is meant cannot be known."""
+    by_name: dict[str, list[Item]] = {}
+    for item in items:
+        by_name.setdefault(os.path.normcase(os.path.abspath(item.out)), []).append(item)
+    for same in by_name.values():
+        for item in same if len(same) > 1 else ():
+            other = same[0] if item is not same[0] else same[1]
+            reason = (
+                f"{item.source} and {other.source} would both become {item.out}; neither is rendered: "
+                "a template with {suffix} or {parent} tells them apart"
+            )
+            yield Refused(item, UsageError(reason, "inputs"))
 
 
 def _destination(source: Path, below: Path, out: str, preset: Preset, count: int) -> Path:
     if "{" in out or "}" in out:
         return Path(_filled(out, source, encoding(preset, source.name).suffix))
     path = Path(out)
-    if path.suffix.lower() not in AUDIO_SUFFIXES or path.is_dir() or out.endswith(("/", os.sep)):
-        return path / below / f"{source.stem}{encoding(preset, source.name).suffix}"
+    if path.suffix.lower() not in AUDIO_SUFFIXES or os.path.isdir(path) or out.endswith(("/", os.sep)):
+        return in_folder(source, path / below, preset)
     if count > 1:
         raise UsageError(
             f"{count} inputs for the one file {out}; give a folder, or a template with {{stem}}", "out"
@@ -130,7 +136,7 @@ def _filled(template: str, source: Path, suffix: str) -> str:
     except ValueError as error:
         raise UsageError(f"{template!r}: {error}", "out") from None
     if unknown := sorted(fields - set(FIELDS)):
-        raise UsageError(
-            f"{template!r}: unknown field {{{unknown[0]}}}; there are {{stem}} and {{ext}}", "out"
-        )
-    return template.format(stem=source.stem, ext=suffix)
+        known = ", ".join(f"{{{field}}}" for field in FIELDS)
+        raise UsageError(f"{template!r}: unknown field {{{unknown[0]}}}; there are {known}", "out")
+    parent = Path(os.path.abspath(source)).parent.name
+    return template.format(stem=source.stem, parent=parent, suffix=source.suffix, ext=suffix)

@@ -6,19 +6,22 @@ A source that fails does not stop the others; an engine that cannot be reached d
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from bridge.batch.plan import Item
+from bridge.batch.sources import check_source
 from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
-from bridge.client.request import DeliverAs
-from presets.errors import AirbandError, BusyError, EngineError
+from presets.errors import AirbandError, BusyError, EngineError, InputError, WireError
+from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.encode import file_digest
@@ -68,6 +71,9 @@ class Order:
 def run(renderer: Renderer, items: Sequence[Item], order: Order) -> Generator[Event]:
     """Renders a batch; close the iterator to cancel what is left of it.
 
+    Whatever is wrong with one item ends that item alone: also a source that vanishes, changes or is closed to
+    us on the way, and a name that is no text.
+
     Raises:
         EngineError: the engine went away and did not come back.
     """
@@ -97,43 +103,54 @@ def run(renderer: Renderer, items: Sequence[Item], order: Order) -> Generator[Ev
 
 
 def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
-    try:
+    with _alone(item) as failures:
+        check_source(item.source)
         if _done_already(item, order):
             return Event(item, "skipped")
         check_destination(item.out, item.source, force=order.force)
-        deliver: DeliverAs = "path" if renderer.local else "file"
+        by_path = renderer.local and is_utf8(str(item.out))
         return renderer.submit(
-            item.source,
+            Path(os.path.abspath(item.source)),  # a name that begins with ~ is a name, not a home
             order.preset,
             preset_name=order.preset_name,
-            deliver=deliver,
-            out=item.out if renderer.local else None,
+            deliver="path" if by_path else "file",
+            out=Path(os.path.abspath(item.out)) if by_path else None,
             force=order.force,
             priority=order.priority,
         )
+    return failures[0]
+
+
+@contextmanager
+def _alone(item: Item) -> Iterator[list[Event]]:
+    """Keeps what goes wrong with an item from the others, as its event."""
+    failures: list[Event] = []
+    try:
+        yield failures
+    except WireError as error:  # of this item's messages, not of the engine
+        failures.append(Event(item, "failed", error=error))
     except EngineError:
         raise
     except AirbandError as error:
-        return Event(item, "failed", error=error)
+        failures.append(Event(item, "failed", error=error))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        failures.append(Event(item, "failed", error=InputError(f"{item.source}: {reason}", "source")))
 
 
 def _done_already(item: Item, order: Order) -> bool:
-    if not sidecar_path(item.out).exists() or not item.source.is_file():
+    if not os.path.exists(sidecar_path(item.out)):
         return False
     model = order.choice.model
     return is_done(item.out, render_key(file_digest(item.source), order.preset, model.name, model.digest))
 
 
 def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
-    try:
+    with _alone(item) as failures:
         for step in job.progress():
             yield Event(item, "progress", step.stage, step.step, step.of, step.eta_s)
         result = job.wait()
         if result.path is None:
             result.save(item.out, force=order.force)
-    except EngineError:
-        raise
-    except AirbandError as error:
-        yield Event(item, "failed", error=error)
-    else:
         yield Event(item, "done", seconds=result.seconds, report=result.report)
+    yield from failures

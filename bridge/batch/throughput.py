@@ -10,12 +10,16 @@ from pathlib import Path
 import msgspec
 
 from bridge.batch.plan import Item
+from bridge.batch.sources import check_source
 from bridge.wire.home import Home
 from bridge.wire.messages import Model
+from presets.errors import AirbandError
 from presets.schema import Preset, frames_at
 
 MEMORY_S = 600.0
 """Seconds of audio after which older measurements count for half."""
+HEADERS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"riff", b".snd")
+"""How files begin that tell their length at once."""
 
 
 class Speed(msgspec.Struct):
@@ -81,8 +85,12 @@ def _length_s(path: Path, preset: Preset) -> float | None:
     import soundfile
 
     try:
-        about = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError):
+        check_source(path)
+        with path.open("rb") as file:
+            if not file.read(4).startswith(HEADERS):  # libsndfile takes it for MP3, and remarks on stderr
+                return None
+        about = soundfile.info(os.fsencode(path))
+    except (AirbandError, soundfile.SoundFileError, OSError, TypeError):  # .raw raises the last
         return None
     first = frames_at(preset.start, about.samplerate) or 0
     end = frames_at(preset.end, about.samplerate)

@@ -7,6 +7,7 @@ sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import Annotated
@@ -15,6 +16,7 @@ import typer
 
 from bridge.cli import audacity, daw, demo, doctor, edit, engine, eval, plugins, presets, render, watch
 from presets.errors import AirbandError
+from presets.printable import printable
 from presets.version import VERSION
 
 app = typer.Typer(
@@ -57,10 +59,13 @@ def airband(
 def main() -> None:
     """The entry point: runs the command and turns errors into a line and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a DAW's script cancels with it
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log's encoding may lack a character of a name
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except AirbandError as error:
-        print(f"airband: {error.message}", file=sys.stderr)
+        print(f"airband: {printable(error.message)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

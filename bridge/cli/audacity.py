@@ -63,7 +63,7 @@ def audacity(
                     preset, start=f"{stretch.start}smp", end=f"{stretch.end}smp", format="wav", bit_depth=32
                 )
                 order = Order(wanted, preset_name, choice)
-                shown.begin([item], choice, estimate([item], wanted, speeds.ratio(choice.model, wanted)))
+                shown.begin(1, choice, estimate([item], wanted, speeds.ratio(choice.model, wanted)))
                 follow(run(client, [item], order), order, shown, speeds)
                 results.append(item.out)
         placed(pipe, stretches, results, "Airband")

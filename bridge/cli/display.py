@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from bridge.batch.plan import Item
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
+from presets.printable import printable
 from presets.report import plain
 
 SOURCE_CHARS = 32
@@ -22,8 +22,8 @@ SOURCE_CHARS = 32
 class Display(Protocol):
     """Where the events of a batch go."""
 
-    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
-        """The batch is planned, and nothing sent yet."""
+    def begin(self, count: int, choice: Choice, estimate: str) -> None:
+        """A batch of `count` files is planned, and nothing sent yet."""
 
     def show(self, event: Event) -> None:
         """Something happened."""
@@ -40,9 +40,9 @@ class Lines:
         self._over = 0
         self._total = 0
 
-    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+    def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
-        self._total = len(items)
+        self._total = count
         model = choice.model
         text = f"model {model.name} on {model.device or 'cpu'} ({choice.reason})\n{estimate}"
         self._console.print(escape(text), highlight=False, soft_wrap=True)
@@ -63,9 +63,9 @@ class Lines:
 class Bars(Lines):
     """The lines, with a bar for the file under way and one for the whole."""
 
-    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+    def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
-        super().begin(items, choice, estimate)
+        super().begin(count, choice, estimate)
         self._bars = Progress(
             TextColumn("{task.description:34}"),
             BarColumn(),
@@ -75,13 +75,13 @@ class Bars(Lines):
             transient=True,
         )
         self._file = self._bars.add_task("", total=None, left="")
-        self._whole = self._bars.add_task("in total", total=len(items), left="", visible=len(items) > 1)
+        self._whole = self._bars.add_task("in total", total=count, left="", visible=count > 1)
         self._bars.start()
 
     def show(self, event: Event) -> None:
         """See `Display.show`."""
         super().show(event)
-        name = escape(event.item.source.name[-SOURCE_CHARS:])
+        name = escape(printable(event.item.source.name)[-SOURCE_CHARS:])
         share = event.step / event.of if event.of else 0.0
         if event.what == "progress":
             left = f"{event.stage}, {event.eta_s:.0f} s left" if event.eta_s is not None else event.stage
@@ -102,10 +102,10 @@ class JsonLines:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def begin(self, items: Sequence[Item], choice: Choice, estimate: str) -> None:
+    def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
         model = choice.model
-        self._print(what="begin", files=len(items), model=model.name, device=model.device, why=choice.reason)
+        self._print(what="begin", files=count, model=model.name, device=model.device, why=choice.reason)
 
     def show(self, event: Event) -> None:
         """See `Display.show`."""
@@ -137,18 +137,20 @@ def display(console: Console, *, as_json: bool) -> Display:
 
 
 def described(event: Event) -> str:
-    """An event that ends an item, in a line."""
+    """An event that ends an item, in one line, whatever its file's name holds."""
     item = event.item
     if event.what == "failed":
-        return f"{item.source}: {event.error}"
+        reason = str(event.error).removeprefix(f"{os.path.abspath(item.source)}: ")
+        named = reason.startswith((f"{item.source}:", f"{item.source} and "))
+        return printable(reason if named else f"{item.source}: {reason}")
     if event.what == "skipped":
-        return f"{item.source} -> {item.out}: done already"
+        return printable(f"{item.source} -> {item.out}: done already")
     report, found = event.report, event.unchanged
     if report is not None and not found:
         found = report.cutoff_reason
         if report.generated:
             found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
-    return f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s"
+    return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")
 
 
 def summary(counts: Counter[str], total: int, seconds: float) -> str:

@@ -15,6 +15,7 @@ from bridge.batch.backups import Backups
 from bridge.batch.in_place import edit as edit_files
 from bridge.batch.plan import Item
 from bridge.batch.run import Order
+from bridge.batch.sources import named
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
 from bridge.cli.engine import Json, State
@@ -24,6 +25,7 @@ from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
 from presets.errors import AirbandError, UsageError
+from presets.printable import printable
 from presets.schema import Preset
 
 
@@ -35,7 +37,7 @@ def register(app: typer.Typer) -> None:
 @takes_preset
 def edit(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC and AIFF files.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="WAV, FLAC and AIFF files.")],
     undo: Annotated[bool, typer.Option("--undo", help="Restore what was before the last edit.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="With --undo: also what was changed since, which is lost.")
@@ -52,7 +54,7 @@ def edit(
     one. --rate changes the rate. A file in which nothing is missing is left as it is.
     """
     home = find_home(state)
-    paths = [Path(os.path.abspath(path)) for path in paths]
+    paths = [Path(os.path.abspath(named(file, "files"))) for file in files]
     if undo:
         _undo(Backups(home), paths, force, as_json)
         return
@@ -63,7 +65,8 @@ def edit(
         order = Order(preset, preset_name, choose(preset.model, client.models))
         shown = display(Console(), as_json=as_json)
         items = [Item(path, path) for path in paths]
-        shown.begin(items, order.choice, estimate(items, preset, speeds.ratio(order.choice.model, preset)))
+        ahead = estimate(items, preset, speeds.ratio(order.choice.model, preset))
+        shown.begin(len(items), order.choice, ahead)
         follow(edit_files(client, paths, order, Backups(home), rate_hz), order, shown, speeds)
 
 
@@ -91,10 +94,11 @@ def _undo(backups: Backups, paths: list[Path], force: bool, as_json: bool) -> No
             undone = backups.undo(path.resolve(), force)
         except AirbandError as error:
             failures.append(error)
-            typer.echo(f"airband: {error.message}", err=True)
+            typer.echo(f"airband: {printable(error.message)}", err=True)
             continue
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(undone.when_s))
         told = {"what": "undone", "source": str(path), "edited_s": undone.when_s, "digest": undone.before}
-        typer.echo(json.dumps(told) if as_json else f"{path}: as it was before the edit of {when}")
+        line = f"{printable(str(path))}: as it was before the edit of {when}"
+        typer.echo(json.dumps(told) if as_json else line)
     if failures:
         raise typer.Exit(common_code(failures))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from bridge.batch.plan import plan
 from bridge.batch.run import Event, Order, run
 from bridge.batch.throughput import Speeds, estimate
-from bridge.cli.display import Display, display
+from bridge.cli.display import Display, JsonLines, described, display
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
 from bridge.client.client import Client
@@ -35,7 +36,10 @@ def render(
     out: Annotated[
         str,
         typer.Option(
-            "--out", "-o", help="A file (one input), a folder, or a template such as 'out/{stem}-48k{ext}'."
+            "--out",
+            "-o",
+            help="A file (one input), a folder, or a template such as 'out/{parent}/{stem}-48k{ext}' "
+            "({suffix} is the source's own ending).",
         ),
     ],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders.")] = False,
@@ -51,14 +55,34 @@ def render(
 
     What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels.
     """
-    items = plan(inputs, out, preset, recursive=recursive)
+    items, refused = plan(inputs, out, preset, recursive=recursive)
+    failed = [Event(item, "failed", error=error) for item, error in refused]
+    if not items:
+        _tell_all(failed, as_json)
+        raise typer.Exit(common_code([refusal.error for refusal in refused]))
     speeds = Speeds(find_home(state))
     with Client.connect(state=state) as client:
         order = Order(preset, preset_name, choose(preset.model, client.models), force, priority)
         shown = display(Console(), as_json=as_json)
         model = order.choice.model
-        shown.begin(items, order.choice, estimate(items, preset, speeds.ratio(model, preset)))
-        follow(run(client, items, order), order, shown, speeds)
+        ahead = estimate(items, preset, speeds.ratio(model, preset))
+        shown.begin(len(items) + len(refused), order.choice, ahead)
+        follow(_after(failed, run(client, items, order)), order, shown, speeds)
+
+
+def _tell_all(failed: list[Event], as_json: bool) -> None:
+    """What is wrong with every single input, where no engine is needed any more."""
+    for event in failed:
+        if as_json:
+            JsonLines(sys.stdout).show(event)
+        else:
+            typer.echo(f"airband: {described(event)}", err=True)
+
+
+def _after(first: Iterable[Event], events: Generator[Event]) -> Generator[Event]:
+    with closing(events):
+        yield from first
+        yield from events
 
 
 def follow(events: Generator[Event], order: Order, shown: Display, speeds: Speeds) -> None:

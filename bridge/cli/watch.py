@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge.batch.hot_folder import HotFolder, rounds
+from bridge.batch.sources import named
 from bridge.cli.display import JsonLines, described
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
 from bridge.client.client import Client
+from presets.printable import printable
 from presets.schema import Preset
 
 RESCAN_S = 5.0
 """A look at the folder is due after so long in any case: network drives do not tell of every change."""
+POLL_S = 1.0
+"""The time between looks where the system tells of no change."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +35,8 @@ def register(app: typer.Typer) -> None:
 
 @takes_preset
 def watch(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where files arrive.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the results go.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where files arrive.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the results go.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Watch subfolders too.")] = False,
     settle_s: Annotated[
         float, typer.Option("--settle", min=0.05, max=3600, help="Seconds a file must stand still.")
@@ -47,7 +52,8 @@ def watch(
     What is done already is not done again, also after a restart. A file `airband.toml` in the folder is a
     preset for its files, in place of the flags. Results are never rendered, and never deleted.
     """
-    hot = HotFolder(folder, out, preset, preset_name, recursive=recursive, settle_s=settle_s)
+    watched, results = Path(named(folder, "folder")), Path(named(out, "out"))
+    hot = HotFolder(watched, results, preset, preset_name, recursive=recursive, settle_s=settle_s)
     log = JsonLines(sys.stdout)
     with Client.connect(state=state) as client:
         _say("watching", f"{folder} -> {out}; Ctrl-C ends", as_json)
@@ -64,25 +70,46 @@ def watch(
 
 
 def _occasions(hot: HotFolder, settle_s: float) -> Iterator[None]:
-    """The moments at which to look: at once, after changes, while a file is settling, and now and then."""
+    """The moments at which to look: at once, after changes, while a file is settling, and now and then.
+
+    Where the system cannot tell of changes (the folder is gone, a name in it is not UTF-8, there are no more
+    watches to be had) it is looked at every second, until it can again.
+    """
     from watchfiles import watch as changes
 
-    yield
-    looked_s = time.monotonic()
-    for heard in changes(
-        hot.folder,
-        watch_filter=None,
-        rust_timeout=int(1000 * min(max(settle_s / 2, 0.02), 1.0)),
-        yield_on_timeout=True,
-        recursive=hot.recursive,
-    ):
-        if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
-            yield
-            looked_s = time.monotonic()
+    step_s = min(max(settle_s / 2, 0.02), 1.0)
+    while True:
+        yield
+        looked_s, folder = time.monotonic(), _identity(hot.folder)
+        with suppress(OSError, RuntimeError):
+            told = changes(
+                hot.folder,
+                watch_filter=None,
+                rust_timeout=int(1000 * step_s),
+                yield_on_timeout=True,
+                recursive=hot.recursive,
+            )
+            with closing(told):
+                for heard in told:
+                    if _identity(hot.folder) != folder:  # another one of that name
+                        break
+                    if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
+                        yield
+                        looked_s = time.monotonic()
+            continue
+        time.sleep(max(step_s, POLL_S))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        about = os.stat(folder)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def _say(what: str, text: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"what": what, "text": text}), flush=True)
     else:
-        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {printable(text)}", flush=True)

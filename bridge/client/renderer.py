@@ -109,4 +109,4 @@ class Renderer(JobHolder, Protocol):
 def _priority(priority: int) -> int:
     if not -9 <= priority <= 9:
         raise UsageError(f"priority = {priority}; allowed: -9 to 9", "priority")
-    return priority
+    return int(priority)

@@ -20,11 +20,16 @@ from bridge.wire.ulid import new_ulid
 from presets import schema
 from presets.errors import InputError, OutputError, UsageError
 from presets.limits import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ
+from presets.printable import is_utf8, printable
 from presets.schema import Preset
+from render.files.publish import own_umask
 
 Source: TypeAlias = Path | str | tuple[NDArray[Any], int]
 """A file, or an array (channels, frames) or (frames,) with its rate in Hz."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
+
+NAME_CHARS = 255
+"""The most of a file's name that a message holds; the end is kept."""
 
 
 def parameters(preset: str | Preset, preset_name: str | None, knobs: dict[str, Any]) -> tuple[Preset, str]:
@@ -67,10 +72,10 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
         return messages.Pcm(audio), nullcontext(ArrayBytes(samples))
     path = Path(os.path.abspath(Path(source).expanduser()))
     file = FileBytes(path)
-    if local:
+    if local and is_utf8(str(path)):
         file.close()
         return messages.Path(str(path)), nullcontext()
-    return messages.File(path.name, file.nbytes), file
+    return messages.File(printable(path.name)[-NAME_CHARS:], file.nbytes), file
 
 
 def _planar(array: NDArray[Any]) -> NDArray[Any]:
@@ -126,9 +131,15 @@ def delivery(
             "deliver",
         )
     path = Path(os.path.abspath(Path(out).expanduser()))
+    if not is_utf8(str(path)):
+        raise UsageError(
+            f"{printable(str(path))}: is not UTF-8, and paths travel to an engine as text; "
+            "take deliver='file' and save the result",
+            "out",
+        )
     if not isinstance(source, tuple) and path.exists() and path.samefile(Path(source).expanduser()):
         raise OutputError(f"{path} is the source itself; choose another name", "out")
-    return messages.DeliverPath(str(path), force)
+    return messages.DeliverPath(str(path), bool(force), own_umask())
 
 
 def job_id(job: str | None) -> str:

@@ -103,10 +103,14 @@ class DeliverFile(msgspec.Struct, frozen=True, tag="file", tag_field="kind", for
 
 
 class DeliverPath(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
-    """The engine publishes the finished file and its sidecar at `path`; `force` allows replacing one."""
+    """The engine publishes the finished file and its sidecar at `path`; `force` allows replacing one.
+
+    `umask` is the client's: what the engine makes for it has the permissions the client's own files would.
+    """
 
     path: PathText
     force: bool = False
+    umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
 
 
 Deliver = DeliverPcm | DeliverFile | DeliverPath

@@ -38,7 +38,7 @@ class Destination:
         self._out: Path | None = None
         if isinstance(submit.deliver, DeliverPath):
             self._out = Path(submit.deliver.path).resolve()
-            self._force = submit.deliver.force
+            self._force, self._umask = submit.deliver.force, submit.deliver.umask
             if not below(self._out, roots):
                 raise OutputError(f"{self._out}: {outside(roots)}", "deliver")
         if not isinstance(submit.deliver, DeliverPcm):
@@ -91,6 +91,7 @@ class Destination:
                 carried=carried,
                 force=self._force,
                 mask=report.mask,
+                umask=self._umask,
             )
             return self._stem(result, self._out)
         written = self._spool.scratch(job, "stem")

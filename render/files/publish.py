@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,6 +65,7 @@ def deliver(
     carried: Metadata | None = None,
     force: bool = False,
     mask: int = 0,
+    umask: int | None = None,
 ) -> dict[str, Any]:
     """A rendered clip becomes a visible file: check, encode, publish.
 
@@ -74,6 +76,7 @@ def deliver(
         source: the file it was made from, which is never overwritten.
         carried, mask: see `render.files.encode.encode`.
         force: replace a file that is there.
+        umask: permissions that what is made does not get; this process's own by default.
 
     Returns:
         The sidecar's content.
@@ -84,33 +87,38 @@ def deliver(
     """
     how = encoding(record.preset, record.source_name, out.name)
     check_destination(out, source, force=force)
-    with part_beside(out) as part:
+    with part_beside(out, umask) as part:
         encoded = encode(clip, part, how, record.preset, carried, mask)
-        return publish(part, out, encoded, record, force=force)
+        return publish(part, out, encoded, record, force=force, umask=umask)
 
 
 @contextmanager
-def part_beside(out: Path) -> Iterator[Path]:
+def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
     """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
 
-    Missing folders are made. Whoever may read the folder above may read what is made: an engine keeps its own
-    files to itself, not the user's. What processes of this machine that no longer live left for the same
-    `out` is removed first.
+    Missing folders are made, in the group of the folder above where that hands its group on (setgid). What
+    processes of this machine that no longer live left for the same `out` is removed first.
+
+    Args:
+        out: what the path will become.
+        umask: permissions that the file and the folders do not get: those of the user for whom an engine,
+            which keeps its own files to itself, writes. This process's own by default.
 
     Raises:
         OutputError: the folder cannot be made or written.
     """
-    tag = hashlib.blake2b(out.name.encode(), digest_size=6).hexdigest()
+    tag = hashlib.blake2b(os.fsencode(out.name), digest_size=6).hexdigest()
     prefix = f".airband-{tag}-{socket.gethostname()}-"
     part = out.with_name(f"{prefix}{os.getpid()}-{next(_serial)}.part")
     try:
         with _told(out):
-            _make_folder(out.parent)
+            _make_folder(out.parent, umask)
             for left in out.parent.glob(f"{prefix}*.part"):
                 if not _lives(left.name.removeprefix(prefix).partition("-")[0]):
                     left.unlink(missing_ok=True)
             part.touch(exist_ok=False)
-            part.chmod(out.parent.stat().st_mode & 0o644)
+            if umask is not None:
+                part.chmod(0o666 & ~umask)
         yield part
     finally:
         with suppress(OSError):
@@ -118,7 +126,13 @@ def part_beside(out: Path) -> Iterator[Path]:
 
 
 def publish(
-    part: Path, out: Path, encoded: Encoded, record: StemRecord, *, force: bool = False
+    part: Path,
+    out: Path,
+    encoded: Encoded,
+    record: StemRecord,
+    *,
+    force: bool = False,
+    umask: int | None = None,
 ) -> dict[str, Any]:
     """Makes a finished part visible as `out`, with its sidecar.
 
@@ -128,6 +142,7 @@ def publish(
         encoded: what was written to `part`.
         record: what was done.
         force: replace a file that is there.
+        umask: as for `part_beside`, for the sidecar.
 
     Returns:
         The sidecar's content.
@@ -136,7 +151,7 @@ def publish(
         OutputError: `out` exists and `force` is off, no room, no permission. `out` is then as it was.
     """
     said = sidecar(out, encoded, record)
-    with _told(out), part_beside(sidecar_path(out)) as note:
+    with _told(out), part_beside(sidecar_path(out), umask) as note:
         note.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         _settle(note)
         _settle(part)
@@ -177,11 +192,23 @@ def _move_without_replacing(part: Path, out: Path) -> None:
         os.replace(part, out)  # a file system without hard links
 
 
-def _make_folder(folder: Path) -> None:
+def own_umask() -> int:
+    """This process's umask. Linux tells it; elsewhere it is set for a moment, which other threads see."""
+    with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+def _make_folder(folder: Path, umask: int | None) -> None:
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        _make_folder(folder.parent, umask)
         folder.mkdir(exist_ok=True)
-        folder.chmod(folder.parent.stat().st_mode & 0o755)
+        if umask is not None:
+            folder.chmod(0o777 & ~umask | folder.stat().st_mode & stat.S_ISGID)
 
 
 def _settle(path: Path) -> None:

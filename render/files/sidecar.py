@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from presets.report import RenderReport, plain
 from presets.schema import Preset
 from presets.version import VERSION
 from render.files.encode import Encoded, file_digest
+
+SUFFIX = ".airband.json"
+NAME_BYTES = 143
+"""A name of this length has room on every file system in use; eCryptfs has the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,25 @@ def render_key(source_digest: str, preset: Preset, model: str, model_digest: str
 
 
 def sidecar_path(out: Path) -> Path:
-    """`kick.wav` -> `kick.wav.airband.json`, in the same folder."""
-    return out.with_name(f"{out.name}.airband.json")
+    """`kick.wav` -> `kick.wav.airband.json`, in the same folder.
+
+    A name that the file system has no room for with this ending keeps its beginning, and gets a digest of the
+    whole in place of the rest.
+    """
+    name = os.fsencode(out.name)
+    if len(name) + len(SUFFIX) <= NAME_BYTES or len(name) + len(SUFFIX) <= _name_bytes(out.parent):
+        return out.with_name(out.name + SUFFIX)
+    ending = f"~{hashlib.blake2b(name, digest_size=8).hexdigest()}{SUFFIX}"
+    room = _name_bytes(out.parent) - len(ending)
+    return out.with_name(name[:room].decode(errors="ignore") + ending)
+
+
+def _name_bytes(folder: Path) -> int:
+    """How long a name in `folder` may be."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # Windows; a folder that is not there yet
+        return 255
 
 
 def read_report(out: Path) -> RenderReport:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from bridge.batch.plan import plan
-from presets.errors import InputError, UsageError
+from presets.errors import UsageError
 from presets.schema import Preset, make
 
 PLAIN = Preset()
@@ -29,7 +32,9 @@ def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pairs(inputs: list[str], out: str, preset: Preset = PLAIN, *, recursive: bool = False) -> dict[str, str]:
-    return {str(item.source): str(item.out) for item in plan(inputs, out, preset, recursive=recursive)}
+    items, refused = plan(inputs, out, preset, recursive=recursive)
+    assert not refused
+    return {str(item.source): str(item.out) for item in items}
 
 
 @pytest.mark.usefixtures("album")
@@ -64,6 +69,21 @@ class TestDestinations:
         preset = make(format="flac")
         assert pairs(["a/kick.wav"], "x/{stem}-48k{ext}", preset) == {"a/kick.wav": "x/kick-48k.flac"}
 
+    def test_a_template_tells_sources_of_one_name_apart(self) -> None:
+        found = pairs(["a/kick.wav", "b/kick.wav", "a/live/kick.mp3"], "x/{parent}/{stem}{suffix}{ext}")
+        assert found["b/kick.wav"] == "x/b/kick.wav.wav"
+        assert found["a/live/kick.mp3"] == "x/live/kick.mp3.wav"
+
+    def test_folders_with_brackets_in_their_names_are_taken_literally(self, album: Path) -> None:
+        for name in ("Stems [v2]/a[1].wav", "Stems [v2]/deep [x]/b.wav", "Stems v/no.wav"):
+            (album / name).parent.mkdir(parents=True, exist_ok=True)
+            (album / name).write_bytes(b"")
+        assert set(pairs(["Stems [v2]/*.wav"], "out")) == {"Stems [v2]/a[1].wav"}
+        assert set(pairs(["Stems [v2]/a[1].wav"], "out")) == {"Stems [v2]/a[1].wav"}
+        assert set(pairs(["Stems [v2]/deep [x]/?.wav"], "out")) == {"Stems [v2]/deep [x]/b.wav"}
+        assert set(pairs(["*/deep [x]/?.wav"], "out")) == {"Stems [v2]/deep [x]/b.wav"}
+        assert set(pairs([f"{album}/Stems [v2]/[ab]*.wav"], "out")) == {f"{album}/Stems [v2]/a[1].wav"}
+
     def test_a_source_given_twice_is_rendered_once(self) -> None:
         assert len(pairs(["a/kick.wav", "a", "./a/kick.wav", "a/*.wav"], "out")) == 2
 
@@ -82,38 +102,66 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("inputs", "out", "message"),
         [
-            (
-                ["a/kick.wav", "b/kick.wav"],
-                "out",
-                r"a/kick.wav and b/kick.wav would both become out/kick.wav",
-            ),
             (["a"], "one.wav", "2 inputs for the one file one.wav"),
-            (["a/kick.wav"], "out/{name}.wav", r"unknown field \{name\}; there are \{stem\} and \{ext\}"),
+            (["a/kick.wav"], "out/{name}.wav", r"unknown field \{name\}; there are \{stem\}, "),
             (["a/kick.wav"], "out/{stem.__class__}.wav", "unknown field"),
             (["a/kick.wav"], "out/{}.wav", "unknown field"),
             (["a/kick.wav"], "out/{stem.wav", "'}'"),
-            (["a/kick.wav"], "out.mp3", "results end in .wav"),
-            (["a/kick.wav"], "{stem}.txt", "results end in .wav"),
+            (["a/kick.wav"], "", "an empty name"),
+            (["a/kick.wav", ""], "out", "an empty name"),
         ],
     )
     def test_what_cannot_be_is_refused_up_front(self, inputs: list[str], out: str, message: str) -> None:
         with pytest.raises(UsageError, match=message):
             plan(inputs, out, PLAIN)
 
-    def test_a_format_that_cannot_hold_the_bits_is_refused_up_front(self) -> None:
-        with pytest.raises(UsageError, match="flac holds 16 or 24 bits"):
-            plan(["a"], "out", make(bit_depth=32))
-
     @pytest.mark.parametrize(
-        ("text", "message"),
+        ("inputs", "out", "kept", "messages"),
         [
-            ("missing.wav", "no such file or folder"),
-            ("a/*.ogg", "nothing matches"),
-            ("empty", "holds no audio files .*--recursive"),
+            (
+                ["a/kick.wav", "b/kick.wav", "a/snare.FLAC"],
+                "out",
+                {"a/snare.FLAC"},
+                [
+                    "a/kick.wav and b/kick.wav would both become out/kick.wav",
+                    "b/kick.wav and a/kick.wav would both become out/kick.wav",
+                ],
+            ),
+            (["a/kick.wav"], "out.mp3", set(), ["results end in .wav"]),
+            (["a/kick.wav"], "{stem}.txt", set(), ["results end in .wav"]),
+            (["a/kick.wav", "missing.wav"], "out", {"a/kick.wav"}, ["missing.wav: no such file or folder"]),
+            (["a/*.ogg", "a/kick.wav"], "out", {"a/kick.wav"}, [r"a/\*.ogg: nothing matches"]),
+            (["empty", "b"], "out", {"b/kick.wav"}, ["empty: holds no audio files .*--recursive"]),
         ],
     )
-    def test_an_input_that_is_not_there_is_named(self, album: Path, text: str, message: str) -> None:
+    def test_what_is_wrong_with_one_input_leaves_the_others(
+        self, album: Path, inputs: list[str], out: str, kept: set[str], messages: list[str]
+    ) -> None:
         (album / "empty").mkdir()
-        with pytest.raises(InputError, match=message) as caught:
-            plan([text], "out", PLAIN)
-        assert caught.value.message.startswith(text)
+        items, refused = plan(inputs, out, PLAIN)
+        assert {str(item.source) for item in items} == kept
+        assert len(refused) == len(messages)
+        for (_, error), message in zip(refused, messages, strict=True):
+            assert re.match(f".*{message}", error.message), error.message
+
+    def test_a_format_that_cannot_hold_the_bits_is_refused_for_that_file(self) -> None:
+        items, refused = plan(["a"], "out", make(bit_depth=32))
+        assert [str(item.source) for item in items] == ["a/kick.wav"]
+        assert "flac holds 16 or 24 bits" in refused[0].error.message
+
+    def test_what_is_no_file_is_refused_unopened(self, album: Path) -> None:
+        os.mkfifo(album / "b" / "pipe.wav")
+        (album / "b" / "gone.wav").symlink_to("nowhere")
+        (album / "b" / "loop.wav").symlink_to("loop.wav")
+        (album / "b" / "zero.wav").symlink_to("/dev/zero")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("b/socket.wav")
+            items, refused = plan(["b"], "out", PLAIN)
+        assert [str(item.source) for item in items] == ["b/kick.wav"]
+        assert [error.message for _, error in refused] == [
+            "b/gone.wav: is a link to nothing",
+            "b/loop.wav: Too many levels of symbolic links",
+            "b/pipe.wav: is a named pipe, not a file",
+            "b/socket.wav: is a socket, not a file",
+            "b/zero.wav: is a device, not a file",
+        ]

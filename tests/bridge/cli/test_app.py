@@ -96,6 +96,15 @@ def test_a_file_that_fails_does_not_stop_the_others(airband: Airband, state: Pat
     assert airband("render", clips, "-o", clips.parent / "out", "--state", state).code == 1
 
 
+def test_an_input_that_is_not_there_fails_alone(airband: Airband, state: Path, clips: Path) -> None:
+    said = airband("render", "gone.wav", clips / "kick.wav", "-o", clips / "x.wav", "--state", state)
+    assert said.code == 3
+    assert "gone.wav: no such file or folder" in said.out
+    assert (clips / "x.wav").exists()
+    alone = airband("render", "gone.wav", "-o", clips / "y.wav", "--state", state)
+    assert (alone.code, alone.err) == (3, "airband: gone.wav: no such file or folder\n")
+
+
 def test_every_knob_is_a_flag_with_its_bounds_in_the_help(airband: Airband) -> None:
     text = " ".join(airband("render", "--help").out.split())
     for knob in FLAGS:
@@ -140,7 +149,6 @@ def test_32f_is_float(airband: Airband, state: Path, clips: Path) -> None:
         (("-p", "musik"), 2, "unknown preset 'musik'"),
         (("--nope",), 2, "No such option"),
         (("-o", "{nope}"), 2, "unknown field"),
-        (("missing.wav",), 3, "missing.wav: no such file or folder"),
         (("--state", "/dev/null/x"), 5, "/dev/null"),
     ],
 )

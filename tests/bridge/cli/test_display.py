@@ -23,7 +23,7 @@ ITEMS = [Item(Path(f"{name}.wav"), Path(f"out/{name}.wav")) for name in ("a", "[
 def shown(report: RenderReport, terminal: bool, as_json: bool = False) -> str:
     file = io.StringIO()
     screen = display(Console(file=file, force_terminal=terminal, width=100), as_json=as_json)
-    screen.begin(ITEMS, CHOICE, "3 files")
+    screen.begin(3, CHOICE, "3 files")
     for event in (
         Event(ITEMS[0], "progress", "draft", 3, 10, 1.5),
         Event(ITEMS[0], "done", seconds=0.25, report=msgspec.structs.replace(report, cutoff_hz=3999.6)),
@@ -71,7 +71,7 @@ def test_a_script_gets_json_lines(report: RenderReport) -> None:
 def test_a_batch_called_off_says_how_much_is_left() -> None:
     file = io.StringIO()
     lines = Lines(Console(file=file, width=100))
-    lines.begin(ITEMS, CHOICE, "3 files")
+    lines.begin(3, CHOICE, "3 files")
     lines.end(Counter(done=1), 1.0)
     assert file.getvalue().splitlines()[-1] == "1 rendered, 2 not rendered in 1.0 s"
 

@@ -226,25 +226,42 @@ for seed in range(10**6):
             assert soundfile.info(stem).frames == 5000 + int(stem.stem)
 
 
-def test_what_is_made_may_be_read_by_those_who_may_read_the_folder(
-    tmp_path: Path, record: StemRecord
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)]
+)
+@pytest.mark.parametrize("told", [False, True], ids=["own", "the client's"])
+def test_what_is_made_obeys_the_umask_of_whom_it_is_made_for(
+    tmp_path: Path, record: StemRecord, umask: int, file: int, folder: int, told: bool
 ) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o755)
-    (tmp_path / "closed").mkdir(mode=0o700)
-    before = os.umask(0o077)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o2775)
+    before = os.umask(0o077 if told else umask)
     try:
-        for name in ("open/new/kick.wav", "closed/new/kick.wav"):
-            deliver(CLIP, tmp_path / name, record)
+        deliver(CLIP, shared / "new" / "kick.wav", record, umask=umask if told else None)
     finally:
         os.umask(before)
-    modes = {
-        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("new*")
-    }
-    modes |= {
-        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.*")
-    }
-    assert modes["open/new"] == 0o755
-    assert modes["open/new/kick.wav"] == modes["open/new/kick.wav.airband.json"] == 0o644
-    assert modes["closed/new"] == 0o700
-    assert modes["closed/new/kick.wav"] == modes["closed/new/kick.wav.airband.json"] == 0o600
+    assert (shared / "new").stat().st_mode & 0o7777 == folder | 0o2000
+    for name in ("kick.wav", "kick.wav.airband.json"):
+        assert (shared / "new" / name).stat().st_mode & 0o7777 == file
+
+
+def test_a_name_without_room_for_its_ending_has_a_shorter_sidecar_that_is_found_again(
+    tmp_path: Path, record: StemRecord
+) -> None:
+    longest, twin = (tmp_path / ("é" * 125 + f"{last}.wav") for last in "ab")
+    for out in (longest, twin):
+        said = deliver(CLIP, out, record)
+        assert is_done(out, said["key"])
+    assert sidecar_path(longest) != sidecar_path(twin)
+    assert {path.name[:50] for path in tmp_path.iterdir()} == {"é" * 50}
+    with pytest.raises(OutputError, match="File name too long"):
+        deliver(CLIP, tmp_path / f"{'x' * 252}.wav", record)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_name_that_is_no_text_is_written_like_any_other(tmp_path: Path, record: StemRecord) -> None:
+    out = tmp_path / os.fsdecode(b"caf\xe9.flac")
+    said = deliver(CLIP, out, record)
+    assert is_done(out, said["key"])
+    assert sorted(map(os.fsencode, os.listdir(tmp_path))) == [b"caf\xe9.flac", b"caf\xe9.flac.airband.json"]

@@ -1,0 +1,59 @@
+"""Whose result a file is, as its sidecar tells: a watch folder replaces its own and nobody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bridge.batch.plan import Item
+from presets.printable import printable
+from render.files.encode import file_digest
+from render.files.sidecar import sidecar_path
+
+
+def is_ours(item: Item) -> bool:
+    """Whether the destination holds a result as it was delivered, of this source or of one that is gone."""
+    said = _said(item.out)
+    try:
+        if said is None or said["output"]["digest"] != file_digest(item.out):
+            return False
+    except (OSError, KeyError, TypeError):
+        return False
+    name = _source_name(said)
+    return name == printable(item.source.name) or not os.path.exists(item.source.parent / Path(name).name)
+
+
+def rivals(outs: Mapping[Path, Path]) -> dict[Path, Path]:
+    """For each source that would become the same result as another, that other.
+
+    Args:
+        outs: what each source becomes. One whose result is there already keeps its place and has no rival.
+    """
+    by_out: dict[Path, list[Path]] = {}
+    for source, out in outs.items():
+        by_out.setdefault(out, []).append(source)
+    found = {}
+    for out, sources in by_out.items():
+        if len(sources) > 1:
+            name = _source_name(_said(out))
+            owner = next((source for source in sources if printable(source.name) == name), None)
+            for source in sources:
+                if source != owner:
+                    found[source] = owner or next(other for other in sources if other != source)
+    return found
+
+
+def _said(out: Path) -> dict[str, Any] | None:
+    try:
+        said = json.loads(sidecar_path(out).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _source_name(said: dict[str, Any] | None) -> str:
+    source = (said or {}).get("source")
+    return str(source.get("name", "")) if isinstance(source, dict) else ""

@@ -1,0 +1,159 @@
+"""Files, folders and globs become sources: what of them is audio, and what is wrong with the rest.
+
+Nothing is opened here. A named pipe, a socket, a device or a link to nothing that bears the name of audio is
+found like a file, so that it is told of, and refused by `check_source` before anybody could wait on it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from presets.errors import AirbandError, InputError, UsageError
+from render.files.encode import SUFFIXES
+from render.files.sidecar import sidecar_path
+
+AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
+    ".bwf", ".rf64", ".bw64", ".w64", ".aifc", ".au", ".snd", ".caf", ".ogg", ".oga", ".opus", ".mp2", ".mp3",
+    ".m4a", ".m4b", ".mp4", ".m4v", ".aac", ".ac3", ".wma", ".mka", ".mkv", ".mov", ".webm",
+}  # fmt: skip
+"""What is taken for audio in a folder. A file that is named is taken whatever its suffix."""
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What a path may be that is no file, and what to call it."""
+
+
+class Found(NamedTuple):
+    """A source, and its folder relative to the input that it was found below; `error` where it is none."""
+
+    source: Path
+    below: Path = Path()
+    error: AirbandError | None = None
+
+
+def found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[Found]:
+    """Each source once, and each input that gives none with its error.
+
+    Args:
+        inputs: files, folders (their audio files, hidden ones and earlier results left out) and globs.
+        out: where results go; not looked into.
+        recursive: look into subfolders too.
+
+    Raises:
+        UsageError: an empty input, as a script with an unset variable gives one.
+    """
+    seen: set[str] = set()
+    for text in inputs:
+        path = Path(named(text, "inputs"))
+        closed: list[OSError] = []
+        try:
+            sources = list(_sources(text, path, out, recursive, closed.append))
+        except InputError as error:
+            yield Found(path, error=error)
+            continue
+        for problem in closed:
+            where = Path(problem.filename or path)
+            yield Found(where, error=InputError(f"{where}: cannot be listed: {problem.strerror}", str(where)))
+        base = path if os.path.isdir(path) else None
+        for source in sources:
+            same = os.path.realpath(source) if os.path.isfile(source) else os.path.abspath(source)
+            if same not in seen:
+                seen.add(same)
+                yield Found(source, source.parent.relative_to(base) if base else Path())
+
+
+def named(text: str, field: str) -> str:
+    """`text`, which names a file or folder.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not text:
+        raise UsageError("an empty name was given for a file or folder; is a variable unset?", field)
+    return text
+
+
+def check_source(path: Path) -> None:
+    """Refuses what is no regular file, without opening it.
+
+    Raises:
+        InputError: there is nothing, something else than a file, or no permission to look.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        reason = "is a link to nothing" if os.path.islink(path) else "no such file or folder"
+        raise InputError(f"{path}: {reason}", str(path)) from None
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"{path}: {cause or error}", str(path)) from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in KINDS if is_kind(mode)), "something else")
+        raise InputError(f"{path}: is {kind}, not a file", str(path))
+
+
+def listed(
+    folder: Path, out: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
+    """What bears the name of audio in a folder, sorted; hidden files, results, and all in `out` left out.
+
+    Args:
+        folder, out, recursive: as for `found`.
+        on_error: told of a folder that cannot be looked into.
+    """
+    results = os.path.realpath(out)
+    for root, folders, files in os.walk(folder, onerror=on_error):
+        inside = Path(root)
+        if not recursive:
+            folders.clear()
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(inside / name) != results
+        )
+        yield from (inside / name for name in sorted(files) if _is_audio(inside / name))
+
+
+def _sources(
+    text: str, path: Path, out: Path, recursive: bool, on_error: Callable[[OSError], None]
+) -> Iterator[Path]:
+    if os.path.isdir(path):
+        sources = list(listed(path, out, recursive, on_error))
+        if not sources:
+            hint = "" if recursive else " (its subfolders are searched with --recursive)"
+            raise InputError(f"{text}: holds no audio files{hint}", text)
+        yield from sources
+    elif os.path.lexists(path) or not glob.has_magic(text):
+        yield path
+    else:
+        names = glob.glob(_literal(text), recursive=True)
+        names = names or glob.glob(text.replace("[", "[[]"), recursive=True)
+        hits = [hit for hit in map(Path, sorted(names)) if _is_audio(hit) and not os.path.isdir(hit)]
+        if not hits:
+            raise InputError(f"{text}: nothing matches", text)
+        yield from hits
+
+
+def _literal(pattern: str) -> str:
+    """A glob in which the folders at its start that exist by that very name stand for themselves."""
+    parts = pattern.split(os.sep)
+    for count in range(len(parts) - 1, 0, -1):
+        head = os.sep.join(parts[:count])
+        if head and os.path.isdir(head):
+            return os.path.join(glob.escape(head), *parts[count:])
+    return pattern
+
+
+def _is_audio(path: Path) -> bool:
+    """Whether something that was found, not named, is called audio, and is no result of an earlier batch."""
+    known = path.suffix.lower() in AUDIO_SUFFIXES
+    return known and not path.name.startswith(".") and not os.path.exists(sidecar_path(path))
