@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,13 +19,13 @@ from render.cliff import (
     THIRD,
     Cliff,
     Powers,
-    below_holes,
     cliff_near,
     decibels,
     find_cliff,
     is_steady,
 )
 from render.clip import Clip
+from render.holes import Holes, find_holes
 from render.slope import Slope, find_slope
 
 FULL_BAND_HZ = 0.97 * 18000.0
@@ -55,6 +55,7 @@ class Cutoff:
         cliff_db: the depth of the cliff there.
         nyquist_hz: of the source.
         slope: how the band ends, where more than an edge is seen of it.
+        holes: what a codec left out below that end, where a cliff was seen.
     """
 
     hz: float | None
@@ -64,6 +65,7 @@ class Cutoff:
     cliff_db: float | None = None
     nyquist_hz: float = 0.0
     slope: Slope | None = None
+    holes: Holes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,14 @@ class Spectrum:
         edges_hz: (bands + 1,).
         magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.
+        at_s: (frames,) where in the clip each of the frames that sound begins.
     """
 
     powers: Powers
     edges_hz: NDArray[np.float64]
     magnitude: NDArray[np.float64]
     bin_hz: float
+    at_s: NDArray[np.float64]
 
 
 def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutoff:
@@ -94,9 +98,10 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
         UsageError: a number above the clip's Nyquist frequency.
     """
     nyquist_hz = clip.rate / 2
-    if isinstance(cutoff, str):
-        spectrum = measure(clip)
-        return _auto(spectrum, nyquist_hz) if cutoff == "auto" else _rolloff(spectrum, nyquist_hz)
+    if cutoff == "auto":
+        return auto(measure(clip), nyquist_hz)
+    if cutoff == "rolloff":
+        return _rolloff(measure(clip), nyquist_hz)
     if cutoff > nyquist_hz:
         raise UsageError(
             f"cutoff = {cutoff:g} Hz is above {nyquist_hz:g} Hz, the most {clip.rate} Hz can hold; "
@@ -110,16 +115,21 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
     return Cutoff(float(cutoff), "given", f"{cutoff:g} Hz was asked for", nyquist_hz=nyquist_hz)
 
 
-def measure(clip: Clip) -> Spectrum:
-    """Band powers and mean magnitudes of the clip's frames, channels added; bounded in memory and time."""
+def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
+    """Band powers and mean magnitudes of the clip's frames, channels added; bounded in memory and time.
+
+    Args:
+        clip: any rate.
+        top_hz: no band lies above, or above half the rate.
+    """
     from scipy import fft
 
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
     hop = size // 2
     window = np.hanning(size + 1)[:-1].astype(np.float32)
-    edges_hz = _band_edges(min(clip.rate / 2, 24000.0))
+    edges_hz = _band_edges(min(clip.rate / 2, top_hz))
     places = edges_hz * size / clip.rate + 0.5
-    powers, magnitude = [], np.zeros(size // 2 + 1)
+    powers, magnitude, places_s = [], np.zeros(size // 2 + 1), []
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
@@ -127,15 +137,22 @@ def measure(clip: Clip) -> Spectrum:
         power = ((bins.real**2 + bins.imag**2) * (4 / window.sum() ** 2)).sum(axis=0)
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
-    stacked = np.concatenate(powers)
-    sounding = stacked[stacked.sum(axis=1) > SILENT_POWER]
-    return Spectrum(sounding, edges_hz, magnitude / len(stacked), clip.rate / size)
+        places_s.append((start + np.arange(frames)) * hop / clip.rate)
+    stacked, at_s = np.concatenate(powers), np.concatenate(places_s)
+    sounds = stacked.sum(axis=1) > SILENT_POWER
+    return Spectrum(stacked[sounds], edges_hz, magnitude / len(stacked), clip.rate / size, at_s[sounds])
 
 
-def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
+def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
+    """The rule `auto`, for whoever has the spectrum already."""
+
+    holes: Holes | None = None
+
     def nothing(reason: str, cliff: Cliff | None = None) -> Cutoff:
         edge_hz, drop_db = (cliff.edge_hz, cliff.drop_db) if cliff else (None, None)
-        return Cutoff(None, "auto", f"nothing to generate: {reason}", edge_hz, drop_db, nyquist_hz)
+        return Cutoff(
+            None, "auto", f"nothing to generate: {reason}", edge_hz, drop_db, nyquist_hz, holes=holes
+        )
 
     if len(spectrum.powers) < 4:
         return nothing("the clip is silent or too short to tell where its band ends")
@@ -146,6 +163,10 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
             return nothing("the sound fades out below half its sampling rate, without a cliff")
     if cliff is None:
         return nothing("the spectrum has no cliff; give a cutoff in Hz if the sound is dull")
+    hz = cliff.edge_hz
+    if not cliff.floor:
+        holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
+        cliff, hz = replace(cliff, edge_hz=holes.shelf_hz), holes.from_hz
     if cliff.edge_hz >= FULL_BAND_HZ:
         return nothing(f"the band reaches {cliff.edge_hz / 1000:.1f} kHz", cliff)
     if cliff.edge_hz < CUTOFF_MIN_HZ:
@@ -154,13 +175,12 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
     if cliff.edge_hz >= 0.9 * nyquist_hz:
         reason = f"the sound fills the band of its sampling rate up to {cliff.edge_hz:.0f} Hz"
-    hz = cliff.edge_hz if cliff.floor else below_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
     slope = None
     if hz == cliff.edge_hz and hz < SLOPE_ROOM * nyquist_hz:
         slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz)
-    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope)
+    return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope, holes)
 
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:

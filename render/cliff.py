@@ -18,7 +18,6 @@ THIRD, SIXTH = BANDS_PER_OCTAVE // 3, BANDS_PER_OCTAVE // 6
 CLIFF_DB = 30.0
 FLOOR_CLIFF_DB = 9.0
 STEADY_DB = 0.9
-HOLE_DB = 45.0
 LOUD_SHARE, RARE_SHARE = 0.1, 0.005
 GENTLE_COST = 0.4
 SKIRT_DB, SKIRT_OCTAVE_DB = 6.0, 36.0
@@ -125,22 +124,6 @@ def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) 
             if cost < best:
                 best, edge = cost, float(candidate)
     return best, edge
-
-
-def below_holes(powers: Powers, edges_hz: Floats, edge_hz: float) -> float:
-    """`edge_hz`, or the lower end of a lossy codec's holes just below it.
-
-    A codec short of bits leaves out the top bands of a frame whole. What most loud frames leave out is not
-    there: a band HOLE_DB below the third of an octave further down, in more than half of them.
-    """
-    end = int(np.searchsorted(edges_hz, edge_hz)) - 1
-    under = np.median(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)], axis=1)
-    loud = loudest(under)
-    empty = powers[loud] < under[loud, None] * 10 ** (-HOLE_DB / 10)
-    top = end
-    while top > max(4, end - THIRD) and np.mean(empty[:, top - 1]) > 0.5:
-        top -= 1
-    return float(edges_hz[top]) if top < end else edge_hz
 
 
 def is_steady(power: Floats) -> bool:

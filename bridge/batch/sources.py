@@ -40,12 +40,12 @@ class Found(NamedTuple):
     error: AirbandError | None = None
 
 
-def found(inputs: Iterable[str], out: Path, recursive: bool) -> Iterator[Found]:
+def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[Found]:
     """Each source once, and each input that gives none with its error.
 
     Args:
         inputs: files, folders (their audio files, hidden ones and earlier results left out) and globs.
-        out: where results go; not looked into.
+        out: where results go, not looked into; None for commands that only look.
         recursive: look into subfolders too.
 
     Raises:
@@ -102,7 +102,7 @@ def check_source(path: Path) -> None:
 
 
 def listed(
-    folder: Path, out: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None
+    folder: Path, out: Path | None, recursive: bool, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[Path]:
     """What bears the name of audio in a folder, sorted; hidden files, results, and all in `out` left out.
 
@@ -110,7 +110,7 @@ def listed(
         folder, out, recursive: as for `found`.
         on_error: told of a folder that cannot be looked into.
     """
-    results = os.path.realpath(out)
+    results = None if out is None else os.path.realpath(out)
     for root, folders, files in os.walk(folder, onerror=on_error):
         inside = Path(root)
         if not recursive:
@@ -124,7 +124,7 @@ def listed(
 
 
 def _sources(
-    text: str, path: Path, out: Path, recursive: bool, on_error: Callable[[OSError], None]
+    text: str, path: Path, out: Path | None, recursive: bool, on_error: Callable[[OSError], None]
 ) -> Iterator[Path]:
     if os.path.isdir(path):
         sources = list(listed(path, out, recursive, on_error))

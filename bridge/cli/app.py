@@ -14,7 +14,20 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import audacity, daw, demo, doctor, edit, engine, eval, plugins, presets, render, watch
+from bridge.cli import (
+    audacity,
+    daw,
+    demo,
+    doctor,
+    edit,
+    engine,
+    eval,
+    inspect,
+    plugins,
+    presets,
+    render,
+    watch,
+)
 from presets.errors import AirbandError
 from presets.printable import printable
 from presets.version import VERSION
@@ -32,6 +45,7 @@ render.register(app)
 edit.register(app)
 audacity.register(app)
 watch.register(app)
+inspect.register(app)
 eval.register(app)
 engine.register(app)
 demo.register(app)

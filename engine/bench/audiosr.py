@@ -36,7 +36,7 @@ from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
 from engine.models.audiosr.precision import halve, probe, snr_db
 from presets.errors import UsageError
-from presets.schema import make
+from presets.schema import RATE_HZ, make
 from render.noise import PhiloxNoise
 from render.upscaler import CELL_FRAMES, Window
 
@@ -187,7 +187,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of the arithmetic (1)")
     parser.add_argument("--seconds", type=float, default=5.12, help="of the clip, a multiple of 0.64 (5.12)")
     arguments = parser.parse_args(argv)
-    frames = round(arguments.seconds * mel.RATE_HZ) // mel.HOP
+    frames = round(arguments.seconds * RATE_HZ) // mel.HOP
     if frames <= 0 or frames * mel.HOP % CELL_FRAMES:
         raise UsageError(f"--seconds {arguments.seconds}: not a multiple of 0.64", "seconds")
     torch.set_num_threads(arguments.threads)

@@ -30,9 +30,9 @@ from bridge.client.renderer import Renderer
 from bridge.wire.home import find_home, is_running, read_connection
 from engine.local import LocalRenderer
 from presets.errors import UsageError
+from presets.schema import RATE_HZ
 from render.upscaler import Audio
 
-RATE_HZ = 48000
 CLIP_S = 10
 UPLOAD_BYTES = 460 * 10**6
 OVER_MS_MAX = 60.0

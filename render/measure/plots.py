@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from presets.errors import OutputError
 from presets.schema import RATE_HZ
+from render.clip import open_clip
 from render.measure.metrics import HOP, Signal, spectrogram
+
+if TYPE_CHECKING:
+    from render.measure.inspect import Inspection
 
 FLOOR_DB = -100.0
 """Below the loudest bin of the first signal, where the colours end."""
+PLOTTED_S = 120.0
+"""So much of a file is drawn by `band`, from its beginning."""
 PANEL_INCHES = (4.6, 3.6)
 DPI = 110
 
@@ -52,6 +59,54 @@ def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | N
         panel.set_xlabel("s")
     axes[0].set_ylabel("kHz")
     figure.colorbar(image, ax=axes, label="dB")
+    try:
+        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+
+
+def band(path: Path, source: Path, seen: Inspection) -> None:
+    """Draws what `inspect` found: the spectrogram, where each second's band ends, the cut-off and the shelf.
+
+    Args:
+        path: the PNG; replaced if it exists.
+        source: the file that was inspected.
+        seen: what was found in it.
+
+    Raises:
+        InputError: the file cannot be read any more.
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with open_clip(source) as clip:
+        frames = min(clip.frames, round(PLOTTED_S * clip.rate))
+        mono = clip.read(0, frames).mean(axis=0)
+        rate = clip.rate
+    level = 10 * np.log10(spectrogram(mono).T + 1e-12)
+    figure = Figure(figsize=(2 * PANEL_INCHES[0], PANEL_INCHES[1]), dpi=DPI, layout="constrained")
+    panel = figure.subplots()
+    panel.imshow(
+        level - level.max(),
+        origin="lower",
+        aspect="auto",
+        extent=(0, frames / rate, 0, rate / 2000),
+        vmin=FLOOR_DB,
+        vmax=0,
+        cmap="magma",
+    )
+    ends = [(second + 0.5, hz / 1000) for second, hz in seen.ends if second < frames / rate]
+    panel.plot(
+        *zip(*ends, strict=True) if ends else ([], []), color="cyan", linewidth=0.9, label="band's end"
+    )
+    for hz, style, name in ((seen.shelf_hz, ":", "shelf"), (seen.cutoff.hz, "-", "cut-off")):
+        if hz is not None:
+            panel.axhline(
+                hz / 1000, color="white", linewidth=0.8, linestyle=style, label=f"{name} {hz:.0f} Hz"
+            )
+    panel.set(title=seen.name, xlabel="s", ylabel="kHz", xlim=(0, frames / rate), ylim=(0, rate / 2000))
+    panel.legend(loc="upper right", fontsize="small")
     try:
         FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
     except OSError as error:

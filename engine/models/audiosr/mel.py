@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-RATE_HZ = 48000
+from presets.schema import RATE_HZ
+
 N_FFT = 2048
 HOP = 480
 BANDS = 256

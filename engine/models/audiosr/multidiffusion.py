@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 
-class Tape:
+class JointLatent:
     """Latents one after another along time; those of one voice share the cells they both cover.
 
     Averaging the model's prediction where rows overlap makes one sampling of all of them (MultiDiffusion,
@@ -18,7 +18,7 @@ class Tape:
         voices: what each row is a part of.
 
     Attributes:
-        stretches: voice, and (first cell, cells), of each connected part of a voice, as they lie on the tape.
+        stretches: voice, and (first cell, cells), of each connected part of a voice, in order.
     """
 
     def __init__(self, extents: Sequence[tuple[int, int]], voices: Sequence[tuple[int, int]]) -> None:
@@ -38,9 +38,9 @@ class Tape:
             self._spans[index] = slice(offset, offset + cells)
             self.cells += length
 
-    def rows_of(self, tape: Tensor) -> list[Tensor]:
+    def rows_of(self, latent: Tensor) -> list[Tensor]:
         """(1, C, cells, F) -> each row's (1, C, its cells, F)."""
-        return [tape[:, :, span] for span in self._spans]
+        return [latent[:, :, span] for span in self._spans]
 
     def average(self, rows: Sequence[Tensor]) -> Tensor:
         """The inverse of `rows_of`: the mean of the rows where several cover a cell."""

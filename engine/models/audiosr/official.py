@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.models.audiosr import mel, sampler
 from engine.models.audiosr.networks import Networks
+from presets.schema import RATE_HZ
 
 FAMILIES = ("butter", "cheby1", "ellip", "bessel")
 EMPTY_CONDITION = -11.4981
@@ -38,7 +39,7 @@ def read_block(samples: Signal, rate_hz: int) -> Signal:
     seconds = samples.shape[1] / rate_hz
     padded_s = seconds if seconds % BLOCK_S == 0 else seconds + (BLOCK_S - seconds % BLOCK_S)
     waveform = normalise(resample(samples, rate_hz)[0])
-    return np.pad(waveform, (0, int(mel.RATE_HZ * padded_s) - len(waveform)))
+    return np.pad(waveform, (0, int(RATE_HZ * padded_s) - len(waveform)))
 
 
 def normalise(waveform: Signal) -> Signal:
@@ -56,8 +57,8 @@ def resample(samples: Signal, rate_hz: int, zeros: int = 6, rolloff: float = 0.9
         zeros: zero crossings of the sinc on each side.
         rolloff: the filter's edge as a share of the lower Nyquist frequency.
     """
-    divisor = math.gcd(rate_hz, mel.RATE_HZ)
-    source, target = rate_hz // divisor, mel.RATE_HZ // divisor
+    divisor = math.gcd(rate_hz, RATE_HZ)
+    source, target = rate_hz // divisor, RATE_HZ // divisor
     if source == target:
         return samples
     edge = min(source, target) * rolloff
@@ -68,7 +69,7 @@ def resample(samples: Signal, rate_hz: int, zeros: int = 6, rolloff: float = 0.9
     kernels = torch.sinc(angles) * torch.cos(angles * torch.pi / zeros / 2) ** 2 * (edge / source)
     x = F.pad(torch.from_numpy(samples)[:, None], (reach, reach + source))
     y = F.conv1d(x, kernels.float()[:, None], stride=source)
-    length = math.ceil(samples.shape[1] * mel.RATE_HZ / rate_hz)
+    length = math.ceil(samples.shape[1] * RATE_HZ / rate_hz)
     return y.transpose(1, 2).flatten(1)[:, :length].numpy()
 
 
@@ -99,7 +100,7 @@ def prefilter(waveform: Signal, cutoff_hz: float, family: str) -> Signal:
     """Order 8 forward and backward, down to twice the cut-off and up again, and the same filter once more."""
     from scipy import signal
 
-    edge = int(cutoff_hz) / (mel.RATE_HZ / 2)
+    edge = int(cutoff_hz) / (RATE_HZ / 2)
     design: dict[str, Callable[[], NDArray[np.float64]]] = {
         "butter": lambda: signal.butter(8, edge, output="sos"),
         "cheby1": lambda: signal.cheby1(8, 0.1, edge, output="sos"),
@@ -108,9 +109,9 @@ def prefilter(waveform: Signal, cutoff_hz: float, family: str) -> Signal:
     }
     sos = design[family]()
     y = signal.sosfiltfilt(sos, waveform)
-    rate_down = int(edge * mel.RATE_HZ)
-    y = signal.resample_poly(y, rate_down, mel.RATE_HZ)
-    y = signal.resample_poly(y, mel.RATE_HZ, rate_down)[: len(waveform)]
+    rate_down = int(edge * RATE_HZ)
+    y = signal.resample_poly(y, rate_down, RATE_HZ)
+    y = signal.resample_poly(y, RATE_HZ, rate_down)[: len(waveform)]
     y = signal.sosfiltfilt(sos, np.pad(y, (0, len(waveform) - len(y))))
     return np.asarray(y, dtype=np.float32)
 

@@ -17,16 +17,16 @@ from torch import Tensor
 
 from engine.models.audiosr import mel, sampler
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
-from engine.models.audiosr.multidiffusion import Tape
+from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
-from presets.schema import Preset
+from presets.schema import RATE_HZ, Preset
 from render.upscaler import Audio, NoiseField, StepHook, Window
 
 EMPTY_CONDITION = -11.4981
 """What the condition is where there is none, before scaling: the value AudioSR was trained with."""
 
-LATENESS = 8
-"""Samples by which the vocoder's answer to a frame is late, and by which it is too long on both sides."""
+VOCODER_DELAY_SAMPLES = 8
+"""By how much the vocoder delays a frame, and by how much its output is too long on both sides."""
 
 JOINT_WINDOWS = 32
 """Windows (channels each) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there, with the
@@ -110,7 +110,7 @@ class AudioSR:
 
         # 7. V(Y_h): the waveform, without the vocoder's delay.
         waves = self._batched(self._vocode, progress.of_stage("vocode"), y_h)
-        y = [wave[0, LATENESS:-LATENESS].cpu().numpy() for wave in waves]
+        y = [wave[0, VOCODER_DELAY_SAMPLES:-VOCODER_DELAY_SAMPLES].cpu().numpy() for wave in waves]
 
         # 8. Channels, level and length as they came. render.restore puts the low band back.
         return [
@@ -155,14 +155,14 @@ class AudioSR:
     ) -> list[Tensor]:
         """The sampled latent of each row, (1, C, T / 8, F / 8).
 
-        The sampler sees one latent, the tape, on which all of them lie.
+        The sampler sees one joint latent that holds all of them.
         """
         extents = [(row.first, c.shape[2]) for row, c in zip(rows, condition, strict=True)]
         voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
-        tape = Tape(extents, voices)
+        joint = JointLatent(extents, voices)
 
         def draw(name: str) -> Tensor:
-            parts = [self._noise(noise, name, group, *extent) for (group, _), extent in tape.stretches]
+            parts = [self._noise(noise, name, group, *extent) for (group, _), extent in joint.stretches]
             return torch.cat(parts, dim=2)
 
         def velocity(z: Tensor, t: float) -> Tensor:
@@ -171,7 +171,7 @@ class AudioSR:
 
             # Every sampler asks for one velocity a step.
             done = progress.of_stage("sample")
-            return tape.average(self._batched(guided, done, tape.rows_of(z), condition))
+            return joint.average(self._batched(guided, done, joint.rows_of(z), condition))
 
         z = draw("x_T")
         if preset.sampler == "ddim":
@@ -180,7 +180,7 @@ class AudioSR:
         else:
             solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
             z = solve(velocity, z, sampler.trailing_log_snr(preset.steps))
-        return tape.rows_of(z)
+        return joint.rows_of(z)
 
     def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
         """v of a batch at step t, the two predictions of guidance in one call."""
@@ -240,7 +240,7 @@ def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
     """
     from scipy import signal
 
-    sections = signal.cheby1(8, 0.1, cutoff_hz / (mel.RATE_HZ / 2), output="sos")
+    sections = signal.cheby1(8, 0.1, cutoff_hz / (RATE_HZ / 2), output="sos")
     return np.asarray(signal.sosfiltfilt(sections, waveform), dtype=np.float32)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.models.audiosr import mel
 from engine.models.audiosr.networks import Networks
 from engine.models.audiosr.vocoder import Vocoder
+from presets.schema import RATE_HZ
 
 HALVED = re.compile(
     r"(unet|encoder)\.|decoder\.decoder\.up\.(0|1\.upsample|1\.block\.[12])\.(.+\.)?(conv\d?|nin_shortcut)\."
@@ -64,7 +65,7 @@ def halved_if_faithful(vocoder: Vocoder, half: torch.dtype) -> Vocoder:
 
 def probe(frames: int) -> Tensor:
     """A chord that decays every second, in noise: (1, 480 frames) float32."""
-    t = torch.arange(frames * mel.HOP) / mel.RATE_HZ
+    t = torch.arange(frames * mel.HOP) / RATE_HZ
     chord = sum(torch.sin(2 * torch.pi * f * t) * torch.exp(-2 * (t % 1)) for f in (220.0, 554.4, 659.3))
     noise = torch.randn(len(t), generator=torch.Generator().manual_seed(0))
     return (0.15 * chord + 0.01 * noise)[None]

@@ -1,0 +1,187 @@
+"""What a file really contains: its band, the codec that may have been at it, and what else is wrong with it.
+
+The cut-off is the one that a render with `cutoff = "auto"` takes: the same code finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from render.bandwidth import Cutoff, Spectrum, auto, measure
+from render.cliff import SIXTH, THIRD, decibels, find_cliff
+from render.clip import Clip, open_clip
+from render.holes import Holes
+from render.loudness import integrated_lufs, true_peak_dbtp
+from render.measure.codecs import HOLED_SHARE, looks_like
+from render.measure.faults import Faults, find_faults
+
+BAND_END_DB = 35.0
+"""A second's band ends where all that follows lies this far below the median of the octave before."""
+HIGH_RATE_HZ = 64000
+REAL_HIGH_RATE_HZ = 24500.0
+"""A file at a high rate whose band ends on a cliff below here was made from one at 44.1 or 48 kHz."""
+LOSSY = {
+    "MPEG_LAYER_I": "MP1", "MPEG_LAYER_II": "MP2", "MPEG_LAYER_III": "MP3",
+    "VORBIS": "Vorbis", "OPUS": "Opus",
+}  # fmt: skip
+DC_LEVEL = 1e-3
+"""-60 dBFS: below, no edit clicks by it."""
+STEREO = {
+    "mono as stereo": "both channels are the same: mono as stereo",
+    "one side silent": "one channel is silent",
+    "sides inverted": "one channel is the other turned upside down: in mono it cancels",
+}
+BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "PCM_S8": 8, "PCM_U8": 8, "ALAC_16": 16, "ALAC_24": 24}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that is known of a file.
+
+    Attributes:
+        name: the file's.
+        encoding: container and subtype, or the suffix where ffmpeg decoded it.
+        rate, channels, frames, seconds: of the audio.
+        cutoff: what `cutoff = "auto"` finds, with its reason.
+        shelf_hz: where the band ends, also where that is too high to matter; None where no end is seen.
+        holes: what is left out below the shelf.
+        ends: (second, Hz) where the band ends over time.
+        codec: the codec it is in, or those its shelf and holes look like; most likely first.
+        faults: DC, clipping, noise floor, hum, bits, stereo.
+        lufs, true_peak_dbtp: after BS.1770-4; None for silence.
+        findings: what a user should know, a sentence each; empty for a clean file.
+    """
+
+    name: str
+    encoding: str
+    rate: int
+    channels: int
+    frames: int
+    seconds: float
+    cutoff: Cutoff
+    shelf_hz: float | None
+    holes: Holes | None
+    ends: tuple[tuple[float, float], ...]
+    codec: tuple[str, ...]
+    faults: Faults
+    lufs: float | None
+    true_peak_dbtp: float | None
+    findings: tuple[str, ...]
+
+
+def inspect(path: Path) -> Inspection:
+    """Reads a file to its end: for its spectrum, its faults, its loudness and its true peak.
+
+    Raises:
+        InputError: it cannot be read to its end.
+    """
+    form, subtype = _encoding(path)
+    known = LOSSY.get(subtype, "")
+    with open_clip(path) as clip:
+        spectrum = measure(clip)
+        cutoff = auto(spectrum, clip.rate / 2)
+        codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes)
+        faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
+        findings = [
+            *_about_band(cutoff, codec, known),
+            *_about_claims(faults, BITS.get(subtype), clip.rate, _real_top_hz(clip)),
+            *_about_sound(faults, peak_dbtp),
+        ]
+        return Inspection(
+            name=path.name,
+            encoding=f"{form} {subtype}".strip(),
+            rate=clip.rate,
+            channels=clip.channels,
+            frames=clip.frames,
+            seconds=clip.frames / clip.rate,
+            cutoff=cutoff,
+            shelf_hz=cutoff.edge_hz,
+            holes=cutoff.holes,
+            ends=_ends(spectrum),
+            codec=codec,
+            faults=faults,
+            lufs=_finite(integrated_lufs(clip)),
+            true_peak_dbtp=peak_dbtp,
+            findings=tuple(findings),
+        )
+
+
+def _encoding(path: Path) -> tuple[str, str]:
+    try:
+        about = soundfile.info(path)
+    except (soundfile.SoundFileError, OSError):
+        return path.suffix.lstrip(".").upper(), ""
+    return str(about.format), str(about.subtype)
+
+
+def _ends(spectrum: Spectrum) -> tuple[tuple[float, float], ...]:
+    """Where the band of each second ends that sounds."""
+    ends: list[tuple[float, float]] = []
+    whole = spectrum.at_s.astype(int)
+    for second in np.unique(whole):
+        frames = spectrum.powers[whole == second]
+        level = decibels(np.percentile(frames, 90, axis=0))
+        ceiling = np.maximum.accumulate(level[::-1])[::-1]
+        octave = [
+            np.median(level[max(0, band - 3 * THIRD) : band - SIXTH]) for band in range(THIRD, len(level))
+        ]
+        fallen = np.flatnonzero(ceiling[THIRD:] < np.array(octave) - BAND_END_DB)
+        top = THIRD + int(fallen[0]) if len(fallen) else len(level)
+        ends.append((float(second), float(spectrum.edges_hz[top])))
+    return tuple(ends)
+
+
+def _real_top_hz(clip: Clip) -> float | None:
+    """Where the band of a file at a high rate ends on a cliff; None where it does not, or the rate is no high
+    one."""
+    if clip.rate <= HIGH_RATE_HZ:
+        return None
+    spectrum = measure(clip, clip.rate / 2)
+    cliff = find_cliff(spectrum.powers, spectrum.edges_hz, 1000.0) if len(spectrum.powers) >= 4 else None
+    return cliff.edge_hz if cliff else None
+
+
+def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str) -> list[str]:
+    told = []
+    if codec and not known:
+        told.append(f"the shelf at {cutoff.edge_hz or 0:.0f} Hz is where {' or '.join(codec)} ends")
+    holes = cutoff.holes
+    if holes and holes.lowest_hz and holes.share >= HOLED_SHARE:
+        told.append(
+            f"{100 * holes.share:.0f} % of the octave below it are holes, from {holes.lowest_hz:.0f} Hz up"
+        )
+    return told
+
+
+def _about_claims(faults: Faults, bits: int | None, rate: int, real_top_hz: float | None) -> list[str]:
+    told = []
+    if bits and faults.bits and faults.bits <= bits - 8:
+        told.append(f"{bits} bits that hold {faults.bits}: the rest of every sample is zeros")
+    if real_top_hz is not None and real_top_hz < REAL_HIGH_RATE_HZ:
+        told.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at 44.1 or 48 kHz")
+    if faults.stereo in STEREO:
+        told.append(STEREO[faults.stereo])
+    return told
+
+
+def _about_sound(faults: Faults, peak_dbtp: float | None) -> list[str]:
+    told = []
+    if faults.peak_dbfs is None:
+        return ["digital silence"]
+    if faults.clipped_runs:
+        told.append(f"clipped {faults.clipped_runs} times, {faults.clipped_samples} samples in all")
+    if peak_dbtp is not None and peak_dbtp > 0:
+        told.append(f"the true peak is {peak_dbtp:+.1f} dBTP: converters and codecs may clip it")
+    if (dc := max(map(abs, faults.dc))) > DC_LEVEL:
+        told.append(f"DC of {20 * np.log10(dc):.0f} dBFS")
+    if faults.hum:
+        told.append(f"mains hum of {faults.hum.hz:.0f} Hz and its harmonics at {faults.hum.dbfs:.0f} dBFS")
+    return told
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Airband = Callable[..., Any]
+
+
+def test_a_table_tells_of_each_file(airband: Airband, clips: Path) -> None:
+    said = airband("inspect", clips, "-r")
+    assert said.code == 0, said.err
+    assert [line for line in said.out.splitlines() if not line.startswith(" ")] == [
+        str(clips / name) for name in ("kick.wav", "snare.flac", "sub/hat.wav")
+    ]
+    assert "WAV PCM_24, 48000 Hz, 2 ch, 0.83 s" in said.out
+    assert said.out.count("falls off a cliff") == 3
+
+
+def test_json_has_the_cutoff_a_render_takes(airband: Airband, clips: Path) -> None:
+    (said,) = airband("inspect", clips / "kick.wav", "--json").events
+    assert 3800 < said["cutoff_hz"] < 4300
+    assert said["shelf_hz"] == said["cutoff_hz"]
+    assert said["faults"]["stereo"] == "stereo"
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+
+
+def test_a_file_that_cannot_be_read_is_named_and_passed_over(airband: Airband, clips: Path) -> None:
+    (clips / "broken.wav").write_bytes(b"RIFF\0\0\0\0WAVEjunk")
+    said = airband("inspect", clips)
+    assert said.code == 3
+    assert "broken.wav" in said.err
+    assert "snare.flac" in said.out
+    assert airband("inspect", clips / "none.wav").code == 3
+
+
+def test_a_picture_is_drawn_of_each(airband: Airband, clips: Path, tmp_path: Path) -> None:
+    assert airband("inspect", clips, "--plot", tmp_path / "plots").code == 0
+    drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert drawn == ["kick.wav.png", "snare.flac.png"]
+    assert (tmp_path / "plots" / "kick.wav.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,232 @@
+"""What files really contain: files made here whose truth is known, and 200 that real encoders made."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from presets.errors import InputError
+from render.bandwidth import find_cutoff
+from render.clip import open_clip
+from render.measure.inspect import Inspection, inspect
+
+DEV = Path(__file__).parents[4] / "shared" / "eval" / "dev"
+RATE = 48000
+Samples = NDArray[np.float64]
+Command = Callable[[str, str], list[str]]
+
+
+def noise(seconds: float = 4, rate: int = RATE, below_hz: float = 1e9) -> Samples:
+    frames = round(seconds * rate)
+    bins = np.fft.rfft(0.1 * np.random.default_rng(1).standard_normal((2, frames)))
+    bins[:, np.fft.rfftfreq(frames, 1 / rate) > below_hz] = 0
+    return np.fft.irfft(bins, frames)
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Callable[..., Inspection]:
+    """`seen(samples, rate, subtype)`: what an inspection of such a WAV file finds."""
+
+    def look(samples: Samples, rate: int = RATE, subtype: str = "FLOAT") -> Inspection:
+        soundfile.write(tmp_path / "a.wav", samples.T, rate, subtype)
+        return inspect(tmp_path / "a.wav")
+
+    return look
+
+
+def test_a_full_band_file_has_no_findings(seen: Callable[..., Inspection]) -> None:
+    found = seen(noise())
+    assert (found.findings, found.shelf_hz, found.codec) == ((), None, ())
+    assert found.cutoff.hz is None
+    assert all(hz > 23000 for _, hz in found.ends)
+    assert found.seconds == 4
+
+
+def test_the_cutoff_is_what_a_render_would_take(seen: Callable[..., Inspection], tmp_path: Path) -> None:
+    found = seen(noise(below_hz=9000))
+    with open_clip(tmp_path / "a.wav") as clip:
+        assert found.cutoff == find_cutoff(clip, "auto")
+    assert found.shelf_hz == pytest.approx(9000, abs=100)
+    assert all(hz == pytest.approx(9000, abs=300) for _, hz in found.ends)
+
+
+def test_the_band_is_told_over_time(seen: Callable[..., Inspection]) -> None:
+    found = seen(np.concatenate([noise(below_hz=6000), noise(below_hz=12000)], axis=1))
+    ends = dict(found.ends)
+    assert ends[1.0] == pytest.approx(6000, abs=300)
+    assert ends[6.0] == pytest.approx(12000, abs=500)
+
+
+def test_16_bits_in_24_are_told(seen: Callable[..., Inspection]) -> None:
+    coarse = np.rint(noise() * 2**15) / 2**15
+    assert any("24 bits that hold 16" in text for text in seen(coarse, subtype="PCM_24").findings)
+    assert seen(noise(), subtype="PCM_24").findings == ()
+
+
+@pytest.mark.parametrize("made_from", [44100, 48000])
+def test_a_high_rate_without_a_high_band_is_told(seen: Callable[..., Inspection], made_from: int) -> None:
+    upsampled = soxr.resample(noise(rate=made_from).T, made_from, 96000, quality="VHQ").T
+    told = " ".join(seen(upsampled, 96000, "PCM_24").findings)
+    assert "made from a file at 44.1 or 48 kHz" in told
+    assert seen(noise(rate=96000), 96000, "PCM_24").findings == ()
+
+
+def test_a_true_peak_above_full_scale_and_one_sided_stereo_are_told(seen: Callable[..., Inspection]) -> None:
+    loud = noise()
+    loud[1] = 0
+    told = " ".join(seen(loud / np.abs(loud).max()).findings)
+    assert "true peak" in told
+    assert "one channel is silent" in told
+
+
+def test_silence_is_told_and_rubbish_is_one_error(seen: Callable[..., Inspection], tmp_path: Path) -> None:
+    found = seen(np.zeros((2, RATE)))
+    assert found.findings[-1] == "digital silence"
+    assert (found.lufs, found.true_peak_dbtp) == (None, None)
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    with pytest.raises(InputError):
+        inspect(tmp_path / "b.wav")
+
+
+def lame(*options: str) -> Command:
+    return lambda source, made: ["lame", "--quiet", *options, source, made]
+
+
+def ffmpeg(*options: str) -> Command:
+    return lambda source, made: ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, *options, made]
+
+
+ENCODERS: dict[str, tuple[str, Command]] = {
+    **{f"LAME {k}": (".mp3", lame("-b", str(k))) for k in (32, 48, 64, 96, 128, 160, 192, 256, 320)},
+    **{f"LAME V{k}": (".mp3", lame("-V", str(k))) for k in (0, 2, 5, 7)},
+    **{f"ffmpeg MP3 {k}": (".mp3", ffmpeg("-c:a", "libmp3lame", "-b:a", f"{k}k")) for k in (64, 128, 320)},
+    **{f"AAC {k}": (".m4a", ffmpeg("-c:a", "aac", "-b:a", f"{k}k")) for k in (48, 64, 96, 128, 192)},
+    **{f"Opus {k}": (".opus", ffmpeg("-c:a", "libopus", "-b:a", f"{k}k")) for k in (16, 24, 32, 64, 128)},
+    **{f"Vorbis q{k}": (".ogg", ffmpeg("-c:a", "libvorbis", "-q:a", str(k))) for k in (0, 3, 6)},
+}
+needs_encoders = pytest.mark.skipif(
+    not (DEV.exists() and shutil.which("ffmpeg") and shutil.which("lame")),
+    reason="needs ffmpeg, lame and the evaluation clips beside this checkout",
+)
+
+
+def full_band_clips() -> list[Path]:
+    """The evaluation clips whose own band ends above 21 kHz, as their manifest tells."""
+    with (DEV / "manifest.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if float(row["eff_bw_hz"]) >= 21000]
+    return [DEV / row["file"].split("/", 1)[1] for row in rows]
+
+
+def encoded(source: Path, encoder: str, folder: Path) -> tuple[Path, Path]:
+    """A clip as a 16-bit WAV, and as a WAV of what the encoder made of it: the codec is not in its name."""
+    wav = folder / f"{source.stem}.wav"
+    samples, rate = soundfile.read(source)
+    soundfile.write(wav, samples, rate, "PCM_16")
+    suffix, command = ENCODERS[encoder]
+    made = folder / f"{source.stem}{suffix}"
+    subprocess.run(command(str(wav), str(made)), check=True, capture_output=True)
+    decoded = folder / f"{source.stem}.decoded.wav"
+    subprocess.run(ffmpeg("-c:a", "pcm_f32le")(str(made), str(decoded)), check=True, capture_output=True)
+    return wav, decoded
+
+
+def bands(mono: Samples, rate: int) -> tuple[Samples, float]:
+    """(frames, bands) mean power per bin in bands near 120 Hz wide, and their width."""
+    window = np.hanning(2049)[:-1]
+    framed = np.lib.stride_tricks.sliding_window_view(mono, 2048)[::512]
+    power = np.abs(np.fft.rfft(framed * window)) ** 2 * (4 / window.sum() ** 2)
+    group = max(1, round(120 * 2048 / rate))
+    kept = power.shape[1] // group * group
+    return power[:, :kept].reshape(len(power), -1, group).mean(axis=2), group * rate / 2048
+
+
+def true_shelf_hz(wav: Path, made: Path) -> float:
+    """Up to where the encoder kept the clip: three bands in a row within 6 dB of the source, each in the
+    tenth of the frames where the source is loudest there; the source above the level of 16-bit dither."""
+    given, given_rate = soundfile.read(wav, always_2d=True)
+    with open_clip(made) as clip:
+        kept, rate = clip.read(0, clip.frames).sum(axis=0).astype(float), clip.rate
+    given = soxr.resample(given.sum(axis=1), given_rate, rate, quality="VHQ")
+    span = min(len(given), len(kept))
+    match = np.fft.irfft(np.fft.rfft(kept[:span], 2 * span) * np.conj(np.fft.rfft(given[:span], 2 * span)))
+    lag = int(np.argmax(np.abs(match)))
+    lag = lag if lag < span else lag - 2 * span
+    given, kept = (given, kept[lag:]) if lag > 0 else (given[-lag:], kept)
+    span = min(len(given), len(kept))
+    (before, width_hz), (after, _) = bands(given[:span], rate), bands(kept[:span], rate)
+    there = []
+    for band in range(before.shape[1]):
+        loud = np.argsort(before[:, band])[::-1][: max(4, len(before) // 10)]
+        level = before[loud, band].mean()
+        there.append(level > 10**-13.2 and after[loud, band].mean() > level * 10**-0.6)
+    runs = np.flatnonzero(np.array(there[2:]) & np.array(there[1:-1]) & np.array(there[:-2]))
+    return float((runs[-1] + 3) * width_hz)
+
+
+def error_hz(source: Path, encoder: str, folder: Path) -> tuple[float, Inspection]:
+    """Shelf found less true shelf; 0 where there is none to find and none below 20.4 kHz was found."""
+    wav, made = encoded(source, encoder, folder)
+    found = inspect(made)
+    truth = min(true_shelf_hz(wav, made), found.rate / 2)
+    shelf = found.shelf_hz if found.shelf_hz is not None else found.rate / 2
+    return (0.0 if truth > 20500 and shelf > 20400 else shelf - truth), found
+
+
+def names_it(found: Inspection, encoder: str, first: bool = False) -> bool:
+    """Whether the codec is among those that an inspection names, or the first of them."""
+    family = "MP3" if "MP3" in encoder or "LAME" in encoder else encoder.split()[0]
+    return any(name.startswith(family) for name in found.codec[: 1 if first else None])
+
+
+@needs_encoders
+@pytest.mark.parametrize("encoder", ["LAME 128", "AAC 96", "Opus 64", "Vorbis q3"])
+def test_a_codecs_shelf_is_found(encoder: str, tmp_path: Path) -> None:
+    off, found = error_hz(DEV / "music" / "apollo_32khz_sample3.flac", encoder, tmp_path)
+    assert abs(off) <= 500
+    assert names_it(found, encoder) or encoder == "Vorbis q3"  # its shelf gives way to the music's
+    assert found.cutoff.hz is None or found.cutoff.hz <= (found.shelf_hz or 0)
+
+
+@needs_encoders
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_shelf_of_200_encoded_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips, names = full_band_clips(), list(ENCODERS)
+    order = np.random.default_rng(0).permutation(len(clips))
+    off: dict[str, list[float]] = defaultdict(list)
+    misses: list[Any] = []
+    named = []
+    for number in range(200):
+        source, encoder = clips[order[number % len(clips)]], names[number % len(names)]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        error, found = error_hz(source, encoder, folder)
+        off[encoder].append(error)
+        if found.codec:
+            named.append((names_it(found, encoder), names_it(found, encoder, first=True)))
+        if abs(error) > 500 or error > 250:
+            misses.append((encoder, source.name, round(error), found.shelf_hz, found.cutoff.hz))
+        shutil.rmtree(folder)
+    everything = np.concatenate([off[name] for name in names])
+    with capsys.disabled():
+        for name in names:
+            errors = np.array(off[name])
+            within = int(np.sum(np.abs(errors) <= 500))
+            print(f"| {name} | {len(errors)} | {within} | {np.median(errors):+.0f} | {errors.max():+.0f} |")
+        print(np.mean(np.abs(everything) <= 500), int(np.sum(everything > 250)))
+        print("codec among those named, first of them:", *np.mean(named, axis=0), "of", len(named))
+        print(*misses, sep="\n")
+    assert len(everything) == 200
+    assert np.mean(np.abs(everything) <= 500) >= 0.9
+    assert np.mean(everything > 250) <= 0.05

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from render.cliff import BANDS_PER_OCTAVE
+from render.holes import find_holes
+
+EDGES_HZ = 1000 * 2.0 ** (np.arange(4 * BANDS_PER_OCTAVE + 1) / BANDS_PER_OCTAVE)
+RNG = np.random.default_rng(1)
+
+
+def sound(share: float, from_hz: float, shelf_hz: float = 12000.0, floor_db: float = -120.0) -> np.ndarray:
+    """(400, bands) of sound at -60 dB up to the shelf; a share of the frames ends at `from_hz` already."""
+    powers = 10 ** (RNG.normal(-60, 3, (400, len(EDGES_HZ) - 1)) / 10)
+    ends = np.where(np.arange(400) < share * 400, from_hz, shelf_hz)
+    powers[EDGES_HZ[:-1] >= ends[:, None]] = 10 ** (floor_db / 10)
+    return powers.astype(np.float32)
+
+
+def test_a_shelf_without_holes_is_the_end() -> None:
+    holes = find_holes(sound(0, 8000), EDGES_HZ, 12000)
+    assert (holes.shelf_hz, holes.from_hz, holes.lowest_hz, holes.share) == (12000, 12000, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "shelf_hz", "from_hz"), [(0.3, 12000, 12000), (0.7, 12000, 10000), (0.95, 10000, 10000)]
+)
+def test_what_most_frames_leave_out_lies_above_the_cutoff(
+    share: float, shelf_hz: float, from_hz: float
+) -> None:
+    holes = find_holes(sound(share, 10000), EDGES_HZ, 12000)
+    assert holes.shelf_hz == pytest.approx(shelf_hz, rel=0.015)
+    assert holes.from_hz == pytest.approx(from_hz, rel=0.015)
+    assert holes.lowest_hz is None or holes.lowest_hz == pytest.approx(10000, rel=0.015)
+
+
+def test_a_quiet_hole_is_one_where_it_is_as_empty_as_what_is_above_the_shelf() -> None:
+    assert find_holes(sound(0.7, 10000, floor_db=-95), EDGES_HZ, 12000).from_hz < 10200
+    assert find_holes(sound(0.7, 10000, floor_db=-75), EDGES_HZ, 12000).from_hz == 12000
+
+
+def test_pauses_are_no_holes() -> None:
+    powers = sound(0, 8000)
+    powers[:300] *= 1e-5
+    assert find_holes(powers, EDGES_HZ, 12000).share == 0
