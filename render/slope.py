@@ -68,7 +68,8 @@ class Slope:
 
 def fall_db(octaves: Floats, order: Any) -> Floats:
     """The loss of a Butterworth low-pass, octaves above its -6 dB edge."""
-    return np.asarray(10 * np.log10(1 + 3 * 4.0 ** (np.minimum(octaves, 4.0) * order)))
+    # 10 log10(1 + 3 * 4^(octaves * order)), which a steep filter would take beyond what a float holds.
+    return np.asarray(10 / np.log(10) * np.logaddexp(0.0, np.log(3.0) + np.log(4.0) * octaves * order))
 
 
 def find_slope(powers: Powers, edges_hz: Floats, edge_hz: float, bin_hz: float) -> Slope | None:
