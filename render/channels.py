@@ -79,9 +79,7 @@ def core_audio_order(chunk: bytes, channels: int) -> tuple[int, list[int]]:
         if tag == _BY_BITMAP:
             return (bitmap, unsaid[1]) if len(speakers(bitmap)) == bitmap.bit_count() == channels else unsaid
         if tag == _BY_DESCRIPTION:
-            labels = [
-                struct.unpack_from(">I", chunk, 12 + 20 * index)[0] for index in range(min(count, channels))
-            ]
+            labels = struct.unpack_from(">" + "I16x" * count, chunk, 12) if count == channels else ()
             names = [_labelled(label) for label in labels]
         else:
             names = _TAGS.get(tag >> 16, "").split()

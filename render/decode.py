@@ -24,6 +24,7 @@ from render.channels import FLAC_MASKS, XIPH_ORDER
 from render.limits import truncated
 from render.sources import ffmpeg
 from render.sources.links import links
+from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import PcmHeader
 from render.sources.promises import Promise, read_promise
@@ -84,11 +85,12 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
     """
     parts = links(wanted.file)
     promise = read_promise(wanted.file, parts, header)
+    layout = mov_order(wanted.file, wanted.stream)
     reasons: list[str] = []
     best: tuple[PcmFile, Shortfall] | None = None
     with tempfile.TemporaryDirectory(prefix="airband-", dir=folder) as work:
         for decoder in _decoders(wanted, header):
-            out = PcmFile(Path(work, decoder.__name__), wanted.name)
+            out = PcmFile(Path(work, decoder.__name__), wanted.name, layout)
             try:
                 reason = decoder(wanted, parts, promise, out)
             finally:

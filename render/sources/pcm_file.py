@@ -28,13 +28,16 @@ class PcmFile:
     Args:
         path: a new file.
         name: of the source, for messages.
+        layout: mask, and where channel n of the WAV order stands in what is written, where a container knows
+            better than its decoder.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, layout: tuple[int, list[int]] | None = None) -> None:
         self.path = path
         self.head: Head | None = None
         self.frames = 0
         self._name = name
+        self._layout = layout
         self._file = path.open("wb")
 
     def begin(self, head: Head) -> None:
@@ -51,16 +54,20 @@ class PcmFile:
                 f"{head.rate} Hz, {head.channels} channels after frame {self.frames}; take the parts apart",
                 "source",
             )
+        if self._layout is not None and len(self._layout[1]) == head.channels:
+            first = Head(first.rate, first.channels, self._layout[0])
         self.head = first
 
     def write(self, block: NDArray[np.floating[Any]]) -> None:
-        """Appends (frames, channels), channels in the WAV order.
+        """Appends (frames, channels).
 
         Raises:
             InputError: a sample that is not finite or beyond +-16.
             OutputError: no room.
         """
         check_samples(block, self.frames, self._name)
+        if self._layout is not None and len(self._layout[1]) == block.shape[1]:
+            block = block[:, self._layout[1]]
         try:
             self._file.write(np.ascontiguousarray(block, "<f4").data)
         except OSError as error:

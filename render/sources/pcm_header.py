@@ -25,7 +25,7 @@ WAV_TAGS = {(1, 1): "PCM_U8", (1, 2): "PCM_16", (1, 3): "PCM_24", (1, 4): "PCM_3
 INTEGERS = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
 AIFC_TYPES = {b"fl32": "FLOAT", b"FL32": "FLOAT", b"fl64": "DOUBLE", b"FL64": "DOUBLE", b"ulaw": "ULAW",
               b"ULAW": "ULAW", b"alaw": "ALAW", b"ALAW": "ALAW", b"raw ": "PCM_U8", b"in24": "PCM_24",
-              b"in32": "PCM_32"}  # fmt: skip
+              b"in32": "PCM_32", b"42n1": "PCM_24", b"23ni": "PCM_32"}  # fmt: skip
 AU_ENCODINGS = {
     1: "ULAW",
     2: "PCM_S8",
@@ -203,7 +203,7 @@ def _w64(file: BinaryIO) -> PcmHeader | None:
             about = _fmt(_body(file, at + 24, size - 24), "<")
         elif name == b"data" and about is not None:
             rate, channels, subtype, mask = about
-            promised, held = _sized(at + 24, size - 24, end)
+            promised, held = _sized(at + 24, 0 if is_placeholder(size) else size - 24, end)
             return PcmHeader(
                 rate, channels, subtype, False, at + 24, promised, held, mask, list(range(channels))
             )
@@ -236,10 +236,23 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
     at, size = sound
     skipped = 8 + struct.unpack(">I", _body(file, at, 4))[0]
     counted = frames * channels * SAMPLE_BYTES.get(subtype, 0)
-    size = counted if is_placeholder(size) and not is_placeholder(frames) else size - skipped
+    if is_placeholder(size):
+        size = 0 if is_placeholder(frames) else counted
+    else:
+        size -= skipped
     promised, held = _sized(at + skipped, size, end)
     mask, order = core_audio_order(layout, channels)
-    return PcmHeader(rate, channels, subtype, coding != b"sowt", at + skipped, promised, held, mask, order)
+    return PcmHeader(
+        rate,
+        channels,
+        subtype,
+        coding not in (b"sowt", b"42n1", b"23ni"),
+        at + skipped,
+        promised,
+        held,
+        mask,
+        order,
+    )
 
 
 def _caf(file: BinaryIO) -> PcmHeader | None:
@@ -254,7 +267,7 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
         elif name == b"chan":
             layout = _body(file, at, size)
         elif name == b"data":
-            sound = at + 4, size - 4  # after the edit count
+            sound = at + 4, 0 if is_placeholder(size) else size - 4  # after the edit count
             if is_placeholder(size):
                 break
         if size < 0:

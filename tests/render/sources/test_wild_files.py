@@ -1,0 +1,377 @@
+"""Files as recorders, pipes and careless tools leave them: read whole, or named with what is missing."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from presets.errors import Cancelled, InputError
+from render.clip import FileClip, open_clip
+
+RNG = np.random.default_rng(8)
+SPEECH = (0.2 * RNG.standard_normal((1, 44100))).astype(np.float32)
+
+
+def opened(path: Path, **terms: Any) -> np.ndarray:
+    """All samples of a file; what decoding leaves behind would show in its folder."""
+    before = set(path.parent.iterdir())
+    with open_clip(path, path.parent, **terms) as clip:
+        samples = clip.read(0, clip.frames)
+    assert set(path.parent.iterdir()) == before
+    return samples
+
+
+# 01, 02, 03: MP3 whose length nobody tells, or tells of its first part only
+
+
+@pytest.mark.parametrize("quality", [("-q:a", 2), ("-b:a", "128k"), ("-b:a", "48k", "-ar", 24000)])
+def test_an_mp3_from_a_pipe_is_read_to_its_end(
+    tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any, quality: tuple[Any, ...]
+) -> None:
+    path = tmp_path / "piped.mp3"
+    path.write_bytes(ffmpeg("-i", tones(2, seconds=3), "-c:a", "libmp3lame", *quality, "-f", "mp3", "-"))
+    expected = heard_by_ffmpeg(path, 2)
+    assert expected.shape[1] >= 3 * (24000 if "48k" in quality else 44100)
+    assert np.abs(opened(path) - expected).max() < 1e-6
+
+
+def test_an_mp3_among_other_bytes_is_read_whole(
+    tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any
+) -> None:
+    """A start in the middle of a frame, tags of every kind, zeros at the end."""
+    ffmpeg("-i", tones(2), "-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", 0, tmp_path / "a.mp3")
+    bare = (tmp_path / "a.mp3").read_bytes()
+    bare = bare[bare.index(b"\xff\xfb") :]
+    frames = heard_by_ffmpeg(tmp_path / "a.mp3", 2).shape[1]
+    id3 = b"ID3\x04\0\0\0\0\x20\0" + bytes(4096)
+    ape = b"APETAGEX" + struct.pack("<II", 2000, 32) + bytes(16) + b"x" * 32
+    id3v1 = b"TAG" + bytes(125)
+    for name, content, lost in [
+        ("tags.mp3", id3 + id3 + bare + ape + id3v1, 0),
+        ("middle.mp3", bare[300:], 1152),
+        ("zeros.mp3", bare + bytes(3000), 0),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        assert opened(tmp_path / name).shape[1] == frames - lost
+
+
+def test_joined_mp3s_are_read_to_the_end_of_the_last(
+    tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any
+) -> None:
+    for name, quality in (("a.mp3", ("-b:a", "128k")), ("b.mp3", ("-q:a", 4))):
+        ffmpeg("-i", tones(2, seconds=2), "-c:a", "libmp3lame", *quality, tmp_path / name)
+    path = tmp_path / "joined.mp3"
+    path.write_bytes((tmp_path / "a.mp3").read_bytes() + (tmp_path / "b.mp3").read_bytes())
+    assert opened(path).shape[1] >= 4 * 44100
+    assert np.abs(opened(path) - heard_by_ffmpeg(path, 2)).max() < 1e-6
+
+
+def test_an_mp3_with_a_gapless_tag_has_the_length_of_its_source(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    ffmpeg("-i", tones(2), "-c:a", "libmp3lame", "-q:a", 0, tmp_path / "a.mp3")
+    heard = opened(tmp_path / "a.mp3")
+    original = soundfile.read(tones(2), dtype="float32")[0].T
+    assert heard.shape == original.shape
+    assert np.abs(heard - original)[:, 1000:-1000].max() < 0.01  # delay taken off once, not twice
+
+
+# 04: chains
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "rate"), [("libvorbis", "ogg", 44100), ("libopus", "opus", 48000)]
+)
+@pytest.mark.parametrize("serials", [(5, 99), (5, 5)])
+def test_every_link_of_a_chain_is_heard_with_its_own_delay(
+    tmp_path: Path, ffmpeg: Any, tones: Any, codec: str, suffix: str, rate: int, serials: tuple[int, int]
+) -> None:
+    links = []
+    for number, serial in enumerate(serials):
+        path = tmp_path / f"{number}.{suffix}"
+        ffmpeg("-i", tones(2, rate, 5 + number), "-c:a", codec, "-serial_offset", serial, path)
+        links.append(path)
+    chain = tmp_path / f"chain.{suffix}"
+    chain.write_bytes(b"".join(link.read_bytes() for link in links))
+    assert np.array_equal(opened(chain), np.concatenate([opened(link) for link in links], axis=1))
+    assert opened(chain).shape[1] == 11 * rate
+
+
+def test_a_chain_of_unlike_links_is_refused(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    ffmpeg("-i", tones(2), "-c:a", "libvorbis", tmp_path / "a.ogg")
+    ffmpeg("-i", tones(1, 48000), "-c:a", "libvorbis", tmp_path / "b.ogg")
+    chain = tmp_path / "c.ogg"
+    chain.write_bytes((tmp_path / "a.ogg").read_bytes() + (tmp_path / "b.ogg").read_bytes())
+    with pytest.raises(InputError, match=r"c.ogg is joined from 44100 Hz, 2 channels, and 48000 Hz, 1 chan"):
+        opened(chain)
+
+
+# 12: FLAC
+
+
+@pytest.mark.parametrize("frames", [1, 4096, 40000, 3 * 2**18])
+def test_flac_from_a_pipe_is_read_whole(tmp_path: Path, ffmpeg: Any, frames: int) -> None:
+    samples = RNG.integers(-9999, 9999, frames, np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 44100)
+    path = tmp_path / "pipe.flac"
+    path.write_bytes(ffmpeg("-i", tmp_path / "a.wav", "-c:a", "flac", "-f", "flac", "-"))
+    assert np.array_equal(opened(path)[0], samples / np.float32(32768))
+
+
+def test_joined_and_tagged_flac(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SPEECH.T, 44100, subtype="PCM_24")
+    once, flac = opened(path), path.read_bytes()
+    path.write_bytes(flac + flac)
+    assert np.array_equal(opened(path), np.concatenate([once, once], axis=1))
+    path.write_bytes(b"ID3\x04\0\0\0\0\x20\0" + bytes(4096) + flac + b"TAG" + bytes(125))
+    assert np.array_equal(opened(path), once)
+
+
+# 13: recordings that were never finished
+
+
+def pcm(path: Path, kind: str, subtype: str = "PCM_16") -> bytearray:
+    soundfile.write(path, SPEECH.T, 22050, subtype=subtype, format=kind)
+    return bytearray(path.read_bytes())
+
+
+SIZES = [0, 0xFFFFFFFF, 0x7FFFFFFF, 2_000_000_000, 0x7FFFFFFF - 44, 88200 + 16, 88200 + 36, 88200 + 44]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["WAV", "AU"])
+def test_a_size_that_was_never_filled_in_or_counts_the_header_reads_to_the_end(
+    tmp_path: Path, kind: str, size: int
+) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    content = pcm(path, kind)
+    whole = opened(path)
+    if kind == "WAV":
+        at = content.index(b"data") + 4
+        content[at : at + 4] = struct.pack("<I", size)
+        content[4:8] = struct.pack("<I", 0)
+    else:
+        content[8:12] = struct.pack(">I", size)
+    path.write_bytes(content)
+    assert np.array_equal(opened(path), whole)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2_000_000_000])
+def test_a_caf_w64_rf64_or_aifc_that_was_never_finished(tmp_path: Path, size: int) -> None:
+    for kind in ("CAF", "W64", "RF64", "AIFF"):
+        path = tmp_path / f"a.{kind.lower()}"
+        content = pcm(path, kind)
+        whole = opened(path)
+        if kind == "CAF":
+            at = content.index(b"data") + 4
+            content[at : at + 8] = struct.pack(">q", size)
+        elif kind == "W64":
+            at = content.index(b"data\xf3\xac") + 16
+            content[at : at + 8] = struct.pack("<q", size + 24 * (size > 0))
+        elif kind == "RF64":
+            content[28:36] = struct.pack("<q", size)
+        else:
+            at = content.index(b"SSND") + 4
+            content[at : at + 4] = struct.pack(">I", size & 0xFFFFFFFF)
+            frames = content.index(b"COMM") + 10
+            content[frames : frames + 4] = bytes(4)
+        path.write_bytes(content)
+        assert np.array_equal(opened(path), whole), kind
+
+
+def test_a_wav_without_audio_but_with_words_is_empty_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    info = b"LIST" + struct.pack("<I", 16) + b"INFOICMT" + struct.pack("<I", 4) + b"hi\0\0"
+    content = pcm(path, "WAV")[:40] + bytes(4) + info
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="holds no audio"):
+        open_clip(path)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_odd_chunks_before_the_audio(tmp_path: Path, padded: bool) -> None:
+    path = tmp_path / "a.wav"
+    content = pcm(path, "WAV")
+    whole = opened(path)
+    at = content.index(b"data")
+    odd = b"note" + struct.pack("<I", 5) + b"odd 5" + b"\0" * padded
+    path.write_bytes(content[:at] + odd + content[at:])
+    assert np.array_equal(opened(path), whole)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC"])
+def test_a_real_shortfall_is_named_and_taken_when_asked(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    content = pcm(path, kind)
+    whole = opened(path)
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(InputError, match=r"promises 44100 frames, it holds \d+ \(--accept-truncated"):
+        opened(path)
+    with open_clip(path, tmp_path, accept_truncated=True) as clip:
+        assert clip.shortfall is not None
+        assert (clip.shortfall.promised, clip.shortfall.held) == (44100, clip.frames)
+        assert 24000 < clip.frames < 30000
+        assert np.array_equal(clip.read(0, clip.frames), whole[:, : clip.frames])
+
+
+CUT = {
+    "a.m4a": ("-c:a", "aac", "-movflags", "+faststart"), "a.mp3": ("-c:a", "libmp3lame"),
+    "a.mka": ("-c:a", "libvorbis"), "a.wv": ("-c:a", "wavpack"), "a.tta": ("-c:a", "tta"),
+    "a.ogg": ("-c:a", "libvorbis"), "a.opus": ("-c:a", "libopus"), "a.avi": ("-c:a", "mp3"),
+    "6.flac": ("-c:a", "flac", "-ac", 6), "ms.wav": ("-c:a", "adpcm_ms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_coded_file_that_was_cut_is_named_and_taken_when_asked(
+    tmp_path: Path, ffmpeg: Any, tones: Any, name: str
+) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", tones(2, seconds=4), *CUT[name], path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3 + 13])
+    with pytest.raises(InputError, match=rf"{name} is truncated.* \d+ .*--accept-truncated"):
+        opened(path)
+    with open_clip(path, tmp_path, accept_truncated=True) as clip:
+        assert clip.shortfall is not None
+        assert clip.shortfall.held == clip.frames > clip.rate // 2
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.aac"])
+def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, ffmpeg: Any, tones: Any, name: str) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", tones(2, seconds=8), "-b:a", "128k", path)
+    content = path.read_bytes()
+    path.write_bytes(content[:30000] + RNG.bytes(3000) + content[33000:])
+    with pytest.raises(InputError, match=f"{name} is truncated"):
+        opened(path)
+
+
+# 14, 17: what libsndfile does not read; names that say nothing
+
+
+OTHERS = {
+    "mp2.wav": ("-c:a", "mp2"), "ac3.wav": ("-c:a", "ac3"), "wma.wav": ("-c:a", "wmav2"),
+    "yamaha.wav": ("-c:a", "adpcm_yamaha"), "g726.wav": ("-ac", 1, "-ar", 8000, "-c:a", "g726"),
+    "g723.wav": ("-ac", 1, "-ar", 8000, "-b:a", 6300, "-c:a", "g723_1"), "flac.oga": ("-c:a", "flac"),
+    "448.opus": ("-ac", 6, "-c:a", "libopus", "-b:a", "448k"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_libsndfile_cannot_read_ffmpeg_does(
+    tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any, name: str
+) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", tones(2), *OTHERS[name], path)
+    samples = opened(path)
+    assert np.abs(samples - heard_by_ffmpeg(path, len(samples))).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["take.raw", "take.pcm", "take.vox", "take"])
+def test_a_file_is_known_by_its_content_whatever_its_name(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / "a.wav", SPEECH.T, 44100, subtype="FLOAT")
+    path = (tmp_path / "a.wav").rename(tmp_path / name)
+    assert np.array_equal(opened(path), SPEECH)
+    path.write_bytes(RNG.bytes(5000))
+    with pytest.raises(InputError, match=f"{name} is not audio that can be read"):
+        opened(path)
+
+
+def test_without_ffmpeg_the_error_says_what_would_help(
+    tmp_path: Path, ffmpeg: Any, tones: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ffmpeg("-i", tones(2), "-c:a", "libmp3lame", "-write_xing", 0, tmp_path / "a.mp3")
+    ffmpeg("-i", tones(2), "-c:a", "libmp3lame", tmp_path / "xing.mp3")
+    ffmpeg("-i", tones(6, seconds=5), "-c:a", "libvorbis", tmp_path / "a.ogg")
+    ffmpeg("-i", tones(2), "-c:a", "aac", tmp_path / "a.m4a")
+    with_ffmpeg = opened(tmp_path / "a.ogg")
+    monkeypatch.setenv("PATH", "")
+    for name in ("a.mp3", "a.m4a"):
+        with pytest.raises(InputError, match=f"{name} .*install ffmpeg and put it on PATH"):
+            opened(tmp_path / name)
+    assert opened(tmp_path / "xing.mp3").shape == (2, 44100)
+    assert np.abs(opened(tmp_path / "a.ogg") - with_ffmpeg).max() < 1e-3  # in the WAV order too
+
+
+# Streams, memory, cancelling
+
+
+def test_a_stream_is_chosen_by_its_number(tmp_path: Path, ffmpeg: Any, tones: Any, order_of: Any) -> None:
+    one, two = tones(1, name="one.wav"), tones(2, name="two.wav")
+    path = tmp_path / "both.mka"
+    ffmpeg("-i", one, "-i", two, "-map", "0:a", "-map", "1:a", "-c:a", "flac", path)
+    assert opened(path).shape[0] == 1
+    assert order_of(opened(path, stream=1), 44100) == [1, 2]
+    with pytest.raises(InputError, match="matches no streams"):
+        opened(path, stream=2)
+    with pytest.raises(InputError, match="one audio stream"):
+        opened(one, stream=1)
+
+
+def test_decoding_is_cancelled_and_leaves_nothing(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    path = tmp_path / "a.m4a"
+    ffmpeg("-i", tones(2, seconds=30), "-c:a", "aac", path)
+    calls = []
+
+    def hook() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        opened(path, hook=hook)
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith("airband-")] == []
+
+
+def test_a_hook_is_called_at_least_every_second_of_audio(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    path = tmp_path / "a.m4a"
+    ffmpeg("-i", tones(2, seconds=30), "-c:a", "aac", path)
+    calls: list[int] = []
+    opened(path, hook=lambda: calls.append(1))
+    assert len(calls) >= 10
+
+
+SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+PLAIN = [
+    (kind, subtype, endian)
+    for kind in ("WAV", "WAVEX", "W64", "RF64", "AIFF", "CAF", "AU")
+    for subtype in SUBTYPES
+    for endian in ("FILE", "LITTLE", "BIG")
+    if soundfile.check_format(kind, subtype, endian)
+]
+
+
+@pytest.mark.parametrize(("kind", "subtype", "endian"), PLAIN)
+def test_plain_pcm_is_read_in_place_bit_for_bit(tmp_path: Path, kind: str, subtype: str, endian: str) -> None:
+    path = tmp_path / "a.bin"
+    samples = (0.3 * RNG.standard_normal((3000, 3))).astype(np.float32)
+    soundfile.write(path, samples, 48000, subtype, endian, kind)
+    expected = soundfile.read(path, dtype="float32")[0].T
+    with open_clip(path) as clip:
+        assert isinstance(clip, FileClip)
+        assert np.array_equal(clip.read(0, 3000), expected)
+        assert np.array_equal(clip.read(2900, 200)[:, :100], expected[:, 2900:])
+
+
+def test_bw64_is_read_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    content = pcm(path, "RF64")
+    whole = opened(path)
+    content[:4] = b"BW64"
+    path.write_bytes(content)
+    assert np.array_equal(opened(path), whole)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    content = pcm(path, "WAV")
+    with open_clip(path) as clip:
+        path.write_bytes(content[:1000])
+        with pytest.raises(InputError, match=r"a\.wav became shorter while it was read"):
+            clip.read(0, clip.frames)

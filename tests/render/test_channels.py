@@ -1,0 +1,136 @@
+"""Tone n comes out of speaker n, whatever a format's own order of channels."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from render.channels import PAIRS, core_audio_order, speakers, to_wav_order
+from render.clip import open_clip
+
+LAYOUTS = {"3.0": 0x7, "4.0": 0x107, "quad": 0x33, "5.0": 0x37, "5.0(side)": 0x607, "5.1": 0x3F,
+           "5.1(side)": 0x60F, "6.0": 0x707, "6.1": 0x70F, "7.0": 0x637, "7.1": 0x63F,
+           "7.1(wide)": 0xFF}  # fmt: skip
+ORDERED = {
+    "a.wav": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
+    "a.w64": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
+    "a.aiff": (["-c:a", "pcm_s24be"], list(LAYOUTS)),
+    "a.caf": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
+    "a.mov": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
+    "a.wv": (["-c:a", "wavpack"], list(LAYOUTS)),
+    "a.flac": (["-c:a", "flac"], ["3.0", "quad", "5.0(side)", "5.1(side)", "5.1", "6.1", "7.1"]),
+    "a.ogg": (["-c:a", "libvorbis"], ["3.0", "quad", "5.0", "5.1", "6.1", "7.1"]),
+    "a.opus": (["-c:a", "libopus", "-b:a", "600k"], ["3.0", "quad", "5.0", "5.1", "6.1", "7.1"]),
+    "alac.m4a": (["-c:a", "alac"], ["3.0", "4.0", "5.0", "5.1"]),
+    "aac.m4a": (["-c:a", "aac", "-b:a", "600k"], ["3.0", "4.0", "5.0", "5.1", "7.1"]),
+    "a.ac3": (["-c:a", "ac3", "-b:a", "640k"], ["3.0", "5.0(side)", "5.1(side)"]),
+}
+ALL = [(name, layout) for name, (_, layouts) in ORDERED.items() for layout in layouts]
+SAMPLED = [(name, layouts[-1]) for name, (_, layouts) in ORDERED.items()]
+RATE = 48000
+
+
+def tones(folder: Path, mask: int) -> Path:
+    """A WAV with 40 (n + 1) Hz for the nth speaker: low enough for any LFE."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not on PATH")
+    t = np.arange(2 * RATE) / RATE
+    count = mask.bit_count()
+    samples = np.stack([0.2 * np.sin(2 * np.pi * 40 * (n + 1) * t) for n in range(count)], axis=1)
+    pcm = np.rint(samples * 32767).astype("<i2").tobytes()
+    guid = bytes.fromhex("0100000000001000800000aa00389b71")
+    fmt = struct.pack("<HHIIHHHHI", 0xFFFE, count, RATE, RATE * 2 * count, 2 * count, 16, 22, 16, mask) + guid
+    path = folder / "tones.wav"
+    body = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(pcm)) + pcm
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+def heard_order(path: Path, scratch: Path) -> tuple[list[int], int]:
+    with open_clip(path, scratch) as clip:
+        samples, mask = clip.read(0, clip.frames), clip.mask
+    n = samples.shape[1]
+    probes = np.exp(-2j * np.pi * 40 * np.arange(1, 9)[:, None] * np.arange(n) / clip.rate) * np.hanning(n)
+    return [int(k) for k in np.abs(samples @ probes.T).argmax(axis=1)], mask
+
+
+def check(name: str, layout: str, folder: Path) -> None:
+    source = tones(folder, LAYOUTS[layout])
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", source, *ORDERED[name][0], folder / name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "Unknown encoder" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    order, mask = heard_order(folder / name, folder)
+    assert order == list(range(LAYOUTS[layout].bit_count()))
+    if name in ("a.wav", "a.w64", "a.aiff", "a.caf", "a.wv", "a.flac", "a.ogg", "a.opus"):
+        assert mask == LAYOUTS[layout] or (name == "a.flac" and mask in (0x37, 0x607, 0x3F, 0x60F))
+
+
+@pytest.mark.parametrize(("name", "layout"), SAMPLED)
+def test_tone_n_comes_out_of_speaker_n(name: str, layout: str, tmp_path: Path) -> None:
+    check(name, layout, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "layout"), ALL)
+def test_tone_n_comes_out_of_speaker_n_in_every_layout(name: str, layout: str, tmp_path: Path) -> None:
+    check(name, layout, tmp_path)
+
+
+TAGS = {
+    (118 << 16) | 5: "FL FR SL SR FC",
+    (119 << 16) | 5: "FL FC FR SL SR",
+    (122 << 16) | 6: "FL FR SL SR FC LFE",
+    (124 << 16) | 6: "FC FL FR SL SR LFE",
+    (127 << 16) | 8: "FC FLC FRC FL FR SL SR LFE",
+    (128 << 16) | 8: "FL FR FC LFE SL SR BL BR",
+}
+
+
+@pytest.mark.parametrize("suffix", ["caf", "mov"])
+@pytest.mark.parametrize("tag", TAGS)
+def test_an_order_that_a_layout_tag_tells_is_undone(tmp_path: Path, suffix: str, tag: int) -> None:
+    """The file's tones stand for the speakers of the tag's own order."""
+    names = TAGS[tag].split()
+    plain = {3: 0x7, 5: 0x37, 6: 0x3F, 8: 0x63F}[len(names)]
+    path = tmp_path / f"a.{suffix}"
+    codec = ["-c:a", "pcm_s24be"]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tones(tmp_path, plain), *codec, path], check=True)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"chan")
+    body = at + 12 if suffix == "caf" else at + 8
+    content[body : body + 12] = struct.pack(">III", tag, 0, 0)
+    path.write_bytes(content)
+    mask, order = to_wav_order(names)
+    assert heard_order(path, tmp_path) == (order, mask)
+    assert [names[n] for n in order] == speakers(mask)
+
+
+def test_an_order_told_speaker_by_speaker() -> None:
+    labels = [1, 2, 5, 6, 3, 4]  # left, right, both surrounds, centre, LFE
+    described = struct.pack(">III", 0, 0, 6) + b"".join(struct.pack(">I16x", label) for label in labels)
+    assert core_audio_order(described, 6) == (0x3F, [0, 1, 4, 5, 2, 3])
+    assert core_audio_order(described, 5) == (0, [0, 1, 2, 3, 4])
+    assert core_audio_order(b"", 2) == (0, [0, 1])
+    assert core_audio_order(struct.pack(">III", 1 << 16, 0x60F, 0), 6) == (0x60F, list(range(6)))
+
+
+def test_names_that_no_mask_holds_leave_the_order_alone() -> None:
+    assert to_wav_order(["FL", "FL"]) == (0, [0, 1])
+    assert to_wav_order(["FR", "Lw"]) == (0, [0, 1])
+    assert to_wav_order(["FR", "FL"]) == (3, [1, 0])
+    assert all(left in speakers(0x3FFFF) and right in speakers(0x3FFFF) for left, right in PAIRS)
+
+
+def test_without_ffmpeg_vorbis_still_comes_in_the_wav_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("a.ogg", "5.1", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert heard_order(tmp_path / "a.ogg", tmp_path) == (list(range(6)), 0x3F)
