@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +43,14 @@ class Plan(NamedTuple):
     refused: list[Refused]
 
 
-def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = False) -> Plan:
+def plan(
+    inputs: Iterable[str],
+    out: str,
+    preset: Preset,
+    *,
+    recursive: bool = False,
+    wanted: Callable[[Path], bool] = lambda _: True,
+) -> Plan:
     """What a batch renders, and to where.
 
     Args:
@@ -53,13 +60,18 @@ def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = F
             have their dot. Below a folder, what was found in subfolders keeps its place.
         preset: its format and bit depth decide the ending.
         recursive: look into subfolders too.
+        wanted: which of the sources found are meant.
 
     Raises:
         InputError: no input.
         UsageError: several inputs for one file, an empty name, a template that does not parse.
     """
     named(out, "out")
-    candidates = [_checked(candidate) for candidate in found(inputs, Path(out), recursive)]
+    candidates = [
+        _checked(candidate)
+        for candidate in found(inputs, Path(out), recursive)
+        if candidate.error is not None or wanted(candidate.source)
+    ]
     if not candidates:
         raise InputError("no audio files given", "inputs")
     count = sum(candidate.error is None for candidate in candidates)
@@ -79,9 +91,14 @@ def plan(inputs: Iterable[str], out: str, preset: Preset, *, recursive: bool = F
             refused.append(Refused(Item(source, destination), problem))
         else:
             items.append(Item(source, destination))
-    clashes = list(_clashes(items))
+    return without_clashes(Plan(items, refused))
+
+
+def without_clashes(plan: Plan) -> Plan:
+    """The plan with those items refused that would become one file with another."""
+    clashes = list(_clashes(plan.items))
     apart = {id(clash.item) for clash in clashes}
-    return Plan([item for item in items if id(item) not in apart], refused + clashes)
+    return Plan([item for item in plan.items if id(item) not in apart], plan.refused + clashes)
 
 
 def _checked(candidate: Found) -> Found:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item
 from bridge.batch.sources import check_source
 from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
-from presets.errors import AirbandError, BusyError, EngineError, InputError, WireError
+from presets.errors import AirbandError, BusyError, EngineError, InputError, OutputError, WireError
 from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
@@ -68,7 +68,19 @@ class Order:
     priority: int = 0
 
 
-def run(renderer: Renderer, items: Sequence[Item], order: Order) -> Generator[Event]:
+class Task(NamedTuple):
+    """An item, and how it is rendered."""
+
+    item: Item
+    order: Order
+
+
+def run(renderer: Renderer, items: Iterable[Item], order: Order) -> Generator[Event]:
+    """Renders items alike; see `run_tasks`."""
+    return run_tasks(renderer, [Task(item, order) for item in items])
+
+
+def run_tasks(renderer: Renderer, tasks: Sequence[Task]) -> Generator[Event]:
     """Renders a batch; close the iterator to cancel what is left of it.
 
     Whatever is wrong with one item ends that item alone: also a source that vanishes, changes or is closed to
@@ -77,24 +89,25 @@ def run(renderer: Renderer, items: Sequence[Item], order: Order) -> Generator[Ev
     Raises:
         EngineError: the engine went away and did not come back.
     """
-    waiting, flight = deque(items), deque[tuple[Item, Job]]()
+    waiting, flight = deque(tasks), deque[tuple[Task, Job]]()
     try:
         while waiting or flight:
             while waiting and len(flight) < AHEAD:
                 try:
-                    started = _start(renderer, waiting[0], order)
+                    started = _start(renderer, *waiting[0])
                 except BusyError as busy:
                     if flight:
                         break
                     time.sleep(busy.retry_s)
                     continue
-                item = waiting.popleft()
+                task = waiting.popleft()
                 if isinstance(started, Event):
                     yield started
                 else:
-                    flight.append((item, started))
+                    flight.append((task, started))
             if flight:
-                yield from _follow(*flight[0], order)
+                (item, order), job = flight[0]
+                yield from _follow(item, job, order)
                 flight.popleft()
     finally:
         for _, job in flight:
@@ -102,10 +115,20 @@ def run(renderer: Renderer, items: Sequence[Item], order: Order) -> Generator[Ev
                 job.cancel()
 
 
+def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
+    """The events of a batch that so many failures call off: what is queued or running is cancelled."""
+    with closing(events):
+        for event in events:
+            yield event
+            failures -= event.what == "failed"
+            if failures <= 0:
+                return
+
+
 def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
     with _alone(item) as failures:
         check_source(item.source)
-        if _done_already(item, order):
+        if done_already(item, order):
             return Event(item, "skipped")
         check_destination(item.out, item.source, force=order.force)
         by_path = renderer.local and is_utf8(str(item.out))
@@ -138,7 +161,8 @@ def _alone(item: Item) -> Iterator[list[Event]]:
         failures.append(Event(item, "failed", error=InputError(f"{item.source}: {reason}", "source")))
 
 
-def _done_already(item: Item, order: Order) -> bool:
+def done_already(item: Item, order: Order) -> bool:
+    """Whether an item's destination holds the result of this very render of this very source."""
     if not os.path.exists(sidecar_path(item.out)):
         return False
     model = order.choice.model
@@ -153,4 +177,6 @@ def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
         if result.path is None:
             result.save(item.out, force=order.force)
         yield Event(item, "done", seconds=result.seconds, report=result.report)
-    yield from failures
+    for failure in failures:
+        overtaken = isinstance(failure.error, OutputError) and done_already(item, order)
+        yield Event(item, "skipped") if overtaken else failure  # a job that a killed batch had left behind

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.batch.plan import Item
+from bridge.batch.run import Task
 from bridge.batch.sources import check_source
 from bridge.wire.home import Home
 from bridge.wire.messages import Model
@@ -62,26 +62,23 @@ class Speeds:
             part.replace(self._path)
 
 
-def audio_s(items: Sequence[Item], preset: Preset) -> tuple[float, int]:
-    """Seconds of source that a batch renders, and how many files do not tell their length by their header."""
-    lengths = [_length_s(item.source, preset) for item in items]
-    known = [length for length in lengths if length is not None]
-    return sum(known), len(lengths) - len(known)
-
-
-def estimate(items: Sequence[Item], preset: Preset, ratio: float | None) -> str:
+def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     """What is ahead, in a line: how much audio, and how long it will take where that is known."""
-    seconds, unknown = audio_s(items, preset)
-    what = f"{len(items)} file{'s' if len(items) > 1 else ''}, {seconds:.1f} s of audio"
-    if unknown:
+    lengths = [length_s(task.item.source, task.order.preset) for task in tasks]
+    ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in tasks]
+    seconds = sum(length for length in lengths if length is not None)
+    what = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}, {seconds:.1f} s of audio"
+    if unknown := lengths.count(None):
         what += f" and {unknown} of unknown length"
-    if ratio is None:
+    if None in ratios:
         return f"{what}; how long this takes here is not known yet, the first file will tell"
-    work_s = max(seconds * ratio, 0.1)
-    return f"{what}; about {work_s:.1f} s of work, at the {ratio:.2g} s per second measured here"
+    work_s = sum((length or 0.0) * (ratio or 0.0) for length, ratio in zip(lengths, ratios, strict=True))
+    per_s = f", at the {work_s / seconds:.2g} s per second measured here" if seconds else ""
+    return f"{what}; about {max(work_s, 0.1):.1f} s of work{per_s}"
 
 
-def _length_s(path: Path, preset: Preset) -> float | None:
+def length_s(path: Path, preset: Preset) -> float | None:
+    """Seconds of a source that a preset renders, where the file's header tells its length."""
     import soundfile
 
     try:

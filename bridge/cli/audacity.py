@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from bridge.batch.plan import Item
-from bridge.batch.run import Order, run
+from bridge.batch.run import Order, Task, run_tasks
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
 from bridge.cli.engine import Json, State
@@ -62,8 +62,8 @@ def audacity(
                 wanted = schema.make(
                     preset, start=f"{stretch.start}smp", end=f"{stretch.end}smp", format="wav", bit_depth=32
                 )
-                order = Order(wanted, preset_name, choice)
-                shown.begin(1, choice, estimate([item], wanted, speeds.ratio(choice.model, wanted)))
-                follow(run(client, [item], order), order, shown, speeds)
+                tasks = [Task(item, Order(wanted, preset_name, choice))]
+                shown.begin(1, choice, estimate(tasks, speeds))
+                follow(run_tasks(client, tasks), tasks, shown, speeds)
                 results.append(item.out)
         placed(pipe, stretches, results, "Airband")

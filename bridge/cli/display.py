@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from bridge.batch.forecast import Foreseen
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
 from presets.printable import printable
@@ -134,6 +136,34 @@ def display(console: Console, *, as_json: bool) -> Display:
     if as_json:
         return JsonLines(console.file)  # type: ignore[arg-type]
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> None:
+    """What a batch would do: a line an item, and the sum."""
+    counts: Counter[str] = Counter()
+    audio_s = work_s = 0.0
+    unknown = 0
+    for lot in lots:
+        counts[lot.what] += 1
+        audio_s, work_s = audio_s + (lot.audio_s or 0.0), work_s + (lot.work_s or 0.0)
+        unknown += lot.what == "render" and lot.work_s is None
+        if as_json:
+            fields = {"source": str(lot.item.source), "out": str(lot.item.out), "audio_s": lot.audio_s}
+            why = {} if lot.error is None else {"code": lot.error.code, "message": lot.error.message}
+            print(json.dumps({"what": lot.what, **fields, "work_s": lot.work_s, **why}), flush=True)
+            continue
+        way = {"render": "would be rendered", "skipped": "done already", "refused": str(lot.error)}[lot.what]
+        length = f" ({lot.audio_s:.1f} s)" if lot.audio_s is not None else ""
+        print(printable(f"{lot.item.source} -> {lot.item.out}{length}: {way}"))
+    total = {"render": counts["render"], "skipped": counts["skipped"], "refused": counts["refused"]}
+    if as_json:
+        print(json.dumps({"what": "end", **total, "audio_s": audio_s, "work_s": None if unknown else work_s}))
+        return
+    took = "how long is not known yet" if unknown else f"about {work_s:.1f} s of work"
+    print(
+        f"{total['render']} would be rendered, {audio_s:.1f} s of audio, {took}; "
+        f"{total['skipped']} done already, {total['refused']} refused"
+    )
 
 
 def described(event: Event) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from bridge.batch.backups import Backups
 from bridge.batch.in_place import edit as edit_files
 from bridge.batch.plan import Item
-from bridge.batch.run import Order
+from bridge.batch.run import Order, Task
 from bridge.batch.sources import named
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
@@ -64,10 +64,9 @@ def edit(
     with Client.connect(state=state) as client:
         order = Order(preset, preset_name, choose(preset.model, client.models))
         shown = display(Console(), as_json=as_json)
-        items = [Item(path, path) for path in paths]
-        ahead = estimate(items, preset, speeds.ratio(order.choice.model, preset))
-        shown.begin(len(items), order.choice, ahead)
-        follow(edit_files(client, paths, order, Backups(home), rate_hz), order, shown, speeds)
+        tasks = [Task(Item(path, path), order) for path in paths]
+        shown.begin(len(tasks), order.choice, estimate(tasks, speeds))
+        follow(edit_files(client, paths, order, Backups(home), rate_hz), tasks, shown, speeds)
 
 
 def _is_typed(context: typer.Context, knob: str) -> bool:

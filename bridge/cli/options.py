@@ -19,14 +19,15 @@ PANEL = "Knobs"
 
 
 def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with `--preset` and a flag per knob in place of its parameters `preset` and `preset_name`.
+    """A command with `--preset` and a flag per knob in place of its parameters `preset` and `preset_name`;
+    `knobs`, where it takes them, are those typed.
 
     Raises, when the command runs:
         UsageError: a value outside its knob's bounds.
         PresetError: an unknown or damaged preset.
     """
     signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name not in ("preset", "preset_name")]
+    own = [p for p in signature.parameters.values() if p.name not in ("preset", "preset_name", "knobs")]
 
     @functools.wraps(command)
     def with_flags(**arguments: Any) -> None:
@@ -37,6 +38,8 @@ def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
         if arguments.pop("clip"):
             delivery = msgspec.structs.replace(preset.delivery, clip=True)
             preset = msgspec.structs.replace(preset, delivery=delivery)
+        if "knobs" in signature.parameters:
+            arguments["knobs"] = knobs
         command(**arguments, preset=preset, preset_name=label(name))
 
     with_flags.__signature__ = signature.replace(parameters=[*own, *_flags()])  # type: ignore[attr-defined]

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
-from contextlib import closing
-from typing import Annotated
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bridge.batch.plan import plan
-from bridge.batch.run import Event, Order, run
+from bridge.batch.forecast import forecast
+from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.narrow import by_name, shard
+from bridge.batch.results import Results, failed_before
+from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.throughput import Speeds, estimate
-from bridge.cli.display import Display, JsonLines, described, display
+from bridge.cli.display import Display, JsonLines, described, display, foretold
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
-from presets.errors import AirbandError, Cancelled
+from presets.errors import AirbandError, Cancelled, UsageError
 from presets.schema import Preset
+
+WHICH, HOW = "Which of them", "When some fail"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +39,6 @@ def register(app: typer.Typer) -> None:
 
 @takes_preset
 def render(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, globs.")],
     out: Annotated[
         str,
         typer.Option(
@@ -42,7 +48,50 @@ def render(
             "({suffix} is the source's own ending).",
         ),
     ],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="IN...", help="Files, folders, globs.")
+    ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders.")] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=WHICH,
+            help="A row a render: .csv, .jsonl or .yaml with the columns path, preset, out and any knob.",
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", rich_help_panel=WHICH, help="Only names (or, with a slash, paths) like it."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", rich_help_panel=WHICH, help="None like it.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="i/n", rich_help_panel=WHICH, help="Part i of n: one machine's of a farm."
+        ),
+    ] = None,
+    only_failed: Annotated[
+        bool,
+        typer.Option("--only-failed", rich_help_panel=WHICH, help="What the --results file says failed."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be rendered, and how long it would take.")
+    ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=HOW, help="Add a JSON line an item, as it ends."),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", rich_help_panel=HOW, help="Call it off at the first failure.")
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=HOW, help="Call it off at N failures.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     priority: Annotated[int, typer.Option(min=-9, max=9, help="Higher goes first among your jobs.")] = 0,
     state: State = None,
@@ -50,24 +99,52 @@ def render(
     *,
     preset: Preset,
     preset_name: str,
+    knobs: dict[str, Any],
 ) -> None:
     """Render files: regenerate what is missing above their cut-off, keep what is below it.
 
-    What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels.
+    What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels; the
+    same command goes on after that, a crash or a kill.
     """
-    items, refused = plan(inputs, out, preset, recursive=recursive)
+    if only_failed and results is None:
+        raise UsageError("--only-failed needs the --results of the last time", "only_failed")
+    rows = [Row(tuple(inputs), None, preset, preset_name)] if inputs else []
+    rows += read(manifest, preset, preset_name, knobs) if manifest is not None else []
+    if not rows:
+        raise UsageError("nothing to render is named; give files, folders, globs, or --manifest", "inputs")
+    wanted = by_name(include or [], exclude or [])
+    pairs, refused = plan_rows(rows, out, recursive=recursive, wanted=wanted)
+    if part is not None:
+        pairs, refused = shard(part).part(pairs), shard(part).part(refused)
+    if only_failed and results is not None:
+        before = failed_before(results)
+        pairs = [(item, row) for item, row in pairs if os.fspath(item.out) in before]
     failed = [Event(item, "failed", error=error) for item, error in refused]
-    if not items:
+    if not pairs and not dry_run:
         _tell_all(failed, as_json)
-        raise typer.Exit(common_code([refusal.error for refusal in refused]))
+        if failed:
+            raise typer.Exit(common_code([error for _, error in refused]))
+        typer.echo("nothing to render", err=True)
+        return
     speeds = Speeds(find_home(state))
-    with Client.connect(state=state) as client:
-        order = Order(preset, preset_name, choose(preset.model, client.models), force, priority)
+    with ExitStack() as stack:
+        client = stack.enter_context(Client.connect(state=state))
+        tasks = [
+            Task(
+                item,
+                Order(row.preset, row.preset_name, choose(row.preset.model, client.models), force, priority),
+            )
+            for item, row in pairs
+        ]
+        if dry_run:
+            foretold(forecast(tasks, refused, speeds), as_json=as_json)
+            return
+        told = stack.enter_context(Results(results)) if results is not None else None
         shown = display(Console(), as_json=as_json)
-        model = order.choice.model
-        ahead = estimate(items, preset, speeds.ratio(model, preset))
-        shown.begin(len(items) + len(refused), order.choice, ahead)
-        follow(_after(failed, run(client, items, order)), order, shown, speeds)
+        shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
+        events = _after(failed, run_tasks(client, tasks))
+        most = 1 if fail_fast else max_failures
+        follow(events if most is None else up_to(most, events), tasks, shown, speeds, told)
 
 
 def _tell_all(failed: list[Event], as_json: bool) -> None:
@@ -85,8 +162,14 @@ def _after(first: Iterable[Event], events: Generator[Event]) -> Generator[Event]
         yield from events
 
 
-def follow(events: Generator[Event], order: Order, shown: Display, speeds: Speeds) -> None:
-    """Shows a batch to its end, and learns how fast it went.
+def follow(
+    events: Generator[Event],
+    tasks: Sequence[Task],
+    shown: Display,
+    speeds: Speeds,
+    results: Results | None = None,
+) -> None:
+    """Shows a batch to its end, writes down how each item ended, and learns how fast it went.
 
     Raises:
         Cancelled: at Ctrl-C.
@@ -94,17 +177,21 @@ def follow(events: Generator[Event], order: Order, shown: Display, speeds: Speed
     """
     counts: Counter[str] = Counter()
     failures: list[AirbandError] = []
+    orders = {task.item: task.order for task in tasks}
     began_s = time.monotonic()
     try:
         with closing(events):
             for event in events:
                 shown.show(event)
+                if results is not None:
+                    results.add(event)
                 counts[event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
                 report = event.report
                 if report is not None and report.generated and not report.cached:
                     audio_s = report.frames / report.rate_hz
+                    order = orders[event.item]
                     speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
     except KeyboardInterrupt:
         raise Cancelled("cancelled; what is finished stays, nothing is left half-written") from None

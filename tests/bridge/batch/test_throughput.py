@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 from bridge.batch.plan import Item
-from bridge.batch.throughput import Speeds, audio_s, estimate
+from bridge.batch.run import Order, Task
+from bridge.batch.throughput import Speeds, estimate, length_s
+from bridge.client.model_choice import Choice
 from bridge.wire.home import find_home
 from bridge.wire.messages import Model
 from presets.schema import Preset, make
@@ -17,16 +19,17 @@ AUDIOSR = Model("audiosr-basic", ready=True, device="cuda:0")
 
 
 @pytest.fixture
-def items(tmp_path: Path) -> list[Item]:
+def tasks(tmp_path: Path) -> list[Task]:
     for name, seconds in (("a.wav", 2), ("b.wav", 3)):
         soundfile.write(tmp_path / name, np.zeros(seconds * 8000), 8000)
     (tmp_path / "c.m4a").write_bytes(b"not for libsndfile")
-    return [Item(tmp_path / name, tmp_path / "out.wav") for name in ("a.wav", "b.wav", "c.m4a")]
+    order = Order(Preset(), "music", Choice(DRAFT, "no GPU"))
+    return [Task(Item(tmp_path / name, tmp_path / "out.wav"), order) for name in ("a.wav", "b.wav", "c.m4a")]
 
 
-def test_what_is_not_measured_is_not_guessed(tmp_path: Path, items: list[Item]) -> None:
+def test_what_is_not_measured_is_not_guessed(tmp_path: Path, tasks: list[Task]) -> None:
     assert Speeds(find_home(tmp_path)).ratio(DRAFT, Preset()) is None
-    said = estimate(items, Preset(), None)
+    said = estimate(tasks, Speeds(find_home(tmp_path)))
     assert said.startswith(
         "3 files, 5.0 s of audio and 1 of unknown length; how long this takes here is not known"
     )
@@ -51,18 +54,21 @@ def test_new_measurements_outweigh_old_ones(tmp_path: Path) -> None:
     assert speeds.ratio(DRAFT, Preset()) == pytest.approx((300 + 6) / (300 + 600))
 
 
-def test_an_estimate_is_the_audio_times_the_ratio(items: list[Item]) -> None:
-    assert "about 10.0 s of work, at the 2 s per second" in estimate(items[:2], Preset(), 2.0)
-    assert "1 file, 2.0 s" in estimate(items[:1], Preset(), 2.0)
+def test_an_estimate_is_the_audio_times_the_ratio(tmp_path: Path, tasks: list[Task]) -> None:
+    speeds = Speeds(find_home(tmp_path))
+    speeds.add(DRAFT, Preset(), work_s=2.0, audio_s=1.0)
+    assert "about 10.0 s of work, at the 2 s per second" in estimate(tasks[:2], speeds)
+    assert "1 file, 2.0 s" in estimate(tasks[:1], speeds)
 
 
 @pytest.mark.parametrize(
     ("knobs", "seconds"), [({"start": 1}, 3.0), ({"end": "8000smp"}, 2.0), ({"start": 1, "end": 2.5}, 2.5)]
 )
 def test_a_selection_counts_for_its_length(
-    items: list[Item], knobs: dict[str, object], seconds: float
+    tasks: list[Task], knobs: dict[str, object], seconds: float
 ) -> None:
-    assert audio_s(items, make(**knobs)) == (pytest.approx(seconds), 1)
+    lengths = [length_s(task.item.source, make(**knobs)) for task in tasks]
+    assert lengths == [pytest.approx(lengths[0]), pytest.approx(seconds - (lengths[0] or 0)), None]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"draft cpu": 3}'])

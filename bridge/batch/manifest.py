@@ -1,0 +1,151 @@
+"""A manifest: one row a render, with the knobs that are its own.
+
+CSV with a header line, JSON lines, or a YAML list of maps. The columns are `path` (a file, folder or glob,
+relative to the manifest's own folder), `preset`, `out` (a name or template below the batch's destination) and
+any knob by its name. An empty cell leaves what the command line says.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+import presets
+from bridge.batch.plan import Item, Plan, Refused, plan, without_clashes
+from bridge.client.request import label
+from presets import schema, words
+from presets.errors import AirbandError, InputError, UsageError
+from presets.schema import FLAGS, Preset
+
+COLUMNS = ("path", "preset", "out")
+
+
+class Row(NamedTuple):
+    """What is rendered alike: a manifest's row, or the inputs of a command line.
+
+    Attributes:
+        paths: files, folders and globs.
+        out: below the batch's destination; None for the batch's own rule.
+        preset, preset_name: complete.
+    """
+
+    paths: tuple[str, ...]
+    out: str | None
+    preset: Preset
+    preset_name: str
+
+
+def read(manifest: Path, preset: Preset, preset_name: str, knobs: Mapping[str, Any]) -> list[Row]:
+    """All rows, each checked: a manifest is refused whole or taken whole.
+
+    Args:
+        manifest: `.csv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
+        preset, preset_name: of rows that name none.
+        knobs: laid over a preset that a row names; a row's own win.
+
+    Raises:
+        InputError: it cannot be read, or holds no rows.
+        UsageError: a column, preset or value that cannot be, with the row it stands in.
+    """
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise InputError(f"{manifest}: {reason}", "manifest") from None
+    rows = []
+    for place, cells in _cells(manifest, text):
+        try:
+            rows.append(_row(cells, manifest.parent, preset, preset_name, knobs))
+        except AirbandError as error:
+            raise UsageError(f"{manifest}, {place}: {error.message}", error.field) from None
+    if not rows:
+        raise InputError(f"{manifest}: holds no rows", "manifest")
+    return rows
+
+
+def plan_rows(
+    rows: Sequence[Row], out: str, *, recursive: bool = False, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[list[tuple[Item, Row]], list[Refused]]:
+    """What the rows render, each item with its row, and what is refused.
+
+    Args:
+        rows: of the command line, of a manifest, or both.
+        out, recursive, wanted: as for `plan`; a row's own `out` lies below `out`.
+
+    Raises:
+        UsageError: an output template that does not parse.
+    """
+    of: dict[int, Row] = {}
+    items: list[Item] = []
+    refused: list[Refused] = []
+    for row in rows:
+        below = out if row.out is None else os.path.join(out, row.out)
+        try:
+            planned = plan(row.paths, below, row.preset, recursive=recursive, wanted=wanted)
+        except InputError:  # nothing of it is wanted
+            continue
+        of |= {id(item): row for item in planned.items}
+        items += planned.items
+        refused += planned.refused
+    apart = without_clashes(Plan(items, refused))
+    return [(item, of[id(item)]) for item in apart.items], apart.refused
+
+
+def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row with where it stands."""
+    suffix = manifest.suffix.lower()
+    if suffix == ".csv":
+        table = csv.DictReader(io.StringIO(text), restkey="")
+        for cells in table:
+            if "" in cells:
+                raise UsageError(f"{manifest}, line {table.line_num}: more cells than columns", "manifest")
+            given = {name.strip(): value.strip() for name, value in cells.items() if value and value.strip()}
+            typed = {name: words.parse(v) if name in FLAGS else v for name, v in given.items()}
+            if typed:
+                yield f"line {table.line_num}", typed
+        return
+    for number, row in enumerate(_parsed(manifest, suffix, text), 1):
+        if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
+            raise UsageError(f"{manifest}, row {number}: is no map of columns to values", "manifest")
+        yield f"row {number}", {name: value for name, value in row.items() if value is not None}
+
+
+def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
+    try:
+        if suffix in (".jsonl", ".ndjson"):
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        if suffix in (".yaml", ".yml"):
+            rows = msgspec.yaml.decode(text)
+            if isinstance(rows, list):
+                return rows
+            raise UsageError(f"{manifest}: is no list of maps", "manifest")
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{manifest}: not valid YAML: {error}", "manifest") from None
+    except ValueError as error:
+        raise UsageError(f"{manifest}: not valid JSON lines: {error}", "manifest") from None
+    raise UsageError(f"{manifest}: manifests end in .csv, .jsonl, .yaml, not {suffix!r}", "manifest")
+
+
+def _row(
+    cells: dict[str, Any], folder: Path, preset: Preset, preset_name: str, knobs: Mapping[str, Any]
+) -> Row:
+    if unknown := [name for name in cells if name not in COLUMNS and name not in FLAGS]:
+        known = ", ".join((*COLUMNS, *FLAGS))
+        raise UsageError(f"unknown column {unknown[0]!r}; there are {known}", unknown[0])
+    for column in COLUMNS:
+        if not isinstance(cells.get(column, ""), str):
+            raise UsageError(f"{column} = {cells[column]!r} is no text", column)
+    if not cells.get("path"):
+        raise UsageError("no path", "path")
+    if "preset" in cells:
+        preset = schema.make(presets.load(cells["preset"]), **knobs)
+        preset_name = label(cells["preset"])
+    preset = schema.make(preset, **{knob: cells[knob] for knob in FLAGS if knob in cells})
+    return Row((str(folder / cells["path"]),), cells.get("out"), preset, preset_name)

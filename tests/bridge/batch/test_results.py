@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.batch.plan import Item
+from bridge.batch.results import Results, failed_before
+from bridge.batch.run import Event
+from presets.errors import InputError, OutputError
+from presets.report import RenderReport
+
+ITEM, OTHER = Item(Path("a.wav"), Path("out/a.wav")), Item(Path("b.wav"), Path("out/b.wav"))
+
+
+def test_each_item_that_ends_is_a_line_at_once(tmp_path: Path, report: RenderReport) -> None:
+    path = tmp_path / "new" / "results.jsonl"
+    with Results(path) as results:
+        results.add(Event(ITEM, "progress", "draft", 1, 2))
+        results.add(Event(ITEM, "done", seconds=1.5, report=report))
+        (said,) = map(json.loads, path.read_text().splitlines())
+    assert (said["source"], said["out"], said["what"], said["seconds"]) == ("a.wav", "out/a.wav", "done", 1.5)
+    assert said["report"]["cutoff_hz"] == 4000
+
+
+def test_the_last_line_of_an_item_holds_and_a_cut_one_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path) as results:
+        for item in (ITEM, OTHER):
+            results.add(Event(item, "failed", error=InputError("no audio")))
+        results.add(Event(ITEM, "skipped"))
+    path.write_bytes(path.read_bytes() + b'{"out": "out/a.wav", "what": "fai')
+    assert failed_before(path) == {"out/b.wav"}
+    with Results(path) as results:
+        results.add(Event(OTHER, "skipped"))
+    assert failed_before(path) == set()
+    assert len(path.read_text().splitlines()) == 5
+
+
+def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        Results(tmp_path / "folder")
+    with pytest.raises(InputError, match="cannot be read"):
+        failed_before(tmp_path / "none.jsonl")

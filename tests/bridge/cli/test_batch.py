@@ -1,0 +1,112 @@
+"""Batches of `airband render`: planned, narrowed, called off, and taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from render.files.sidecar import sidecar_path
+
+if TYPE_CHECKING:
+    Airband = Callable[..., Any]
+
+
+@pytest.fixture
+def state(engine: Any) -> Path:
+    """The state folder of the tests' engine."""
+    folder: Path = engine.home.state
+    return folder
+
+
+def made(out: Path) -> list[str]:
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*.wav"))
+
+
+def test_each_row_of_a_manifest_is_rendered_its_own_way(airband: Airband, state: Path, clips: Path) -> None:
+    manifest, out = clips / "jobs.csv", clips.parent / "out"
+    manifest.write_text(
+        "path,preset,seed,end,out\n"
+        "kick.wav,,7,,{stem}-7{ext}\n"
+        "kick.wav,speech,,,{stem}-s{ext}\n"
+        "sub/hat.wav,,,0.25,\n"
+    )
+    command = ("render", "--manifest", manifest, "-o", out, "--state", state, "--rate", 44100)
+    said = airband(*command)
+    assert said.code == 0, said
+    assert made(out) == ["hat.wav", "kick-7.wav", "kick-s.wav"]
+    told = {name: json.loads(sidecar_path(out / name).read_text()) for name in made(out)}
+    assert (told["kick-7.wav"]["preset"]["seed"], told["kick-s.wav"]["preset"]["name"]) == (7, "speech")
+    assert told["hat.wav"]["render"]["frames"] == round(0.25 * 44100)
+    assert {said["render"]["rate"] for said in told.values()} == {44100}
+    again = airband(*command, "--json")
+    assert (again.events[-1]["done"], again.events[-1]["skipped"]) == (0, 3)
+
+
+def test_a_dry_run_says_what_would_be_and_touches_nothing(airband: Airband, state: Path, clips: Path) -> None:
+    out = clips.parent / "out"
+    (clips / "pipe.wav").mkdir()
+    airband("render", clips / "kick.wav", "-o", out, "--state", state)
+    (out / "snare.flac").write_bytes(b"somebody else's")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    command = ("render", clips, "-r", "-o", out, "--state", state, "--dry-run")
+    told = {Path(lot.get("source", "")).name: lot for lot in airband(*command, "--json").events}
+    assert (told["kick.wav"]["what"], told["hat.wav"]["what"]) == ("skipped", "render")
+    assert (told["snare.flac"]["what"], told["snare.flac"]["code"]) == ("refused", "output")
+    assert told["hat.wav"]["audio_s"] == pytest.approx(40000 / 48000)
+    assert (told[""]["render"], told[""]["skipped"], told[""]["refused"]) == (1, 1, 1)
+    assert "1 would be rendered, 0.8 s of audio" in airband(*command).out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_only_what_is_meant_is_rendered(airband: Airband, state: Path, clips: Path) -> None:
+    out = clips.parent / "out"
+    command = ("render", clips, "-r", "-o", out, "--state", state)
+    assert airband(*command, "--include", "*.wav", "--exclude", "*/sub/*").code == 0
+    assert made(out) == ["kick.wav"]
+    nothing = airband(*command, "--include", "*.aif")
+    assert (nothing.code, nothing.err) == (0, "nothing to render\n")
+    assert airband("render", "-o", out, "--state", state).code == 2
+    for number in (1, 2):
+        assert airband(*command, "--shard", f"{number}/2").code == 0
+    assert made(out) == ["kick.wav", "sub/hat.wav"]
+    assert (out / "snare.flac").exists()
+
+
+def test_what_failed_is_written_down_and_tried_again_alone(
+    airband: Airband, state: Path, clips: Path
+) -> None:
+    out, results = clips.parent / "out", clips.parent / "results.jsonl"
+    whole = (clips / "kick.wav").read_bytes()
+    (clips / "kick.wav").write_bytes(b"RIFF\0\0\0\0WAVEjunk")
+    command = ("render", clips, "-r", "-o", out, "--state", state, "--results", results)
+    assert airband(*command).code == 3
+    told = [json.loads(text) for text in results.read_text().splitlines()]
+    assert sorted((Path(line["source"]).name, line["what"]) for line in told) == [
+        ("hat.wav", "done"), ("kick.wav", "failed"), ("snare.flac", "done"),
+    ]  # fmt: skip
+    (clips / "kick.wav").write_bytes(whole)
+    (out / "snare.flac").unlink()
+    assert airband(*command, "--only-failed").code == 0
+    assert (made(out), (out / "snare.flac").exists()) == (["kick.wav", "sub/hat.wav"], False)
+    assert airband(*command, "--only-failed").err == "nothing to render\n"
+    assert airband("render", clips, "-o", out, "--state", state, "--only-failed").code == 2
+
+
+def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -> None:
+    for number in range(6):
+        (clips / f"a{number}.wav").write_bytes(b"RIFF\0\0\0\0WAVEjunk")
+    out = clips.parent / "out"
+    said = airband("render", clips, "-o", out, "--state", state, "--max-failures", 2)
+    assert said.code == 3
+    assert "0 rendered, 2 failed, 6 not rendered" in said.out
+    fast = airband("render", clips, "-o", out, "--state", state, "--fail-fast", "--json")
+    assert [event["what"] for event in fast.events if event["what"] != "progress"] == [
+        "begin",
+        "failed",
+        "end",
+    ]
+    assert not out.exists()
