@@ -44,7 +44,14 @@ Cutoff = Annotated[
         extra={"unit": "Hz"},
     ),
 ]
-Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Seed of the generated band.")]
+Seed = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**63 - 1,
+        description="Seed of the generated band; draft: 0 has the balance it expects, 1 to 4 have others.",
+    ),
+]
 Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).")]
 SamplerName = Annotated[Sampler, Meta(description="Sampler (AudioSR).")]
 CfgScale = Annotated[float, Meta(ge=1, le=10, description="Classifier-free guidance scale (AudioSR).")]
@@ -65,6 +72,23 @@ Joint = Annotated[
 ]
 HighGainDb = Annotated[
     float, Meta(ge=-24, le=24, description="Gain of the generated band.", extra={"unit": "dB"})
+]
+AirDb = Annotated[
+    float,
+    Meta(
+        ge=-12,
+        le=12,
+        description="Tilt of the generated band: gain at its top, rising from none at the cut-off (draft).",
+        extra={"unit": "dB"},
+    ),
+]
+CeilingHz = Annotated[float, Meta(ge=2000, le=24000)]
+Ceiling = Annotated[
+    CeilingHz | None,
+    Meta(
+        description="Where the generated band ends; by default where the result's does (draft).",
+        extra={"unit": "Hz", "unset": "none"},
+    ),
 ]
 CrossoverOctaves = Annotated[
     float, Meta(ge=1 / 24, le=1 / 2, description="Width of the crossover.", extra={"unit": "octaves"})
@@ -136,6 +160,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     lfe: Lfe = False
     joint: Joint = False
     high_gain_db: HighGainDb = 0.0
+    air_db: AirDb = 0.0
+    ceiling: Ceiling = None
     crossover_octaves: CrossoverOctaves = 1 / 12
     gate_db: Gate = -90.0
     stem: StemName = "full"

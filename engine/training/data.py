@@ -1,9 +1,9 @@
 """What is heard: random windows of a corpus, streamed from disk, the same ones whenever training resumes.
 
-A corpus (folders, or a manifest with the columns `file` and `domain`) is decoded once into a pack: all its
-clips as 16-bit mono at 48 kHz end to end in one file, and an index beside it. A window is then one read of a
-few hundred kilobytes. Example k of a run depends on the seed and on k alone, so a run that resumes at step n
-hears what it would have heard.
+A corpus (folders, or a manifest with the columns `file` and `domain`, and perhaps `split`) is decoded once
+into a pack: all its clips as 16-bit mono at 48 kHz end to end in one file, and an index beside it. A window
+is then one read of a few hundred kilobytes. Example k of a run depends on the seed and on k alone, so a run
+that resumes at step n hears what it would have heard.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Clip:
         start: first frame in the pack.
         frames: length.
         band_edge_hz: where its band ends; 24000 when it does not end before.
+        split: "train" or "validation" where its manifest says which; else empty.
     """
 
     name: str
@@ -45,33 +46,38 @@ class Clip:
     start: int
     frames: int
     band_edge_hz: float
+    split: str = ""
 
 
 def band_edge_hz(samples: NDArray[np.float32]) -> float:
     """Where a clip's own band ends above 11 kHz: a codec's low-pass, or the Nyquist of an earlier rate."""
-    from scipy import signal
+    from scipy import fft
 
-    power = np.abs(signal.stft(samples[: 20 * RATE_HZ], RATE_HZ, nperseg=2048, noverlap=1024)[2][1:]) ** 2
-    bands = 10 * np.log10(power.reshape(128, 8, -1).mean(1) + 1e-14)
-    loud = np.quantile(bands, 0.9, axis=1)
+    heard = samples[: 20 * RATE_HZ]
+    frames = np.pad(heard, (0, -len(heard) % 2048)).reshape(-1, 2048) * np.hanning(2048).astype(np.float32)
+    power = np.abs(fft.rfft(frames)[:, 1:] / 1024) ** 2
+    bands = 10 * np.log10(power.reshape(-1, 128, 8).mean(2) + 1e-14)
+    loud = np.quantile(bands, 0.9, axis=0)
     for band in range(60, 123):
         if loud[band - 3 : band].mean() - loud[band + 2 : band + 5].mean() > CLIFF_DB:
             return band * RATE_HZ / 256
     return RATE_HZ / 2
 
 
-def sources(roots: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
-    """(file, source, domain) of every clip under folders (domain: first folder) and in manifests (.csv)."""
+def sources(roots: Sequence[Path]) -> Iterator[tuple[Path, str, str, str]]:
+    """(file, source, domain, split) of every clip in manifests (.csv) and under folders, whose domain is the
+    first folder and which have no split."""
     for root in roots:
         if root.suffix == ".csv":
             with root.open(newline="") as file:
                 for row in csv.DictReader(file):
-                    yield root.parent / row["file"], row.get("id", row["file"]), row.get("domain", "")
+                    split = row.get("split", "")
+                    yield root.parent / row["file"], row.get("id", row["file"]), row.get("domain", ""), split
             continue
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in AUDIO:
                 domain = path.relative_to(root).parts[0] if path.parent != root else root.name
-                yield path, path.stem, domain
+                yield path, path.stem, domain, ""
 
 
 def pack(roots: Sequence[Path], target: Path) -> None:
@@ -86,7 +92,7 @@ def pack(roots: Sequence[Path], target: Path) -> None:
     clips: list[Clip] = []
     start = 0
     with target.open("wb") as out:
-        for path, source, domain in sources(roots):
+        for path, source, domain, split in sources(roots):
             try:
                 samples, rate = sf.read(path, dtype="float32", always_2d=True)
             except (sf.LibsndfileError, OSError):
@@ -97,7 +103,7 @@ def pack(roots: Sequence[Path], target: Path) -> None:
             if len(mono) < RATE_HZ // 2:
                 continue
             out.write((np.clip(mono, -1, 1) * 32767).round().astype("<i2").tobytes())
-            clips.append(Clip(path.name, source, domain, start, len(mono), band_edge_hz(mono)))
+            clips.append(Clip(path.name, source, domain, start, len(mono), band_edge_hz(mono), split))
             start += len(mono)
     if not clips:
         raise InputError(
@@ -106,16 +112,18 @@ def pack(roots: Sequence[Path], target: Path) -> None:
     Path(f"{target}.json").write_text(json.dumps([asdict(clip) for clip in clips]))
 
 
-def _held_out(clips: Sequence[Clip], share: float) -> set[tuple[str, str]]:
-    """(domain, source) of what validates: about `share` of the sources, one a domain at least."""
+def _validates(clips: Sequence[Clip], share: float) -> set[tuple[str, str]]:
+    """(domain, source) of what validates: what a manifest says; where none does, about `share` of the
+    sources, one a domain at least."""
 
     def place(source: tuple[str, str]) -> int:
         return zlib.crc32(source[1].encode()) % 1000
 
-    every = sorted({(clip.domain, clip.source) for clip in clips})
-    held = {source for source in every if place(source) < share * 1000}
-    missing = {domain for domain, _ in every} - {domain for domain, _ in held} if share > 0 else set()
-    return held | {min((s for s in every if s[0] == domain), key=place) for domain in missing}
+    told = {(clip.domain, clip.source) for clip in clips if clip.split == "validation"}
+    free = sorted({(clip.domain, clip.source) for clip in clips if not clip.split})
+    held = told | {source for source in free if place(source) < share * 1000}
+    missing = {domain for domain, _ in free} - {domain for domain, _ in held} if share > 0 else set()
+    return held | {min((s for s in free if s[0] == domain), key=place) for domain in missing}
 
 
 class Corpus:
@@ -123,7 +131,7 @@ class Corpus:
 
     Args:
         path: what `pack` wrote.
-        held_out: share of sources kept for validation, 0 to 1.
+        held_out: share of sources kept for validation where no manifest says which, 0 to 1.
         validation: whether this is the validation part or the training part.
         shares: how often a domain is drawn; domains that are not named are not drawn.
 
@@ -136,7 +144,7 @@ class Corpus:
         if not index.exists():
             raise InputError(f"{path} holds no pack: its index {index.name} is missing; build it with --pack")
         clips = [Clip(**entry) for entry in json.loads(index.read_text())]
-        held = _held_out(clips, held_out)
+        held = _validates(clips, held_out)
         kept = [clip for clip in clips if ((clip.domain, clip.source) in held) == validation]
         self.path = path
         self.domains = sorted(shares)

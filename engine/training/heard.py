@@ -20,7 +20,8 @@ class Heard(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
         corpus: folders, and manifests (.csv) with the columns `file` and `domain`; read once, into `pack`.
         pack: where the decoded corpus is kept; by default `pack.i16` in the run's folder.
         shares: how often a domain is drawn; by default as long as it is.
-        held_out: share of the sources that is kept for validation, 0 to 1.
+        held_out: share of the sources that is kept for validation where no manifest's column `split` says
+            which, 0 to 1.
     """
 
     corpus: list[str] = msgspec.field(default_factory=list)

@@ -28,21 +28,17 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
-        kind: dnn, resunet or convnext.
-        network: its sizes, see `engine.models.draft.predictor`.
+        network: the network's sizes, see `engine.models.draft.predictor`.
         variation: how clips are varied, by domain, see `Variation`.
-        empty_above_hz: from where up a domain's empty band is taken at its word.
         mixed: share of clips with another one mixed in.
         cells: length of a window, in cells of 0.64 s.
         weights: what the parts of the loss count.
     """
 
-    kind: str
     network: dict[str, int] = msgspec.field(default_factory=dict)
     variation: dict[str, Variation] = msgspec.field(default_factory=dict)
-    empty_above_hz: dict[str, float] = msgspec.field(default_factory=dict)
     mixed: float = 0.2
-    cells: int = 10
+    cells: int = 6
     weights: Weights = Weights()
 
 
@@ -59,17 +55,16 @@ class Predictor(Task):
     def __init__(self, config: Config) -> None:
         torch.manual_seed(config.seed)
         self.schedule = self.config = config
-        self.networks = nn.ModuleDict({"predictor": build(config.kind, config.network)})
+        self.networks = nn.ModuleDict({"predictor": build(config.network)})
 
     def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
-        """Varied clips of the corpus, cut off at two frequencies each."""
+        """Varied clips of the corpus, cut off at several frequencies each."""
         config = self.config
         return Examples(
             part_of(config, validation),
             VALIDATION_SEED if validation else config.seed,
             config.cells * CELL_FRAMES,
             config.variation,
-            config.empty_above_hz,
             config.mixed,
         )
 
@@ -82,9 +77,10 @@ class Predictor(Task):
     ) -> dict[str, Tensor]:
         """See `predictor_losses.Losses`."""
         with self.cast():
-            outputs = networks["predictor"](batch["frames"].float(), batch["window"])
+            outputs, contours = networks["predictor"](batch["frames"].float(), batch["window"])
         found = losses(
             outputs.float(),
+            contours.float(),
             batch["level"].float(),
             batch["texture"].float(),
             batch["weight"].float(),
@@ -95,7 +91,7 @@ class Predictor(Task):
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """Writes `predictor.safetensors`."""
         part = folder / "predictor.part"
-        save(networks["predictor"], self.config.kind, self.config.network, part)
+        save(networks["predictor"], self.config.network, part)
         os.replace(part, folder / "predictor.safetensors")
 
 

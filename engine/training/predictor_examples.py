@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,12 +11,11 @@ from torch.utils.data import Dataset
 
 from engine.models.draft.bands import (
     BAND_BINS,
-    BANDS,
     BIN_HZ,
     BINS,
     FLOOR_DB,
     band_centres_hz,
-    band_levels,
+    band_power,
     level_db,
     spectrum,
 )
@@ -33,30 +32,27 @@ from engine.training.simulate import Cut, Variation, Varied, cut, frames_needed,
 
 QUIET_WEIGHT = 0.05
 """What a frame counts that does not sound."""
-COPIES = 2
+COPIES = 4
 """Band-limited copies made of one clip: preparing a clip costs as much as learning from it."""
-FLOOR_RULES_DB = 12.0
-"""Where the clip just below its own edge is within this of its floor, the floor stands for what is above."""
 
 
-def examine(clip: Varied, cuts: Sequence[Cut], empty_above_hz: float) -> dict[str, Tensor]:
+def examine(clip: Varied, cuts: Sequence[Cut]) -> dict[str, Tensor]:
     """The training examples that band-limited copies of one clip make.
 
     Args:
         clip: the clip.
         cuts: its C copies.
-        empty_above_hz: from here up, a clip that has nothing there is taken at its word; between its own edge
-            and here it says nothing, except that a floor goes on.
 
     Returns:
         frames (C, T, PER_FRAME) and window (C, PER_WINDOW), see `Features`; level (C, T, BANDS) and texture
-        (C, T, TEXTURES), what the network should give; weight (C, T, BANDS), where it counts.
+        (C, T, TEXTURES), what the network should give; weight (C, T, BANDS), where it counts: above the
+        copy's cut-off, and below the clip's own edge.
     """
     power = _power(clip.samples)
     bins_db = level_db(power)
-    level, texture = band_levels(bins_db), texture_db(bins_db) / NOISE_TEXTURE_DB - 1
-    weight = torch.where(active_frames(bins_db), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
-    counts = weight[:, None] * _speaks(clip, level, empty_above_hz)
+    level, texture = level_db(band_power(power)), texture_db(bins_db) / NOISE_TEXTURE_DB - 1
+    counts = torch.where(active_frames(bins_db), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
+    told = band_centres_hz() < clip.band_edge_hz - BAND_BINS * BIN_HZ
     examples: dict[str, list[Tensor]] = {
         name: [] for name in ("frames", "window", "level", "texture", "weight")
     }
@@ -67,33 +63,13 @@ def examine(clip: Varied, cuts: Sequence[Cut], empty_above_hz: float) -> dict[st
         examples["window"].append(given.window)
         examples["level"].append(((level - given.reference_db) / SPREAD_DB).half())
         examples["texture"].append(texture.half())
-        examples["weight"].append((counts * above(copy.cutoff_hz)).half())
+        examples["weight"].append((counts[:, None] * (told * above(copy.cutoff_hz))).half())
     return {name: torch.stack(values) for name, values in examples.items()}
-
-
-def _speaks(clip: Varied, level: Tensor, empty_above_hz: float) -> Tensor:
-    """(T, BANDS), 1 where the clip can be believed: below its own edge, or where a floor is all there is."""
-    centres = band_centres_hz()
-    beyond = (centres > clip.band_edge_hz - BAND_BINS * BIN_HZ) & (centres < empty_above_hz)
-    speaks = torch.ones_like(level)
-    if bool(beyond.any()):
-        speaks[:, beyond] = 0.0
-        if clip.floor_db is not None:
-            speaks[:, beyond] = _ruled_by_floor(level, torch.from_numpy(clip.floor_db), clip.band_edge_hz)
-    return speaks
 
 
 def _power(samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Tensor:
     bins = spectrum(torch.from_numpy(samples))
     return bins.real.square() + bins.imag.square()
-
-
-def _ruled_by_floor(level: Tensor, floor_db: Tensor, edge_hz: float) -> Tensor:
-    last = int(edge_hz / BIN_HZ / BAND_BINS) - 2
-    first = max(last - 8, 0)
-    lines = (len(floor_db) - 1) // BANDS
-    floor = floor_db[first * lines : last * lines].mean() - 2.5
-    return (level[:, first:last].mean(-1, keepdim=True) < floor + FLOOR_RULES_DB).float()
 
 
 class Examples(Dataset[dict[str, Tensor]]):
@@ -104,21 +80,15 @@ class Examples(Dataset[dict[str, Tensor]]):
         seed: of the run.
         frames: length of a window.
         variations: how clips are varied, by domain; the defaults where none is given.
-        empty_above_hz: see `examine`, by domain; 0 where none is given.
-        mixed: share of clips that have another one mixed in, 3 to 20 dB down.
+        mixed: share of clips that have another one mixed in (a voice over music, an effect over ambience), 3
+            to 20 dB down.
     """
 
     def __init__(
-        self,
-        corpus: Corpus,
-        seed: int,
-        frames: int,
-        variations: dict[str, Variation],
-        empty_above_hz: dict[str, float],
-        mixed: float,
+        self, corpus: Corpus, seed: int, frames: int, variations: Mapping[str, Variation], mixed: float
     ) -> None:
         self.corpus, self.seed, self.frames, self.mixed = corpus, seed, frames, mixed
-        self.variations, self.empty_above_hz = variations, empty_above_hz
+        self.variations = variations
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """The examples of clip `index`, see `examine`."""
@@ -132,8 +102,7 @@ class Examples(Dataset[dict[str, Tensor]]):
             samples += self.corpus.read(other, start, count) * np.float32(10 ** (rng.uniform(-20, -3) / 20))
             edge_hz = min(edge_hz, other.band_edge_hz)
         whole = varied(rng, samples, self.frames, edge_hz, variation)
-        cuts = [cut(rng, whole.samples, variation) for _ in range(COPIES)]
-        return examine(whole, cuts, self.empty_above_hz.get(clip.domain, 0.0))
+        return examine(whole, [cut(rng, whole.samples, variation) for _ in range(COPIES)])
 
 
 def collated(drawn: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -2,9 +2,10 @@
 
 AudioSR (Liu et al. 2023, section 4) draws the cut-off from 2 to 16 kHz and the filter from Chebyshev,
 elliptic, Butterworth and boxcar of order 2 to 10. Real material differs in more than its cut-off, so the clip
-itself is varied first: gain, tilt, speed, a noise floor up to 24 kHz (in the input too, where a network can
-find it), silence around it; and some copies go through a codec. Filters are applied in the frequency domain,
-with zero phase: what a predictor of levels sees of a filter is its magnitude.
+itself is varied first: speed, equalisation, room, a noise floor up to 24 kHz (in the input too, where a
+network can find it), gain, silence around it; and some copies go through a codec. The clip itself always
+stays a full band. Filters are applied in the frequency domain, with zero phase: what a predictor of levels
+sees of a filter is its magnitude.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ Array = NDArray[np.float32]
 FULL_BAND_HZ = 24000.0
 LINES = 4097
 GRID_HZ = np.linspace(0, FULL_BAND_HZ, LINES)
+ROOM_S = (0.15, 1.2)
+"""Reverberation times of rooms, drawn evenly in octaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +35,22 @@ class Variation:
         speed: share of clips played at another speed, and its range in octaves; faster, a coded clip fills
             the band that its codec had emptied.
         tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
+        room: share of clips put into a room, and the range of its level, dB below the clip's.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
-        wash: share of clips drowned in noise that comes and goes, as rain, surf and engines make it, and the
-            range of its level above the clip's, dB.
         hiss: range of how much the floor rises above 6 kHz, dB an octave; below 0 it does not.
-        shelves: ways in which a clip ends early (a lossy codec, a converter of 44.1 kHz): the share of each,
-            and the range of where, Hz.
-        rounded: share of clips rounded to 16 bits, whose noise is then all there is where a clip is empty.
         edge: share of clips that begin or end within the window.
         codec: share of copies that went through a codec.
     """
 
-    cutoff_hz: tuple[float, float] = (1500.0, 20000.0)
+    cutoff_hz: tuple[float, float] = (1500.0, 18000.0)
     speed: tuple[float, float, float] = (0.3, -0.25, 0.25)
-    tilt: tuple[float, float, float] = (0.5, -2.5, 2.5)
+    tilt: tuple[float, float, float] = (0.5, -2.0, 2.0)
+    room: tuple[float, float, float] = (0.15, -24.0, -4.0)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)
-    floor: tuple[float, float, float] = (0.4, -95.0, -50.0)
-    wash: tuple[float, float, float] = (0.0, -12.0, 20.0)
+    floor: tuple[float, float, float] = (0.3, -95.0, -50.0)
     hiss: tuple[float, float] = (-4.0, 7.0)
-    shelves: tuple[tuple[float, float, float], ...] = ()
-    rounded: float = 0.0
-    edge: float = 0.35
+    edge: float = 0.3
     codec: float = 0.03
 
 
@@ -63,14 +60,11 @@ class Varied:
 
     Attributes:
         samples: (frames,) float32.
-        band_edge_hz: above it the clip says nothing (its source's own edge) except for the floor.
-        floor_db: (LINES,) float32, expected level of the added floor in bins of a 2048-point Hann STFT, dB;
-            None where nothing was added.
+        band_edge_hz: above it the clip says nothing: its own edge, moved by its speed.
     """
 
     samples: Array
     band_edge_hz: float
-    floor_db: Array | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,7 @@ def through_codec(rng: np.random.Generator, samples: Array) -> Array:
 def varied(
     rng: np.random.Generator, clip: Array, frames: int, band_edge_hz: float, variation: Variation
 ) -> Varied:
-    """A clip varied in speed, balance, shelf, floor, gain, edges and rounding.
+    """A clip varied in speed, balance, room, floor, gain and edges.
 
     Args:
         rng: the only source of chance.
@@ -176,29 +170,17 @@ def varied(
     speed = len(clip) / frames
     spectrum = fft.rfft(clip)[:lines] / np.float32(speed)
     spectrum = np.pad(spectrum, (0, lines - len(spectrum)))
-    band_edge_hz = min(band_edge_hz * speed, FULL_BAND_HZ)
     if rng.random() < variation.tilt[0]:
         spectrum *= on(tilt_curve(rng, *variation.tilt[1:]), lines)
-    if rng.random() < variation.wash[0]:
-        spectrum += _wash(rng, spectrum, variation)
-    shelf_hz = _shelf_hz(rng, variation)
-    if shelf_hz is not None:
-        band_edge_hz = min(band_edge_hz, shelf_hz)
-        spectrum *= on(response("elliptic", 10, shelf_hz, twice=False), lines)
-    floor_db = None
+    if rng.random() < variation.room[0]:
+        spectrum *= _room(rng, frames, variation)
     if rng.random() < variation.floor[0]:
-        floor, floor_db = _floor(rng, spectrum, variation)
-        spectrum += floor
+        spectrum += _floor(rng, spectrum, variation)
     reference = fft.irfft(spectrum, frames)
-    gain = _gain(rng, reference, variation)
-    reference *= gain
-    if floor_db is not None:
-        floor_db += 20 * np.log10(gain)
+    reference *= _gain(rng, reference, variation)
     if rng.random() < variation.edge:
         _cut_edges(rng, reference)
-    if rng.random() < variation.rounded:
-        reference = np.round(reference * np.float32(32768)) / np.float32(32768)
-    return Varied(reference, band_edge_hz, floor_db)
+    return Varied(reference, min(band_edge_hz * speed, FULL_BAND_HZ))
 
 
 def cut(rng: np.random.Generator, samples: Array, variation: Variation) -> Cut:
@@ -220,15 +202,6 @@ def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -
     return round(frames * speed / 3072) * 3072
 
 
-def _shelf_hz(rng: np.random.Generator, variation: Variation) -> float | None:
-    drawn = rng.random()
-    for share, low_hz, high_hz in variation.shelves:
-        if drawn < share:
-            return float(rng.uniform(low_hz, high_hz))
-        drawn -= share
-    return None
-
-
 def _gain(rng: np.random.Generator, samples: Array, variation: Variation) -> np.float32:
     share, low, high = variation.gain
     peak = float(np.abs(samples).max()) + 1e-9
@@ -246,30 +219,26 @@ def _cut_edges(rng: np.random.Generator, samples: Array) -> None:
         samples[len(samples) - int(rng.integers(third)) :] = 0
 
 
-def _wash(
-    rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
-) -> NDArray[np.complex64]:
-    """The spectrum of coloured noise, falling by up to 9 dB an octave, whose level wanders by a few dB."""
+def _room(rng: np.random.Generator, frames: int, variation: Variation) -> NDArray[np.complex64]:
+    """The spectrum of a direct sound and noise that dies away, faster at first."""
     from scipy import fft
 
-    _, low, high = variation.wash
-    lines = len(spectrum)
-    frames = 2 * (lines - 1)
-    noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
-    samples = fft.irfft(noise * on(tilt_curve(rng, -9.0, 1.0), lines), frames)
-    knots = rng.normal(0, rng.uniform(0, 6), 2 + int(frames / RATE_HZ * 2 ** rng.uniform(-1, 4)))
-    swell_db = np.interp(np.linspace(0, len(knots) - 1, frames), np.arange(len(knots)), knots)
-    samples *= 10 ** (swell_db / 20)
-    clip_rms = math.sqrt(2 * float(np.vdot(spectrum, spectrum).real)) / frames
-    level = 10 ** (rng.uniform(low, high) / 20) * max(clip_rms, 1e-4)
-    wash = fft.rfft(samples * (level / math.sqrt(float(np.mean(samples**2)))))
-    return np.asarray(wash, np.complex64)
+    _, low, high = variation.room
+    rt_s = ROOM_S[0] * (ROOM_S[1] / ROOM_S[0]) ** rng.random()
+    time_s = np.arange(min(frames, round(rt_s * RATE_HZ))) / RATE_HZ
+    response = np.zeros(frames, np.float32)
+    for share, part in ((0.5, 1.0), (0.5, 0.4)):
+        tail = rng.standard_normal(len(time_s), dtype=np.float32) * 10 ** (-3 * time_s / (rt_s * part))
+        response[: len(tail)] += share * tail / math.sqrt(float(np.sum(tail**2)))
+    response *= 10 ** (rng.uniform(low, high) / 20)
+    response[0] = 1.0
+    return np.asarray(fft.rfft(response), np.complex64)
 
 
 def _floor(
     rng: np.random.Generator, spectrum: NDArray[np.complex64], variation: Variation
-) -> tuple[NDArray[np.complex64], Array]:
-    """The spectrum of stationary noise, at least 20 dB below the clip, and its level in bins of the STFT.
+) -> NDArray[np.complex64]:
+    """The spectrum of stationary noise, at least 20 dB below the clip.
 
     Rooms rumble below 300 Hz; above 6 kHz, microphones and converters often hiss more.
     """
@@ -282,5 +251,4 @@ def _floor(
     hiss = (np.maximum(GRID_HZ, 6000.0) / 6000.0) ** (max(0.0, rng.uniform(*variation.hiss)) / 6.02)
     scale = np.asarray(10 ** (level_db / 20) * tilt_curve(rng, -2.0, 2.0) * rumble * hiss, np.float32)
     noise = rng.standard_normal(2 * lines, dtype=np.float32).view(np.complex64)
-    floor_db = 20 * np.log10(scale + 1e-12) + 10 * math.log10(768)
-    return noise * (on(scale, lines) * np.float32(math.sqrt(frames / 2))), floor_db.astype(np.float32)
+    return noise * (on(scale, lines) * np.float32(math.sqrt(frames / 2)))

@@ -2,8 +2,9 @@
 
 One grid for everything: 2048 points every 512 samples at 48 kHz (bins of 23.4 Hz, frames of 10.7 ms). The
 cells of the window grid are 60 frames, so a frame and its phase mean the same in whatever window they lie.
-Levels are 10 log10 of |STFT|^2 as it comes (a full-scale sine reads 54 dB), and the level of a band is the
-mean of its bins' decibels: what the log-spectral distance compares, and blind to how peaked the band is.
+Levels are 10 log10 of |STFT|^2 as it comes (a full-scale sine reads 54 dB). The level of a band is that of
+the mean power around it: what is drawn at that level is as loud as it should be, however peaked it is, and
+partials further apart than a band is wide stay partials.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ BIN_HZ = RATE_HZ / N_FFT
 BAND_BINS = 8
 BANDS = (BINS - 1) // BAND_BINS
 """Bands of the envelope: 128 of 187.5 Hz, band b holds bins 8 b + 1 to 8 b + 8."""
+SPAN = 4
+"""Bands from the middle of the triangle to its end: 750 Hz."""
 POWER_FLOOR = 1e-12
 FLOOR_DB = 10 * math.log10(POWER_FLOOR)
 
@@ -57,9 +60,18 @@ def level_db(power: Tensor) -> Tensor:
     return 10 * torch.log10(power + POWER_FLOOR)
 
 
-def band_levels(bins_db: Tensor) -> Tensor:
-    """Mean decibels of each band: (..., BINS) -> (..., BANDS)."""
-    return bins_db[..., 1:].reshape(*bins_db.shape[:-1], BANDS, BAND_BINS).mean(-1)
+def band_power(power: Tensor) -> Tensor:
+    """Mean power around each band, weighted by a triangle of SPAN bands: (..., BINS) -> (..., BANDS).
+
+    Bands that hold nothing at all in any frame, as those below the cut-off of a generated spectrum, and what
+    lies beyond 24 kHz, are left out of the mean.
+    """
+    bands = power[..., 1:].reshape(*power.shape[:-1], BANDS, BAND_BINS).mean(-1).reshape(-1, BANDS)
+    held = (bands.amax(0) > 0).float()
+    around = SPAN - (torch.arange(BANDS)[:, None] - torch.arange(BANDS)).abs().float()
+    around = around.clamp(min=0) * held[:, None]
+    around = around / around.sum(0).clamp(min=1)
+    return (bands @ around).reshape(*power.shape[:-1], BANDS)
 
 
 def over_bins(bands: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ cannot change a result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from torch.nn import functional
 from engine import checkpoints
 from engine.models.draft.bands import (
     BANDS,
+    BIN_HZ,
     BINS,
     FLOOR_DB,
-    band_levels,
+    band_power,
     first_bin,
     level_db,
     over_bins,
@@ -39,6 +41,7 @@ from engine.models.draft.fine_structure import (
     modulated_noise,
     upper_octave,
 )
+from engine.models.draft.predictor import CONTOURS
 from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
@@ -50,6 +53,10 @@ TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
 """How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
 is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
 lacks (`texture` in render/measure/metrics.py); copied partials, once whitened, stand out further."""
+AIR_HZ, AIR_OCTAVES = 16000.0, 0.5
+"""`air_db` is all there from 16 kHz up, or half an octave above a cut-off near there or above."""
+CEILING_DB = 60.0
+"""Fall of the band over the sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
 
@@ -59,7 +66,7 @@ class Envelope:
     """What a predictor says of one channel.
 
     Attributes:
-        level_db: (T, BANDS) float32, mean decibels of each band; read above the cut-off only.
+        level_db: (T, BANDS) float32, level of each band's mean power; read above the cut-off only.
         noise_share: (T, BANDS) float32, 0 (all copied up) to 1 (all noise), in power.
     """
 
@@ -72,8 +79,14 @@ class Predictor(Protocol):
 
     digest: str
 
-    def envelope(self, bins: Tensor, cutoff_hz: float) -> Envelope:
-        """The envelope of one channel: bins (T, BINS) complex64, cutoff_hz its -6 dB edge."""
+    def envelope(self, bins: Tensor, cutoff_hz: float, take: int) -> Envelope:
+        """The envelope of one channel.
+
+        Args:
+            bins: (T, BINS) complex64.
+            cutoff_hz: its -6 dB edge.
+            take: which of the contours that the clip may have had, see `take_of`.
+        """
         ...
 
 
@@ -88,11 +101,14 @@ class Learned:
     def __init__(self, network: nn.Module, digest: str) -> None:
         self.network, self.digest = network, digest
 
-    def envelope(self, bins: Tensor, cutoff_hz: float) -> Envelope:
+    def envelope(self, bins: Tensor, cutoff_hz: float, take: int) -> Envelope:
         """See Predictor."""
         given = features(level_db(bins.real.square() + bins.imag.square()), cutoff_hz)
-        outputs = self.network(given.frames[None], given.window[None])[0]
-        level = outputs[:, :BANDS] * SPREAD_DB + given.reference_db
+        (outputs,), (contours,) = self.network(given.frames[None], given.window[None])
+        level = outputs[:, :BANDS]
+        if take:
+            level = level + contours[take - 1]
+        level = level * SPREAD_DB + given.reference_db
         texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
         share = (MOSTLY_NOISE - TONAL * texture).clamp(LEAST_NOISE, 1)
         return Envelope(level.clamp(min=FLOOR_DB), share)
@@ -132,24 +148,26 @@ class Draft:
         for window in windows:
             first, cells = window.start // CELL_FRAMES, window.samples.shape[1] // CELL_FRAMES
             grain = noise("fine structure", window.group, first, cells, (CELL_FRAMES,))
-            generated.append(self._window(window, torch.from_numpy(np.ascontiguousarray(grain)).flatten()))
+            drawn = torch.from_numpy(np.ascontiguousarray(grain)).flatten()
+            generated.append(self._window(window, drawn, preset))
             on_step(Step("draft", 1, 1))
         return generated
 
-    def _window(self, window: Window, grain: Tensor) -> Audio:
+    def _window(self, window: Window, grain: Tensor, preset: Preset) -> Audio:
         def filled(samples: NDArray[np.float32]) -> Tensor:
             with torch.inference_mode():
-                return self.channel(torch.tensor(samples), grain, window.cutoff_hz)
+                return self.channel(torch.tensor(samples), grain, window.cutoff_hz, preset)
 
         return np.stack([made.numpy() for made in self._threads.map(filled, window.samples)])
 
-    def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float) -> Tensor:
+    def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float, preset: Preset) -> Tensor:
         """One channel with its high band filled in.
 
         Args:
             samples: (frames,) float32 at 48 kHz, frames a multiple of CELL_FRAMES.
             grain: (frames,) float32 standard normal noise.
             cutoff_hz: the -6 dB edge.
+            preset: seed, air_db and ceiling.
 
         Returns:
             (frames,) float32: `samples` below the cut-off, generated above it.
@@ -159,17 +177,43 @@ class Draft:
         sounding = (bins.abs().amax(-1, keepdim=True) > 10 ** (SILENCE_DB / 20)).float()
         if start >= BINS or not bool(sounding.any()):
             return samples.clone()
-        envelope = self.predictor.envelope(bins, cutoff_hz)
+        envelope = self.predictor.envelope(bins, cutoff_hz, take_of(preset.seed))
         share = over_bins(envelope.noise_share)
-        fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
         upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
+        fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
         fine = fine + modulated_noise(grain, upper) * torch.sqrt(share)
         fine_db = level_db(fine.real.square() + fine.imag.square())
-        grained = (TONES_GRAIN + (NOISE_GRAIN - TONES_GRAIN) * share) * fine_db
-        gain_db = over_bins(envelope.level_db - band_levels(grained)) + grained - fine_db
+        grained_db = (TONES_GRAIN + (NOISE_GRAIN - TONES_GRAIN) * share) * fine_db
+        grained = torch.exp(grained_db[:, start:] * (2 * DB_TO_NEPER))
+        grained = functional.pad(grained, (start, 0))
+        gain_db = over_bins(envelope.level_db - level_db(band_power(grained))) + grained_db - fine_db
+        gain_db = gain_db + balance_db(cutoff_hz, preset)
         made = fine * torch.exp(gain_db * DB_TO_NEPER) * sounding
         band = samples_of(functional.pad(made[:, start:], (start, 0)), samples.shape[-1])
         return samples + following(band, upper)
+
+
+def take_of(seed: int) -> int:
+    """Which contour a seed takes: 0 the expected one, then each of the others in turn.
+
+    It hangs on the seed alone, so all windows of a clip, and all renders of a stretch of it, take the same.
+    """
+    return seed % (CONTOURS + 1)
+
+
+def balance_db(cutoff_hz: float, preset: Preset) -> Tensor:
+    """(BINS,) float32: what `air_db` and `ceiling` do to each bin.
+
+    Air rises evenly over octaves from the cut-off to AIR_HZ, over AIR_OCTAVES at the least, and stays from
+    there up. From the ceiling on the band falls by CEILING_DB over a sixth of an octave, and is empty above.
+    """
+    octaves = torch.log2(torch.arange(BINS).clamp(min=1) * (BIN_HZ / cutoff_hz))
+    span = max(math.log2(AIR_HZ / cutoff_hz), AIR_OCTAVES)
+    balance = preset.air_db * (octaves / span).clamp(0, 1)
+    if preset.ceiling is not None:
+        beyond = octaves - math.log2(preset.ceiling / cutoff_hz)
+        balance = balance - CEILING_DB * (6 * beyond).clamp(min=0)
+    return balance
 
 
 def load(device: str = "cpu") -> Draft:

@@ -31,7 +31,7 @@ SEEN = 0.93
 """Bands that end above this share of the cut-off are hidden: the input's filter already bites there."""
 SPREAD_DB = 20.0
 """What one unit of a network's input and output is worth."""
-PER_FRAME = 2 * INPUT_BANDS + TEXTURES
+PER_FRAME = INPUT_BANDS + TEXTURES
 PER_WINDOW = 5 * INPUT_BANDS + 2
 
 
@@ -40,7 +40,7 @@ class Features:
     """The inputs of a network for one channel of one window.
 
     Attributes:
-        frames: (T, PER_FRAME) float32: relative levels, which bands are seen, texture.
+        frames: (T, PER_FRAME) float32: relative levels and texture, 0 where they are not seen.
         window: (PER_WINDOW,) float32: statistics of the seen bands, which are seen, level and cut-off.
         reference_db: what the levels, and the network's answer, are relative to.
     """
@@ -58,12 +58,11 @@ def input_edges() -> Tensor:
     return torch.round(1 + LINEAR_BINS * (torch.exp(position * growth) - 1)).long()
 
 
-@cache
-def _averages() -> Tensor:
+def input_levels(bins_db: Tensor) -> Tensor:
+    """Mean decibels of the input's bands: (T, BINS) -> (T, INPUT_BANDS)."""
     edges = input_edges()
-    bins = torch.arange(BINS)[:, None]
-    inside = ((bins >= edges[:-1]) & (bins < edges[1:])).float()
-    return inside / inside.sum(0)
+    sums = functional.pad(bins_db.cumsum(-1), (1, 0))[:, edges]
+    return sums.diff(dim=-1) / edges.diff()
 
 
 def texture_db(bins_db: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ def features(bins_db: Tensor, cutoff_hz: float) -> Features:
     """
     last_bin = SEEN * cutoff_hz / BIN_HZ
     seen = (input_edges()[1:] - 1 <= last_bin).float()
-    levels = bins_db @ _averages()
+    levels = input_levels(bins_db)
     active = active_frames(bins_db[:, : max(int(last_bin), 2)])
     heard = levels[active] if bool(active.any()) else torch.full((1, INPUT_BANDS), FLOOR_DB)
     mean = heard.mean(0)
@@ -118,7 +117,7 @@ def features(bins_db: Tensor, cutoff_hz: float) -> Features:
             torch.tensor([reference_db / SPREAD_DB, cutoff_hz / 10000]),
         ]
     )
-    return Features(torch.cat([relative, seen.expand_as(relative), texture], -1), window, reference_db)
+    return Features(torch.cat([relative, texture], -1), window, reference_db)
 
 
 def above(cutoff_hz: float) -> Tensor:

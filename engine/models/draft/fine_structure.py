@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from engine.models.draft.bands import (
     BAND_BINS,
-    BANDS,
     BIN_HZ,
     BINS,
     HOP,
     N_FFT,
+    band_power,
     level_db,
     over_bins,
     samples_of,
@@ -41,9 +41,8 @@ SLOW_BLOCKS = 75
 """50 ms: what is slower is drawn by the envelope in frames."""
 FOLLOWING = 0.6
 """How far a generated band's fast envelope goes to the one it is drawn towards."""
-NOISE_SCALE = math.exp(0.5772 / 2) / math.sqrt(3 / 8 * N_FFT)
-"""Brings the bins of unit noise to a mean level of 0 dB: their power is 3/8 N_FFT through a Hann window, and
-the mean of its logarithm lower by Euler's constant."""
+NOISE_SCALE = 1 / math.sqrt(3 / 8 * N_FFT)
+"""Brings the bins of unit noise to a mean power of 1: it is 3/8 N_FFT through a Hann window."""
 DB_TO_NEPER = math.log(10) / 20
 
 
@@ -59,7 +58,7 @@ def copied_up(bins: Tensor, cutoff_hz: float) -> Tensor:
         cutoff_hz: the -6 dB edge of `bins`.
 
     Returns:
-        (T, BINS) complex64 with mean level 0 dB, zero below the cut-off.
+        (T, BINS) complex64 with mean power 1 in every band, zero below the cut-off.
     """
     top = int(SOURCE_TOP * cutoff_hz / BIN_HZ)
     white = whitened(bins[:, : (top // BAND_BINS + 1) * BAND_BINS + 1])
@@ -102,10 +101,8 @@ def copy_distance(white: Tensor) -> Tensor:
 
 def whitened(bins: Tensor) -> Tensor:
     """`bins` (a whole number of bands and bin 0) divided by its envelope in bands."""
-    bins_db = level_db(bins.real.square() + bins.imag.square())[..., 1:]
-    bands_db = bins_db.reshape(*bins_db.shape[:-1], -1, BAND_BINS).mean(-1)
-    padded = functional.pad(bands_db, (0, BANDS - bands_db.shape[-1]), mode="constant")
-    return bins * torch.exp(over_bins(padded)[..., : bins.shape[-1]] * -DB_TO_NEPER)
+    power = functional.pad(bins.real.square() + bins.imag.square(), (0, BINS - bins.shape[-1]))
+    return bins * torch.exp(over_bins(level_db(band_power(power)))[..., : bins.shape[-1]] * -DB_TO_NEPER)
 
 
 def upper_octave(bins: Tensor, cutoff_hz: float, frames: int) -> Tensor:
@@ -122,7 +119,7 @@ def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
         upper: (frames,) float32, the input's upper octave.
 
     Returns:
-        (T, BINS) complex64 with mean level 0 dB.
+        (T, BINS) complex64 with mean power 1.
     """
     gain = torch.sqrt(flutter(upper, 1)).clamp(max=8.0)
     return spectrum(noise * over_samples(gain)) * NOISE_SCALE

@@ -77,7 +77,23 @@ def test_a_manifest_names_files_domains_and_sources(corpus: Path, tmp_path: Path
         writer = csv.writer(file)
         writer.writerow(["file", "domain", "id"])
         writer.writerow(["music/m1.wav", "effects", "whole song"])
-    assert list(sources([manifest])) == [(tmp_path / "in" / "music" / "m1.wav", "whole song", "effects")]
+    named = tmp_path / "in" / "music" / "m1.wav"
+    assert list(sources([manifest])) == [(named, "whole song", "effects", "")]
+
+
+def test_what_a_manifest_keeps_for_validation_is_never_trained_on(corpus: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "in" / "split.csv"
+    with manifest.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "domain", "id", "split"])
+        writer.writerows(
+            [f"music/m{k}.wav", "music", f"m{k}", "validation" if k in (2, 5) else "train"] for k in range(6)
+        )
+    pack([manifest], tmp_path / "split")
+    for held_out in (0.0, 0.5):
+        train, held = (Corpus(tmp_path / "split", held_out, part, {"music": 1.0}) for part in (False, True))
+        assert {clip.source for clip in held.clips["music"]} == {"m2", "m5"}
+        assert {clip.source for clip in train.clips["music"]} == {"m0", "m1", "m3", "m4"}
 
 
 def test_what_is_missing_is_named(tmp_path: Path, corpus: Path) -> None:

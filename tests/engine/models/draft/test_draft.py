@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from scipy import signal
 
 from engine import checkpoints
 from engine.models.draft import draft
-from engine.models.draft.bands import band_levels, level_db, over_bins, samples_of, spectrum
+from engine.models.draft.bands import BANDS, BINS, band_power, level_db, over_bins, samples_of, spectrum
 from engine.models.draft.fine_structure import copied_up, copy_distance, following, whitened
 from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
@@ -27,9 +29,33 @@ def low_passed(samples: Audio, cutoff_hz: float) -> Audio:
     return signal.sosfiltfilt(sos, samples, axis=-1).astype(np.float32)
 
 
-def render(samples: Audio, cutoff_hz: float, start: int = 0, group: int = 0) -> Audio:
+def render(samples: Audio, cutoff_hz: float, start: int = 0, group: int = 0, **knobs: Any) -> Audio:
     window = Window(np.atleast_2d(samples), start, cutoff_hz, group)
-    return draft.load().upscale([window], noise, Preset(), lambda step: None)[0]
+    return draft.load().upscale([window], noise, Preset(**knobs), lambda step: None)[0]
+
+
+def level_of(samples: Audio, low_hz: float, high_hz: float) -> float:
+    """Level of the mean power of a signal's middle between two frequencies, dB."""
+    power = spectrum(torch.from_numpy(np.atleast_2d(samples)))[:, 30:-30].abs().square().mean((0, 1))
+    return float(level_db(power[int(low_hz / 23.4375) : int(high_hz / 23.4375)].mean()))
+
+
+class Told:
+    """A predictor that is told what to say: one level everywhere and one share of noise."""
+
+    digest = "told"
+
+    def __init__(self, level: torch.Tensor, noise_share: float) -> None:
+        self.level, self.noise_share = level, noise_share
+
+    def envelope(self, bins: torch.Tensor, cutoff_hz: float, take: int) -> draft.Envelope:
+        share = torch.full((len(bins), BANDS), self.noise_share)
+        return draft.Envelope(self.level.expand(len(bins), BANDS), share)
+
+
+def drawn(samples: Audio, cutoff_hz: float, level: torch.Tensor, noise_share: float) -> Audio:
+    window = Window(np.atleast_2d(samples), 0, cutoff_hz, 0)
+    return draft.Draft(Told(level, noise_share)).upscale([window], noise, Preset(), lambda step: None)[0]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +73,15 @@ def test_spectrum_is_undone_by_samples_of() -> None:
 def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
     assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1025,), -7.0))
     ramp = over_bins(torch.arange(128.0))
-    assert torch.allclose(band_levels(ramp[None])[0, 1:-1], torch.arange(128.0)[1:-1], atol=1e-4)
+    assert torch.allclose(band_power(ramp[None])[0, 4:-4], torch.arange(128.0)[4:-4], atol=1e-4)
+
+
+def test_the_power_around_a_band_counts_what_is_there_and_not_what_is_missing() -> None:
+    power = torch.ones(3, BINS)
+    assert torch.allclose(band_power(power), torch.ones(3, BANDS))
+    power[:, :401] = 0
+    assert torch.allclose(band_power(power)[:, 51:], torch.ones(3, BANDS - 51))
+    assert not band_power(power)[:, :40].any()
 
 
 def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
@@ -94,6 +128,80 @@ def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
     assert abs(likeness(steady)) < 0.2
     assert likeness(followed) > 0.7
     assert abs(10 * torch.log10(followed.square().mean() / steady.square().mean())) < 1
+
+
+@pytest.mark.parametrize("noise_share", [0.2, 1.0])
+@pytest.mark.parametrize("cutoff_hz", [4000.0, 8000.0])
+def test_noise_is_drawn_with_the_power_that_is_told(
+    hiss: Audio, cutoff_hz: float, noise_share: float
+) -> None:
+    """Within 1.5 dB in every octave, flat and falling."""
+    for level in (torch.zeros(BANDS), torch.linspace(10.0, -40.0, BANDS)):
+        out = drawn(low_passed(hiss, cutoff_hz), cutoff_hz, level, noise_share)
+        for low_hz in (1.2 * cutoff_hz, 12000.0, 18000.0):
+            first, last = int(low_hz / 187.5), int(1.2 * low_hz / 187.5)
+            wanted = float(level_db((10 ** (level[first:last] / 10)).mean()))
+            assert level_of(out, low_hz, 1.2 * low_hz) == pytest.approx(wanted, abs=1.5)
+
+
+@pytest.mark.parametrize("pitch_hz", [220.0, 523.3, 700.0])
+def test_a_harmonic_tone_goes_on_with_the_power_that_is_told_and_as_partials(pitch_hz: float) -> None:
+    """Within 2 dB of it; 60 % lie on the partials, of noise 24 % would."""
+    cutoff_hz = 6000.0
+    t = np.arange(FRAMES) / 48000
+    partials = range(1, int(0.97 * cutoff_hz / pitch_hz) + 1)
+    tone = 0.1 * sum(np.sin(2 * np.pi * pitch_hz * k * t + k * k) / k for k in partials)
+    out = drawn(tone.astype(np.float32), cutoff_hz, torch.zeros(BANDS), 0.2)
+    assert level_of(out, 8000, 20000) == pytest.approx(0.0, abs=2.0)
+    heard = out[0, 8192:-8192]
+    power = np.abs(np.fft.rfft(heard * np.hanning(len(heard)))) ** 2
+    hz = np.linspace(0, 24000, len(power))
+    off = np.abs(hz / pitch_hz - np.round(hz / pitch_hz))
+    above = (hz > 1.1 * cutoff_hz) & (hz < 20000)
+    assert power[above & (off < 0.12)].sum() > 0.6 * power[above].sum()
+
+
+def test_seeds_take_other_contours_and_the_expected_one_comes_first(hiss: Audio) -> None:
+    """Five takes of noise, each with levels of its own; the sixth has the first one's again."""
+    band_limited = low_passed(hiss[:1], 4000.0)
+    levels = [
+        [
+            level_of(render(band_limited, 4000.0, seed=seed), low, 1.4 * low)
+            for low in (5000.0, 9000.0, 14000.0)
+        ]
+        for seed in range(6)
+    ]
+    assert np.allclose(levels[0], levels[5], atol=0.3)
+    for one in range(5):
+        for other in range(one):
+            assert np.abs(np.subtract(levels[one], levels[other])).max() > 1.0
+
+
+def test_a_seed_takes_one_contour_in_all_windows(hiss: Audio) -> None:
+    assert [draft.take_of(seed) for seed in (0, 1, 4, 5, 2**63 - 1)] == [0, 1, 4, 0, 2]
+
+
+def test_the_band_reaches_24_khz_or_ends_at_the_ceiling(hiss: Audio) -> None:
+    band_limited = low_passed(hiss[:1], 8000.0)
+    whole, ended = (render(band_limited, 8000.0, ceiling=ceiling) for ceiling in (None, 16000.0))
+    assert level_of(whole, 20000, 23500) > level_of(whole, 12000, 15000) - 25
+    assert level_of(ended, 10000, 15500) == pytest.approx(level_of(whole, 10000, 15500), abs=0.3)
+    assert level_of(ended, 18500, 23500) < level_of(whole, 18500, 23500) - 50
+
+
+@pytest.mark.parametrize("air_db", [-12.0, 6.0])
+def test_air_tilts_the_band_and_leaves_the_cutoff_alone(hiss: Audio, air_db: float) -> None:
+    band_limited = low_passed(hiss[:1], 4000.0)
+    plain, airy = (render(band_limited, 4000.0, air_db=gain) for gain in (0.0, air_db))
+    assert level_of(airy, 4000, 4200) == pytest.approx(level_of(plain, 4000, 4200), abs=1.0)
+    assert level_of(airy, 7900, 8100) - level_of(plain, 7900, 8100) == pytest.approx(air_db / 2, abs=1.0)
+    assert level_of(airy, 16500, 23000) - level_of(plain, 16500, 23000) == pytest.approx(air_db, abs=1.0)
+
+
+def test_a_ceiling_below_the_cutoff_leaves_the_input_as_it_is(hiss: Audio) -> None:
+    band_limited = low_passed(hiss[:1], 8000.0)
+    out = render(band_limited, 8000.0, ceiling=4000.0)
+    assert level_of(out - band_limited, 8000, 23000) < level_of(band_limited, 1000, 7000) - 60
 
 
 def test_noise_is_copied_by_half_of_its_band() -> None:

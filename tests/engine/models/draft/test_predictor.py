@@ -17,14 +17,10 @@ from engine.models.draft.features import (
     input_edges,
     texture_db,
 )
-from engine.models.draft.predictor import NETWORKS, OUTPUTS, build, load, save
+from engine.models.draft.predictor import CONTOURS, OUTPUTS, build, load, save
 from presets.errors import ModelError, UsageError
 
-TINY = {
-    "dnn": {"width": 16, "depth": 2},
-    "resunet": {"width": 4, "depth": 2},
-    "convnext": {"width": 16, "depth": 2},
-}
+TINY = {"width": 16, "depth": 4}
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +29,23 @@ def hiss_db() -> torch.Tensor:
     return level_db(spectrum(0.1 * torch.randn(30720, generator=generator)).abs().square())
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("patch", [1, 4])
 @pytest.mark.parametrize("count", [1, 60, 61])
-def test_every_network_answers_every_frame(kind: str, count: int) -> None:
-    network = build(kind, TINY[kind])
-    assert network(torch.randn(2, count, PER_FRAME), torch.randn(2, PER_WINDOW)).shape == (2, count, OUTPUTS)
+def test_every_frame_and_every_contour_is_answered(count: int, patch: int) -> None:
+    network = build(TINY | {"patch": patch})
+    outputs, contours = network(torch.randn(2, count, PER_FRAME), torch.randn(2, PER_WINDOW))
+    assert outputs.shape == (2, count, OUTPUTS)
+    assert contours.shape == (2, CONTOURS, BANDS)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_a_saved_network_answers_as_before_up_to_half_precision(kind: str, tmp_path: Path) -> None:
+def test_a_saved_network_answers_as_before_up_to_half_precision(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    network = build(kind, TINY[kind])
-    save(network, kind, TINY[kind], tmp_path / "p.safetensors")
+    network = build(TINY)
+    save(network, TINY, tmp_path / "p.safetensors")
     again, digest = load((tmp_path / "p.safetensors").read_bytes(), "p")
     inputs = torch.randn(1, 20, PER_FRAME), torch.randn(1, PER_WINDOW)
-    assert torch.allclose(again(*inputs), network(*inputs), atol=5e-3)
+    for kept, before in zip(again(*inputs), network(*inputs), strict=True):
+        assert torch.allclose(kept, before, atol=5e-3)
     assert load((tmp_path / "p.safetensors").read_bytes(), "p")[1] == digest
 
 
@@ -58,16 +56,14 @@ def test_what_is_no_predictor_is_refused_by_name(data: bytes) -> None:
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
-    save(build("dnn", TINY["dnn"]), "dnn", TINY["dnn"], tmp_path / "p")
+    save(build(TINY), TINY, tmp_path / "p")
     with pytest.raises(ModelError):
         load((tmp_path / "p").read_bytes()[:-100], "p")
 
 
-def test_unknown_kinds_and_sizes_are_named() -> None:
-    with pytest.raises(UsageError, match="gru"):
-        build("gru", {})
+def test_an_unknown_size_is_named() -> None:
     with pytest.raises(UsageError, match="hight"):
-        build("dnn", {"hight": 3})
+        build({"hight": 3})
 
 
 def test_input_bands_are_contiguous_and_cover_every_bin() -> None:
