@@ -74,6 +74,25 @@ class LoudnessReport(msgspec.Struct, frozen=True, omit_defaults=True):
     held_back_db: float = 0.0
 
 
+class LikeReport(msgspec.Struct, frozen=True):
+    """What a recording of the same source taught (knob `like`).
+
+    Attributes:
+        reason: one sentence for the user.
+        share: how much of its correction was taken, 0 to 1; 0 for a recording of another kind.
+        difference_db: how far its low band is from the source's.
+        least_db, most_db: the range of the correction above the cut-off.
+        digest: blake2b-256 of the recordings' bytes.
+    """
+
+    reason: str
+    share: float
+    difference_db: float
+    least_db: float = 0.0
+    most_db: float = 0.0
+    digest: str = ""
+
+
 class RenderReport(
     msgspec.Struct,
     frozen=True,
@@ -99,6 +118,7 @@ class RenderReport(
         source: see `SourceReport`.
         shortfall: what the source lacks; None when it is whole.
         effects, loudness: where a preset asked for any.
+        like: where a preset named a recording, and something was generated.
         source_digest: blake2b-256 of the source's bytes.
         model_reason: why this model.
         device: where it ran.
@@ -122,6 +142,7 @@ class RenderReport(
     shortfall: Shortfall | None = None
     effects: EffectsReport | None = None
     loudness: LoudnessReport | None = None
+    like: LikeReport | None = None
     source_digest: str = ""
     model_reason: str = ""
     device: str = ""

@@ -138,6 +138,16 @@ AcceptTruncated = Annotated[
 ]
 
 
+Like = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=4096)] | None,
+    Meta(
+        description="A full-band recording of the same voice, instrument or room, or a folder of them: the "
+        "generated band is corrected by what the model makes of it, cut as the source is.",
+        extra={"words": "a file or a folder", "unset": "none"},
+    ),
+]
+
+
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the finished stem must measure (ITU-R BS.1770-4), and what to do about overs."""
 
@@ -169,6 +179,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     format: FormatName = None
     bit_depth: BitDepth = 0
     dither: Dither = "tpdf"
+    like: Like = None
     start: Start = None
     end: End = None
     stream: Stream = 0

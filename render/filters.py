@@ -18,6 +18,8 @@ BETA = 0.1102 * (STOP_DB - 8.7)
 """Kaiser's, for that stop band."""
 STOP_EDGE = 0.9
 """Below this part of the cut-off nothing is let through, whatever width the crossover asks for."""
+SHAPE_REACH = 1024
+"""Frames to each side of a filter of any shape: it follows what is wider than 100 Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,20 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
     return _filter(fftconvolve(fftconvolve(raised, below), lower))
+
+
+def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
+    """A filter of any gain: `gain_db` at `hz`, straight over octaves between them, 0 dB below the first.
+
+    Args:
+        hz: (n,) rising.
+        gain_db: (n,).
+    """
+    size = 1 << 14
+    at = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0))
+    gain = 10 ** (np.interp(at, np.log2(hz), gain_db, left=0.0) / 20)
+    taps = np.roll(scipy.fft.irfft(gain, size), SHAPE_REACH)[: 2 * SHAPE_REACH + 1]
+    return _filter(taps * np.hanning(2 * SHAPE_REACH + 3)[1:-1])
 
 
 def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]:

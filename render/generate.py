@@ -9,7 +9,7 @@ import numpy as np
 from presets.schema import Preset
 from render.bandwidth import Cutoff
 from render.clip import Clip
-from render.filters import highpass, made_good
+from render.filters import Filter, highpass, made_good
 from render.noise import PhiloxNoise
 from render.restore import Restorer
 from render.segments import Grid
@@ -31,6 +31,7 @@ class Generator:
         cutoff: where the band that is there ends, and how.
         peak: of the whole source.
         on_step: handed to the model.
+        correction: what the generated band goes through first; see render/like.py.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Generator:
         cutoff: Cutoff,
         peak: float,
         on_step: StepHook,
+        correction: Filter | None = None,
     ) -> None:
         self._source = source
         self._grid = grid
@@ -54,6 +56,7 @@ class Generator:
         self._on_step = on_step
         self._noise = PhiloxNoise(preset.seed)
         self._policy = policy
+        self._correction = correction
         self._restorer = Restorer(
             preset, cutoff.hz, policy, cutoff.slope.noise_density if cutoff.slope else 0.0
         )
@@ -111,5 +114,8 @@ class Generator:
         most = self._upscaler.batch(self._preset)
         for at in range(0, len(windows), most):
             made += self._upscaler.upscale(windows[at : at + most], self._noise, self._preset, self._on_step)
+        if self._correction is not None:
+            reach = self._correction.reach
+            made = [self._correction(generated)[:, reach:-reach] for generated in made]
         each = len(self._policy.groups)
         return [np.concatenate(made[at : at + each]) for at in range(0, len(made), each)]

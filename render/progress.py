@@ -36,6 +36,10 @@ class Progress:
         """The end of the band has been sought in this share of the source."""
         self._reach("analyse", int(ANALYSIS / 2 * (1 + share)))
 
+    def learned(self, step: Step) -> None:
+        """The model took a step on a recording that the render learns from."""
+        self._reach("learn", ANALYSIS)
+
     def end(self) -> None:
         """The render is over, as it should be or not: a model still at work ahead of it is stopped."""
         self._ended = True

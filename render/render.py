@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from presets.errors import OutputError, UsageError
-from presets.report import EffectsReport, RenderReport, SourceReport
+from presets.report import EffectsReport, LikeReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.bandwidth import find_cutoff
 from render.clip import ArrayClip, Clip, PcmClip, Shared
@@ -19,6 +19,7 @@ from render.edges import LOW_EDGE, Contained
 from render.effects.chain import apply_chain, label, workplace
 from render.generate import Generator
 from render.levels import measure_levels
+from render.like import Recordings, learn
 from render.loudness import deliver
 from render.progress import Progress, Watched
 from render.resample import resampled, resampled_frames
@@ -51,6 +52,7 @@ def render(
     *,
     spool: Path | None = None,
     mask: int = 0,
+    recordings: Recordings = (),
 ) -> Rendered:
     """Effects, the missing band above the original's, effects, loudness: everything a preset asks for.
 
@@ -63,11 +65,12 @@ def render(
         upscaler: the model.
         on_step: told of progress, step by step of one count; cancels by raising.
         mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        recordings: what the knob `like` names: full-band recordings of the same source, by name.
         spool: file for the result as interleaved little-endian float32, so that memory does not grow with the
             clip; in memory when None. A render that does not finish removes it.
 
     Raises:
-        InputError: the source breaks off, or holds samples beyond the limits.
+        InputError: the source breaks off, or holds samples beyond the limits; a recording is not full-band.
         UsageError: a selection that is empty or outside the source, an effect that refuses its parameters.
         PluginError: an external plugin failed, and was not to be bypassed.
         OutputError: the spool cannot be written.
@@ -78,12 +81,11 @@ def render(
         and delivery.loudness == "as-is"
         and delivery.true_peak_dbtp is None
     ):
-        return generate_band(source, preset, upscaler, on_step, spool, mask)
+        return generate_band(source, preset, upscaler, on_step, spool, mask, recordings)
     with workplace(spool) as work:
         before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), on_step)
-        band = generate_band(
-            before.clip, preset, upscaler, on_step, work.with_name(f"{work.name}.band"), mask
-        )
+        written = work.with_name(f"{work.name}.band")
+        band = generate_band(before.clip, preset, upscaler, on_step, written, mask, recordings)
         after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
         delivered = deliver(after.clip, source, delivery)
         clip, peak = _written(_blocks(delivered.clip), spool, preset.rate, source.channels)
@@ -99,7 +101,13 @@ def render(
 
 
 def generate_band(
-    source: Clip, preset: Preset, upscaler: Upscaler, on_step: StepHook, spool: Path | None, mask: int = 0
+    source: Clip,
+    preset: Preset,
+    upscaler: Upscaler,
+    on_step: StepHook,
+    spool: Path | None,
+    mask: int = 0,
+    recordings: Recordings = (),
 ) -> Rendered:
     """The source at the output's rate with its missing band, without effects; arguments as for `render`."""
     source = Shared(source)
@@ -122,10 +130,15 @@ def generate_band(
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
+    like: LikeReport | None = None
     with ExitStack() as stack:
         if cutoff.hz is not None:
+            correction = None
+            if recordings:
+                lesson = learn(recordings, at_48k, cutoff, preset, upscaler, progress.learned)
+                correction, like = lesson.filter, lesson.report
             generator = Generator(
-                at_48k, grid, preset, upscaler, policy, cutoff, levels.peak, progress.generated
+                at_48k, grid, preset, upscaler, policy, cutoff, levels.peak, progress.generated, correction
             )
             segments = stack.enter_context(closing(Segments(at_48k, grid, generator, hi)))
             stack.callback(progress.end)
@@ -153,6 +166,7 @@ def generate_band(
             frames=clip.frames,
             peak=out_peak,
             source=SourceReport(source.rate, source.frames, first, end, levels.peak),
+            like=like,
         ),
     )
 

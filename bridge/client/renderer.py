@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from bridge.client.job import Job, JobHolder
-from bridge.client.request import DeliverAs, Source, delivery, job_id, label, open_source, parameters
+from bridge.client.request import (
+    DeliverAs,
+    Source,
+    delivery,
+    job_id,
+    label,
+    open_source,
+    parameters,
+    with_like,
+)
 from bridge.wire.messages import JobStatus, Model, Submit
 from bridge.wire.transfer import Bytes
 from presets.errors import UsageError
@@ -70,7 +79,7 @@ class Renderer(JobHolder, Protocol):
             job=job_id(job),
             source=where,
             deliver=delivery(deliver, out, force, source, self.local),
-            params=params,
+            params=with_like(params, self.local),
             preset=label(name),
             priority=_priority(priority),
         )

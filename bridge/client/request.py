@@ -47,6 +47,24 @@ def parameters(preset: str | Preset, preset_name: str | None, knobs: dict[str, A
     return params, preset_name or (preset if isinstance(preset, str) else "custom")
 
 
+def with_like(params: Preset, local: bool) -> Preset:
+    """`params` as the engine is to see them: the recordings of `like` by a path from the root.
+
+    Raises:
+        UsageError: the engine runs elsewhere and cannot see them.
+    """
+    if params.like is None:
+        return params
+    if not local:
+        raise UsageError(
+            f"like = {params.like!r}: the engine runs elsewhere and cannot open your files; leave it out, or "
+            "render where the recordings are",
+            "like",
+        )
+    path = os.path.abspath(Path(params.like).expanduser())
+    return msgspec.structs.replace(params, like=path)
+
+
 def label(preset: str) -> str:
     """What a preset is called on the wire: its name, or its file's in the letters that names may have."""
     stem = Path(preset).stem if preset.endswith(".toml") else preset

@@ -15,11 +15,13 @@ from bridge.wire.messages import Audio, Done, Pcm, Submit
 from engine.serving.spool import Spool, content_key
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
+from engine.worker.recordings import check_like, open_recordings
 from engine.worker.source import JobSource, open_source
 from presets.report import RenderReport
 from presets.version import VERSION
 from render.clip import Clip, PcmClip
 from render.effects.plugin_folders import files_digest, plugin_settings
+from render.files.recordings import recordings_digest
 from render.render import BLOCK_FRAMES, render
 from render.upscaler import Step, StepHook
 
@@ -46,10 +48,11 @@ def run_job(
     if not choice.model.digest:  # weights that are converted when they are first used
         loaded = msgspec.structs.replace(choice.model, digest=models.load(choice.model.name).digest)
         choice = Choice(loaded, choice.reason)
+    check_like(submit.params.like, roots)
     with open_source(submit, digest, spool, roots, on_step) as source:
         delivery = Destination(submit, source, spool, roots)
         if delivery.is_needed(choice.model.name, choice.model.digest):
-            result, report = rendered(submit, source, choice, spool, models, on_step)
+            result, report = rendered(submit, source, choice, spool, models, roots, on_step)
             report = msgspec.structs.replace(
                 report,
                 source_digest=source.digest,
@@ -64,7 +67,13 @@ def run_job(
 
 
 def rendered(
-    submit: Submit, source: JobSource, choice: Choice, spool: Spool, models: ModelCache, on_step: StepHook
+    submit: Submit,
+    source: JobSource,
+    choice: Choice,
+    spool: Spool,
+    models: ModelCache,
+    roots: Sequence[Path],
+    on_step: StepHook,
 ) -> tuple[Clip, RenderReport]:
     """A job's result and its report, from the cache where it was made before."""
     params = msgspec.structs.replace(submit.params, model=choice.model.name)
@@ -80,18 +89,26 @@ def rendered(
         "device": models.device.partition(":")[0] + (" compiled" if models.compiles else ""),
         "files": files_digest(params.effects, plugin_settings()),
         "mask": f"{source.mask:x}",
+        "like": recordings_digest(params.like),
     }
-    key = content_key(digest, audio, params, facts)
+    keyed = msgspec.structs.replace(params, like=None)  # it counts by its bytes
+    key = content_key(digest, audio, keyed, facts)
     report = spool.report(key)
     cached = report is not None
     if report is None:
         written = spool.scratch(submit.job, "pcm")
-        report = render(
-            clip, params, models.load(params.model), on_step, spool=written, mask=source.mask
-        ).report
+        model = models.load(params.model)
+        with open_recordings(params.like, spool, roots, on_step) as recordings:
+            report = render(
+                clip, params, model, on_step, spool=written, mask=source.mask, recordings=recordings
+            ).report
+        if report.like is not None:
+            report = msgspec.structs.replace(
+                report, like=msgspec.structs.replace(report.like, digest=facts["like"])
+            )
         # A plugin that fails today may work tomorrow.
         if report.effects is not None and report.effects.bypassed:
-            key = content_key(digest, audio, params, {**facts, "job": submit.job})
+            key = content_key(digest, audio, keyed, {**facts, "job": submit.job})
         spool.keep_result(key, written, report)
     result = PcmClip(spool.result(key), report.rate_hz, report.channels)
     return result, msgspec.structs.replace(report, cached=cached)

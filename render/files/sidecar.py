@@ -15,6 +15,7 @@ from presets.report import RenderReport, plain
 from presets.schema import Preset
 from presets.version import VERSION
 from render.files.encode import Encoded, file_digest
+from render.files.recordings import recordings_digest
 
 SUFFIX = ".airband.json"
 NAME_BYTES = 143
@@ -47,10 +48,16 @@ def render_key(source_digest: str, preset: Preset, model: str, model_digest: str
     """The name of a result by its content: equal keys mean equal stems.
 
     It is blake2b-256 over the source's digest, every knob, the model that was chosen, its weights and the
-    version of Airband. The preset's description has no part in it, nor has `model`, which may say `auto`.
+    version of Airband. The preset's description has no part in it, nor has `model`, which may say `auto`;
+    the recordings of `like` count by their bytes, not by their path.
+
+    Raises:
+        InputError: the recordings are not there.
     """
-    knobs = msgspec.structs.replace(preset, description="", model=model)
-    parts = (VERSION, source_digest, model_digest, msgspec.json.encode(knobs, order="deterministic").decode())
+    knobs = msgspec.structs.replace(preset, description="", model=model, like=None)
+    parts = [VERSION, source_digest, model_digest, msgspec.json.encode(knobs, order="deterministic").decode()]
+    if preset.like is not None:
+        parts.append(recordings_digest(preset.like))
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=32).hexdigest()
 
 

@@ -1,0 +1,45 @@
+"""The recordings that a job learns from, opened below the engine's roots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from engine.serving.spool import Spool
+from engine.worker.source import below, outside
+from presets.errors import InputError
+from render.clip import Clip, open_clip
+from render.files.recordings import recordings
+from render.like import Recordings
+from render.upscaler import Step, StepHook
+
+
+def check_like(like: str | None, roots: Sequence[Path]) -> None:
+    """Raises InputError where `like` lies outside the roots, or nothing is there."""
+    if like is None:
+        return
+    if not below(Path(like).resolve(), roots):
+        raise InputError(f"like = {like}: {outside(roots)}", "like")
+    for path in recordings(Path(like)):
+        if not below(path.resolve(), roots):
+            raise InputError(f"like = {path}: {outside(roots)}", "like")
+
+
+@contextmanager
+def open_recordings(
+    like: str | None, spool: Spool, roots: Sequence[Path], on_step: StepHook
+) -> Iterator[Recordings]:
+    """What the knob `like` names, until the end of the block; nothing where it names nothing.
+
+    Raises:
+        InputError: it is not there, not audio, or lies outside the roots.
+    """
+    check_like(like, roots)
+    opened: list[tuple[str, Clip]] = []
+    with ExitStack() as stack:
+        for path in [] if like is None else recordings(Path(like)):
+            clip = open_clip(path, spool.folder / "scratch", hook=lambda: on_step(Step("decode", 0, 1)))
+            stack.callback(clip.close)
+            opened.append((path.name, clip))
+        yield opened

@@ -1,0 +1,37 @@
+"""The files that the knob `like` names: one recording, or a folder of them."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+
+from presets.errors import InputError
+from render.files.encode import file_digest
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".m4a", ".opus", ".w64")
+MOST_FILES = 16
+"""More are not opened: each would lend little over a second."""
+
+
+def recordings(like: Path) -> list[Path]:
+    """The recordings at `like`: the file itself, or the audio files of a folder by name, 16 at the most.
+
+    Raises:
+        InputError: nothing is there, or a folder without audio.
+    """
+    if like.is_file():
+        return [like]
+    if not like.is_dir():
+        raise InputError(f"like = {like}: no such file or folder", "like")
+    found = sorted(path for path in like.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise InputError(f"like = {like}: holds no recordings ({', '.join(SUFFIXES)})", "like")
+    return found[:MOST_FILES]
+
+
+def recordings_digest(like: str | None) -> str:
+    """What a result owes to the recordings: a digest of their bytes; "" where there are none."""
+    if like is None:
+        return ""
+    digests = [file_digest(path) for path in recordings(Path(like))]
+    return blake2b("\n".join(digests).encode(), digest_size=32).hexdigest()
