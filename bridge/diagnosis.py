@@ -196,6 +196,20 @@ def _database(home: Home) -> Iterator[Finding]:
         )
 
 
+def _models_at_hand() -> Iterator[Finding]:
+    """The models that an engine would have, where none runs that could be asked."""
+    command = [sys.executable, "-P", "-m", "engine", "models", "list", "--json"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=True)
+        models = json.loads(listing.stdout)
+    except (subprocess.SubprocessError, OSError, ValueError) as error:
+        yield Finding("models", "broken", f"cannot be listed: {error}", "see `airband models`")
+        return
+    for model in models:
+        state = "ready" if model["ready"] else f"not ready: {model['why']}"
+        yield Finding(f"model {model['name']}", "good" if model["ready"] else "note", state)
+
+
 def _engine(home: Home) -> Iterator[Finding]:
     try:
         running, connection = is_running(home), read_connection(home)
@@ -206,6 +220,7 @@ def _engine(home: Home) -> Iterator[Finding]:
         stale = f"; {home.connection} is left from one that was killed" if connection else ""
         advice = "nothing to do: the next start replaces it" if connection else ""
         yield Finding("engine", "note" if connection else "good", f"none is running{stale}", advice)
+        yield from _models_at_hand()
         return
     if connection is None:
         advice = "wait for it to finish starting, or see " + str(home.log)

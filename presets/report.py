@@ -122,6 +122,7 @@ class RenderReport(
         source_digest: blake2b-256 of the source's bytes.
         model_reason: why this model.
         device: where it ran.
+        not_carried: what the source says of itself that the result has no place for, by name.
         cached: True when the engine had this result already.
     """
 
@@ -146,6 +147,7 @@ class RenderReport(
     source_digest: str = ""
     model_reason: str = ""
     device: str = ""
+    not_carried: tuple[str, ...] = ()
     cached: bool = False
 
 

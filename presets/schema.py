@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, inspect
 
-from presets import words
+from presets import timecode, words
 from presets.chains import Effects
 from presets.errors import PresetError, UsageError
 from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
@@ -116,10 +116,17 @@ BitDepth = Annotated[
 ]
 Dither = Annotated[Literal["tpdf", "none"], Meta(description="Dither of a 16 or 24-bit result.")]
 Seconds = Annotated[float, Meta(ge=0, le=1e8)]
-Samples = Annotated[str, Meta(pattern="^[0-9]{1,15}smp$(?!\\n)")]
-Position = Seconds | Samples | None
-"""A place in the source: seconds as a number, samples as "480000smp", or None for its end (or start)."""
-POSITION = {"words": "seconds, or samples as 480000smp"}
+Place = Annotated[
+    str, Meta(pattern="^([0-9]{1,15}smp|([0-9]{1,3}:)?[0-9]{1,4}:[0-9]{1,2}([.:;][0-9]{1,9})?)$(?!\\n)")
+]
+Position = Seconds | Place | None
+"""A place in the source: seconds as a number; samples as "480000smp"; "mm:ss.mmm"; SMPTE time code, which
+needs `fps`; None for its end (or start)."""
+POSITION = {"words": "seconds, mm:ss.mmm, samples as 480000smp, or hh:mm:ss:ff with fps"}
+Fps = Annotated[
+    Literal["23.976", "24", "25", "29.97", "30", "50", "59.94", "60"] | None,
+    Meta(description="Pictures a second, for `start` and `end` as SMPTE time code."),
+]
 Start = Annotated[
     Position, Meta(description="Where the rendered stretch of the source begins.", extra=POSITION)
 ]
@@ -182,6 +189,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     like: Like = None
     start: Start = None
     end: End = None
+    fps: Fps = None
     stream: Stream = 0
     accept_truncated: AcceptTruncated = False
     effects: Effects = msgspec.field(default_factory=Effects)
@@ -205,19 +213,39 @@ def make(base: Preset | None = None, /, **knobs: Any) -> Preset:
     if unknown:
         raise UsageError(f"unknown knob {unknown[0]!r}; the knobs are {', '.join(KNOBS)}", unknown[0])
     values = msgspec.to_builtins(base if base is not None else Preset())
-    values.update({name: value for name, value in knobs.items() if value is not None})
+    values.update({name: _own(value) for name, value in knobs.items() if value is not None})
     return from_builtins(values)
 
 
 def from_builtins(values: dict[str, Any]) -> Preset:
     """A Preset from plain values; raises UsageError naming the knob, the value and the limit."""
+    fps = values.get("fps")
+    if isinstance(fps, int | float) and not isinstance(fps, bool):
+        values = {**values, "fps": f"{fps:g}"}
     for name in Preset.__struct_fields__:
         if name in values:
             _check_knob(name, values[name])
     try:
-        return msgspec.convert(values, Preset)
+        preset = msgspec.convert(values, Preset)
     except msgspec.ValidationError as error:
         raise UsageError(f"preset: {error}") from None
+    for name in ("start", "end"):
+        try:
+            frames_at(getattr(preset, name), RATE_HZ, preset.fps)
+        except UsageError as error:
+            raise UsageError(f"{name} = {error.message}", name) from None
+    return preset
+
+
+def _own(value: Any) -> Any:
+    """`value` as Python's own number where it is a scalar of NumPy (or of anything else that has `item`)."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_own(item) for item in value]
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def from_toml(text: str | bytes, where: str) -> Preset:
@@ -249,17 +277,23 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Airband preset", **schema}
 
 
-def frames_at(position: Position, rate_hz: int) -> int | None:
+def frames_at(position: Position, rate_hz: int, fps: str | None = None) -> int | None:
     """The source frame at `position`, or None for an open end.
 
     Args:
-        position: seconds, "Nsmp", or None.
+        position: seconds, "Nsmp", "mm:ss.mmm", "hh:mm:ss:ff", or None.
         rate_hz: the source's rate.
+        fps: pictures a second, which time code needs.
+
+    Raises:
+        UsageError: time code without `fps`, or with a picture that it has not.
     """
     if position is None:
         return None
     if isinstance(position, str):
-        return int(position.removesuffix("smp"))
+        if position.endswith("smp"):
+            return int(position.removesuffix("smp"))
+        return round(timecode.seconds(position, fps) * rate_hz)
     return round(position * rate_hz)
 
 

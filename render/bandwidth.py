@@ -35,6 +35,8 @@ NYQUIST_EDGE = 0.9556
 SLOPE_ROOM = 0.85
 """Up to here, as a share of the Nyquist frequency, a slope can end before the resampler's own does."""
 ROLLOFF_SHARE = 0.99
+ARCHIVE = " (an old transfer that falls off gently: -p archive)"
+"""What to do about material that a cliff will never be found in."""
 FRAME_S = 0.0427
 MAX_FRAMES = 8192
 BLOCK_FRAMES = 64
@@ -160,9 +162,9 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     if cliff is None and NYQUIST_EDGE * nyquist_hz < FULL_BAND_HZ:
         cliff = _nyquist_cliff(spectrum, nyquist_hz)
         if cliff is None:
-            return nothing("the sound fades out below half its sampling rate, without a cliff")
+            return nothing(f"the sound fades out below half its sampling rate, without a cliff{ARCHIVE}")
     if cliff is None:
-        return nothing("the spectrum has no cliff; give a cutoff in Hz if the sound is dull")
+        return nothing(f"the spectrum has no cliff; give a cutoff in Hz if the sound is dull{ARCHIVE}")
     hz = cliff.edge_hz
     if not cliff.floor:
         holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)

@@ -177,8 +177,8 @@ def selection(preset: Preset, source: Clip) -> tuple[int, int]:
     Raises:
         UsageError: a start that is not inside the source, or not before the end.
     """
-    first = frames_at(preset.start, source.rate) or 0
-    end = frames_at(preset.end, source.rate)
+    first = frames_at(preset.start, source.rate, preset.fps) or 0
+    end = frames_at(preset.end, source.rate, preset.fps)
     end = source.frames if end is None else min(end, source.frames)
     if first >= source.frames:
         length = f"{source.frames} frames, {source.frames / source.rate:g} s"

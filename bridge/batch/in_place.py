@@ -7,9 +7,11 @@ it is. Hosts keep warp markers, edits and fades only on these terms.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+import struct
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import msgspec
@@ -17,12 +19,15 @@ import msgspec
 from bridge.batch.backups import Backups
 from bridge.batch.plan import Item
 from bridge.batch.run import Event, Order
+from bridge.batch.sources import check_source
 from bridge.client.job import Job, Result
 from bridge.client.renderer import Renderer
 from presets import schema
-from presets.errors import AirbandError, EngineError, InputError, OutputError, RenderError
+from presets.errors import AirbandError, EngineError, InputError, OutputError, RenderError, WireError
 from presets.report import RenderReport
 from presets.schema import Preset, Rate
+from render.files import metadata
+from render.files.chunks import Chunk, form_of, read_chunks
 from render.files.publish import part_beside
 
 RATES: tuple[int, ...] = get_args(Rate)
@@ -31,7 +36,13 @@ BITS = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}
 
 
 def edit(
-    renderer: Renderer, paths: Sequence[Path], order: Order, backups: Backups, rate_hz: int | None = None
+    renderer: Renderer,
+    paths: Sequence[Path],
+    order: Order,
+    backups: Backups,
+    rate_hz: int | None = None,
+    *,
+    drop_metadata: bool = False,
 ) -> Generator[Event]:
     """Renders files in place, one after the other; close the iterator to cancel the one under way.
 
@@ -44,6 +55,7 @@ def edit(
         order: the preset; its rate, format and bit depth give way to each file's own.
         backups: where what is replaced is kept.
         rate_hz: a rate to change to; None keeps each file's own.
+        drop_metadata: whether a file may say less of itself than before; else one that would is refused.
 
     Raises:
         EngineError: the engine went away and did not come back.
@@ -51,16 +63,27 @@ def edit(
     for path in paths:
         item = Item(path, path)
         try:
-            yield from _edited(renderer, item, order, backups, rate_hz)
+            yield from _edited(renderer, item, order, backups, rate_hz, drop_metadata)
+        except WireError as error:
+            yield Event(item, "failed", error=error)
         except EngineError:
             raise
         except AirbandError as error:
-            yield Event(item, "failed", error=error)
+            yield Event(item, "failed", error=_without_bit_depth(error))
+        except OSError as error:
+            reason = f"{path}: {error.strerror or error}"
+            yield Event(item, "failed", error=InputError(reason, str(path)))
 
 
 def _edited(
-    renderer: Renderer, item: Item, order: Order, backups: Backups, rate_hz: int | None
+    renderer: Renderer,
+    item: Item,
+    order: Order,
+    backups: Backups,
+    rate_hz: int | None,
+    drop_metadata: bool,
 ) -> Iterator[Event]:
+    check_source(item.source)
     path = item.source.resolve()
     about = _looked_at(path)
     rate = rate_hz or about.samplerate
@@ -69,12 +92,14 @@ def _edited(
         yield Event(item, "done", unchanged=f"{reason}; --rate 48000 makes it a file of that rate")
         return
     preset = schema.make(order.preset, rate=rate, format=FORMATS[about.format], bit_depth=BITS[about.subtype])
+    if not drop_metadata:
+        _check_words(path, metadata.read(path).others)
     job = renderer.submit(
         path, preset, preset_name=order.preset_name, deliver="file", priority=order.priority
     )
     result = yield from _followed(job, item)
     if _changes(result.report, preset, about.samplerate):
-        _replace(path, result, backups)
+        _replace(path, result, backups, drop_metadata)
         yield Event(item, "done", seconds=result.seconds, report=result.report)
     else:
         reason = f"left as it is: {result.report.cutoff_reason}"
@@ -87,13 +112,11 @@ def _looked_at(path: Path) -> Any:
     """What libsndfile knows of a file that can be put back as it was."""
     import soundfile
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file", str(path))
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OutputError(f"{path}: no permission to change it", str(path))
     try:
-        about = soundfile.info(os.fsencode(path))
-    except soundfile.SoundFileError as error:
+        about = _bw64(path) or soundfile.info(os.fsencode(path))
+    except (soundfile.SoundFileError, TypeError) as error:  # the latter for .raw
         raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
     if about.format not in FORMATS or about.subtype not in BITS:
         raise InputError(
@@ -102,6 +125,20 @@ def _looked_at(path: Path) -> Any:
             str(path),
         )
     return about
+
+
+def _bw64(path: Path) -> Any:
+    """The same of a BW64 file, which libsndfile does not know by that name; None for any other."""
+    if form_of(path) != b"BW64":
+        return None
+    fmt = next((c for c in read_chunks(path).chunks if isinstance(c, Chunk) and c.name == b"fmt "), None)
+    if fmt is None or len(fmt.body) < 16:
+        return None
+    tag, _channels, rate, _bytes, _block, bits = struct.unpack_from("<HHIIHH", fmt.body)
+    if tag == 0xFFFE and len(fmt.body) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the tag proper begins the GUID
+        tag = struct.unpack_from("<H", fmt.body, 24)[0]
+    subtype = {(1, 16): "PCM_16", (1, 24): "PCM_24", (3, 32): "FLOAT"}.get((tag, bits), f"{bits} bits")
+    return SimpleNamespace(samplerate=rate, format="RF64", subtype=subtype)
 
 
 def _followed(job: Job, item: Item) -> Generator[Event, None, Result]:
@@ -121,7 +158,27 @@ def _changes(report: RenderReport, preset: Preset, rate_hz: int) -> bool:
     return report.generated or not untouched or report.effects is not None
 
 
-def _replace(path: Path, result: Result, backups: Backups) -> None:
+def _without_bit_depth(error: AirbandError) -> AirbandError:
+    """An error without the way out that an edit has not: a file keeps its bits."""
+    if isinstance(error, OutputError) and error.field == "bit_depth":
+        peak = error.message.partition(";")[0]
+        error = OutputError(
+            f"{peak}; turn the generated band down (--high-gain-db) or let it clip (--clip)", error.field
+        )
+    return error
+
+
+def _check_words(path: Path, left_out: Iterable[str]) -> None:
+    """Refuses what would leave a file with less to say of itself."""
+    if lost := sorted(set(left_out)):
+        raise OutputError(
+            f"{path}: would lose {', '.join(lost)}; --drop-metadata lets it go, and `airband render` leaves "
+            "this file as it is",
+            "metadata",
+        )
+
+
+def _replace(path: Path, result: Result, backups: Backups, drop_metadata: bool) -> None:
     stem, source = result.stem, result.report.source
     expected = -(-source.frames * stem.rate // source.rate_hz)
     if stem.frames != expected:
@@ -132,4 +189,7 @@ def _replace(path: Path, result: Result, backups: Backups) -> None:
                 file.writelines(result.pieces())
         except OSError as error:
             raise OutputError(f"{path.parent}: cannot be written: {error.strerror}", str(path)) from None
+        if not drop_metadata:
+            before = metadata.said(metadata.read(path))
+            _check_words(path, (before - metadata.said(metadata.read(part))).elements())
         backups.replace(path, part, result.report.source_digest)

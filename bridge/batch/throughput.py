@@ -89,8 +89,8 @@ def length_s(path: Path, preset: Preset) -> float | None:
         about = soundfile.info(os.fsencode(path))
     except (AirbandError, soundfile.SoundFileError, OSError, TypeError):  # .raw raises the last
         return None
-    first = frames_at(preset.start, about.samplerate) or 0
-    end = frames_at(preset.end, about.samplerate)
+    first = frames_at(preset.start, about.samplerate, preset.fps) or 0
+    end = frames_at(preset.end, about.samplerate, preset.fps)
     return float(max(0, (about.frames if end is None else min(end, about.frames)) - first) / about.samplerate)
 
 

@@ -42,6 +42,10 @@ def edit(
     force: Annotated[
         bool, typer.Option("--force", help="With --undo: also what was changed since, which is lost.")
     ] = False,
+    drop_metadata: Annotated[
+        bool,
+        typer.Option("--drop-metadata", help="Edit also what would then say less of itself than before."),
+    ] = False,
     state: State = None,
     as_json: Json = False,
     *,
@@ -49,6 +53,8 @@ def edit(
     preset_name: str,
 ) -> None:
     """Render files in place: length, rate, channels, format, bits and metadata stay as they are.
+
+    A file whose metadata cannot all be kept is refused, with the name of what would be lost.
 
     What is replaced is kept in the state folder until --undo restores it; several edits are undone one by
     one. --rate changes the rate. A file in which nothing is missing is left as it is.
@@ -66,7 +72,8 @@ def edit(
         shown = display(Console(), as_json=as_json)
         tasks = [Task(Item(path, path), order) for path in paths]
         shown.begin(len(tasks), order.choice, estimate(tasks, speeds))
-        follow(edit_files(client, paths, order, Backups(home), rate_hz), tasks, shown, speeds)
+        events = edit_files(client, paths, order, Backups(home), rate_hz, drop_metadata=drop_metadata)
+        follow(events, tasks, shown, speeds)
 
 
 def _is_typed(context: typer.Context, knob: str) -> bool:

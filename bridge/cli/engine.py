@@ -102,6 +102,7 @@ def jobs(
 def cancel(
     names: Annotated[list[str], typer.Argument(metavar="JOB...", help="From `airband jobs`; `all` for all.")],
     state: State = None,
+    as_json: Json = False,
 ) -> None:
     """Cancel jobs; what runs stops within one step."""
     with Client.connect(state=state, start=False) as client:
@@ -110,12 +111,16 @@ def cancel(
         failures = 0
         for name in names:
             try:
-                typer.echo(f"{name}: {client.cancel(_job(name))}")
+                ended = client.cancel(_job(name))
+                typer.echo(json.dumps({"job": name, "state": ended}) if as_json else f"{name}: {ended}")
             except EngineError:
                 raise
             except AirbandError as error:
                 failures += 1
-                typer.echo(f"{name}: {error.message}", err=True)
+                if as_json:
+                    typer.echo(json.dumps({"job": name, "code": error.code, "message": error.message}))
+                else:
+                    typer.echo(f"{name}: {error.message}", err=True)
     if failures:
         raise typer.Exit(2)
 
@@ -123,11 +128,12 @@ def cancel(
 def stop(
     state: State = None,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the window being rendered.")] = False,
+    as_json: Json = False,
 ) -> None:
     """End the engine; queued and running jobs continue with the next one."""
     home = find_home(state)
     if not is_running(home):
-        typer.echo("no engine is running")
+        typer.echo(json.dumps({"stopped": False, "pid": None}) if as_json else "no engine is running")
         return
     connection = read_connection(home)
     if connection is None:
@@ -136,7 +142,8 @@ def stop(
     for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
         os.kill(connection.pid, number)
     _wait_until_gone(home)
-    typer.echo(f"engine {connection.pid} has ended")
+    told = {"stopped": True, "pid": connection.pid}
+    typer.echo(json.dumps(told) if as_json else f"engine {connection.pid} has ended")
 
 
 def _wait_until_gone(home: Home) -> None:

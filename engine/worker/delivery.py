@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
 from engine.serving.spool import Spool, write_errors_explained
 from engine.worker.planar_pcm import write_planar
@@ -68,13 +70,23 @@ class Destination:
         with open_clip(self._out) as clip:
             return self._stem(clip, self._out), report
 
-    def bring(self, result: Clip, report: RenderReport) -> Stem:
+    def bring(self, result: Clip, report: RenderReport) -> tuple[Stem, RenderReport]:
         """Delivers a result; `report` is what the render said of itself.
 
+        Returns:
+            The stem, and the report with the names of what was not carried over.
+
         Raises:
+            InputError: the source is no longer the file that was read.
             OutputError: no room, no permission, samples that would clip.
         """
         submit, job = self._submit, self._submit.job
+        self._source.check_unchanged()
+        carried = None
+        if not isinstance(submit.deliver, DeliverPcm):
+            carried = self._carried(result, report)
+            left_out = () if carried is None else carried.left_out(self._how.format)
+            report = msgspec.structs.replace(report, not_carried=left_out)
         if self._out is not None:
             record = StemRecord(
                 source_name=self._source.name,
@@ -82,7 +94,6 @@ class Destination:
                 preset=submit.params,
                 report=report,
             )
-            carried = self._carried(result, report)
             deliver(
                 result,
                 self._out,
@@ -93,15 +104,14 @@ class Destination:
                 mask=report.mask,
                 umask=self._umask,
             )
-            return self._stem(result, self._out)
+            return self._stem(result, self._out), report
         written = self._spool.scratch(job, "stem")
         with write_errors_explained(self._spool.folder):
             if isinstance(submit.deliver, DeliverFile):
-                carried = self._carried(result, report)
                 encode(result, written, self._how, submit.params, carried, report.mask)
             else:
                 write_planar(result, written)
-        return self._stem(result, self._spool.keep_stem(job, written))
+        return self._stem(result, self._spool.keep_stem(job, written)), report
 
     def _stem(self, result: Clip, path: Path) -> Stem:
         return Stem(
@@ -118,7 +128,8 @@ class Destination:
         if self._source.path is None:
             return None
         first, end = report.source.first_frame, report.source.end_frame
-        timing = metadata.Timing(self._source.clip.rate, result.rate, first, end - first)
+        whole = (first, end) == (0, report.source.frames)
+        timing = metadata.Timing(self._source.clip.rate, result.rate, first, end - first, whole)
         mode = {1: "mono", 2: "stereo"}.get(result.channels, "multichannel")
         cutoff_hz = report.cutoff_hz
         facts = {

@@ -60,7 +60,7 @@ def run_job(
                 device=models.device,
                 shortfall=source.shortfall,
             )
-            stem = delivery.bring(result, report)
+            stem, report = delivery.bring(result, report)
         else:
             stem, report = delivery.found()
     return Done(submit.job, (stem,), time.monotonic() - began_s, submit.params.seed, report)

@@ -28,6 +28,7 @@ class JobSource:
         path: the file; None for bare samples, which have no words of their own to carry over.
         mask: which speakers its channels are for (see `render.channels`); 0 when nobody said.
         shortfall: what a file lacks that is taken none the less; None when it is whole.
+        look: the file's inode, size and time of change when it was opened.
     """
 
     clip: Clip
@@ -36,6 +37,12 @@ class JobSource:
     path: Path | None
     mask: int = 0
     shortfall: Shortfall | None = None
+    look: tuple[int, int, int] | None = None
+
+    def check_unchanged(self) -> None:
+        """Raises InputError when the file is no longer the one that was opened."""
+        if self.path is not None and self.look is not None and _look(self.path) != self.look:
+            raise InputError(f"{self.name} changed while it was being rendered; render it again", "source")
 
 
 @contextmanager
@@ -66,6 +73,7 @@ def open_source(
         if not below(path, roots):
             raise InputError(f"{path}: {outside(roots)}", "source")
     try:
+        look = _look(path)
         with open_clip(
             path,
             spool.folder / "scratch",
@@ -73,11 +81,20 @@ def open_source(
             accept_truncated=submit.params.accept_truncated,
             hook=lambda: on_step(Step("decode", 0, 1)),
         ) as clip:
-            yield JobSource(clip, digest or file_digest(path), name, path, clip.mask, clip.shortfall)
+            digest = digest or file_digest(path)
+            yield JobSource(clip, digest, name, path, clip.mask, clip.shortfall, look)
     except AirbandError as error:
         if isinstance(source, File):  # the user knows the file by its own name, not by the spool's
             error.message = error.message.replace(str(path), name).replace(path.name, name)
         raise
+
+
+def _look(path: Path) -> tuple[int, int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def below(path: Path, roots: Sequence[Path]) -> bool:

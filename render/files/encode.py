@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
 from render.files.headers import aiff_header, wav_header
-from render.files.riff import append_chunks
+from render.files.metadata import Metadata, attach
 
 if TYPE_CHECKING:
     from render.clip import Clip
-    from render.files.metadata import Metadata
 
 BLOCK_FRAMES = 48000
 """Frames in memory at a time."""
@@ -105,7 +104,7 @@ def encode(
         path: a file that nobody else reads yet; replaced if it exists.
         how: format and bit depth.
         preset: `dither`, `seed`, and `delivery.clip`.
-        carried: the source's metadata on the stem's time line; chunks reach a WAV file, text tags any other.
+        carried: the source's metadata on the stem's time line; a 64-bit WAV source gives a 64-bit WAV stem.
         mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
 
     Raises:
@@ -119,16 +118,17 @@ def encode(
     blocks = _Blocks(clip, path.name)
     try:
         if how.format == "flac":
-            _write_flac(blocks, path, how, preset, carried, mask)
+            _write_flac(blocks, path, how, preset, mask)
         else:
-            _write_pcm(blocks, path, how, preset, carried, mask)
+            long = nbytes > RIFF_BYTES_MAX or (carried is not None and carried.form in (b"RF64", b"BW64"))
+            _write_pcm(blocks, path, how, preset, mask, long)
     except OSError as error:
         _check_room(path, nbytes)
         raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
     if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
         raise OutputError(over(blocks.peak, how.bits), "bit_depth")
-    if carried is not None and how.format == "wav":
-        append_chunks(path, carried.as_chunks())
+    if carried is not None:
+        attach(path, how.format, carried)
     return Encoded(how, file_digest(path), path.stat().st_size, decibels(blocks.peak))
 
 
@@ -149,18 +149,16 @@ class _Blocks:
             yield block
 
 
-def _write_pcm(
-    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, carried: Metadata | None, mask: int
-) -> None:
+def _write_pcm(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int, long: bool) -> None:
     clip, rng = blocks.clip, _dither(preset)
     nbytes = clip.frames * clip.channels * how.bits // 8
     about = clip.frames, clip.channels, clip.rate, how.bits, mask
     end = "<" if how.format == "wav" else ">"
     with path.open("wb") as file:
         if how.format == "wav":
-            file.write(wav_header(*about, long=nbytes > RIFF_BYTES_MAX))
+            file.write(wav_header(*about, long=long))
         else:
-            file.write(aiff_header(*about, texts={} if carried is None else carried.tags))
+            file.write(aiff_header(*about))
         for block in blocks:
             if how.bits == 32:
                 file.write(np.ascontiguousarray(block, f"{end}f4").data)
@@ -171,9 +169,7 @@ def _write_pcm(
         file.write(bytes(nbytes % 2))
 
 
-def _write_flac(
-    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, carried: Metadata | None, mask: int
-) -> None:
+def _write_flac(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int) -> None:
     import soundfile
 
     clip, rng = blocks.clip, _dither(preset)
@@ -181,9 +177,6 @@ def _write_flac(
         with soundfile.SoundFile(
             path, "w", clip.rate, clip.channels, f"PCM_{how.bits}", format="FLAC"
         ) as file:
-            if carried is not None:
-                for name, text in carried.tags.items():
-                    setattr(file, name, text)
             for block in blocks:
                 file.write(quantised(block, how.bits, rng))
     except (soundfile.SoundFileError, AssertionError) as error:
@@ -192,7 +185,7 @@ def _write_flac(
     if mask and clip.channels > 2:  # without it some readers take back for side
         from mutagen.flac import FLAC
 
-        tags = FLAC(path)  # type: ignore[no-untyped-call]
+        tags = FLAC(path)
         tags[FLAC_MASK_TAG] = f"0x{mask:X}"
         tags.save()
 

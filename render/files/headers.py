@@ -10,7 +10,6 @@ Audio's channel layout (`CHAN`).
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 USUAL_MASKS = (0, 0x4, 0x3)
@@ -19,10 +18,6 @@ SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format tag in a subformat's GUID."""
 AIFC_VERSION = 0xA2805140
 BITMAP_LAYOUT = 1 << 16
-TEXTS = {"title": b"NAME", "artist": b"AUTH", "copyright": b"(c) ", "comment": b"ANNO"}
-"""A tag's chunk in an AIFF file."""
-TEXT_BYTES_MAX = 8000
-"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept."""
 
 
 def wav_header(frames: int, channels: int, rate: int, bits: int, mask: int, long: bool) -> bytes:
@@ -58,14 +53,11 @@ def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
     return struct.pack("<IH", 16, tag) + about
 
 
-def aiff_header(
-    frames: int, channels: int, rate: int, bits: int, mask: int, texts: Mapping[str, str]
-) -> bytes:
+def aiff_header(frames: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
     """AIFF, or AIFF-C for floats.
 
     Args:
         frames, channels, rate, bits, mask: as for `wav_header`.
-        texts: by the names of TEXTS; others have no place in AIFF.
     """
     nbytes = frames * channels * bits // 8
     exponent = rate.bit_length() - 1
@@ -77,9 +69,6 @@ def aiff_header(
     chunks.append(_chunk(b"COMM", about))
     if mask not in (0, *USUAL_MASKS[channels : channels + 1]):
         chunks.append(_chunk(b"CHAN", struct.pack(">III", BITMAP_LAYOUT, mask, 0)))
-    chunks += [
-        _chunk(name, texts[tag].encode()[-TEXT_BYTES_MAX:]) for tag, name in TEXTS.items() if texts.get(tag)
-    ]
     head = b"".join(chunks)
     length = 4 + len(head) + 16 + nbytes + nbytes % 2
     form = b"AIFC" if bits == 32 else b"AIFF"

@@ -1,119 +1,103 @@
-"""What a source says of itself, carried over to the stem: bext, iXML, cues and labels, loops, INFO, tags.
+"""What a source says of itself, carried over to the stem in whatever the stem's format has a place for.
 
-Positions follow the audio: they are rescaled when the rate changes and moved when a selection is rendered.
-What no longer holds (measured loudness, checksums, peak envelopes) is dropped rather than passed on; a chunk
-that cannot be parsed is passed on as it is.
-
-Sources: EBU Tech 3285 v2 (bext), the iXML specification 3.01, Microsoft's multimedia data standards update
-(cue, adtl, smpl).
+A stem of its source's own kind gets all of it: chunks of WAV and AIFF files, blocks and comments of FLAC.
+Between kinds go texts and pictures, cues and markers. Positions follow the audio: they are rescaled when the
+rate changes and moved when a selection is rendered. What no longer holds (checksums, peak envelopes, measured
+loudness in bext) is dropped; what has no place in the stem is told of by name.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TypeAlias
 
-from render.files import riff
-from render.files.riff import Chunk
+from presets.errors import OutputError
+from presets.schema import Format
+from render.files import aiff_chunks, wave_chunks
+from render.files.aiff_chunks import Marker
+from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks, rename_form
+from render.files.flac_blocks import PICTURE, Block, moved_blocks, read_flac, write_flac
+from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
+from render.files.timing import Provenance, Timing
 
-AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64"})
+__all__ = ["Metadata", "Provenance", "Timing", "attach", "carried", "read", "said"]
+
+AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64", b"COMM", b"SSND", b"FVER"})
 """They describe the samples; the stem has its own."""
-STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt"})
+STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt", b"CHAN"})
 """True of the source's samples alone, or padding."""
 INFO = {
-    "title": b"INAM", "artist": b"IART", "album": b"IPRD", "tracknumber": b"ITRK", "genre": b"IGNR",
-    "date": b"ICRD", "copyright": b"ICOP", "software": b"ISFT", "comment": b"ICMT",
+    "TITLE": b"INAM", "ARTIST": b"IART", "ALBUM": b"IPRD", "TRACKNUMBER": b"ITRK", "GENRE": b"IGNR",
+    "DATE": b"ICRD", "COPYRIGHT": b"ICOP", "ENCODER": b"ISFT", "COMMENT": b"ICMT", "ENGINEER": b"IENG",
+    "SUBJECT": b"ISBJ", "KEYWORDS": b"IKEY", "SOURCE": b"ISRC", "MEDIA": b"IMED", "TECHNICIAN": b"ITCH",
+    "BPM": b"IBPM", "LANGUAGE": b"ILNG", "COMPOSER": b"IMUS", "LYRICIST": b"IWRI", "PRODUCER": b"IPRO",
 }  # fmt: skip
 """A tag's name in a WAV file's INFO list."""
-LOUDNESS_UNSET = 0x7FFF
-"""EBU Tech 3285 v2: the value of a loudness field that is not in use."""
+INFO_NAMES = {name: tag for tag, name in INFO.items()}
+AIFF_TEXTS = {"TITLE": b"NAME", "ARTIST": b"AUTH", "COPYRIGHT": b"(c) ", "COMMENT": b"ANNO"}
+"""A tag's name as a chunk of an AIFF file."""
+AIFF_TEXT_BYTES = 8000
+"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept; ID3 has the whole."""
+AIFF_NAMES = {name: tag for tag, name in AIFF_TEXTS.items()}
+WAVE_FORMS, AIFF_FORMS = (b"RIFF", b"RF64", b"BW64"), (b"AIFF", b"AIFC")
+FLAC = b"fLaC"
+SOFTWARE = "AIRBAND"
+"""The Vorbis comment that says what was done; one for each time."""
 
+NOTHING = Tags()
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Where the stem lies in its source.
-
-    Attributes:
-        rate_in, rate_out: Hz.
-        start: first frame of the selection, at the source's rate; 0 for the whole.
-        frames_in: frames of the selection, at the source's rate.
-    """
-
-    rate_in: int
-    rate_out: int
-    start: int
-    frames_in: int
-
-    def scaled(self, frame: int) -> int:
-        """A count of source frames in frames of the stem, to the nearest."""
-        return round(Fraction(frame * self.rate_out, self.rate_in))
-
-    def position(self, frame: int) -> int | None:
-        """Where a source frame lies in the stem, or None when the selection leaves it out."""
-        inside = self.start <= frame <= self.start + self.frames_in
-        return self.scaled(frame - self.start) if inside else None
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What was done, for coding history, iXML and comments.
-
-    Attributes:
-        software: name and version, as "Airband 0.1.0".
-        layout: the stem's coding history fields, as "A=PCM,F=48000,W=32,M=stereo".
-        facts: name to value (preset, model, model digest, seed, cut-off); names in capitals.
-    """
-
-    software: str
-    layout: str
-    facts: dict[str, str]
-
-    def line(self) -> str:
-        """All of it in one line."""
-        return "; ".join([self.software, *(f"{name.lower()} {value}" for name, value in self.facts.items())])
+Names: TypeAlias = list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A file's own words: its RIFF chunks (a WAV file) and its text tags (any file).
+    """A file's own words.
 
     Attributes:
-        chunks: all but those that describe the samples; they reach a WAV stem.
-        tags: text by soundfile's names (title, artist, comment, ...); they reach stems of other formats, and
-            a WAV stem whose source had no INFO list.
+        form: RIFF, RF64, BW64, AIFF, AIFC or fLaC; empty for other files.
+        chunks: of a WAV or AIFF file, but those that describe the samples.
+        blocks: of a FLAC file, but those that describe the samples, and its comments.
+        tags: texts and pictures, whatever they were kept in; of a FLAC file all comments.
+        seeks: whether a FLAC file has seek points.
+        made: what was done, in a line; empty for a source.
+        ixml: the same as an iXML chunk, for a WAV file that had none.
+        others: what was found and cannot be carried to any file, by name.
     """
 
-    chunks: tuple[Chunk, ...] = ()
-    tags: dict[str, str] = field(default_factory=dict)
+    form: bytes = b""
+    chunks: tuple[AnyChunk, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    tags: Tags = NOTHING
+    seeks: bool = False
+    made: str = ""
+    ixml: bytes = b""
+    others: tuple[str, ...] = ()
 
-    def as_chunks(self) -> list[Chunk]:
-        """What a WAV stem is given: the chunks, and the tags as an INFO list where the source had none."""
-        if any(chunk.name == b"LIST" and chunk.body[:4] == b"INFO" for chunk in self.chunks):
-            return list(self.chunks)
-        texts = [Chunk(INFO[name], text.encode() + b"\0") for name, text in self.tags.items() if name in INFO]
-        info = [Chunk(b"LIST", b"INFO" + b"".join(chunk.packed() for chunk in texts))] if texts else []
-        return [*self.chunks, *info]
+    def left_out(self, format: Format) -> tuple[str, ...]:
+        """The names of what a stem of this format has no place for."""
+        names = {"wav": _for_wave, "aiff": _for_aiff, "flac": _for_flac}[format](self)[1]
+        return tuple(dict.fromkeys([*self.others, *names]))
 
 
 def read(path: Path) -> Metadata:
-    """The metadata of an audio file.
-
-    Args:
-        path: anything libsndfile reads; another container gives an empty Metadata.
-    """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            tags = {name: text for name, text in file.copy_metadata().items() if text}
-    except soundfile.LibsndfileError:
-        return Metadata()
-    chunks = riff.read_chunks(path) if riff.is_wave(path) else []
-    return Metadata(tuple(c for c in chunks if c.name not in AUDIO_CHUNKS), tags)
+    """The metadata of an audio file; what of it cannot be read is told among `others`."""
+    form = form_of(path)
+    if form:
+        return _read_chunked(path)
+    with path.open("rb") as file:
+        head = file.read(4)
+    flac = read_flac(path) if head in (FLAC, b"ID3\3", b"ID3\4") else None
+    if flac is not None and "metadata that cannot be read" not in flac.others:
+        pictures = tuple(block.body for block in flac.blocks if block.kind == PICTURE)
+        tags = Tags(flac.comments, pictures)
+        return Metadata(FLAC, (), flac.blocks, tags, flac.seeks, others=flac.others)
+    tags = read_tags(path)
+    if not tags.texts and not tags.pictures:
+        tags = Tags(_known_texts(path), (), tags.id3, tags.others)
+    return Metadata(tags=tags)
 
 
 def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
@@ -124,125 +108,198 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
         timing: where the stem lies.
         made: what was done.
     """
-    chunks = [c for c in source.chunks if c.name not in STALE_CHUNKS]
-    kept = _cue_ids(chunks, timing)
-    moved = [_moved(chunk, timing, made, kept) for chunk in chunks]
-    if not any(chunk.name == b"iXML" for chunk in moved):
-        moved.append(Chunk(b"iXML", _ixml(b"", timing, made)))
-    moved.sort(key=lambda chunk: chunk.name != b"bext")
-    comment = "\n".join(filter(None, [source.tags.get("comment", ""), made.line()]))
-    return Metadata(tuple(moved), {**source.tags, "comment": comment})
-
-
-def _moved(chunk: Chunk, timing: Timing, made: Provenance, kept: frozenset[int]) -> Chunk:
-    change: Callable[[bytes], bytes] | None = {
-        b"bext": lambda body: _bext(body, timing, made),
-        b"iXML": lambda body: _ixml(body, timing, made),
-        b"cue ": lambda body: _cue(body, timing),
-        b"LIST": lambda body: _adtl(body, timing, kept) if body[:4] == b"adtl" else body,
-        b"smpl": lambda body: _smpl(body, timing),
-    }.get(chunk.name)
-    try:
-        return Chunk(chunk.name, change(chunk.body)) if change else chunk
-    except (struct.error, ElementTree.ParseError, ValueError):
-        return chunk
-
-
-def _bext(body: bytes, timing: Timing, made: Provenance) -> bytes:
-    """TimeReference to the stem's rate and start, loudness unset, one line more of coding history."""
-    body = body.ljust(602, b"\0")
-    reference = struct.unpack_from("<Q", body, 338)[0] + timing.start
-    version = struct.unpack_from("<H", body, 346)[0]
-    out = bytearray(body[:602])
-    struct.pack_into("<Q", out, 338, timing.scaled(reference))
-    if version >= 2:
-        struct.pack_into("<5h", out, 412, *(LOUDNESS_UNSET,) * 5)
-    history = body[602:].rstrip(b"\0")
-    if history and not history.endswith(b"\r\n"):
-        history += b"\r\n"
-    line = f"{made.layout},T={made.line().replace(',', ' ')}\r\n".encode("ascii", "replace")
-    return bytes(out) + history + line
-
-
-def _ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
-    """Rates and time stamps to the stem's; the element AIRBAND says what was done."""
-    text = body.rstrip(b"\0 \r\n")
-    if text:
-        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-        root = ElementTree.fromstring(text, parser=parser)
-    else:
-        root = ElementTree.Element("BWFXML")
-        ElementTree.SubElement(root, "IXML_VERSION").text = "1.61"
-    for element in root.iter("FILE_SAMPLE_RATE"):
-        element.text = str(timing.rate_out)
-    for speed in root.iter("SPEED"):
-        high, low = (speed.find(f"TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_{part}") for part in ("HI", "LO"))
-        if high is None or low is None:
-            continue
-        stamp = (int(high.text or 0) << 32) + int(low.text or 0)
-        stamp = timing.scaled(stamp + timing.start)
-        high.text, low.text = str(stamp >> 32), str(stamp & 0xFFFFFFFF)
-        rate = speed.find("TIMESTAMP_SAMPLE_RATE")
-        if rate is not None:
-            rate.text = str(timing.rate_out)
-    for earlier in root.findall("AIRBAND"):
-        root.remove(earlier)
-    block = ElementTree.SubElement(root, "AIRBAND")
-    ElementTree.SubElement(block, "SOFTWARE").text = made.software
-    for name, value in made.facts.items():
-        ElementTree.SubElement(block, name).text = value
-    return (
-        b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+    chunks: list[AnyChunk] = [chunk for chunk in source.chunks if chunk.name not in STALE_CHUNKS]
+    blocks: list[Block] = list(source.blocks)
+    before = Counter(map(_chunk_name, chunks))
+    lost: Names = []
+    if source.form in WAVE_FORMS:
+        chunks = wave_chunks.moved_chunks(chunks, timing, made)
+    elif source.form in AIFF_FORMS:
+        chunks = aiff_chunks.moved_chunks(chunks, timing)
+    elif source.form == FLAC:
+        blocks, lost = moved_blocks(source.blocks, timing)
+    lost += (before - Counter(map(_chunk_name, chunks))).elements()
+    return Metadata(
+        form=source.form,
+        chunks=tuple(chunks),
+        blocks=tuple(blocks),
+        tags=source.tags,
+        seeks=source.seeks,
+        made=made.line(),
+        ixml=wave_chunks.ixml(b"", timing, made),
+        others=(*source.others, *lost),
     )
 
 
-def _cues(body: bytes) -> list[tuple[int, int, bytes, int, int, int]]:
-    count = struct.unpack_from("<I", body)[0]
-    return [struct.unpack_from("<II4sIII", body, 4 + 24 * index) for index in range(count)]
+def attach(path: Path, format: Format, metadata: Metadata) -> None:
+    """Gives a finished stem its metadata; the audio is not touched.
 
+    Args:
+        path: nobody else reads it yet.
+        format: of the stem.
+        metadata: from `carried`.
 
-def _cue_ids(chunks: list[Chunk], timing: Timing) -> frozenset[int]:
-    """The cue points that the selection keeps; labels of the others go with them."""
+    Raises:
+        OutputError: no room, or a chunk or block that is too large for the format.
+    """
     try:
-        cues = [cue for chunk in chunks if chunk.name == b"cue " for cue in _cues(chunk.body)]
-    except struct.error:
-        return frozenset()
-    return frozenset(cue[0] for cue in cues if timing.position(cue[5]) is not None)
+        if format == "flac":
+            comments, blocks = _for_flac(metadata)[0]
+            write_flac(path, comments, blocks, metadata.seeks)
+            return
+        append_chunks(path, (_for_wave if format == "wav" else _for_aiff)(metadata)[0])
+        if metadata.form == b"BW64" and form_of(path) == b"RF64":
+            rename_form(path, b"BW64")
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
 
 
-def _cue(body: bytes, timing: Timing) -> bytes:
-    moved = []
-    for name, position, chunk, _chunk_start, _block_start, offset in _cues(body):
-        if (at := timing.position(offset)) is not None:
-            order = timing.position(position)
-            moved.append(struct.pack("<II4sIII", name, at if order is None else order, chunk, 0, 0, at))
-    return struct.pack("<I", len(moved)) + b"".join(moved)
+def said(metadata: Metadata) -> Counter[str]:
+    """How often a file says what, by name: what an edit compares before and after."""
+    chunks = [chunk for chunk in metadata.chunks if chunk.name not in STALE_CHUNKS]
+    names = [*map(_chunk_name, chunks), *(block.name for block in metadata.blocks)]
+    names += [name.upper() for name, _ in metadata.tags.texts]
+    return Counter([*names, *(["picture"] * len(metadata.tags.pictures)), *metadata.others])
 
 
-def _adtl(body: bytes, timing: Timing, kept: frozenset[int]) -> bytes:
-    out, at = body[:4], 4
-    while at + 12 <= len(body):
-        name, size = body[at : at + 4], struct.unpack_from("<I", body, at + 4)[0]
-        entry = body[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-        if struct.unpack_from("<I", entry)[0] not in kept:
+def _read_chunked(path: Path) -> Metadata:
+    found = read_chunks(path)
+    chunks = tuple(chunk for chunk in found.chunks if chunk.name not in AUDIO_CHUNKS)
+    texts: list[Tag] = []
+    pictures: tuple[bytes, ...] = ()
+    for chunk in chunks:
+        if not isinstance(chunk, Chunk):
             continue
-        if name == b"ltxt":
-            length = timing.scaled(struct.unpack_from("<I", entry, 4)[0])
-            entry = entry[:4] + struct.pack("<I", length) + entry[8:]
-        out += Chunk(name, entry).packed()
-    return out
+        if chunk.name == b"LIST" and chunk.body[:4] == b"INFO":
+            texts += _info_texts(chunk.body[4:])
+        elif found.form in AIFF_FORMS and chunk.name in AIFF_NAMES:
+            texts.append((AIFF_NAMES[chunk.name], _text(chunk.body)))
+        elif chunk.name.lower() == b"id3 ":
+            tags = parse_id3(chunk.body)
+            have = {name for name, _ in texts}
+            texts += [tag for tag in tags.texts if tag[0] not in have]
+            pictures += tags.pictures
+    stray = (f"{found.stray_bytes} bytes after the last chunk",) if found.stray_bytes > 1 else ()
+    return Metadata(found.form, chunks, (), Tags(tuple(texts), pictures), others=stray)
 
 
-def _smpl(body: bytes, timing: Timing) -> bytes:
-    head = list(struct.unpack_from("<9I", body))
-    head[2] = round(1e9 / timing.rate_out)
-    loops = []
-    for index in range(head[7]):
-        loop = list(struct.unpack_from("<6I", body, 36 + 24 * index))
-        first, last = timing.position(loop[2]), timing.position(loop[3])
-        if first is not None and last is not None:
-            loops.append(struct.pack("<6I", *loop[:2], first, last, *loop[4:]))
-    tail = body[36 + 24 * head[7] :]
-    head[7] = len(loops)
-    return struct.pack("<9I", *head) + b"".join(loops) + tail
+def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
+    if metadata.form in WAVE_FORMS:
+        return list(metadata.chunks), []
+    texts = _list(metadata.tags.texts)
+    chunks: list[AnyChunk] = [Chunk(b"iXML", metadata.ixml)] if metadata.ixml else []
+    if entries := [Chunk(INFO[name], text.encode() + b"\0").packed() for name, text in texts if name in INFO]:
+        chunks.append(Chunk(b"LIST", b"INFO" + b"".join(entries)))
+    kept, lost = set(), list(metadata.tags.others if not metadata.tags.id3 else ())
+    own = next((chunk for chunk in metadata.chunks if chunk.name == b"ID3 "), None)
+    tag = metadata.tags.id3 or to_id3(metadata.tags.texts, metadata.tags.pictures)
+    if isinstance(own, Chunk):
+        tag = own.body
+    if tag:
+        chunks.append(Chunk(b"id3 ", tag))
+        kept |= {b"ID3 "}
+    places = [marker for chunk in metadata.chunks for marker in aiff_chunks.markers(chunk)]
+    if places:
+        chunks += _cues(places)
+        kept |= {b"MARK"}
+    lost += [_chunk_name(c) for c in metadata.chunks if c.name not in kept and c.name not in AIFF_NAMES]
+    return chunks, lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
+
+
+def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
+    made: list[AnyChunk] = [Chunk(b"ANNO", metadata.made.encode())] if metadata.made else []
+    if metadata.form in AIFF_FORMS:
+        return [*metadata.chunks, *made], []
+    chunks: list[AnyChunk] = [
+        Chunk(AIFF_TEXTS[name], text.encode()[-AIFF_TEXT_BYTES:])
+        for name, text in _list(metadata.tags.texts)
+        if name in AIFF_TEXTS
+    ]
+    own = next((chunk for chunk in metadata.chunks if chunk.name.lower() == b"id3 "), None)
+    tag = metadata.tags.id3 or to_id3(metadata.tags.texts, metadata.tags.pictures)
+    if isinstance(own, Chunk):
+        tag = own.body
+    if tag:
+        chunks.append(Chunk(b"ID3 ", tag))
+    lost = [*(metadata.tags.others if not metadata.tags.id3 else ())]
+    places = wave_chunks.markers(metadata.chunks)
+    if places:
+        chunks.append(Chunk(b"MARK", aiff_chunks.marked(places)))
+    said_elsewhere = {"LIST INFO", "id3", "ID3", "iXML", *(("cue", "LIST adtl") if places else ())}
+    lost += [name for name in map(_chunk_name, metadata.chunks) if name not in said_elsewhere]
+    if any(c.name == b"iXML" and c != Chunk(b"iXML", metadata.ixml) for c in metadata.chunks):
+        lost.append("iXML")
+    return [*chunks, *made], lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
+
+
+def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]:
+    made = [(SOFTWARE, metadata.made)] if metadata.made else []
+    comments = [*metadata.tags.texts, *made]
+    if metadata.form == FLAC:
+        return (comments, list(metadata.blocks)), []
+    blocks = [Block(PICTURE, picture) for picture in metadata.tags.pictures]
+    lost = list(metadata.tags.others)
+    for chunk in metadata.chunks:
+        if isinstance(chunk, Chunk) and chunk.name.lower() == b"id3 ":
+            lost += parse_id3(chunk.body).others
+        elif chunk.name == b"LIST" and isinstance(chunk, Chunk) and chunk.body[:4] == b"INFO":
+            continue
+        elif chunk.name not in AIFF_NAMES and chunk != Chunk(b"iXML", metadata.ixml):
+            lost.append(_chunk_name(chunk))
+    return (comments, blocks), lost
+
+
+def _list(texts: tuple[Tag, ...]) -> list[Tag]:
+    """Texts for a store that holds one value a name."""
+    joined: dict[str, str] = {}
+    for name, text in texts:
+        key = name.upper()
+        joined[key] = f"{joined[key]}; {text}" if key in joined else text
+    return list(joined.items())
+
+
+def _cues(places: list[Marker]) -> list[AnyChunk]:
+    points = [struct.pack("<II4sIII", at.number, at.frame, b"data", 0, 0, at.frame) for at in places]
+    labels = [Chunk(b"labl", struct.pack("<I", at.number) + at.name + b"\0").packed() for at in places]
+    return [
+        Chunk(b"cue ", struct.pack("<I", len(points)) + b"".join(points)),
+        Chunk(b"LIST", b"adtl" + b"".join(labels)),
+    ]
+
+
+def _info_texts(entries: bytes) -> list[Tag]:
+    found, at = [], 0
+    while at + 8 <= len(entries):
+        name, size = entries[at : at + 4], struct.unpack_from("<I", entries, at + 4)[0]
+        text = _text(entries[at + 8 : at + 8 + size])
+        if text:
+            found.append((INFO_NAMES.get(name, name.decode("latin-1")), text))
+        at += 8 + size + size % 2
+    return found
+
+
+def _text(body: bytes) -> str:
+    """Text of a chunk: UTF-8, or what Windows and the old Mac wrote."""
+    body = body.rstrip(b"\0")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+
+
+def _known_texts(path: Path) -> tuple[Tag, ...]:
+    """The texts libsndfile knows of files whose tags mutagen does not read: CAF, W64, ..."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            return tuple((name.upper(), text) for name, text in file.copy_metadata().items() if text)
+    except (soundfile.SoundFileError, TypeError):
+        return ()
+
+
+def _chunk_name(chunk: AnyChunk) -> str:
+    name = chunk.name.decode("latin-1").strip()
+    if chunk.name == b"LIST" and isinstance(chunk, Chunk):
+        return f"LIST {chunk.body[:4].decode('latin-1')}"
+    return name

@@ -130,6 +130,11 @@ def test_a_stale_connection_file_is_harmless(tmp_path: Path) -> None:
     assert "left from one that was killed" in note.detail
 
 
+def test_models_are_listed_without_an_engine(tmp_path: Path) -> None:
+    assert found(tmp_path / "state", "model draft")[0].detail == "ready"
+    assert found(tmp_path / "state", "engine")[0].detail.startswith("none is running")
+
+
 def test_a_connection_file_open_to_others_is_broken(tmp_path: Path) -> None:
     stale(tmp_path / "state").connection.chmod(0o666)
     broken = found(tmp_path / "state", "engine")[0]

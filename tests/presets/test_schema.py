@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from presets import schema, words
@@ -84,8 +85,53 @@ def test_positions_count_seconds_or_samples(position: schema.Position, frames: i
 
 @pytest.mark.parametrize("position", [-1, "10", "10s", "-1smp", float("inf"), "smp"])
 def test_a_position_that_is_neither_is_refused(position: Any) -> None:
-    with pytest.raises(UsageError, match="seconds, or samples as 480000smp"):
+    with pytest.raises(UsageError, match=r"seconds, mm:ss\.mmm, samples as 480000smp"):
         make(end=position)
+
+
+@pytest.mark.parametrize(
+    ("position", "fps", "frames"),
+    [
+        ("1:02.5", None, 62.5 * 48000),
+        ("01:00:00.001", None, 3600 * 48000 + 48),
+        ("00:00:01:12", 24, 72000),
+        ("00:00:01:00", 25, 48000),
+        ("00:00:01:00", 29.97, 48048),
+        ("00:00:10:00", "23.976", 480480),
+        ("00:01:00;02", 29.97, round(1800 * 1.001 / 30 * 48000)),
+        ("00:10:00;00", 29.97, round(17982 * 1.001 / 30 * 48000)),
+        ("00:01:00;04", 59.94, round(3600 * 1.001 / 60 * 48000)),
+    ],
+)
+def test_positions_are_clock_times_or_time_code(position: str, fps: Any, frames: float) -> None:
+    preset = make(start=position, fps=fps)
+    assert frames_at(preset.start, 48000, preset.fps) == frames
+
+
+@pytest.mark.parametrize(
+    ("position", "fps", "message"),
+    [
+        ("00:00:01:00", None, "start = .*how many a second with fps"),
+        ("00:00:01:25", 25, "25 pictures a second end at 24"),
+        ("00:00:01;00", 25, "dropped at 29.97 and 59.94"),
+        ("1:75", None, "no place in a source"),
+        ("1:02.5", 31, "fps = "),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(position: str, fps: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make(start=position, fps=fps)
+
+
+def test_scalars_of_numpy_are_numbers() -> None:
+    knobs = {
+        "seed": np.int64(3), "cutoff": np.float32(5000), "high_gain_db": np.float64(-3),
+        "start": np.float64(0.5), "joint": np.bool_(True), "steps": np.array(7), "rate": np.uint32(96000),
+    }  # fmt: skip
+    plain = make(seed=3, cutoff=5000.0, high_gain_db=-3.0, start=0.5, joint=True, steps=7, rate=96000)
+    assert make(**knobs) == plain
+    gain = {"name": "Gain", "params": {"gain_db": np.float32(-6)}}
+    assert make(effects={"before": [gain]}).effects.before[0].params == {"gain_db": -6.0}
 
 
 @pytest.mark.parametrize("name", FLAGS)

@@ -15,9 +15,10 @@ import soundfile
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Preset, make
 from render.clip import ArrayClip, open_clip
+from render.files.chunks import Chunk, read_chunks
 from render.files.encode import STRETCH_FRAMES, Encoding, encode, encoding, quantised
 from render.files.metadata import Metadata
-from render.files.riff import Chunk, read_chunks
+from render.files.tags import Tags
 
 
 def tone(frames: int = 60000, channels: int = 2, level: float = 0.3, seed: int = 5) -> np.ndarray:
@@ -193,10 +194,12 @@ def test_an_encoding_that_cannot_be_is_refused(knobs: dict[str, Any], out: str, 
 
 
 def test_chunks_reach_wav_and_tags_reach_the_others(tmp_path: Path) -> None:
-    carried = Metadata((Chunk(b"iXML", b"<BWFXML/>"),), {"title": "Dawn", "comment": "by Airband"})
+    ixml = Chunk(b"iXML", b"<BWFXML/>")
+    tags = Tags((("TITLE", "Dawn"), ("COMMENT", "by Airband")))
+    carried = Metadata(tags=tags, ixml=ixml.body)
     clip = ArrayClip(tone(), 48000)
     encode(clip, tmp_path / "a.wav", Encoding("wav", 32), Preset(), carried)
-    assert Chunk(b"iXML", b"<BWFXML/>") in read_chunks(tmp_path / "a.wav")
+    assert ixml in read_chunks(tmp_path / "a.wav").chunks
     for path, how in ((tmp_path / "a.flac", Encoding("flac", 24)), (tmp_path / "a.wav", Encoding("wav", 32))):
         encoded = encode(clip, path, how, Preset(), carried)
         with soundfile.SoundFile(path) as file:

@@ -1,0 +1,248 @@
+"""What a WAV file's chunks say of places in it and of how it was made, moved to the stem's time line.
+
+Positions follow the audio: they are rescaled when the rate changes and moved when a selection is rendered.
+A chunk that cannot be parsed is passed on as it is.
+
+Sources: EBU Tech 3285 v2 (bext), the iXML specification 3.01, Microsoft's multimedia data standards update
+(cue, adtl, smpl, plst), AES46 (cart), ITU-R BS.2076 and BS.2088 (axml, bxml, chna).
+"""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import re
+import struct
+from collections.abc import Callable, Iterable
+from xml.etree import ElementTree
+
+from render.files.aiff_chunks import Marker
+from render.files.chunks import AnyChunk, Chunk, StoredChunk
+from render.files.timing import Provenance, Timing
+
+LOUDNESS_UNSET = 0x7FFF
+"""EBU Tech 3285 v2: the value of a loudness field that is not in use."""
+CART_TIMERS, CART_TIMER_COUNT = 684, 8
+"""AES46: where the post timers stand in a cart chunk, each a name and a count of samples."""
+OBJECTS = (b"axml", b"bxml", b"sxml", b"chna")
+"""The audio definition model: objects whose times count from the start of the whole file."""
+SAMPLE_TIME = re.compile(rb"(\d\d:\d\d:\d\d\.)(\d{1,9})S(\d{4,6})(?!\d)")
+"""BS.2076-2: a time whose fraction counts samples, as 00:00:05.22050S44100."""
+
+
+def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing, made: Provenance) -> list[AnyChunk]:
+    """A WAV file's chunks on the stem's time line, with what was done added to bext and iXML.
+
+    Args:
+        chunks: those that describe the samples left out.
+        timing: where the stem lies.
+        made: what was done.
+    """
+    chunks = list(chunks)
+    kept = _cue_ids(chunks, timing)
+    moved: list[AnyChunk] = []
+    for chunk in chunks:
+        if chunk.name in OBJECTS:
+            if timing.whole:
+                moved.append(_objects(chunk, timing))
+        else:
+            moved.append(_moved(chunk, timing, made, kept) if isinstance(chunk, Chunk) else chunk)
+    if not any(chunk.name == b"iXML" for chunk in moved):
+        moved.append(Chunk(b"iXML", ixml(b"", timing, made)))
+    moved.sort(key=lambda chunk: chunk.name != b"bext")
+    return moved
+
+
+def _objects(chunk: AnyChunk, timing: Timing) -> AnyChunk:
+    """Times in seconds hold at any rate; those that count samples are counted at the stem's."""
+    if timing.rate_in == timing.rate_out or chunk.name == b"chna":
+        return chunk
+    if isinstance(chunk, StoredChunk) and chunk.name == b"axml" and not _counts_samples(chunk):
+        return chunk
+    loaded = chunk.load() if isinstance(chunk, StoredChunk) else chunk
+    if chunk.name != b"bxml":
+        return Chunk(chunk.name, _sample_times(loaded.body, timing))
+    kind, packed = loaded.body[:2], loaded.body[2:]  # BS.2088-1: the kind of compression, 1 for gzip
+    try:
+        text = gzip.decompress(packed)
+    except (OSError, EOFError, ValueError):
+        return chunk
+    counted = _sample_times(text, timing)
+    return chunk if counted == text else Chunk(chunk.name, kind + gzip.compress(counted, mtime=0))
+
+
+def _counts_samples(chunk: StoredChunk) -> bool:
+    with chunk.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return SAMPLE_TIME.search(mapped, chunk.offset, chunk.offset + chunk.nbytes) is not None
+
+
+def _sample_times(text: bytes, timing: Timing) -> bytes:
+    def counted(found: re.Match[bytes]) -> bytes:
+        if int(found[3]) != timing.rate_in:
+            return found[0]
+        samples = min(timing.scaled(int(found[2])), timing.rate_out - 1)
+        return b"%s%dS%d" % (found[1], samples, timing.rate_out)
+
+    return SAMPLE_TIME.sub(counted, text)
+
+
+def _moved(chunk: Chunk, timing: Timing, made: Provenance, kept: frozenset[int]) -> Chunk:
+    change: Callable[[bytes], bytes] | None = {
+        b"bext": lambda body: _bext(body, timing, made),
+        b"iXML": lambda body: ixml(body, timing, made),
+        b"cue ": lambda body: _cue(body, timing),
+        b"LIST": lambda body: _adtl(body, timing, kept) if body[:4] == b"adtl" else body,
+        b"smpl": lambda body: _smpl(body, timing),
+        b"plst": lambda body: _plst(body, timing),
+        b"cart": lambda body: _cart(body, timing),
+    }.get(chunk.name)
+    try:
+        return Chunk(chunk.name, change(chunk.body)) if change else chunk
+    except (struct.error, ElementTree.ParseError, ValueError):
+        return chunk
+
+
+def _bext(body: bytes, timing: Timing, made: Provenance) -> bytes:
+    """TimeReference to the stem's rate and start, loudness unset, one line more of coding history."""
+    body = body.ljust(602, b"\0")
+    reference = struct.unpack_from("<Q", body, 338)[0] + timing.start
+    version = struct.unpack_from("<H", body, 346)[0]
+    out = bytearray(body[:602])
+    struct.pack_into("<Q", out, 338, timing.scaled(reference))
+    if version >= 2:
+        struct.pack_into("<5h", out, 412, *(LOUDNESS_UNSET,) * 5)
+    history = body[602:].rstrip(b"\0")
+    if history and not history.endswith(b"\r\n"):
+        history += b"\r\n"
+    line = f"{made.layout},T={made.line().replace(',', ' ')}\r\n".encode("ascii", "replace")
+    return bytes(out) + history + line
+
+
+def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
+    """Rates and time stamps to the stem's; the element AIRBAND says what was done."""
+    text = body.rstrip(b"\0 \r\n")
+    if text:
+        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+        root = ElementTree.fromstring(text, parser=parser)
+    else:
+        root = ElementTree.Element("BWFXML")
+        ElementTree.SubElement(root, "IXML_VERSION").text = "1.61"
+    for element in root.iter("FILE_SAMPLE_RATE"):
+        element.text = str(timing.rate_out)
+    for speed in root.iter("SPEED"):
+        high, low = (speed.find(f"TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_{part}") for part in ("HI", "LO"))
+        if high is None or low is None:
+            continue
+        stamp = (int(high.text or 0) << 32) + int(low.text or 0)
+        stamp = timing.scaled(stamp + timing.start)
+        high.text, low.text = str(stamp >> 32), str(stamp & 0xFFFFFFFF)
+        rate = speed.find("TIMESTAMP_SAMPLE_RATE")
+        if rate is not None:
+            rate.text = str(timing.rate_out)
+    for earlier in root.findall("AIRBAND"):
+        root.remove(earlier)
+    block = ElementTree.SubElement(root, "AIRBAND")
+    ElementTree.SubElement(block, "SOFTWARE").text = made.software
+    for name, value in made.facts.items():
+        ElementTree.SubElement(block, name).text = value
+    return (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+    )
+
+
+def _cues(body: bytes) -> list[tuple[int, int, bytes, int, int, int]]:
+    count = struct.unpack_from("<I", body)[0]
+    return [struct.unpack_from("<II4sIII", body, 4 + 24 * index) for index in range(count)]
+
+
+def _cue_ids(chunks: Iterable[AnyChunk], timing: Timing) -> frozenset[int]:
+    """The cue points that the selection keeps; labels of the others go with them."""
+    try:
+        found = [chunk for chunk in chunks if isinstance(chunk, Chunk) and chunk.name == b"cue "]
+        cues = [cue for chunk in found for cue in _cues(chunk.body)]
+    except struct.error:
+        return frozenset()
+    return frozenset(cue[0] for cue in cues if timing.position(cue[5]) is not None)
+
+
+def _cue(body: bytes, timing: Timing) -> bytes:
+    moved = []
+    for name, position, chunk, _chunk_start, _block_start, offset in _cues(body):
+        if (at := timing.position(offset)) is not None:
+            order = timing.position(position)
+            moved.append(struct.pack("<II4sIII", name, at if order is None else order, chunk, 0, 0, at))
+    return struct.pack("<I", len(moved)) + b"".join(moved)
+
+
+def _adtl(body: bytes, timing: Timing, kept: frozenset[int]) -> bytes:
+    out, at = body[:4], 4
+    while at + 12 <= len(body):
+        name, size = body[at : at + 4], struct.unpack_from("<I", body, at + 4)[0]
+        entry = body[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+        if struct.unpack_from("<I", entry)[0] not in kept:
+            continue
+        if name == b"ltxt":
+            length = timing.scaled(struct.unpack_from("<I", entry, 4)[0])
+            entry = entry[:4] + struct.pack("<I", length) + entry[8:]
+        out += Chunk(name, entry).packed()
+    return out
+
+
+def _smpl(body: bytes, timing: Timing) -> bytes:
+    head = list(struct.unpack_from("<9I", body))
+    head[2] = round(1e9 / timing.rate_out)
+    loops = []
+    for index in range(head[7]):
+        loop = list(struct.unpack_from("<6I", body, 36 + 24 * index))
+        first, last = timing.position(loop[2]), timing.position(loop[3])
+        if first is not None and last is not None:
+            loops.append(struct.pack("<6I", *loop[:2], first, last, *loop[4:]))
+    tail = body[36 + 24 * head[7] :]
+    head[7] = len(loops)
+    return struct.pack("<9I", *head) + b"".join(loops) + tail
+
+
+def _plst(body: bytes, timing: Timing) -> bytes:
+    """The lengths of a playlist's segments."""
+    out = bytearray(body)
+    for index in range(struct.unpack_from("<I", body)[0]):
+        at = 8 + 12 * index
+        struct.pack_into("<I", out, at, timing.scaled(struct.unpack_from("<I", body, at)[0]))
+    return bytes(out)
+
+
+def _cart(body: bytes, timing: Timing) -> bytes:
+    """The post timers: those that the selection leaves out are unset."""
+    out = bytearray(body)
+    for at in range(CART_TIMERS, CART_TIMERS + 8 * CART_TIMER_COUNT, 8):
+        name, frame = struct.unpack_from("<4sI", body, at)
+        if name.strip(b"\0"):
+            place = timing.position(frame)
+            struct.pack_into("<4sI", out, at, *((bytes(4), 0) if place is None else (name, place)))
+    return bytes(out)
+
+
+def markers(chunks: Iterable[AnyChunk]) -> list[Marker]:
+    """The cue points of a WAV file, with the names that its labels give them."""
+    points: list[tuple[int, int]] = []
+    names: dict[int, bytes] = {}
+    for chunk in chunks:
+        if not isinstance(chunk, Chunk):
+            continue
+        try:
+            if chunk.name == b"cue ":
+                points += [(cue[0], cue[5]) for cue in _cues(chunk.body)]
+            elif chunk.name == b"LIST" and chunk.body[:4] == b"adtl":
+                names |= {number: text for name, number, text in _entries(chunk.body) if name == b"labl"}
+        except struct.error:
+            continue
+    return [Marker(number, frame, names.get(number, b"").rstrip(b"\0")) for number, frame in points]
+
+
+def _entries(body: bytes) -> Iterable[tuple[bytes, int, bytes]]:
+    at = 4
+    while at + 12 <= len(body):
+        name, size, number = struct.unpack_from("<4sII", body, at)
+        yield name, number, body[at + 12 : at + 8 + size]
+        at += 8 + size + size % 2
