@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from presets.errors import UsageError
 from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
+from render.blemishes import has_edge, has_tick
 from render.cliff import (
     BANDS_PER_OCTAVE,
     SIXTH,
@@ -75,7 +76,8 @@ class Spectrum:
     """What a clip's frames hold.
 
     Attributes:
-        powers: (frames, bands) mean power per bin of the frames that sound; a full-scale sine is 0 dB.
+        powers: (frames, bands) mean power per bin of the frames that sound, without those that hold an edge
+            or a tick (render/blemishes.py) where they are not the most; a full-scale sine is 0 dB.
         edges_hz: (bands + 1,).
         magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.
@@ -131,7 +133,7 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     edges_hz = _band_edges(min(clip.rate / 2, top_hz))
     places = edges_hz * size / clip.rate + 0.5
-    powers, magnitude, places_s = [], np.zeros(size // 2 + 1), []
+    powers, magnitude, places_s, counted = [], np.zeros(size // 2 + 1), [], []
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
@@ -140,8 +142,11 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
         places_s.append((start + np.arange(frames)) * hop / clip.rate)
-    stacked, at_s = np.concatenate(powers), np.concatenate(places_s)
+        counted.append(~(has_edge(framed) | has_tick(block, size, hop)))
+    stacked, at_s, counts = np.concatenate(powers), np.concatenate(places_s), np.concatenate(counted)
     sounds = stacked.sum(axis=1) > SILENT_POWER
+    if 2 * np.count_nonzero(sounds & counts) >= np.count_nonzero(sounds):
+        sounds &= counts
     return Spectrum(stacked[sounds], edges_hz, magnitude / len(stacked), clip.rate / size, at_s[sounds])
 
 
