@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
 
 import numpy as np
 
+from bridge.rack.pickling import packed, unpacked
 from bridge.rack.stages import Connection, External, Stage, SuperResolution, no_hook
 from presets.chains import CONTAINERS, EFFECTS, Effect
 from presets.errors import UsageError
@@ -103,6 +104,13 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     def insert(self, index: int, value: pedalboard.Plugin | Stage) -> None:
         """Put a stage before `index`."""
         self._stages.insert(index, _checked(value))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stages": [packed(stage) for stage in self._stages]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._stages = [unpacked(stage) for stage in state["_stages"]]
 
     def __repr__(self) -> str:
         tail = f", tail_s={self.tail_s:g}" if self.tail_s else ""
@@ -269,6 +277,8 @@ def _numbered(on_step: StepHook, number: int, of: int) -> StepHook:
 def _channels_first(array: np.ndarray[Any, Any]) -> tuple[Audio, Callable[[Audio], Audio]]:
     """(channels, frames) float32 and the way back, by Pedalboard's rule: the shorter side is the channels."""
     audio = np.asarray(array)
+    if audio.size == 0:
+        raise UsageError(f"the audio is empty: its shape is {audio.shape}")
     if audio.dtype.kind != "f" or audio.ndim not in (1, 2):
         raise UsageError(
             f"audio of shape {audio.shape} and type {audio.dtype}: give (channels, frames) float32"

@@ -29,6 +29,10 @@ class Connection:
         self._client = client
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Connection], tuple[()]]:
+        """A connection belongs to its process: what is unpickled makes its own."""
+        return Connection, ()
+
     @property
     def client(self) -> Renderer:
         """The client; raises EngineError when no engine can be reached or started."""
@@ -127,6 +131,12 @@ class SuperResolution(Stage):
         self.__dict__["_base"] = presets.load(preset) if isinstance(preset, str) else preset
         self.__dict__["_name"] = preset if named else "custom"
         self.__dict__["_preset"] = make(self._base, **knobs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def __getattr__(self, name: str) -> Any:
         if name not in KNOBS:

@@ -325,3 +325,29 @@ def test_real_plugins_around_a_stage(
         here[0].threshold_db, here[0].ratio, here[2].threshold_db = -30.0, 8.0, -6.0  # type: ignore[union-attr]
         assert np.abs(here(dull, RATE) - whole).max() < 1e-6
     assert not np.array_equal(whole, dull)
+
+
+def test_a_rack_is_pickled_without_its_client() -> None:
+    import pickle
+
+    import pedalboard
+
+    rack = Rack(
+        [
+            pedalboard.Compressor(threshold_db=-20, ratio=4),
+            pedalboard.Chain([pedalboard.LadderFilter(cutoff_hz=500), pedalboard.Gain(-3)]),
+            SuperResolution("speech", seed=7),
+        ],
+        tail_s=0.5,
+        client=object(),
+    )
+    copied = pickle.loads(pickle.dumps(rack))
+    assert repr(copied) == repr(rack)
+    assert copied._connection._client is None
+    sound = np.random.default_rng(0).standard_normal((2, 4800)).astype(np.float32)
+    np.testing.assert_array_equal(copied[:2](sound, 48000), rack[:2](sound, 48000))
+
+
+def test_an_empty_array_is_called_empty() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        Rack([SuperResolution()])(np.zeros((2, 0), np.float32), 48000)
