@@ -47,7 +47,7 @@ def install_host(host: Host, root: Path, home: Home) -> list[str]:
     path = _manifest_path(host, root, home)
     earlier = _read(path)
     wanted = placed(host, root)
-    digests = {target: file_digest(source) for target, source in wanted.items()}
+    digests = {target: _digest(source) for target, source in wanted.items()}
     fresh = [target for target in wanted if _must_be_written(target, digests[target], earlier)]
     pipe = value(root / SETTINGS) if host is Host.audacity else ON
     dropped = {name: digest for name, digest in earlier.files.items() if Path(name) not in wanted}
@@ -60,8 +60,7 @@ def install_host(host: Host, root: Path, home: Home) -> list[str]:
     _write(path, manifest)
     for target in fresh:
         with part_beside(target) as part:
-            shutil.copyfile(wanted[target], part)
-            shutil.copymode(wanted[target], part)
+            _write_source(wanted[target], part)
             put_in_place(part, target)
     for name in _taken_away(dropped)[0]:
         del manifest.files[name]
@@ -95,6 +94,20 @@ def uninstall_host(host: Host, root: Path, home: Home) -> list[str]:
     if not any(path.parent.iterdir()):
         path.parent.rmdir()
     return told
+
+
+def _digest(source: Path | bytes) -> str:
+    if isinstance(source, Path):
+        return file_digest(source)
+    return hashlib.blake2b(source, digest_size=32).hexdigest()
+
+
+def _write_source(source: Path | bytes, part: Path) -> None:
+    if isinstance(source, bytes):
+        part.write_bytes(source)
+        return
+    shutil.copyfile(source, part)
+    shutil.copymode(source, part)
 
 
 def _must_be_written(target: Path, digest: str, earlier: Manifest) -> bool:

@@ -7,7 +7,9 @@ Audacity's manual, "Preferences folder"; the LV2, VST3 and CLAP specifications f
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import sysconfig
 from enum import StrEnum
 from pathlib import Path
 
@@ -44,8 +46,8 @@ def root_of(host: Host) -> Path:
     return root
 
 
-def placed(host: Host, root: Path) -> dict[Path, Path]:
-    """Which file goes where: destination to source, none for a host that needs no files.
+def placed(host: Host, root: Path) -> dict[Path, Path | bytes]:
+    """What goes where: destination to source file or content, none for a host that needs no files.
 
     Args:
         host: the host.
@@ -55,12 +57,24 @@ def placed(host: Host, root: Path) -> dict[Path, Path]:
         InputError: the plugins have not been built.
     """
     if host is Host.reaper:
-        return {root / "Scripts" / "Airband" / file.name: file for file in _lua("reaper")}
+        scripts = root / "Scripts" / "Airband"
+        return {scripts / file.name: file for file in _lua("reaper")} | _command_note(scripts)
     if host is Host.ardour:  # a script that is no action would be run when Ardour looks for scripts
-        return {root / "scripts" / file.name: file for file in _lua("ardour") if _is_action(file)}
+        scripts = root / "scripts"
+        actions = {scripts / file.name: file for file in _lua("ardour") if _is_action(file)}
+        return actions | _command_note(scripts)
     if host is Host.plugin:
         return _bundles(root)
     return {}
+
+
+def _command_note(scripts: Path) -> dict[Path, Path | bytes]:
+    """A file beside a host's scripts that says where `airband` is: started from a desktop, a host has not the
+    user's PATH."""
+    name = "airband.exe" if sys.platform == "win32" else "airband"
+    beside = Path(sysconfig.get_path("scripts")) / name
+    command = str(beside) if beside.is_file() else shutil.which("airband")
+    return {} if command is None else {scripts / "airband-command.txt": f"{command}\n".encode()}
 
 
 def _lua(host: str) -> list[Path]:
@@ -71,9 +85,9 @@ def _is_action(script: Path) -> bool:
     return script.read_text(encoding="utf-8").startswith("ardour {")
 
 
-def _bundles(home: Path) -> dict[Path, Path]:
+def _bundles(home: Path) -> dict[Path, Path | bytes]:
     built = HERE / "plugin" / "bin"
-    files = {
+    files: dict[Path, Path | bytes] = {
         folder / file.relative_to(built): file
         for suffix, folder in _plugin_folders(home).items()
         for bundle in sorted(built.glob(f"*.{suffix}"))

@@ -5,6 +5,10 @@
 -- whole source is analysed and the result lines up to the sample. The result becomes a new take. The command
 -- runs beside REAPER; `watch` looks at what it prints, and all takes are added at the end in one undo block.
 
+local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
+local command = dofile(folder .. "airband_command.lua")
+local json = dofile(folder .. "airband_json.lua")
+
 local M = {}
 
 local SECTION = "Airband"
@@ -13,17 +17,6 @@ local BUILD_PEAKS = 40047 -- Peaks: Build any missing peaks
 local UNDO_ITEMS = 4
 local COLOUR = { 86, 156, 214 }
 local COPIED = { "D_VOL", "D_PAN", "D_PANLAW", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_CHANMODE", "I_PITCHMODE" }
-
-local function windows()
-  return reaper.GetOS():match("^Win") ~= nil
-end
-
-local function quoted(text)
-  if windows() then
-    return '"' .. text:gsub('"', "") .. '"'
-  end
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 local function setting(key, default)
   local value = reaper.GetExtState(SECTION, key)
@@ -36,7 +29,7 @@ function M.flags(options)
   for _, name in ipairs({ "preset", "model", "cutoff", "seed" }) do
     local value = options[name]
     if value and value ~= "" then
-      flags[#flags + 1] = "--" .. name .. " " .. quoted(value)
+      flags[#flags + 1] = "--" .. name .. " " .. command.quoted(value)
     end
   end
   return table.concat(flags, " ")
@@ -58,6 +51,27 @@ local function unwrapped(take)
   return parent, first, length, reversed
 end
 
+-- The stretch of its source that a take plays, in seconds of the source: what lies under the item, or where stretch
+-- markers lead. Before the first marker and after the last, the source runs on as without them.
+local function needed(take, offset, span)
+  local count = reaper.GetTakeNumStretchMarkers(take)
+  if count == 0 then
+    return offset, offset + span
+  end
+  local low, high = math.huge, -math.huge
+  for index = 0, count - 1 do
+    local _, position, source_position = reaper.GetTakeStretchMarker(take, index)
+    low, high = math.min(low, source_position), math.max(high, source_position)
+    if index == 0 then
+      low = math.min(low, source_position - position)
+    end
+    if index == count - 1 then
+      high = math.max(high, source_position + span - position)
+    end
+  end
+  return low, high
+end
+
 -- What to render for an item, or nil and why not.
 function M.request(item)
   local take = reaper.GetActiveTake(item)
@@ -75,8 +89,9 @@ function M.request(item)
   local rate = reaper.GetMediaSourceSampleRate(file)
   local offset = reaper.GetMediaItemTakeInfo_Value(take, "D_STARTOFFS")
   local span = reaper.GetMediaItemInfo_Value(item, "D_LENGTH") * reaper.GetMediaItemTakeInfo_Value(take, "D_PLAYRATE")
-  local low, high = math.max(offset, 0), math.min(offset + span, length)
-  if offset + span > length and reaper.GetMediaItemInfo_Value(item, "B_LOOPSRC") == 1 then
+  local first_needed, last_needed = needed(take, offset, span)
+  local low, high = math.max(first_needed, 0), math.min(last_needed, length)
+  if last_needed > length and reaper.GetMediaItemInfo_Value(item, "B_LOOPSRC") == 1 then
     low, high = 0, length
   end
   if high <= low then
@@ -106,81 +121,20 @@ local function output_path(path)
   return reaper.GetProjectPath("") .. "/" .. stem .. "-airband-" .. id .. ".wav"
 end
 
--- The command line that renders a request, writing its JSON lines to `status`.
-function M.command(request, flags, status)
-  local render = ("%s render %s -o %s --start %dsmp --end %dsmp --format wav --json %s"):format(
-    setting("command", "airband"),
-    quoted(request.path),
-    quoted(request.out),
+-- The arguments of `airband` that render a request.
+local function arguments(request, flags)
+  return ("render %s -o %s --start %dsmp --end %dsmp --format wav --json %s"):format(
+    command.quoted(request.path),
+    command.quoted(request.out),
     request.start_frame,
     request.end_frame,
     flags
   )
-  if windows() then
-    return ('cmd.exe /C "%s > %s 2>&1 & echo {"what": "exit"} >> %s"'):format(render, quoted(status), quoted(status))
-  end
-  local script = ("echo $$ > %s; %s > %s 2>&1; echo '{\"what\": \"exit\"}' >> %s"):format(
-    quoted(status .. ".pid"),
-    render,
-    quoted(status),
-    quoted(status)
-  )
-  return "/bin/sh -c " .. quoted(script)
-end
-
-local function contents(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return ""
-  end
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
-local function number(line, name)
-  return tonumber(line:match('"' .. name .. '": ([%d.eE+-]+)'))
-end
-
-local function text_of(line, name)
-  local value = line:match('"' .. name .. '": "(.-[^\\])"')
-  return value and value:gsub('\\"', '"'):gsub("\\\\", "\\")
-end
-
--- What the command has said so far: share done (0 to 1), over or not, the `done` line, and an error.
-function M.told(text)
-  local state = { share = 0, over = false }
-  local last
-  for line in text:gmatch("[^\r\n]+") do
-    local what = line:match('"what": "(%a+)"')
-    if what == "progress" then
-      state.share = math.max(state.share, (number(line, "step") or 0) / math.max(number(line, "of") or 1, 1))
-    elseif what == "done" then
-      state.done = line
-    elseif what == "failed" then
-      state.error = text_of(line, "message")
-    elseif what == "exit" then
-      state.over = true
-    elseif not what and line:match("%S") then
-      last = line
-    end
-  end
-  if state.over and not state.done then
-    state.error = state.error or last or "the command ended without a word"
-  end
-  return state
-end
-
-local function interrupt(status)
-  local pid = contents(status .. ".pid"):match("%d+")
-  if pid then
-    os.execute("pkill -TERM -P " .. pid)
-  end
 end
 
 local function description(request, line)
   local parts = { "Airband" }
-  local model, seed, cutoff = text_of(line, "model"), number(line, "seed"), number(line, "cutoff_hz")
+  local model, seed, cutoff = json.text(line, "model"), json.number(line, "seed"), json.number(line, "cutoff_hz")
   parts[#parts + 1] = model
   parts[#parts + 1] = seed and ("seed %d"):format(seed)
   parts[#parts + 1] = line:match('"generated": true') and cutoff and ("above %.0f Hz"):format(cutoff) or "nothing missing"
@@ -237,8 +191,8 @@ function Batch:start()
   local request = self.requests[self.at]
   request.out = output_path(request.path)
   self.status = self.folder .. "/" .. reaper.genGuid(""):gsub("[{}]", "") .. ".jsonl"
-  if not reaper.ExecProcess(M.command(request, self.flags, self.status), -1) then
-    self.errors[#self.errors + 1] = "could not start " .. setting("command", "airband")
+  if not command.start(arguments(request, self.flags), self.status) then
+    self.errors[#self.errors + 1] = "could not start " .. command.path()
     self:finish()
     return
   end
@@ -249,11 +203,11 @@ end
 
 function Batch:watch()
   local request = self.requests[self.at]
-  local state = M.told(contents(self.status))
+  local state = command.told(self.status)
   local key = gfx.getchar()
   if (key == 27 or key == -1) and not self.cancelled then
     self.cancelled = true
-    interrupt(self.status)
+    command.interrupt(self.status, request.out)
   end
   self:draw(state.share)
   if not state.over then
@@ -262,8 +216,7 @@ function Batch:watch()
     end)
     return
   end
-  os.remove(self.status)
-  os.remove(self.status .. ".pid")
+  command.forget(self.status)
   if state.done then
     request.line = state.done
     self.finished[#self.finished + 1] = request
@@ -322,29 +275,30 @@ function M.restore(options)
     reaper.ShowMessageBox(errors[1] or "Select at least one audio item.", "Airband", 0)
     return
   end
-  local folder = reaper.GetResourcePath() .. "/Data/Airband"
-  reaper.RecursiveCreateDirectory(folder, 0)
+  local data = reaper.GetResourcePath() .. "/Data/Airband"
+  reaper.RecursiveCreateDirectory(data, 0)
   gfx.init("Airband", 400, 60)
   local batch = setmetatable({
     requests = requests,
     errors = errors,
     finished = {},
     flags = M.flags(options),
-    folder = folder,
+    folder = data,
     at = 1,
   }, Batch)
   batch:start()
 end
 
--- Asks for the options, remembers them, and restores; nothing happens when the dialog is dismissed.
+-- Asks for the options, remembers them, and restores; nothing happens when the dialog is dismissed. What is left empty is
+-- as the preset says; the command, as it was installed.
 function M.ask()
-  local names = { "preset", "model", "cutoff", "seed" }
-  local defaults = { preset = "music", model = "auto", cutoff = "auto", seed = "0" }
+  local names = { "preset", "model", "cutoff", "seed", "command" }
   local values = {}
   for index, name in ipairs(names) do
-    values[index] = setting(name, defaults[name])
+    values[index] = setting(name, name == "preset" and "music" or "")
   end
-  local ok, answer = reaper.GetUserInputs("Airband", #names, "Preset,Model,Cut-off (auto or Hz),Seed", table.concat(values, ","))
+  local captions = "Preset,Model (empty: the preset's),Cut-off (auto or Hz),Seed,Command (empty: found),extrawidth=160"
+  local ok, answer = reaper.GetUserInputs("Airband", #names, captions, table.concat(values, ","))
   if not ok then
     return
   end

@@ -15,8 +15,16 @@ from bridge.daw.audacity.settings import switch, value
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REAPER = [
-    "Airband - Restore item as new take.lua", "Airband - Restore item with options.lua", "airband.lua"
-]  # fmt: skip
+    "Airband - Import takes of Airband Send as they come.lua",
+    "Airband - Import takes of Airband Send.lua",
+    "Airband - Restore item as new take.lua",
+    "Airband - Restore item with options.lua",
+    "airband.lua",
+    "airband_command.lua",
+    "airband_json.lua",
+    "airband_takes.lua",
+]
+NOTE = "airband-command.txt"
 AUDACITY = (
     b"PrefsVersion=1.1.1r1\r\n[Version]\r\nMajor=3\r\n[Module]\r\nmod-ogg=1\r\nmod-script-pipe=4\r\nmod-flac=1\r\n"
     b"[ModulePath]\r\nmod-script-pipe=/usr/lib/audacity/modules/mod-script-pipe.so\r\n"
@@ -46,6 +54,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("shutil.which", lambda name: f"/opt/{name}")
     return home
 
 
@@ -108,10 +117,11 @@ def test_uninstalling_leaves_the_tree_as_it_was_found(
 def test_reaper_gets_its_actions_and_the_newest_ardour_its_own(user: Path, daw: Callable[..., Any]) -> None:
     daw("reaper")
     scripts = user / ".config/REAPER/Scripts/Airband"
-    assert sorted(path.name for path in scripts.iterdir()) == sorted(REAPER)
+    assert sorted(path.name for path in scripts.iterdir()) == sorted([*REAPER, NOTE])
+    assert Path((scripts / NOTE).read_text().strip()).name == "airband"
     daw("ardour")
     names = {path.name for path in (user / ".config/ardour8/scripts").iterdir()}
-    assert names == {"mine.lua", "airband_restore.lua"}
+    assert names == {"mine.lua", "airband_restore.lua", NOTE}
 
 
 def test_into_names_another_folder(user: Path, daw: Callable[..., Any], tmp_path: Path) -> None:

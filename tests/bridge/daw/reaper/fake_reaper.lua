@@ -28,7 +28,7 @@ local function headers(path)
 end
 
 return function(folder)
-  local fake = { ext = {}, items = {}, commands = {}, undo = {}, messages = {}, depth = 0, refresh = 0, key = 0 }
+  local fake = { ext = {}, project = {}, tracks = {}, now = 0, items = {}, commands = {}, undo = {}, messages = {}, depth = 0, refresh = 0, key = 0 }
   local deferred = {}
 
   local function selected()
@@ -43,7 +43,7 @@ return function(folder)
 
   local api = {
     GetOS = function()
-      return "Other"
+      return fake.os or "Other"
     end,
     GetResourcePath = function()
       return folder .. "/resources"
@@ -59,6 +59,56 @@ return function(folder)
     end,
     SetExtState = function(section, key, value)
       fake.ext[section .. "/" .. key] = value
+    end,
+    GetProjExtState = function(_, section, key)
+      local value = fake.project[section .. "/" .. key]
+      return value and 1 or 0, value or ""
+    end,
+    SetProjExtState = function(_, section, key, value)
+      fake.project[section .. "/" .. key] = value
+    end,
+    EnumerateFiles = function(path, index)
+      if index < 0 then
+        fake.files = nil
+        return nil
+      end
+      if not fake.files then
+        fake.files = {}
+        for name in io.popen("ls '" .. path .. "'"):lines() do
+          fake.files[#fake.files + 1] = name
+        end
+      end
+      return fake.files[index + 1]
+    end,
+    time_precise = function()
+      fake.now = fake.now + 1
+      return fake.now
+    end,
+    CountTracks = function()
+      return #fake.tracks
+    end,
+    GetTrack = function(_, index)
+      return fake.tracks[index + 1]
+    end,
+    GetTrackName = function(track)
+      return true, track.name
+    end,
+    InsertTrackAtIndex = function(index)
+      table.insert(fake.tracks, index + 1, { name = "" })
+    end,
+    GetSetMediaTrackInfo_String = function(track, key, value)
+      assert(key == "P_NAME")
+      track.name = value
+      return true, value
+    end,
+    AddMediaItemToTrack = function(track)
+      local item = { track = track, values = {}, takes = {}, active = 1 }
+      fake.items[#fake.items + 1] = item
+      return item
+    end,
+    SetMediaItemInfo_Value = function(item, key, value)
+      item.values[key] = value
+      return true
     end,
     genGuid = function()
       return ("{%08X-0000-0000-0000-000000000000}"):format(math.random(0, 0x7fffffff))
@@ -159,7 +209,13 @@ return function(folder)
     ExecProcess = function(command, timeout)
       fake.commands[#fake.commands + 1] = command
       assert(timeout == -1, "a command that REAPER waits for would freeze it")
-      os.execute(command .. " &")
+      fake.scripts = fake.scripts or {}
+      local script = command:match("'(.-)'$") or command:match('"(.-)"$')
+      local file = io.open(script, "rb")
+      fake.scripts[#fake.scripts + 1] = file and file:read("a")
+      if fake.os == nil then
+        os.execute(command .. " &")
+      end
       return "0\n"
     end,
     defer = function(call)

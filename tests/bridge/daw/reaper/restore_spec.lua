@@ -58,14 +58,24 @@ describe("Airband: restore item as new take", function()
 
   it("takes the part of the file that a play rate spans", function()
     local item = fake.add(folder .. "/clip.wav", 1.0, 0.5, 2.0)
-    item.takes[1].markers = { { 0, 0.5 }, { 1, 2.5 } }
     restore()
     local take = item.takes[2]
     local first, frames = first_frame(take.source.path)
     assert.equal(24000, first)
     assert.equal(96000, frames)
     assert.equal(2.0, take.values.D_PLAYRATE)
-    assert.same({ { 0, 0 }, { 1, 2 } }, take.markers)
+  end)
+
+  it("takes the part of the file that stretch markers lead to", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0, 0.5)
+    item.takes[1].markers = { { 0, 0.5 }, { 1, 3.0 } }
+    restore()
+    local take = item.takes[2]
+    local first, frames = first_frame(take.source.path)
+    assert.equal(24000, first)
+    assert.equal(120000, frames)
+    assert.equal(0, take.values.D_STARTOFFS)
+    assert.same({ { 0, 0 }, { 1, 2.5 } }, take.markers)
   end)
 
   it("keeps the part of a sample that an offset between samples leaves", function()
@@ -155,12 +165,66 @@ describe("Airband: restore item as new take", function()
     local module = dofile(scripts .. "/airband.lua")
     module.ask()
     assert.equal(0, #fake.commands)
-    fake.answer = "speech,null,4000,7"
+    fake.answer = "speech,null,4000,7," .. fake.ext["Airband/command"]
     dofile(scripts .. "/Airband - Restore item with options.lua")
     fake.run()
     assert.equal(2, #item.takes)
     assert.truthy(item.takes[2].strings.P_NAME:find("seed 7"))
     assert.equal("7", fake.ext["Airband/seed"])
+  end)
+
+  it("leaves to a preset what is left empty in the dialog", function()
+    local preset = io.open(folder .. "/mine.toml", "w")
+    preset:write('model = "null"\ncutoff = 6000\nseed = 9\n')
+    preset:close()
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    local module = dofile(scripts .. "/airband.lua")
+    fake.answer = folder .. "/mine.toml,,,," .. fake.ext["Airband/command"]
+    module.ask()
+    fake.run()
+    assert.equal("music,,,," .. fake.ext["Airband/command"], fake.asked.defaults)
+    assert.same({}, fake.messages)
+    assert.equal("vox (Airband, null, seed 9, above 6000 Hz)", item.takes[2].strings.P_NAME)
+  end)
+
+  it("says what the engine said, not how it was written down", function()
+    fake.ext["Airband/command"] = folder .. "/refuses"
+    local command = io.open(folder .. "/refuses", "w")
+    command:write([[#!/bin/sh
+echo '{"what": "failed", "message": "no \\"caf\\u00e9\\" in C:\\\\Users\\nat \\ud83c\\udfb5 \\\\"}']] .. "\n")
+    command:close()
+    os.execute("chmod +x '" .. folder .. "/refuses'")
+    fake.add(folder .. "/clip.wav", 1.0)
+    restore()
+    assert.truthy(fake.messages[1]:find('no "café" in C:\\Users\nat 🎵 \\', 1, true), fake.messages[1])
+  end)
+
+  it("writes a batch file on Windows, and ends what it started by its output's name", function()
+    fake.os = "Win64"
+    fake.ext["Airband/command"] = "C:\\Tools\\100% mine\\airband.exe"
+    fake.add(folder .. "/clip.wav", 1.0)
+    dofile(scripts .. "/airband.lua").restore({ seed = "7" })
+    assert.truthy(fake.commands[1]:find("^cmd.exe /D /C "))
+    assert.truthy(fake.scripts[1]:find('"C:\\Tools\\100%% mine\\airband.exe" render', 1, true), fake.scripts[1])
+    fake.key = 27
+    pcall(fake.run, function(turns)
+      assert(turns < 3, "enough")
+    end)
+    assert.truthy(fake.commands[2]:find("taskkill"))
+    assert.truthy(fake.commands[2]:find("airband%-%x+.wav"))
+  end)
+
+  it("finds the command where it was installed", function()
+    local copy = folder .. "/installed scripts"
+    os.execute(("mkdir -p '%s' && cp '%s'/*.lua '%s'"):format(copy, scripts, copy))
+    local note = io.open(copy .. "/airband-command.txt", "w")
+    note:write(os.getenv("AIRBAND_COMMAND") .. "\n")
+    note:close()
+    fake.ext["Airband/command"] = nil
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    dofile(copy .. "/airband.lua").restore({ model = "null" })
+    fake.run()
+    assert.equal(2, #item.takes)
   end)
 
   it("says so when nothing is selected or nothing is audio", function()
@@ -170,5 +234,64 @@ describe("Airband: restore item as new take", function()
     restore()
     assert.truthy(fake.messages[2]:find("MIDI"))
     assert.equal(0, #fake.commands)
+  end)
+end)
+
+describe("Airband: import takes of Airband Send", function()
+  local fake, results
+
+  local function take(name, track, frame, state)
+    os.execute(("cp '%s/clip.wav' '%s/%s.wav'"):format(folder, results, name))
+    local file = io.open(("%s/%s.take.json"):format(results, name), "w")
+    file:write(([[{
+ "file": "%s.wav",
+ "rate": 48000,
+ "state": "%s",
+ "track": "%s",
+ "transport_frame": %s
+}]]):format(name, state or "delivered", track, frame))
+    file:close()
+  end
+
+  before_each(function()
+    fake = new_fake(folder)
+    results = folder .. "/send results"
+    os.execute(("rm -rf '%s' && mkdir -p '%s'"):format(results, results))
+    fake.ext["Airband/send_folder"] = results
+    fake.tracks = { { name = "Drums" }, { name = "Lead vox" } }
+    _G.reaper, _G.gfx = fake.api, fake.gfx_api
+  end)
+
+  local function import()
+    return dofile(scripts .. "/airband_takes.lua").import()
+  end
+
+  it("puts a take at its frame on its track, once, by its sidecar and not its name", function()
+    take("a at 96000", "Lead vox", 72000)
+    take("b", "Bass", 24000)
+    take("c", "Drums", "null")
+    take("d", "Drums", 48000, "failed")
+    assert.equal(2, import())
+    assert.equal(0, import())
+    assert.equal(2, #fake.items)
+    assert.equal("Lead vox", fake.items[1].track.name)
+    assert.equal(1.5, fake.items[1].values.D_POSITION)
+    assert.equal(3, fake.items[1].values.D_LENGTH)
+    assert.equal("Bass", fake.items[2].track.name)
+    assert.equal(0.5, fake.items[2].values.D_POSITION)
+    assert.equal(3, #fake.tracks)
+    assert.same({ "Airband: import takes of Send" }, fake.undo)
+    assert.equal(0, fake.refresh)
+  end)
+
+  it("imports takes as they come", function()
+    dofile(scripts .. "/airband_takes.lua").watch()
+    pcall(fake.run, function(turns)
+      if turns == 2 then
+        take("later", "Drums", 48000)
+      end
+      assert(turns < 8, "enough")
+    end)
+    assert.equal(1, #fake.items)
   end)
 end)

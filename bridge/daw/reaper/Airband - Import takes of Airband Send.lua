@@ -1,0 +1,8 @@
+-- @noindex
+-- Airband: import what Airband Send delivered since the last time, at its place on its track.
+
+local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
+local count = dofile(folder .. "airband_takes.lua").import()
+if count == 0 then
+  reaper.ShowMessageBox("No new takes.", "Airband", 0)
+end
