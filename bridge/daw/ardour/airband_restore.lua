@@ -5,15 +5,15 @@ ardour {
   license = "GPLv3",
   description = [[
 Regenerates the missing high band of each selected audio region. The source file and the region's range are
-sent to the Airband engine; the result comes back as a new region on top of the old one, aligned to the
-sample, with its fades, gain and envelope. One undo step takes it away. Needs the airband command.]],
+sent to the Airband engine; the result comes back as a new region directly above the old one, which is muted, aligned
+to the sample, with its fades, gain and envelope. One undo step takes it back. Needs the airband command.]],
 }
 
 function action_params()
   return {
     ["preset"] = { title = "Preset", default = "music" },
     ["flags"] = { title = "More flags of airband render", default = "" },
-    ["command"] = { title = "Command", default = "airband" },
+    ["command"] = { title = "Command (empty: as installed)", default = "" },
   }
 end
 
@@ -22,13 +22,40 @@ function factory(params)
   local FRAMES_AT_ONCE = 4096
   local LOOK = "airband-look" -- a snapshot of the session, read for what the Lua interface does not tell
 
+  local temporary = {} -- files that go when the action ends
+
+  local function quoted(text)
+    return "'" .. text:gsub("'", "'\\''") .. "'"
+  end
+
   local function option(name, default)
     local value = params and params[name]
     return value and value ~= "" and value or default
   end
 
-  local function quoted(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
+  local function temporary_wav()
+    local name = os.tmpname()
+    for _, suffix in ipairs({ "", ".wav", ".wav.airband.json" }) do
+      temporary[#temporary + 1] = name .. suffix
+    end
+    return name .. ".wav"
+  end
+
+  local function remove_temporary()
+    for _, path in ipairs(temporary) do
+      os.remove(path)
+    end
+    temporary = {}
+  end
+
+  -- `airband`, or where `airband daw install ardour` found it: a DAW's PATH is not always the user's.
+  local function command()
+    local file = io.open(ARDOUR.user_config_directory(-1) .. "/scripts/airband-command.txt", "r")
+    local installed = file and file:read("l")
+    if file then
+      file:close()
+    end
+    return option("command", os.getenv("AIRBAND_COMMAND") or installed and quoted(installed) or "airband")
   end
 
   -- A WAV file's layout: where its samples lie, how many frames, channels, rate, bytes a sample, float or not.
@@ -90,7 +117,7 @@ function factory(params)
     local count = #paths
     local size = first.frames * count * first.bytes
     assert(size < 0xFFFFFFFF - 64, "the source is longer than a WAV file of several channels can be")
-    local path = os.tmpname() .. ".wav"
+    local path = temporary_wav()
     local out = assert(io.open(path, "wb"))
     out:write("RIFF", string.pack("<I4", size + 36), "WAVEfmt ", string.pack("<I4", 16))
     out:write(string.pack(
@@ -125,10 +152,11 @@ function factory(params)
     return path
   end
 
-  -- Writes the channels of `result` over the samples of Ardour's own files.
+  -- Writes the channels of `result` over the samples of Ardour's own files: on a mono track, which plays the first
+  -- channel of a stereo region alone, that one.
   local function patch(result, paths)
     local from = layout(result)
-    assert(from.channels == #paths, ("the engine returned %d channels for %d"):format(from.channels, #paths))
+    assert(from.channels >= #paths, ("the engine returned %d channels for %d"):format(from.channels, #paths))
     local input = assert(io.open(result, "rb"))
     input:seek("set", from.offset)
     local files = {}
@@ -260,16 +288,51 @@ function factory(params)
     return paths, next(distinct, next(distinct)) == nil
   end
 
-  local function render(region, channels)
+  -- A window with a cancel button where Ardour has windows; `false` headless.
+  local function progress_window()
+    return LuaDialog and LuaDialog.ProgressWindow and LuaDialog.ProgressWindow("Airband", true)
+  end
+
+  -- Runs a command that prints JSON lines; true, or nil and what it said.
+  local function run(line, label, window)
+    local pipe = assert(io.popen("echo $$; exec " .. line .. " --json 2>&1", "r"))
+    local pid, failed, last, finished = pipe:read("l"), nil, nil, false
+    for said in pipe:lines() do
+      local what = said:match('"what": "(%a+)"')
+      if what == "progress" and window then
+        local step, of = tonumber(said:match('"step": (%d+)')), tonumber(said:match('"of": (%d+)'))
+        window:progress(step / math.max(of, 1), label)
+        if window:canceled() then
+          os.execute("kill -INT " .. pid)
+          failed = "cancelled"
+        end
+      elseif what == "failed" then
+        failed = failed or said:match('"message": "(.-[^\\])"')
+      elseif what == "done" or what == "skipped" then
+        finished = true
+      elseif not what then
+        last = said
+      end
+    end
+    pipe:close()
+    if finished and failed ~= "cancelled" then
+      return true
+    end
+    return nil, failed or last or "the command ended without a word"
+  end
+
+  -- The restored range of a region, as a file. Nothing of the session is changed.
+  local function render(region, window)
+    local channels = region:to_audioregion():to_readable():n_channels()
     local paths, one_file = source_paths(region, channels)
     local rate = math.floor(Session:nominal_sample_rate())
     local source = layout(paths[1])
     assert(source.rate == rate, ("%s is at %d Hz and the session at %d Hz"):format(paths[1], source.rate, rate))
     local input = one_file and paths[1] or joined(paths)
-    local output = os.tmpname() .. ".wav"
+    local output = temporary_wav()
     local start = region:start():samples()
-    local command = ("%s render %s -o %s --start %dsmp --end %dsmp --rate %d --format wav --bit-depth 32 -p %s %s"):format(
-      option("command", os.getenv("AIRBAND_COMMAND") or "airband"),
+    local line = ("%s render %s -o %s --start %dsmp --end %dsmp --rate %d --format wav --bit-depth 32 -p %s %s"):format(
+      command(),
       quoted(input),
       quoted(output),
       start,
@@ -278,32 +341,30 @@ function factory(params)
       quoted(option("preset", "music")),
       option("flags", os.getenv("AIRBAND_FLAGS") or "")
     )
-    local done = os.execute(command)
-    if not one_file then
-      os.remove(input)
+    local done, why = run(line, region:name(), window)
+    if not done then
+      error(("%s: %s; all regions are as they were. The command was:\n%s"):format(region:name(), why, line), 0)
     end
-    assert(done, "airband failed; the region is as it was. The command was:\n" .. command)
     return output
   end
 
-  local function restore(region, curves)
+  -- A region of a track's own, whose samples are those of a file.
+  --
+  -- A bounce makes a source of the right length that the session knows; its samples are then replaced. Fades, gain,
+  -- envelope and mute would be baked into it, so they are off for the while.
+  local function bounced(region, track, output)
     local audio = region:to_audioregion()
-    local track = track_of(region)
-    local channels = audio:to_readable():n_channels()
-    local output = render(region, channels)
-
-    -- A bounce makes a source of the right length that the session knows; its samples are then replaced.
-    -- Fades, gain and envelope would be baked into it, so they are off for the while.
     local fade_in, fade_out = audio:fade_in_active(), audio:fade_out_active()
-    local gain, envelope = audio:scale_amplitude(), audio:envelope_active()
+    local gain, envelope, muted = audio:scale_amplitude(), audio:envelope_active(), region:muted()
     audio:set_fade_in_active(false)
     audio:set_fade_out_active(false)
     audio:set_scale_amplitude(1)
     audio:set_envelope_active(false)
-    local first, frames = region:position():samples(), region:length():samples()
+    region:set_muted(false)
+    local first = region:position():samples()
     local made = track:bounce_range(
       first,
-      first + frames,
+      first + region:length():samples(),
       ARDOUR.InterThreadInfo(),
       ARDOUR.LuaAPI.nil_proc(),
       false,
@@ -313,22 +374,53 @@ function factory(params)
     audio:set_fade_out_active(fade_out)
     audio:set_scale_amplitude(gain)
     audio:set_envelope_active(envelope)
-    patch(output, (source_paths(made, channels)))
-    os.remove(output)
-    os.remove(output .. ".airband.json")
-    os.remove((output:gsub("%.wav$", "")))
+    region:set_muted(muted)
+    patch(output, (source_paths(made, made:to_audioregion():to_readable():n_channels())))
+    return made
+  end
 
+  -- Puts the result directly above its region and mutes the region, which would sound through the fades.
+  local function place(region, track, made, curves)
+    local audio = region:to_audioregion()
     local playlist = track:playlist()
     playlist:to_stateful():clear_changes()
+    region:to_stateful():clear_changes()
     playlist:add_region(made, region:position(), 1, false, 0, 0, false)
-    local placed = playlist:top_region_at(region:position()):to_audioregion()
-    copy_fades(curves, placed)
-    copy_envelope(audio, placed)
-    placed:set_fade_in_active(fade_in)
-    placed:set_fade_out_active(fade_out)
-    placed:set_scale_amplitude(gain)
+    local placed = playlist:top_region_at(region:position())
+    for _ = 1, placed:layer() - region:layer() - 1 do
+      playlist:lower_region(placed)
+    end
+    local new = placed:to_audioregion()
+    copy_fades(curves, new)
+    copy_envelope(audio, new)
+    new:set_fade_in_active(audio:fade_in_active())
+    new:set_fade_out_active(audio:fade_out_active())
+    new:set_scale_amplitude(audio:scale_amplitude())
+    placed:set_muted(region:muted())
+    region:set_muted(true)
     Session:add_stateful_diff_command(playlist:to_statefuldestructible())
-    print("Airband:", region:name(), "at", first, "frames", frames)
+    Session:add_stateful_diff_command(region:to_statefuldestructible())
+    print("Airband:", region:name(), "at", region:position():samples(), "frames", region:length():samples())
+  end
+
+  -- All regions are rendered and bounced before the first is placed: a failure changes nothing that is heard.
+  local function restore(regions, all_fades, window)
+    local results = {}
+    for index, region in ipairs(regions) do
+      local track = track_of(region)
+      results[index] = { region, track, render(region, window) }
+    end
+    for _, result in ipairs(results) do
+      result[3] = bounced(table.unpack(result))
+    end
+    Session:begin_reversible_command("Airband restore")
+    for _, result in ipairs(results) do
+      local region, track, made = table.unpack(result)
+      place(region, track, made, all_fades[region:to_stateful():id():to_s()] or {})
+    end
+    if not Session:abort_empty_reversible_command() then
+      Session:commit_reversible_command(nil)
+    end
   end
 
   return function()
@@ -340,12 +432,18 @@ function factory(params)
         regions[#regions + 1] = region
       end
     end
-    Session:begin_reversible_command("Airband restore")
-    for _, region in ipairs(regions) do
-      restore(region, all_fades[region:to_stateful():id():to_s()] or {})
+    local window = progress_window()
+    local done, problem = pcall(restore, regions, all_fades, window)
+    remove_temporary()
+    if window then
+      window:done()
     end
-    if not Session:abort_empty_reversible_command() then
-      Session:commit_reversible_command(nil)
+    if not done and LuaDialog and LuaDialog.Message then
+      LuaDialog
+        .Message("Airband", tostring(problem), LuaDialog.MessageType.Error, LuaDialog.ButtonType.Close)
+        :run()
+    elseif not done then
+      error(problem, 0)
     end
   end
 end

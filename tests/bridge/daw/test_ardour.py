@@ -1,5 +1,6 @@
 """The Ardour script on real sessions, headless: a region goes out and comes back, to the sample."""
 
+import glob
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ SUPERCLOCK_HZ = 282_240_000
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("ardour7-lua") is None, reason="needs Debian's ardour"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),
 ]
 
 
@@ -34,7 +35,7 @@ def lua(*arguments: str | Path, cwd: Path, command: Path | None = None, flags: s
         },
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
     return run.stdout + run.stderr
@@ -101,6 +102,8 @@ def test_a_trimmed_and_faded_region_comes_back_aligned(
         was, now = (curve(region, fade) for region in (old, new))
         np.testing.assert_allclose(now, was, atol=0.02, err_msg=fade)
     assert float(new.get("scale-amplitude", "1")) == 0.5
+    assert old.get("muted") == "1"  # or it would sound through the fades of the new one
+    assert new.get("muted") == "0"
 
 
 def test_a_refusal_leaves_the_session_as_it_was(tmp_path: Path, airband_command: Path) -> None:
@@ -113,3 +116,46 @@ def test_a_refusal_leaves_the_session_as_it_was(tmp_path: Path, airband_command:
     assert "as it was" in out
     assert len(regions(folder)) == before
     assert not list(folder.glob("*look*"))
+
+
+def names(folder: Path) -> list[str]:
+    return [region.get("name", "") for region in regions(folder)]
+
+
+def test_a_result_lies_directly_above_its_region(tmp_path: Path, airband_command: Path) -> None:
+    folder = tmp_path / "session"
+    make_session(folder, 1, "dry", "stacked")
+    below, over = names(folder)
+    left_over = set(glob.glob("/tmp/lua_*"))
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
+    assert "AIRBAND-OK" in out, out
+    assert names(folder) == [below, f"{below}-airband", over, f"{over}-airband"]
+    assert not set(glob.glob("/tmp/lua_*")) - left_over
+
+
+def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband_command: Path) -> None:
+    folder = tmp_path / "session"
+    (written,) = make_session(folder, 1, "dry", "muted")
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
+    assert "AIRBAND-OK" in out, out
+    old, new = regions(folder)
+    assert (old.get("muted"), new.get("muted")) == ("1", "1")
+    np.testing.assert_array_equal(samples_of(folder, new)[0], written[TRIM:])
+
+
+def test_when_the_second_region_fails_neither_is_changed(tmp_path: Path, airband_command: Path) -> None:
+    folder = tmp_path / "session"
+    make_session(folder, 1, "dry", "stacked")
+    before, left_over = names(folder), set(glob.glob("/tmp/lua_*"))
+    command = tmp_path / "fails-on-over"
+    told = '{"what": "failed", "message": "this one cannot be"}'
+    command.write_text(
+        f'#!/bin/sh\ncase "$*" in *over*) echo \'{told}\'; exit 3;; esac\nexec {airband_command} "$@"\n'
+    )
+    command.chmod(0o755)
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=command, flags="--model null")
+    assert "AIRBAND-FAILED" in out, out
+    assert "this one cannot be" in out
+    assert names(folder) == before
+    assert all(region.get("muted") == "0" for region in regions(folder))
+    assert not set(glob.glob("/tmp/lua_*")) - left_over

@@ -1,10 +1,14 @@
 -- ardour7-lua make_session.lua FOLDER NAME CHANNELS: a session with one track "vox" and a region of 3 s at 2 s, whose
 -- samples the caller writes (the paths are printed). It is trimmed by 12345 samples in front, has a fade-in of
--- 4800 (constant power) and a fade-out of 2400 (linear), and a gain of 0.5. The last argument `dry` leaves all
--- that out but the trim.
+-- 4800 (constant power) and a fade-out of 2400 (linear), and a gain of 0.5. Words after that: `dry` leaves all that out
+-- but the trim; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region.
 local ok, problem = pcall(function()
   local folder, name, channels = arg[1], arg[2], tonumber(arg[3])
   AudioEngine:set_backend("None (Dummy)", "", "")
+  local words = {}
+  for i = 4, #arg do
+    words[arg[i]] = true
+  end
   local session = assert(create_session(folder, name, 48000))
   session:add_master_bus(ARDOUR.ChanCount(ARDOUR.DataType("audio"), 2))
   local track
@@ -18,13 +22,20 @@ local ok, problem = pcall(function()
   track:playlist():add_region(made, Temporal.timepos_t(96000), 1, false, 0, 0, false)
   for region in track:playlist():region_list():iter() do
     region:trim_front(Temporal.timepos_t(96000 + 12345))
-    if arg[4] ~= "dry" then
+    if not words.dry then
       local audio = region:to_audioregion()
       audio:set_fade_in_length(4800)
       audio:set_fade_in_shape(ARDOUR.FadeShape.FadeConstantPower)
       audio:set_fade_out_length(2400)
       audio:set_scale_amplitude(0.5)
     end
+  end
+  if words.muted then
+    made:set_muted(true)
+  end
+  if words.stacked then
+    local over = track:bounce_range(144000, 192000, ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "over")
+    track:playlist():add_region(over, Temporal.timepos_t(144000), 1, false, 0, 0, false)
   end
   session:save_state("")
   made, track, session = nil, nil, nil
