@@ -17,7 +17,8 @@ std::string modelFromEnvironment()
     return model != nullptr && *model != '\0' ? model : "auto";
 }
 
-Client::Client(const char* name, const std::atomic<bool>& stop) : fWire(new Wire(readConnection(), stop))
+Client::Client(const char* name, const std::atomic<bool>& stop, const Patience& patience)
+    : fWire(new Wire(readConnection(), stop, patience))
 {
     try {
         if (sodium_init() < 0)
@@ -39,16 +40,23 @@ Client::~Client()
     delete fWire;
 }
 
-static Header parameters(const Layout& clip, const Knobs& knobs, const Header& models)
+/// The rate of a result: the source's own, or the highest the engine delivers that divides it, or 48 kHz.
+static uint32_t resultRate(uint32_t rate)
+{
+    for (const uint32_t delivered : {96000u, 88200u, 48000u, 44100u})
+        if (rate % delivered == 0)
+            return delivered;
+    return 48000;
+}
+
+static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models)
 {
     Header params = {
         {"model", chooseModel(knobs.model, models)},
         {"seed", knobs.seed},
         {"high_gain_db", knobs.highGainDb},
+        {"rate", resultRate(rate)},
     };
-    for (const uint32_t rate : {44100u, 48000u, 88200u, 96000u})
-        if (clip.rate == rate)
-            params["rate"] = rate;
     if (knobs.cutoffHz > 0)
         params["cutoff"] = knobs.cutoffHz;
     if (knobs.start >= 0)
@@ -58,28 +66,41 @@ static Header parameters(const Layout& clip, const Knobs& knobs, const Header& m
     return params;
 }
 
-void Client::submit(const std::string& job, const Layout& clip, const Read& read, const Knobs& knobs,
-    const std::string& path)
+/// What a submit says of its source and of where the result goes.
+struct Client::Order {
+    Header source, deliver, params;
+    uint64_t bytes;
+};
+
+void Client::submitSamples(const std::string& job, const Layout& clip, const Read& read, const Knobs& knobs)
 {
-    Header message = {
-        {"type", "submit"},
-        {"job", job},
-        {"source",
-            {{"kind", "pcm"},
-                {"audio",
-                    {{"rate", clip.rate}, {"channels", clip.channels}, {"frames", clip.frames}, {"dtype", "f4"}}}}},
-        {"deliver", {{"kind", "pcm"}}},
-        {"params", parameters(clip, knobs, fWire->models)},
-    };
-    if (!path.empty())
-        message["deliver"] = {{"kind", "path"}, {"path", path}};
+    const Header audio = {{"rate", clip.rate}, {"channels", clip.channels}, {"frames", clip.frames}, {"dtype", "f4"}};
+    submit(job,
+        {{{"kind", "pcm"}, {"audio", audio}}, {{"kind", "pcm"}}, parameters(clip.rate, knobs, fWire->models),
+            clip.bytes()},
+        read);
+}
+
+void Client::submitFile(const std::string& job, const std::string& name, uint64_t bytes, uint32_t rate,
+    const Read& read, const Knobs& knobs, const std::string& path)
+{
+    submit(job,
+        {{{"kind", "file"}, {"name", name}, {"nbytes", bytes}}, {{"kind", "path"}, {"path", path}},
+            parameters(rate, knobs, fWire->models), bytes},
+        read);
+}
+
+void Client::submit(const std::string& job, const Order& order, const Read& read)
+{
+    const Header message = {{"type", "submit"}, {"job", job}, {"source", order.source}, {"deliver", order.deliver},
+        {"params", order.params}};
     for (;;) {
         fWire->say(message);
         const Message answer = fWire->hear(job);
         if (answer.type() == "busy")
             fWire->pause(answer.header.value("retry_s", 1.0));
         else if (answer.header.value("state", "") == "uploading")
-            return upload(job, clip.bytes(), answer.header.value("offset", uint64_t(0)), read);
+            return upload(job, order.bytes, answer.header.value("offset", uint64_t(0)), read);
         else
             return;
     }
@@ -120,7 +141,19 @@ void Client::upload(const std::string& job, uint64_t total, uint64_t offset, con
     }
 }
 
-void Client::watch(const std::string& job, const OnProgress& onProgress)
+static Report reported(const Header& done)
+{
+    Report report;
+    const auto said = done.find("report");
+    if (said == done.end() || !said->is_object())
+        return report;
+    report.generated = said->value("generated", false);
+    if (report.generated && said->at("cutoff_hz").is_number())
+        report.cutoffHz = said->at("cutoff_hz");
+    return report;
+}
+
+Report Client::watch(const std::string& job, const OnProgress& onProgress)
 {
     fWire->say({{"type", "watch"}, {"job", job}});
     for (;;) {
@@ -128,11 +161,11 @@ void Client::watch(const std::string& job, const OnProgress& onProgress)
         if (news.type() == "progress" && news.header.value("of", 0) > 0)
             onProgress(float(news.header.value("step", 0)) / float(news.header.value("of", 1)));
         if (news.type() == "done")
-            return;
+            return reported(news.header);
         if (news.type() == "failed")
-            throw Refused(news.header.value("message", "the render failed"));
+            throw Refused(news.header.value("message", "the render failed"), news.header.value("code", ""));
         if (news.type() == "cancelled")
-            throw Refused("the render was cancelled");
+            throw Refused("the render was cancelled", "cancelled");
     }
 }
 
@@ -153,6 +186,14 @@ void Client::fetch(const std::string& job, uint64_t bytes, const Write& write)
 void Client::forget(const std::string& job)
 {
     fWire->say({{"type", "forget"}, {"job", job}});
+}
+
+void Client::cancel(const std::string& job) noexcept
+{
+    try {
+        fWire->say({{"type", "cancel"}, {"job", job}});
+    } catch (const std::exception&) { // it has gone, and the job ends with it or is picked up later
+    }
 }
 
 } // namespace airband

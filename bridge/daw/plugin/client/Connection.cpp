@@ -1,7 +1,5 @@
 #include "Connection.hpp"
 
-#include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -46,24 +44,17 @@ static std::string readPrivate(const std::string& path)
     return content;
 }
 
-bool Connection::alive() const
-{
-    return kill(pid, 0) == 0 || errno == EPERM;
-}
-
 Connection readConnection()
 {
     const std::string path = connectionPath();
     try {
         const nlohmann::json file = nlohmann::json::parse(readPrivate(path));
-        Connection found{file.at("endpoint"), file.at("pid"), file.value("server_key", ""), "", ""};
+        Connection found{file.at("endpoint"), file.value("server_key", ""), "", ""};
         const auto client = file.find("client");
         if (client != file.end() && client->is_object()) {
             found.publicKey = client->at("public");
             found.secretKey = client->at("secret");
         }
-        if (!found.alive())
-            throw EngineAbsent(path + ": engine " + std::to_string(found.pid) + " has ended");
         return found;
     } catch (const nlohmann::json::exception& error) {
         throw Refused(path + " is not what Airband writes: " + error.what());

@@ -9,24 +9,23 @@ struct EngineAbsent : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The engine answered that it cannot or will not.
+/// The engine answered that it cannot or will not. `code` is one of presets/errors.py, or empty.
 struct Refused : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit Refused(const std::string& why, const std::string& code_ = "") : std::runtime_error(why), code(code_) {}
+
+    const std::string code;
 };
 
 /// What the engine's connection file says (bridge/wire/home.py writes it). The keys are empty over ipc.
 struct Connection {
     std::string endpoint;
-    int pid;
     std::string serverKey, publicKey, secretKey;
-
-    /// Whether the engine's process still lives.
-    bool alive() const;
 };
 
 /// Reads the connection file: $AIRBAND_CONNECTION, or engine.json in the user's runtime folder.
 ///
-/// Throws EngineAbsent when it is not there or its engine has ended, Refused when others could have written it.
+/// Throws EngineAbsent when it is not there, Refused when others could have written it. Whether the engine still lives
+/// shows at its socket alone: process numbers mean nothing across the sandboxes that some hosts run in.
 Connection readConnection();
 
 } // namespace airband

@@ -50,11 +50,12 @@ inline void describeSwitch(Parameter& parameter, const char* name, const char* s
     parameter.hints = kParameterIsAutomatable | kParameterIsBoolean;
 }
 
-/// A parameter that tells, by one of `words`, what the plugin does.
-inline void describeState(Parameter& parameter, std::initializer_list<const char*> words)
+/// A parameter that takes one of `words`.
+inline void describeChoice(Parameter& parameter, const char* name, const char* symbol,
+    std::initializer_list<const char*> words, float preset)
 {
-    describe(parameter, "State", "state", 0, float(words.size() - 1), 0);
-    parameter.hints = kParameterIsOutput | kParameterIsInteger;
+    describe(parameter, name, symbol, 0, float(words.size() - 1), preset);
+    parameter.hints = kParameterIsAutomatable | kParameterIsInteger;
     parameter.enumValues.count = uint8_t(words.size());
     parameter.enumValues.restrictedMode = true;
     parameter.enumValues.values = new ParameterEnumerationValue[words.size()]; // the framework deletes it
@@ -64,6 +65,20 @@ inline void describeState(Parameter& parameter, std::initializer_list<const char
         parameter.enumValues.values[size_t(value)].value = value;
         value += 1;
     }
+}
+
+/// A parameter that tells, by one of `words`, what the plugin does.
+inline void describeState(Parameter& parameter, std::initializer_list<const char*> words)
+{
+    describeChoice(parameter, "State", "state", words, 0);
+    parameter.hints = kParameterIsOutput | kParameterIsInteger;
+}
+
+/// A parameter that counts what the plugin did.
+inline void describeCount(Parameter& parameter, const char* name, const char* symbol)
+{
+    describe(parameter, name, symbol, 0, 100000, 0);
+    parameter.hints = kParameterIsOutput | kParameterIsInteger;
 }
 
 inline airband::Knobs knobsFrom(const std::atomic<float>* values)

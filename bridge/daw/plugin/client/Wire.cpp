@@ -1,5 +1,6 @@
 #include "Wire.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <sodium.h>
@@ -10,55 +11,87 @@ namespace airband {
 
 using Clock = std::chrono::steady_clock;
 
-static constexpr int kSliceMs = 50;           // how often a wait looks at `stop` and at the engine's process
-static constexpr double kPingEveryS = 2;
-static constexpr double kSilenceS = 20;       // an engine that answers no ping for so long counts as gone
-static constexpr int kSendTimeoutMs = 10000;
+static constexpr int kSliceMs = 50; // how often a wait looks at `stop`
+static constexpr int kLingerMs = 200; // time for a last `bye`
+static constexpr const char* kMonitor = "inproc://monitor";
 
 static double since(Clock::time_point then)
 {
     return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop)
-    : fConnection(connection), fStop(stop), fContext(zmq_ctx_new()), fSocket(zmq_socket(fContext, ZMQ_DEALER))
+Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop, const Patience& patience)
+    : fStop(stop), fPatience(patience), fContext(zmq_ctx_new()), fSocket(zmq_socket(fContext, ZMQ_DEALER)),
+      fMonitor(zmq_socket(fContext, ZMQ_PAIR))
 {
-    const int linger = 500; // time for a last `bye` or chunk
-    zmq_setsockopt(fSocket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(fSocket, ZMQ_SNDTIMEO, &kSendTimeoutMs, sizeof kSendTimeoutMs);
+    zmq_setsockopt(fSocket, ZMQ_LINGER, &kLingerMs, sizeof kLingerMs);
     if (!connection.serverKey.empty()) {
         zmq_setsockopt(fSocket, ZMQ_CURVE_SERVERKEY, connection.serverKey.c_str(), connection.serverKey.size());
         zmq_setsockopt(fSocket, ZMQ_CURVE_PUBLICKEY, connection.publicKey.c_str(), connection.publicKey.size());
         zmq_setsockopt(fSocket, ZMQ_CURVE_SECRETKEY, connection.secretKey.c_str(), connection.secretKey.size());
     }
-    if (zmq_connect(fSocket, connection.endpoint.c_str()) != 0) {
+    if (zmq_socket_monitor(fSocket, kMonitor, ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED) != 0
+        || zmq_connect(fMonitor, kMonitor) != 0 || zmq_connect(fSocket, connection.endpoint.c_str()) != 0) {
         const std::string why = zmq_strerror(zmq_errno());
-        zmq_close(fSocket);
-        zmq_ctx_term(fContext);
+        close();
         throw EngineAbsent(connection.endpoint + ": " + why);
     }
 }
 
 Client::Wire::~Wire()
 {
+    close();
+}
+
+void Client::Wire::close()
+{
+    zmq_socket_monitor(fSocket, nullptr, 0);
+    zmq_close(fMonitor);
     zmq_close(fSocket);
     zmq_ctx_term(fContext);
+}
+
+void Client::Wire::send(const void* bytes, size_t count, int flags)
+{
+    const Clock::time_point began = Clock::now();
+    while (zmq_send(fSocket, bytes, count, flags | ZMQ_DONTWAIT) < 0) {
+        if (zmq_errno() != EAGAIN || since(began) > fPatience.silenceS)
+            throw EngineAbsent("the engine takes no messages");
+        if (fStop)
+            throw Stopped("the host ends the plugin");
+        zmq_pollitem_t item = {fSocket, 0, ZMQ_POLLOUT, 0};
+        zmq_poll(&item, 1, kSliceMs);
+    }
 }
 
 void Client::Wire::say(const Header& header, const void* buffer, size_t bytes)
 {
     const std::vector<uint8_t> packed = Header::to_msgpack(header);
-    const bool sent = zmq_send(fSocket, packed.data(), packed.size(), buffer ? ZMQ_SNDMORE : 0) >= 0
-        && (buffer == nullptr || zmq_send(fSocket, buffer, bytes, 0) >= 0);
-    if (!sent)
-        throw EngineAbsent("the engine takes no messages");
+    send(packed.data(), packed.size(), buffer ? ZMQ_SNDMORE : 0);
+    if (buffer != nullptr)
+        send(buffer, bytes, 0);
+}
+
+/// Throws for what the monitor tells: nobody listens, or whoever did is gone.
+void Client::Wire::readMonitor()
+{
+    char event[6]; // 16 bits of event, 32 of value; then a frame with the address
+    if (zmq_recv(fMonitor, event, sizeof event, ZMQ_DONTWAIT) < 0)
+        return;
+    uint16_t kind;
+    std::memcpy(&kind, event, sizeof kind);
+    throw EngineAbsent(kind == ZMQ_EVENT_DISCONNECTED ? "the engine has gone" : "no engine listens");
 }
 
 bool Client::Wire::receive(Message& message)
 {
-    zmq_pollitem_t item = {fSocket, 0, ZMQ_POLLIN, 0};
-    if (zmq_poll(&item, 1, kSliceMs) <= 0)
+    zmq_pollitem_t items[] = {{fSocket, 0, ZMQ_POLLIN, 0}, {fMonitor, 0, ZMQ_POLLIN, 0}};
+    zmq_poll(items, 2, kSliceMs);
+    if ((items[0].revents & ZMQ_POLLIN) == 0) { // what the engine said before it left counts
+        if ((items[1].revents & ZMQ_POLLIN) != 0)
+            readMonitor();
         return false;
+    }
     for (int frame = 0, more = 1; more; ++frame) {
         zmq_msg_t part;
         zmq_msg_init(&part);
@@ -85,11 +118,13 @@ Message Client::Wire::hear(const std::string& job)
     for (;;) {
         if (fStop)
             throw Stopped("the host ends the plugin");
+        if (since(fBegan) > fPatience.totalS)
+            throw EngineAbsent("the engine is too slow");
         Message message;
         if (!receive(message)) {
-            if (!fConnection.alive() || since(heard) > kSilenceS)
-                throw EngineAbsent("the engine has ended or fell silent");
-            if (since(pinged) > kPingEveryS) {
+            if (since(heard) > fPatience.silenceS)
+                throw EngineAbsent("the engine is silent");
+            if (since(pinged) > fPatience.silenceS / 4) {
                 say({{"type", "ping"}});
                 pinged = Clock::now();
             }
@@ -102,7 +137,7 @@ Message Client::Wire::hear(const std::string& job)
         if (type == "closing")
             throw EngineAbsent("the engine is leaving");
         if (type == "error" && (general || *about == job))
-            throw Refused(message.header.value("message", ""));
+            throw Refused(message.header.value("message", ""), message.header.value("code", ""));
         if (type != "pong" && (general ? job.empty() : *about == job))
             return message;
     }
@@ -114,6 +149,8 @@ void Client::Wire::pause(double seconds) const
     while (since(began) < seconds) {
         if (fStop)
             throw Stopped("the host ends the plugin");
+        if (since(fBegan) > fPatience.totalS)
+            throw EngineAbsent("the engine is busy");
         std::this_thread::sleep_for(std::chrono::milliseconds(kSliceMs));
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include "Client.hpp"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -15,9 +16,9 @@ struct Message {
     std::string type() const { return header.value("type", ""); }
 };
 
-/// Frames and time: messages over the socket, with the engine's life under watch.
+/// Frames and time: messages over the socket, whose monitor tells whether an engine is at the other end.
 struct Client::Wire {
-    Wire(const Connection& connection, const std::atomic<bool>& stop);
+    Wire(const Connection& connection, const std::atomic<bool>& stop, const Patience& patience);
     ~Wire();
 
     void say(const Header& header, const void* buffer = nullptr, size_t bytes = 0);
@@ -30,11 +31,16 @@ struct Client::Wire {
 
 private:
     bool receive(Message& message);
+    void send(const void* bytes, size_t count, int flags);
+    void readMonitor();
+    void close();
 
-    const Connection fConnection;
     const std::atomic<bool>& fStop;
+    const Patience fPatience;
+    const std::chrono::steady_clock::time_point fBegan = std::chrono::steady_clock::now();
     void* fContext;
     void* fSocket;
+    void* fMonitor;
 };
 
 /// The model that `asked` stands for, with the choice of bridge/client/model_choice.py for `auto`.

@@ -1,11 +1,12 @@
-// Airband Render: an insert for offline bounces. It delays sound by one window and a context, and while `Offline` is
-// on gives it back restored by the engine, for which it makes the host wait. Off, or without an engine, the sound
-// comes back as it was, with the same delay.
+// Airband Render: an insert for offline bounces. It delays sound by one window and a context, and in a bounce gives it
+// back restored by the engine, for which it makes the host wait. In real time, or without an engine, the sound comes
+// back as it was, with the same delay; switched off, there is no delay.
 #include "Parameters.hpp"
 #include "Window.hpp"
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 
 START_NAMESPACE_DISTRHO
@@ -22,34 +23,66 @@ static double windowSeconds()
 }
 
 class Render : public Plugin {
-    enum { kOffline = kKnobs, kInputs, kState = kInputs, kRendered, kDry, kParameters };
-    enum State { kRealTime, kCollecting, kRestored, kEngineAbsent, kFailed };
+    enum {
+        kRestore = kKnobs,
+        kOneCutoff,
+        kBypass,
+        kFreewheel, // LV2 alone: where its hosts tell that they render offline
+        kInputs,
+        kState = kInputs,
+        kRestored,
+        kNothingMissing,
+        kDry,
+        kCutoffFound,
+        kParameters
+    };
+    enum Mode { kOff, kInBounces, kAlways };
+    enum State { kRealTime, kCollecting, kStateRestored, kEngineAbsent, kFailed, kStateNothingMissing };
 
 public:
-    Render() : Plugin(kParameters, 0, 0), fWindowS(windowSeconds()) { reset(); }
+    Render() : Plugin(kParameters, 0, 0), fWindowS(windowSeconds())
+    {
+        fValues[kRestore] = kInBounces;
+        reset();
+    }
+
+    ~Render() override { fStop = true; }
 
 protected:
-    const char* getLabel() const override { return "AirbandRender"; }
+    const char* getLabel() const override { return Window::kChannels == 1 ? "AirbandRenderMono" : "AirbandRender"; }
     const char* getDescription() const override { return "Restores sound by the Airband engine in an offline bounce"; }
     const char* getMaker() const override { return "Airband"; }
     const char* getLicense() const override { return "GPL-3.0-or-later"; }
-    uint32_t getVersion() const override { return d_version(0, 1, 0); }
-    int64_t getUniqueId() const override { return d_cconst('A', 'b', 'R', 'n'); }
+    uint32_t getVersion() const override { return d_version(0, 2, 0); }
+    int64_t getUniqueId() const override { return d_cconst('A', 'b', 'R', Window::kChannels == 1 ? 'm' : 'n'); }
 
     void initParameter(uint32_t index, Parameter& parameter) override
     {
         switch (index) {
-        case kOffline:
-            return describeSwitch(parameter, "Offline", "offline");
-        case kState:
-            return describeState(parameter, {"Real time: dry", "Collecting", "Restored", "Engine absent: dry", "Failed: dry"});
-        case kRendered:
-            describe(parameter, "Windows restored", "windows_restored", 0, 100000, 0);
-            parameter.hints = kParameterIsOutput | kParameterIsInteger;
+        case kRestore:
+            describeChoice(parameter, "Restore", "restore", {"Off", "In offline bounces", "Always"}, kInBounces);
             return;
+        case kOneCutoff:
+            return describeSwitch(parameter, "One cutoff", "one_cutoff");
+        case kBypass:
+            return parameter.initDesignation(kParameterDesignationBypass);
+        case kFreewheel:
+            describeSwitch(parameter, "Freewheel", "freewheel");
+            parameter.hints = kParameterIsBoolean | kParameterIsInteger;
+            return;
+        case kState:
+            return describeState(parameter,
+                {"Real time: dry", "Collecting", "Restored", "Engine absent: dry", "Failed: dry", "Nothing missing"});
+        case kRestored:
+            return describeCount(parameter, "Windows restored", "windows_restored");
+        case kNothingMissing:
+            return describeCount(parameter, "Windows whole", "windows_whole");
         case kDry:
-            describe(parameter, "Windows dry", "windows_dry", 0, 100000, 0);
-            parameter.hints = kParameterIsOutput | kParameterIsInteger;
+            return describeCount(parameter, "Windows dry", "windows_dry");
+        case kCutoffFound:
+            describe(parameter, "Cutoff found", "cutoff_found", 0, kCutoffMaxHz, 0);
+            parameter.unit = "Hz";
+            parameter.hints = kParameterIsOutput;
             return;
         default:
             return describeKnob(Knob(index), parameter);
@@ -60,11 +93,15 @@ protected:
     {
         switch (index) {
         case kState:
-            return float(fValues[kOffline] > 0.5f ? fState.load() : kRealTime);
-        case kRendered:
-            return fRendered;
+            return float(restores() ? fState.load() : kRealTime);
+        case kRestored:
+            return fRestored;
+        case kNothingMissing:
+            return fNothingMissing;
         case kDry:
             return fDry;
+        case kCutoffFound:
+            return fCutoffFound;
         default:
             return fValues[index];
         }
@@ -77,11 +114,20 @@ protected:
     }
 
     void activate() override { reset(); }
+    void deactivate() override { fStop = true; } // a host that lost patience need not wait for a window under way
     void sampleRateChanged(double) override { reset(); }
 
     void run(const float** in, float** out, uint32_t frames) override
     {
         const std::lock_guard<std::mutex> lock(fMutex);
+        if (isOn() != (fLatency > 0))
+            size();
+        if (fLatency == 0) {
+            for (uint32_t channel = 0; channel < Window::kChannels; ++channel)
+                if (in[channel] != out[channel])
+                    std::memcpy(out[channel], in[channel], frames * sizeof(float));
+            return;
+        }
         for (uint32_t i = 0; i < frames; ++i) {
             const uint32_t oldest = (fTime + fSpan - fLatency) % fSpan;
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
@@ -97,14 +143,29 @@ protected:
     }
 
 private:
-    /// Sizes everything for the rate, and forgets the sound that was under way.
+    Mode mode() const { return Mode(int(fValues[kRestore] + 0.5f)); }
+    bool isOn() const { return mode() != kOff; }
+    bool restores() const
+    {
+        const bool offline = isOffline() || fValues[kFreewheel] > 0.5f;
+        return fValues[kBypass] < 0.5f && (mode() == kAlways || (mode() == kInBounces && offline));
+    }
+
     void reset()
     {
+        fStop = true; // for a window under way, which holds the lock
         const std::lock_guard<std::mutex> lock(fMutex);
+        fStop = false;
+        size();
+    }
+
+    /// Sizes everything for the rate, and forgets the sound that was under way.
+    void size()
+    {
         const double rate = getSampleRate();
         fFrames = uint32_t(fWindowS * rate);
         const uint32_t context = uint32_t(kContextS * rate);
-        fLatency = fFrames + context;
+        fLatency = isOn() ? fFrames + context : 0;
         fSpan = fFrames + 2 * context;
         fLine.assign(size_t(Window::kChannels) * fSpan, 0.f);
         fWindow.resize(fFrames, context, uint32_t(kFadeS * rate));
@@ -123,38 +184,47 @@ private:
         if (fEmpty > 0) {
             if (--fEmpty > 0)
                 return;
-            fRendered = fDry = 0;
+            fRestored = fNothingMissing = fDry = fCutoffFound = 0;
+            fState = kCollecting;
         }
         fPlaysResult = false;
-        if (fValues[kOffline] < 0.5f)
+        if (!restores())
             return;
         for (uint32_t channel = 0; channel < Window::kChannels; ++channel)
             std::rotate_copy(fLine.data() + channel * fSpan, fLine.data() + channel * fSpan + fTime,
                 fLine.data() + (channel + 1) * fSpan, fWindow.source(channel));
-        switch (fWindow.render(uint32_t(getSampleRate() + 0.5), knobsFrom(fValues))) {
+        const uint32_t rate = uint32_t(getSampleRate() + 0.5);
+        const Window::Outcome outcome = fWindow.render(rate, knobsFrom(fValues), fValues[kOneCutoff] > 0.5f, fStop);
+        fCutoffFound = fWindow.cutoffHz();
+        fPlaysResult = outcome != Window::kEngineAbsent && outcome != Window::kFailed;
+        switch (outcome) {
         case Window::kSilent:
-            fPlaysResult = true;
-            return;
-        case Window::kRendered:
-            fState = kRestored;
-            fPlaysResult = true;
-            fRendered = fRendered + 1;
-            return;
+            break;
+        case Window::kRestored:
+            fState = kStateRestored;
+            fRestored = fRestored + 1;
+            break;
+        case Window::kNothingMissing:
+            fState = kStateNothingMissing;
+            fNothingMissing = fNothingMissing + 1;
+            break;
         case Window::kEngineAbsent:
             fState = kEngineAbsent;
+            fDry = fDry + 1;
             break;
         case Window::kFailed:
             fState = kFailed;
+            fDry = fDry + 1;
             break;
         }
-        fDry = fDry + 1;
     }
 
     std::mutex fMutex; // a host may lose patience with a render, and reset the plugin meanwhile
     const double fWindowS;
+    std::atomic<bool> fStop{false};
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<State> fState{kCollecting};
-    std::atomic<float> fRendered{0}, fDry{0};
+    std::atomic<float> fRestored{0}, fNothingMissing{0}, fDry{0}, fCutoffFound{0};
     uint32_t fFrames = 0, fLatency = 0;
     uint32_t fSpan = 0;      // of the delay line: a window and the context on both sides
     uint32_t fTime = 0;      // where the line is written next, and where its oldest frame stands

@@ -1,38 +1,91 @@
 #include "Window.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 using airband::Client;
+
+static constexpr double kTellingS = 0.25;                  // the least sound that a cut-off is looked for in
+static constexpr double kSilenceS = 5, kSilenceMinS = 0.5; // for an engine that says nothing: halved each time
+static constexpr double kWaitS = 120;
+
+/// The part of a source between its first and its last sample that is not zero.
+///
+/// Only this is sent: a hard end that zeros follow sounds like a click, whose spectrum hides where the band ends.
+struct Window::Sounding {
+    uint32_t first, end;
+
+    bool empty() const { return first >= end; }
+};
+
+static double longestWaitS()
+{
+    const char* const chosen = std::getenv("AIRBAND_RENDER_WAIT_S");
+    const double seconds = chosen != nullptr ? std::atof(chosen) : 0;
+    return seconds > 0 ? seconds : kWaitS;
+}
 
 void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
 {
     fFrames = frames;
     fContext = context;
     fFade = fade;
+    fCutoffHz = 0;
+    fSilenceS = kSilenceS;
     fSource.assign(size_t(kChannels) * sourceFrames(), 0.f);
     fResult.assign(size_t(kChannels) * (frames + fade), 0.f);
     fTail.clear();
 }
 
-Window::Outcome Window::render(uint32_t rate, const airband::Knobs& knobs)
+Window::Sounding Window::sounding() const
 {
-    const bool silent = std::all_of(fSource.begin(), fSource.end(), [](float sample) { return sample == 0; });
-    Outcome outcome = silent ? kSilent : kRendered;
+    Sounding found = {sourceFrames(), 0};
+    for (uint32_t channel = 0; channel < kChannels; ++channel) {
+        const float* const samples = fSource.data() + channel * sourceFrames();
+        for (uint32_t i = 0; i < found.first; ++i)
+            if (samples[i] != 0)
+                found.first = i;
+        for (uint32_t i = sourceFrames(); i > found.end; --i)
+            if (samples[i - 1] != 0)
+                found.end = i;
+    }
+    return found;
+}
+
+Window::Outcome Window::render(
+    uint32_t rate, const airband::Knobs& knobs, bool oneCutoff, const std::atomic<bool>& stop)
+{
+    std::fill(fResult.begin(), fResult.end(), 0.f);
+    const Sounding sound = sounding();
+    const bool wanted = !sound.empty() && sound.first < fContext + fFrames + fFade && sound.end > fContext;
+    Outcome outcome = kSilent;
     try {
-        if (silent)
-            std::fill(fResult.begin(), fResult.end(), 0.f);
-        else
-            ask(rate, knobs);
+        if (wanted) {
+            airband::Knobs asked = knobs;
+            if (knobs.cutoffHz <= 0 && (oneCutoff || sound.end - sound.first < kTellingS * rate))
+                asked.cutoffHz = fCutoffHz;
+            const airband::Report report = ask(sound, rate, asked, stop);
+            outcome = report.generated ? kRestored : kNothingMissing;
+            if (report.generated)
+                fCutoffHz = float(report.cutoffHz);
+        }
+        fSilenceS = kSilenceS;
     } catch (const airband::EngineAbsent&) {
         outcome = kEngineAbsent;
+        fSilenceS = std::max(fSilenceS / 2, kSilenceMinS);
     } catch (const std::exception&) {
         outcome = kFailed;
     }
-    if (outcome == kEngineAbsent || outcome == kFailed) {
+    if (outcome == kEngineAbsent || outcome == kFailed)
         fTail.clear();
-        return outcome;
-    }
+    else
+        fadeIn();
+    return outcome;
+}
+
+void Window::fadeIn()
+{
     std::vector<float> tail(size_t(kChannels) * fFade);
     for (uint32_t channel = 0; channel < kChannels; ++channel) {
         float* const begin = fResult.data() + channel * (fFrames + fFade);
@@ -44,24 +97,39 @@ Window::Outcome Window::render(uint32_t rate, const airband::Knobs& knobs)
         }
     }
     fTail = tail;
-    return outcome;
 }
 
-void Window::ask(uint32_t rate, const airband::Knobs& knobs)
+airband::Report Window::ask(
+    const Sounding& sound, uint32_t rate, const airband::Knobs& knobs, const std::atomic<bool>& stop)
 {
-    const std::atomic<bool> never{false};
-    Client client("airband-render", never);
+    const uint32_t frames = sound.end - sound.first;
+    const uint32_t first = std::max(fContext, sound.first), end = std::min(fContext + fFrames + fFade, sound.end);
+    std::vector<float> source(size_t(kChannels) * frames), result(size_t(kChannels) * (end - first));
+    for (uint32_t channel = 0; channel < kChannels; ++channel)
+        std::copy_n(fSource.data() + channel * sourceFrames() + sound.first, frames, source.data() + channel * frames);
     airband::Knobs wanted = knobs;
-    wanted.start = fContext;
-    wanted.end = fContext + fFrames + fFade;
-    const char* const source = reinterpret_cast<const char*>(fSource.data());
-    char* const result = reinterpret_cast<char*>(fResult.data());
+    wanted.start = first - sound.first;
+    wanted.end = end - sound.first;
+
+    Client client("airband-render", stop, {fSilenceS, longestWaitS()});
     const std::string job = airband::newJob();
-    client.submit(
-        job, {rate, kChannels, sourceFrames()},
-        [source](uint64_t offset, char* into, size_t count) { std::memcpy(into, source + offset, count); }, wanted);
-    client.watch(job, [](float) {});
-    client.fetch(job, fResult.size() * sizeof(float),
-        [result](uint64_t offset, const char* from, size_t count) { std::memcpy(result + offset, from, count); });
-    client.forget(job);
+    airband::Report report;
+    try {
+        const char* const from = reinterpret_cast<const char*>(source.data());
+        client.submitSamples(
+            job, {rate, kChannels, frames},
+            [from](uint64_t offset, char* into, size_t count) { std::memcpy(into, from + offset, count); }, wanted);
+        report = client.watch(job, [](float) {});
+        char* const into = reinterpret_cast<char*>(result.data());
+        client.fetch(job, result.size() * sizeof(float),
+            [into](uint64_t offset, const char* bytes, size_t count) { std::memcpy(into + offset, bytes, count); });
+        client.forget(job);
+    } catch (...) {
+        client.cancel(job);
+        throw;
+    }
+    for (uint32_t channel = 0; channel < kChannels; ++channel)
+        std::copy_n(result.data() + channel * (end - first), end - first,
+            fResult.data() + channel * (fFrames + fFade) + (first - fContext));
+    return report;
 }

@@ -3,15 +3,19 @@
 
 #include <vector>
 
-/// A stretch of stereo sound between two stretches of context, and its restored form.
+#ifndef AIRBAND_CHANNELS
+#define AIRBAND_CHANNELS 2
+#endif
+
+/// A stretch of sound between two stretches of context, and its restored form.
 ///
 /// What is wanted are the `frames` frames after the first `context`; the render goes `fade` frames further, so that
 /// the next window can fade in over them.
 class Window {
 public:
-    static constexpr uint32_t kChannels = 2;
+    static constexpr uint32_t kChannels = AIRBAND_CHANNELS;
 
-    enum Outcome { kSilent, kRendered, kEngineAbsent, kFailed };
+    enum Outcome { kSilent, kRestored, kNothingMissing, kEngineAbsent, kFailed };
 
     void resize(uint32_t frames, uint32_t context, uint32_t fade);
 
@@ -21,13 +25,25 @@ public:
     /// The restored samples of one channel: `frames` and `fade` beyond.
     const float* result(uint32_t channel) const { return fResult.data() + channel * (fFrames + fFade); }
 
-    /// Restores the source by the engine and waits for it. Silence stays silence without asking.
-    Outcome render(uint32_t rate, const airband::Knobs& knobs);
+    /// Restores the source by the engine and waits for it: at most 5 s for a word from the engine, less after it failed
+    /// to give one, and $AIRBAND_RENDER_WAIT_S in all. Silence stays silence without asking.
+    ///
+    /// `oneCutoff`: the first cut-off found holds for all windows. A window too short to tell takes the last one anyway.
+    Outcome render(uint32_t rate, const airband::Knobs& knobs, bool oneCutoff, const std::atomic<bool>& stop);
+
+    /// The last cut-off found since the window was sized; 0: none.
+    float cutoffHz() const { return fCutoffHz; }
 
 private:
-    void ask(uint32_t rate, const airband::Knobs& knobs);
+    struct Sounding;
+    Sounding sounding() const;
+    airband::Report ask(const Sounding& sounding, uint32_t rate, const airband::Knobs& knobs,
+        const std::atomic<bool>& stop);
+    void fadeIn();
 
     uint32_t fFrames = 0, fContext = 0, fFade = 0;
+    float fCutoffHz = 0;
+    double fSilenceS = 0; // how long the engine may say nothing
     std::vector<float> fSource, fResult;
     std::vector<float> fTail; // of the window before, empty where that was not rendered
 };

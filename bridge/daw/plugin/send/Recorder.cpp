@@ -1,54 +1,97 @@
 #include "Recorder.hpp"
 
 #include <algorithm>
-#include <chrono>
 
-static constexpr size_t kRingFrames = size_t(1) << 22; // 87 s at 48 kHz: offline hosts run far ahead of the clock
-static constexpr size_t kRingMarks = 64;
+static constexpr size_t kRingFrames = size_t(1) << 18; // 2 MiB of stereo; 5.4 s at 48 kHz
+static constexpr size_t kRingMarks = 1024;
 static constexpr uint64_t kBlockFrames = 8192;
-static constexpr int kNapMs = 5;
+static constexpr std::chrono::milliseconds kNap(10), kIdleNap(200);
+static constexpr double kAheadS = 2; // a host so far ahead of the clock is not playing to anybody
+static constexpr std::chrono::seconds kLongestWait(10);
 
-Recorder::Recorder(OnTake onTake) : fOnTake(std::move(onTake)), fFrames(kRingFrames), fMarks(kRingMarks)
+Recorder::Recorder(Outbox& outbox, Tell knobs, Track track, OnTake onTake)
+    : fOutbox(outbox), fKnobs(std::move(knobs)), fTrack(std::move(track)), fOnTake(std::move(onTake)),
+      fFrames(kRingFrames), fMarks(kRingMarks), fBlock(kBlockFrames), fThread([this] { run(); })
 {
-    for (std::vector<float>& channel : fBlock)
-        channel.resize(kBlockFrames);
-    fThread = std::thread([this] { run(); });
 }
 
 Recorder::~Recorder()
 {
     end();
-    fQuit = true;
+    {
+        std::lock_guard<std::mutex> lock(fMutex);
+        fQuit = true;
+    }
+    fChanged.notify_all();
     fThread.join();
 }
 
 void Recorder::begin(double rate, int64_t position)
 {
-    fOverrun = !fMarks.push({fWritten, true, rate, position});
+    if (fMarks.room() < 2) // one for the end
+        return;
+    fMarks.push({fWritten, true, false, rate, position});
     fRate = rate;
     fBegan = fWritten;
+    fBeganTime = std::chrono::steady_clock::now();
     fSeconds = 0;
     fRecording = true;
 }
 
-void Recorder::write(const float* const* samples, uint32_t frames)
+/// Whether the ring got room again, in a host that runs ahead of the clock.
+bool Recorder::waitsForRoom() const
 {
-    for (uint32_t i = 0; i < frames && !fOverrun; ++i) {
-        if (fFrames.push({{samples[0][i], samples[1][i]}}))
-            ++fWritten;
-        else
-            fOverrun = true;
-    }
-    fSeconds = float(double(fWritten - fBegan) / fRate);
+    using namespace std::chrono;
+    const steady_clock::time_point now = steady_clock::now();
+    if (double(fWritten - fBegan) / fRate - duration<double>(now - fBeganTime).count() < kAheadS)
+        return false;
+    while (fFrames.room() == 0 && steady_clock::now() - now < kLongestWait)
+        std::this_thread::sleep_for(milliseconds(1));
+    return fFrames.room() > 0;
 }
 
-void Recorder::end()
+void Recorder::write(const float* const* samples, uint32_t frames)
+{
+    for (uint32_t i = 0; i < frames && fRecording; ++i) {
+        Frame frame;
+        for (uint32_t channel = 0; channel < Take::kChannels; ++channel)
+            frame.samples[channel] = samples[channel][i];
+        if (!fFrames.push(frame) && !(waitsForRoom() && fFrames.push(frame)))
+            finish(true); // the sound that follows is a take of its own, once there is room
+        else
+            ++fWritten;
+    }
+    if (fRate > 0)
+        fSeconds = float(double(fWritten - fBegan) / fRate);
+}
+
+void Recorder::finish(bool cut)
 {
     if (!fRecording)
         return;
     fRecording = false;
-    if (!fMarks.push({fWritten, false, 0, 0}))
-        fOverrun = true;
+    fMarks.push({fWritten, false, cut, 0, 0});
+}
+
+void Recorder::end()
+{
+    finish(false);
+}
+
+void Recorder::open(const Mark& mark)
+{
+    fCapture = fOutbox.begin(uint32_t(mark.rate + 0.5), mark.position, fTrack(), fKnobs());
+    fFull = !fCapture;
+}
+
+void Recorder::close(const char* cut)
+{
+    if (!fCapture)
+        return;
+    const Take take = fCapture->finish(cut, fKnobs());
+    fCapture.reset();
+    if (fOutbox.keep(take))
+        fOnTake(take);
 }
 
 /// Stores the next `frames` frames, which are available.
@@ -57,11 +100,11 @@ void Recorder::store(uint64_t frames)
     while (frames > 0) {
         const uint32_t count = uint32_t(std::min(frames, kBlockFrames));
         for (uint32_t i = 0; i < count; ++i, fFrames.pop())
-            for (uint32_t channel = 0; channel < Take::kChannels; ++channel)
-                fBlock[channel][i] = fFrames.front().samples[channel];
-        const float* const block[] = {fBlock[0].data(), fBlock[1].data()};
-        if (fTake)
-            fTake->append(block, count);
+            fBlock[i] = fFrames.front();
+        if (fCapture && !fCapture->append(fBlock[0].samples, count)) {
+            close("the disk took no more");
+            fFull = true;
+        }
         fStored += count;
         frames -= count;
     }
@@ -76,11 +119,9 @@ void Recorder::empty()
         fMarks.pop();
         store(mark.at - fStored);
         if (mark.begins)
-            fTake.reset(new Take(uint32_t(mark.rate + 0.5), mark.position));
-        else if (fTake && fTake->frames > 0 && !fOverrun)
-            fOnTake(std::move(fTake));
+            open(mark);
         else
-            fTake.reset();
+            close(mark.cut ? "sound came faster than the disk took it" : nullptr);
     }
     if (until > fStored)
         store(until - fStored);
@@ -88,9 +129,12 @@ void Recorder::empty()
 
 void Recorder::run()
 {
-    while (!fQuit) {
+    for (;;) {
         empty();
-        std::this_thread::sleep_for(std::chrono::milliseconds(kNapMs));
+        std::unique_lock<std::mutex> lock(fMutex);
+        if (fQuit)
+            break;
+        fChanged.wait_for(lock, fRecording ? kNap : kIdleNap);
     }
     empty();
 }

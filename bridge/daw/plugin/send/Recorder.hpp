@@ -1,21 +1,27 @@
 #pragma once
+#include "Outbox.hpp"
 #include "Ring.hpp"
-#include "Take.hpp"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
-#include <memory>
+#include <mutex>
 #include <thread>
 
-/// Carries sound from the audio thread to takes on disk.
+/// From the audio thread to takes on disk.
 ///
-/// The audio thread calls begin, write and end: they copy into rings that were allocated before, and never wait.
-/// A thread of the recorder's own empties the rings and hands every finished take to `onTake`.
+/// The audio thread calls begin, write and end: they copy into rings that were allocated before, and never wait, but
+/// where the host runs ahead of the clock, as offline exports do: there a full ring is waited for. A thread of the
+/// recorder's own empties the rings and hands every finished take to `onTake`.
 class Recorder {
 public:
-    using OnTake = std::function<void(std::unique_ptr<Take>)>;
+    using OnTake = std::function<void(const Take&)>;
+    using Tell = std::function<airband::Knobs()>;
+    using Track = std::function<std::string()>;
 
-    explicit Recorder(OnTake onTake);
+    /// `knobs` and `track` are asked on the recorder's thread.
+    Recorder(Outbox& outbox, Tell knobs, Track track, OnTake onTake);
     /// Finishes the take under way, if any.
     ~Recorder();
 
@@ -26,8 +32,8 @@ public:
     bool recording() const { return fRecording; }
     /// Seconds of the take under way, or of the last one.
     float seconds() const { return fSeconds; }
-    /// Whether the last take has a gap, because sound came faster than it could be stored; it is not sent.
-    bool overrun() const { return fOverrun; }
+    /// Whether the outbox took no more of the last take.
+    bool full() const { return fFull; }
 
 private:
     struct Frame {
@@ -36,25 +42,36 @@ private:
     /// Where a take begins or ends, by the count of frames written before it.
     struct Mark {
         uint64_t at;
-        bool begins;
+        bool begins, cut;
         double rate;
         int64_t position;
     };
 
+    bool waitsForRoom() const;
+    void finish(bool cut);
+    void open(const Mark& mark);
+    void close(const char* cut);
     void empty();
     void store(uint64_t frames);
     void run();
 
+    Outbox& fOutbox;
+    const Tell fKnobs;
+    const Track fTrack;
     const OnTake fOnTake;
     Ring<Frame> fFrames;
     Ring<Mark> fMarks;
-    uint64_t fWritten = 0;          // audio thread
-    double fRate = 0;               // audio thread
-    uint64_t fBegan = 0;            // audio thread
-    std::atomic<bool> fRecording{false}, fOverrun{false}, fQuit{false};
+    uint64_t fWritten = 0;                           // audio thread, like the next three
+    double fRate = 0;
+    uint64_t fBegan = 0;
+    std::chrono::steady_clock::time_point fBeganTime;
+    std::atomic<bool> fRecording{false}, fFull{false};
     std::atomic<float> fSeconds{0};
-    std::unique_ptr<Take> fTake;    // own thread, like all below
+    std::unique_ptr<Capture> fCapture;               // own thread, like the next two
     uint64_t fStored = 0;
-    std::vector<float> fBlock[Take::kChannels];
+    std::vector<Frame> fBlock;
+    bool fQuit = false;                              // under the mutex
+    std::mutex fMutex;
+    std::condition_variable fChanged;
     std::thread fThread;
 };

@@ -21,6 +21,12 @@ public:
         return true;
     }
 
+    /// How many elements can be appended. For the writing thread.
+    size_t room() const
+    {
+        return fMask + 1 - (fWritten.load(std::memory_order_relaxed) - fRead.load(std::memory_order_acquire));
+    }
+
     /// How many elements wait. For the reading thread.
     size_t available() const
     {

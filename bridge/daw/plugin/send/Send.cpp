@@ -8,24 +8,47 @@
 
 START_NAMESPACE_DISTRHO
 
-class Send : public Plugin {
-    enum { kArmed = kKnobs, kFollow, kInputs, kState = kInputs, kCaptured, kProgress, kDelivered, kParameters };
-    enum State { kIdle, kRecording, kSending, kRendering, kSent, kEngineAbsent, kFailed, kOverrun };
-
-public:
-    Send() : Plugin(kParameters, 0, 0), fRecorder([this](std::unique_ptr<Take> take) {
-        fSender.add(std::move(take), knobsFrom(fValues));
-    })
+/// The path of a take: from the recorder over the outbox to the engine.
+struct Path {
+    Path(Recorder::Tell knobs, Recorder::Track track)
+        : sender(outbox), recorder(outbox, knobs, track, [this](const Take& take) { sender.add(take); })
     {
     }
 
+    Outbox outbox;
+    Sender sender;
+    Recorder recorder; // ends first, and hands its last take to the sender
+};
+
+class Send : public Plugin {
+    enum {
+        kArmed = kKnobs,
+        kFollow,
+        kInputs,
+        kState = kInputs,
+        kCaptured,
+        kProgress,
+        kDelivered,
+        kTakesFailed,
+        kParameters
+    };
+    enum State { kIdle, kRecording, kSending, kRendering, kSent, kEngineAbsent, kFailed, kFull, kWaiting };
+
+public:
+    Send() : Plugin(kParameters, 0, 0)
+    {
+        if (!isDummyInstance()) // one that only describes the plugin to the host
+            fPath.reset(new Path(
+                [this] { return knobsFrom(fValues); }, [this] { return std::string(getTrackName().buffer()); }));
+    }
+
 protected:
-    const char* getLabel() const override { return "AirbandSend"; }
+    const char* getLabel() const override { return Take::kChannels == 1 ? "AirbandSendMono" : "AirbandSend"; }
     const char* getDescription() const override { return "Sends what passes while armed to the Airband engine"; }
     const char* getMaker() const override { return "Airband"; }
     const char* getLicense() const override { return "GPL-3.0-or-later"; }
-    uint32_t getVersion() const override { return d_version(0, 1, 0); }
-    int64_t getUniqueId() const override { return d_cconst('A', 'b', 'S', 'n'); }
+    uint32_t getVersion() const override { return d_version(0, 2, 0); }
+    int64_t getUniqueId() const override { return d_cconst('A', 'b', 'S', Take::kChannels == 1 ? 'm' : 'n'); }
 
     void initParameter(uint32_t index, Parameter& parameter) override
     {
@@ -36,7 +59,8 @@ protected:
             return describeSwitch(parameter, "Follow transport", "follow");
         case kState:
             return describeState(parameter,
-                {"Idle", "Recording", "Sending", "Rendering", "Sent", "Engine absent", "Failed", "Overrun"});
+                {"Idle", "Recording", "Sending", "Rendering", "Sent", "Engine absent", "Failed", "Folder full",
+                    "Waits for the transport"});
         case kCaptured:
             describe(parameter, "Captured", "captured", 0, 86400, 0);
             parameter.unit = "s";
@@ -47,9 +71,9 @@ protected:
             parameter.hints = kParameterIsOutput;
             return;
         case kDelivered:
-            describe(parameter, "Delivered", "delivered", 0, 10000, 0);
-            parameter.hints = kParameterIsOutput | kParameterIsInteger;
-            return;
+            return describeCount(parameter, "Delivered", "delivered");
+        case kTakesFailed:
+            return describeCount(parameter, "Takes failed", "takes_failed");
         default:
             return describeKnob(Knob(index), parameter);
         }
@@ -57,15 +81,19 @@ protected:
 
     float getParameterValue(uint32_t index) const override
     {
+        if (index >= kInputs && !fPath)
+            return 0;
         switch (index) {
         case kState:
             return float(state());
         case kCaptured:
-            return fRecorder.seconds();
+            return fPath->recorder.seconds();
         case kProgress:
-            return fSender.progress();
+            return fPath->sender.progress();
         case kDelivered:
-            return float(fSender.delivered());
+            return float(fPath->sender.delivered());
+        case kTakesFailed:
+            return float(fPath->sender.failed());
         default:
             return fValues[index];
         }
@@ -77,31 +105,57 @@ protected:
             fValues[index] = value;
     }
 
-    void deactivate() override { fRecorder.end(); }
+    void deactivate() override
+    {
+        if (fPath)
+            fPath->recorder.end();
+    }
 
     void run(const float** in, float** out, uint32_t frames) override
     {
-        const TimePosition& transport = getTimePosition();
-        const bool wanted = fValues[kArmed] > 0.5f && (fValues[kFollow] < 0.5f || transport.playing);
-        if (wanted && !fRecorder.recording())
-            fRecorder.begin(getSampleRate(), transport.playing ? int64_t(transport.frame) : -1);
-        if (!wanted)
-            fRecorder.end();
-        else
-            fRecorder.write(in, frames);
+        record(in, frames);
         for (uint32_t channel = 0; channel < Take::kChannels; ++channel)
             if (in[channel] != out[channel])
                 std::memcpy(out[channel], in[channel], frames * sizeof(float));
     }
 
 private:
+    void record(const float** in, uint32_t frames)
+    {
+        if (!fPath)
+            return;
+        const TimePosition& transport = getTimePosition();
+        const bool armed = fValues[kArmed] > 0.5f, follows = fValues[kFollow] > 0.5f;
+        if (!fRan)
+            fWaits = armed; // restored with its project: nobody has armed it today
+        fRan = true;
+        fWaits = fWaits && armed && !transport.playing;
+        const bool wanted = armed && !fWaits && (!follows || transport.playing);
+        if (!wanted || jumped(transport))
+            fPath->recorder.end();
+        if (wanted && !fPath->recorder.recording())
+            fPath->recorder.begin(getSampleRate(), transport.playing ? int64_t(transport.frame) : -1);
+        fRolled = transport.playing;
+        fExpected = transport.frame + frames;
+        fPath->recorder.write(in, frames);
+    }
+
+    /// Whether the transport has started, looped or been located since the last block: a take has one position.
+    bool jumped(const TimePosition& transport) const
+    {
+        const uint64_t off = std::max(transport.frame, fExpected) - std::min(transport.frame, fExpected);
+        return transport.playing && (!fRolled || off > kJumpFrames);
+    }
+
     State state() const
     {
-        if (fRecorder.overrun())
-            return kOverrun;
-        if (fRecorder.recording())
+        if (fPath->recorder.full())
+            return kFull;
+        if (fPath->recorder.recording())
             return kRecording;
-        switch (fSender.state()) {
+        if (fWaits)
+            return kWaiting;
+        switch (fPath->sender.state()) {
         case Sender::kSending:
             return kSending;
         case Sender::kRendering:
@@ -118,9 +172,13 @@ private:
         return kIdle;
     }
 
+    static constexpr uint64_t kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
+
     std::atomic<float> fValues[kInputs] = {};
-    Sender fSender;
-    Recorder fRecorder; // ends first, and hands its last take to the sender
+    std::atomic<bool> fWaits{false};
+    bool fRan = false, fRolled = false; // audio thread, like the next
+    uint64_t fExpected = 0;             // frame of the transport
+    std::unique_ptr<Path> fPath;
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(Send)
 };

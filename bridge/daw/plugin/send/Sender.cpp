@@ -1,122 +1,147 @@
 #include "Sender.hpp"
 
 #include <chrono>
-#include <cstdlib>
-#include <ctime>
+#include <cstring>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 using airband::Client;
 
-static constexpr int kRetryMs = 1000;
+static constexpr std::chrono::milliseconds kRetry(1000);
+static constexpr std::chrono::seconds kAdoptEvery(30);
+static constexpr airband::Patience kPatience = {10, 30 * 24 * 3600.0}; // nobody waits for it
+static constexpr int kTries = 3;         // of a take whose worker crashed
 
-static std::string resultFolder()
-{
-    const char* const chosen = std::getenv("AIRBAND_SEND_FOLDER");
-    if (chosen != nullptr && *chosen != '\0')
-        return chosen;
-    const char* const home = std::getenv("HOME");
-    return std::string(home != nullptr ? home : "/tmp") + "/Music/Airband";
-}
+namespace {
 
-static void makeFolders(const std::string& path)
-{
-    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
-        mkdir(path.substr(0, slash).c_str(), 0777);
-    mkdir(path.c_str(), 0777);
-}
+/// A file that is read in pieces.
+class Source {
+public:
+    explicit Source(const std::string& path) : fFile(open(path.c_str(), O_RDONLY | O_CLOEXEC))
+    {
+        struct stat about;
+        if (fFile < 0 || fstat(fFile, &about) != 0)
+            throw std::runtime_error(path + " cannot be read back");
+        bytes = uint64_t(about.st_size);
+    }
+    ~Source() { close(fFile); }
 
-std::string resultPath(const Take& take)
-{
-    const std::string folder = resultFolder();
-    makeFolders(folder);
-    const std::time_t now = std::time(nullptr);
-    std::tm local;
-    char when[32];
-    localtime_r(&now, &local);
-    std::strftime(when, sizeof when, "%Y-%m-%d %H-%M-%S", &local);
-    std::string name = folder + "/" + when;
-    if (take.position >= 0)
-        name += " at " + std::to_string(take.position);
-    std::string path = name + ".wav";
-    for (int copy = 2; access(path.c_str(), F_OK) == 0; ++copy)
-        path = name + " (" + std::to_string(copy) + ").wav";
-    return path;
-}
+    void read(uint64_t offset, char* into, size_t count) const
+    {
+        while (count > 0) {
+            const ssize_t got = pread(fFile, into, count, off_t(offset));
+            if (got <= 0)
+                throw std::runtime_error("a captured take cannot be read back");
+            into += got;
+            offset += uint64_t(got);
+            count -= size_t(got);
+        }
+    }
 
-Sender::Sender() : fThread([this] { run(); }) {}
+    uint64_t bytes = 0;
+
+private:
+    const int fFile;
+};
+
+} // namespace
+
+Sender::Sender(Outbox& outbox) : fOutbox(outbox), fThread([this] { run(); }) {}
 
 Sender::~Sender()
 {
     {
         std::lock_guard<std::mutex> lock(fMutex);
         fQuit = true;
-        fAbort = fState == kRendering || fState == kEngineAbsent;
     }
     fChanged.notify_all();
     fThread.join();
 }
 
-void Sender::add(std::unique_ptr<Take> take, const airband::Knobs& knobs)
+void Sender::add(const Take& take)
 {
-    const std::string path = resultPath(*take);
     {
         std::lock_guard<std::mutex> lock(fMutex);
-        fOrders.push_back({std::move(take), knobs, airband::newJob(), path});
+        fTakes.push_back(take);
     }
     fChanged.notify_all();
 }
 
-void Sender::deliver(const Order& order)
+void Sender::deliver(const Take& take)
 {
-    const Take& take = *order.take;
-    if (!take.intact)
-        throw airband::Refused("the disk took no more of the take");
     fState = kSending;
     fProgress = 0;
-    Client client("airband-send", fAbort);
-    const auto read = [&take](uint64_t offset, char* into, size_t count) { take.read(offset, into, count); };
-    client.submit(order.job, {take.rate, Take::kChannels, take.frames}, read, order.knobs, order.path);
-    if (fQuit)
-        return;
+    const Source source(fOutbox.capturePath(take));
+    Client client("airband-send", fQuit, kPatience);
+    client.submitFile(
+        take.job, take.name + ".wav", source.bytes, take.head.rate,
+        [&source](uint64_t offset, char* into, size_t count) { source.read(offset, into, count); }, take.knobs,
+        fOutbox.resultPath(take));
     fState = kRendering;
-    client.watch(order.job, [this](float done) { fProgress = done; });
-    fProgress = 1;
-    ++fDelivered;
-    fState = kSent;
+    client.watch(take.job, [this](float done) { fProgress = done; });
 }
 
 /// Waits a moment before the engine is looked for again; false when the plugin ends.
 bool Sender::nap()
 {
     std::unique_lock<std::mutex> lock(fMutex);
-    return !fChanged.wait_for(lock, std::chrono::milliseconds(kRetryMs), [this] { return fQuit.load(); });
+    return !fChanged.wait_for(lock, kRetry, [this] { return fQuit.load(); });
+}
+
+void Sender::bring(Take& take)
+{
+    for (int tries = 1; !fQuit;) {
+        try {
+            deliver(take);
+            fOutbox.deliver(take);
+            fProgress = 1;
+            ++fDelivered;
+            fState = kSent;
+            return;
+        } catch (const airband::EngineAbsent&) {
+            fState = kEngineAbsent;
+            nap();
+        } catch (const Client::Stopped&) {
+            return;
+        } catch (const airband::Refused& refused) {
+            if (refused.code == "worker_crashed" && tries++ < kTries) {
+                take.job = airband::newJob(); // the old one has failed for good
+                fOutbox.keep(take);
+                continue;
+            }
+            fOutbox.fail(take, refused.what());
+            ++fFailed;
+            fState = kFailed;
+            return;
+        } catch (const std::exception& error) {
+            fOutbox.fail(take, error.what());
+            ++fFailed;
+            fState = kFailed;
+            return;
+        }
+    }
 }
 
 void Sender::run()
 {
-    for (;;) {
-        Order order;
+    auto adopted = std::chrono::steady_clock::time_point();
+    while (!fQuit) {
+        if (std::chrono::steady_clock::now() - adopted > kAdoptEvery) {
+            for (const Take& take : fOutbox.adopt())
+                add(take);
+            adopted = std::chrono::steady_clock::now();
+        }
+        Take take;
         {
             std::unique_lock<std::mutex> lock(fMutex);
-            fChanged.wait(lock, [this] { return fQuit || !fOrders.empty(); });
-            if (fOrders.empty())
+            if (!fChanged.wait_for(lock, kAdoptEvery, [this] { return fQuit || !fTakes.empty(); }))
+                continue;
+            if (fQuit)
                 return;
-            order = std::move(fOrders.front());
-            fOrders.pop_front();
+            take = fTakes.front();
+            fTakes.pop_front();
         }
-        for (bool again = true; again;) {
-            again = false;
-            try {
-                deliver(order);
-            } catch (const airband::EngineAbsent&) {
-                fState = kEngineAbsent;
-                again = nap();
-            } catch (const Client::Stopped&) {
-            } catch (const std::exception&) {
-                fState = kFailed;
-            }
-        }
-        fAbort = false; // it ended the wait for this take's result; those that follow are still to be sent
+        bring(take);
     }
 }

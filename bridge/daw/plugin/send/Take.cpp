@@ -1,41 +1,108 @@
 #include "Take.hpp"
 
-#include <algorithm>
-#include <stdexcept>
+#include <cmath>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
 
-Take::Take(uint32_t rate_, int64_t position_) : rate(rate_), position(position_)
+using nlohmann::json;
+
+std::string Take::described(const char* state) const
 {
-    for (FILE*& file : fFiles) {
-        file = tmpfile();
-        intact = intact && file != nullptr;
-    }
+    json about = {
+        {"what", "airband-take"},
+        {"state", state},
+        {"file", name + ".wav"},
+        {"job", job},
+        {"instance", instance},
+        {"track", head.track},
+        {"rate", head.rate},
+        {"channels", head.channels},
+        {"frames", head.frames},
+        {"knobs",
+            {{"model", knobs.model}, {"cutoff_hz", knobs.cutoffHz}, {"seed", knobs.seed},
+                {"high_gain_db", knobs.highGainDb}}},
+        {"note", note},
+    };
+    about["transport_frame"] = head.position < 0 ? json() : json(head.position);
+    return about.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-Take::~Take()
+Take Take::from(const std::string& name, const std::string& text)
 {
-    for (FILE* const file : fFiles)
-        if (file != nullptr)
-            fclose(file);
+    const json about = json::parse(text);
+    Take take;
+    take.name = name;
+    take.job = about.at("job");
+    take.instance = about.at("instance");
+    take.note = about.value("note", "");
+    take.head.track = about.value("track", "");
+    take.head.scene = name;
+    take.head.rate = about.at("rate");
+    take.head.channels = about.at("channels");
+    take.head.frames = about.at("frames");
+    take.head.position = about.at("transport_frame").is_null() ? -1 : about.at("transport_frame").get<int64_t>();
+    const json& knobs = about.at("knobs");
+    take.knobs.model = knobs.at("model");
+    take.knobs.cutoffHz = knobs.at("cutoff_hz");
+    take.knobs.seed = knobs.at("seed");
+    take.knobs.highGainDb = knobs.at("high_gain_db");
+    return take;
 }
 
-void Take::append(const float* const* samples, uint32_t count)
+static bool writeAll(int file, const char* from, size_t count)
 {
-    for (uint32_t channel = 0; channel < kChannels && intact; ++channel)
-        intact = fwrite(samples[channel], sizeof(float), count, fFiles[channel]) == count;
-    frames += count;
-}
-
-void Take::read(uint64_t offset, char* into, size_t count) const
-{
-    const uint64_t perChannel = frames * sizeof(float);
     while (count > 0) {
-        FILE* const file = fFiles[offset / perChannel];
-        const uint64_t within = offset % perChannel;
-        const size_t piece = size_t(std::min<uint64_t>(count, perChannel - within));
-        if (fseeko(file, off_t(within), SEEK_SET) != 0 || fread(into, 1, piece, file) != piece)
-            throw std::runtime_error("a captured take cannot be read back");
-        into += piece;
-        offset += piece;
-        count -= piece;
+        const ssize_t written = write(file, from, count);
+        if (written <= 0)
+            return false;
+        from += written;
+        count -= size_t(written);
     }
+    return true;
+}
+
+Capture::Capture(const std::string& path, const Take& take)
+    : fTake(take), fFile(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666))
+{
+    const std::vector<char> head = fTake.head.bytes();
+    if (fFile < 0 || !writeAll(fFile, head.data(), head.size()))
+        throw std::runtime_error(path + ": cannot be written");
+}
+
+Capture::~Capture()
+{
+    if (fFile >= 0)
+        close(fFile);
+}
+
+bool Capture::append(float* interleaved, uint32_t frames)
+{
+    for (uint32_t i = 0; i < frames * Take::kChannels; ++i) {
+        if (std::isfinite(interleaved[i]))
+            continue;
+        if (fNotNumbers++ == 0)
+            fFirstNotNumber = fTake.head.frames + i / Take::kChannels;
+        interleaved[i] = 0;
+    }
+    if (!writeAll(fFile, reinterpret_cast<const char*>(interleaved), frames * Take::kChannels * sizeof(float)))
+        return false;
+    fTake.head.frames += frames;
+    return true;
+}
+
+Take Capture::finish(const char* cut, const airband::Knobs& knobs)
+{
+    fTake.knobs = knobs;
+    if (fNotNumbers > 0)
+        fTake.note += std::to_string(fNotNumbers) + " samples were no numbers (NaN or infinite), the first in frame "
+            + std::to_string(fFirstNotNumber) + " of the take; they were replaced by silence.\n";
+    if (cut != nullptr)
+        fTake.note += "The take ends in frame " + std::to_string(fTake.head.frames) + " because " + cut + ".\n";
+    const std::vector<char> head = fTake.head.bytes();
+    if (pwrite(fFile, head.data(), head.size(), 0) != ssize_t(head.size()))
+        fTake.note += "Its head could not be written again.\n"; // the outbox mends it before it is sent
+    close(fFile);
+    fFile = -1;
+    return fTake;
 }
