@@ -113,7 +113,7 @@ def test_a_refusal_leaves_the_session_as_it_was(tmp_path: Path, airband_command:
     flags = "--model no-such-model"
     out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags=flags)
     assert "AIRBAND-FAILED" in out, out
-    assert "as it was" in out
+    assert "as they were" in out
     assert len(regions(folder)) == before
     assert not list(folder.glob("*look*"))
 
