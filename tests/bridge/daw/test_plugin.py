@@ -168,8 +168,12 @@ def test_mono_variants_in_pedalboard(
     send.armed = True
     np.testing.assert_array_equal(send(mono, RATE, buffer_size=512), mono)
     send.armed = False
-    send(np.zeros((1, 512), np.float32), RATE, reset=False)
-    wait_until(lambda: told(send).delivered == 1, "the result")
+
+    def delivered() -> bool:
+        send(np.zeros((1, 512), np.float32), RATE, reset=False)
+        return bool(told(send).delivered == 1)
+
+    wait_until(delivered, "the result")
     np.testing.assert_array_equal(only_result(results)[0], mono)
 
 
@@ -318,14 +322,14 @@ def assert_same_beside_fades(heard: NDArray[np.float32], track: NDArray[np.float
 @ardour
 def test_render_in_an_ardour_export(built: Path, tmp_path: Path, running: None) -> None:
     track, heard, printed = ardour_export(built, tmp_path, "urn:airband:render", "1=8000")
-    assert "PARAMETER 8=2" in printed, printed
+    assert "PARAMETER 9=3.0" in printed, printed  # windows restored, because Ardour says that it exports
     assert_same_beside_fades(heard, track)
 
 
 @ardour
 def test_render_in_an_ardour_export_without_an_engine(built: Path, tmp_path: Path, results: Path) -> None:
     track, heard, printed = ardour_export(built, tmp_path, "urn:airband:render", "1=8000")
-    assert "PARAMETER 8=3" in printed, printed
+    assert "PARAMETER 11=3.0" in printed, printed  # windows dry
     assert_same_beside_fades(heard, track)
 
 
