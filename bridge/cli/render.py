@@ -6,8 +6,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +86,10 @@ def render(
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=HOW, help="Add a JSON line an item, as it ends."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page to hear and see what was done, as .html."),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", rich_help_panel=HOW, help="Call it off at the first failure.")
     ] = False,
@@ -139,12 +143,33 @@ def render(
         if dry_run:
             foretold(forecast(tasks, refused, speeds), as_json=as_json)
             return
-        told = stack.enter_context(Results(results)) if results is not None else None
+        sinks: list[Callable[[Event], None]] = []
+        if results is not None:
+            sinks.append(stack.enter_context(Results(results)).add)
+        if report is not None:
+            sinks.append(stack.enter_context(_reported(report)))
         shown = display(Console(), as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
         events = _after(failed, run_tasks(client, tasks))
         most = 1 if fail_fast else max_failures
-        follow(events if most is None else up_to(most, events), tasks, shown, speeds, told)
+        follow(events if most is None else up_to(most, events), tasks, shown, speeds, sinks)
+
+
+@contextmanager
+def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
+    """Collects how each item ends; writes the page at the end, also of a batch that is called off."""
+    ended: list[Event] = []
+
+    def add(event: Event) -> None:
+        if event.what != "progress":
+            ended.append(event)
+
+    try:
+        yield add
+    finally:
+        from bridge.report.page import write
+
+        write(page, ended, title=f"Airband: {page.stem}")
 
 
 def _tell_all(failed: list[Event], as_json: bool) -> None:
@@ -167,9 +192,9 @@ def follow(
     tasks: Sequence[Task],
     shown: Display,
     speeds: Speeds,
-    results: Results | None = None,
+    sinks: Sequence[Callable[[Event], None]] = (),
 ) -> None:
-    """Shows a batch to its end, writes down how each item ended, and learns how fast it went.
+    """Shows a batch to its end, hands its events to `sinks`, and learns how fast it went.
 
     Raises:
         Cancelled: at Ctrl-C.
@@ -183,8 +208,8 @@ def follow(
         with closing(events):
             for event in events:
                 shown.show(event)
-                if results is not None:
-                    results.add(event)
+                for sink in sinks:
+                    sink(event)
                 counts[event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)

@@ -110,3 +110,16 @@ def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -
         "end",
     ]
     assert not out.exists()
+
+
+def test_a_report_is_written_of_what_was_done_and_what_failed(
+    airband: Airband, state: Path, clips: Path
+) -> None:
+    (clips / "broken.wav").write_bytes(b"RIFF\0\0\0\0WAVEjunk")
+    page = clips.parent / "pages" / "report.html"
+    said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
+    assert said.code == 3
+    text = page.read_text()
+    assert "2 rendered, 0 done already, 1 failed; 2 to hear below" in text
+    assert text.count("data:audio/ogg") == 6
+    assert "broken.wav" in text

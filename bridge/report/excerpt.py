@@ -1,0 +1,66 @@
+"""A render beside its source, on one time line: what a page plays and draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from presets.errors import InputError
+from presets.report import RenderReport
+from presets.schema import RATE_HZ
+from render.clip import Clip, open_clip
+from render.resample import resampled, resampled_frames
+from render.upscaler import Audio
+
+EXCERPT_S = 12.0
+"""So much of a clip is put into a page: where most was added, of a longer one."""
+
+
+class Excerpt(NamedTuple):
+    """A stretch of a render.
+
+    Attributes:
+        before, after, added: (channels, frames) float32 at 48 kHz; the source, the result, their difference.
+        start_s: where it begins in the result.
+        whole_s: how long the whole result is.
+    """
+
+    before: Audio
+    after: Audio
+    added: Audio
+    start_s: float
+    whole_s: float
+
+
+def excerpt(source: Path, out: Path, report: RenderReport) -> Excerpt:
+    """Reads a render and its source.
+
+    Args:
+        source, out: the files.
+        report: the render's own account: which stretch of the source it is of.
+
+    Raises:
+        InputError: one of the files cannot be read, or they do not belong together.
+    """
+    with open_clip(source) as given, open_clip(out) as made:
+        before, after = resampled(given, RATE_HZ), resampled(made, RATE_HZ)
+        first = resampled_frames(report.source.first_frame, given.rate, RATE_HZ)
+        if given.channels != made.channels or given.frames != report.source.frames:
+            raise InputError(f"{source}: is no longer what {out} was made from", str(source))
+        frames = min(after.frames, round(EXCERPT_S * RATE_HZ))
+        start = _busiest(before, after, first, frames)
+        here, there = before.read(first + start, frames), after.read(start, frames)
+        return Excerpt(here, there, there - here, start / RATE_HZ, after.frames / RATE_HZ)
+
+
+def _busiest(before: Clip, after: Clip, first: int, frames: int) -> int:
+    """Where the stretch of `frames` begins to which most was added, in steps of half of it."""
+    best, most = 0, -1.0
+    for start in range(0, after.frames - frames + 1, max(1, frames // 2)):
+        added = after.read(start, frames) - before.read(first + start, frames)
+        power = float(np.mean(added.astype(np.float64) ** 2))
+        if power > most:
+            best, most = start, power
+    return best

@@ -1,0 +1,161 @@
+"""The page: one HTML file that holds everything it needs, and opens from a disk without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from bridge.batch.run import Event
+from bridge.report.excerpt import Excerpt, excerpt
+from bridge.report.media import picture, sound
+from presets.errors import AirbandError, OutputError
+from presets.report import RenderReport
+from render.clip import ArrayClip
+from render.files.publish import part_beside, put_in_place
+from render.files.sidecar import sidecar_path
+from render.loudness import integrated_lufs, true_peak_dbtp
+
+EMBEDDED_BYTES = 2_800_000
+"""Sounds and pictures that a page holds; clips beyond are in its table only, with a link to the file."""
+CEILING = 0.97
+COLUMNS: tuple[dict[str, Any], ...] = (
+    {"key": "source", "name": "source"},
+    {"key": "out", "name": "result"},
+    {"key": "state", "name": "state"},
+    {"key": "cutoff_hz", "name": "cut-off, Hz", "number": True, "digits": 0},
+    {"key": "work_s", "name": "work, s", "number": True, "digits": 2},
+    {"key": "what", "name": "what was found"},
+)
+
+
+def write(page: Path, events: Sequence[Event], *, title: str) -> None:
+    """Writes the page of a batch; one that is there is replaced.
+
+    Args:
+        page: the HTML file.
+        events: how each item ended.
+        title: its heading.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    counts = Counter(event.what for event in events)
+    rows, clips, room = [], [], EMBEDDED_BYTES
+    for event in events:
+        said = _sidecar(event)
+        rows.append(_row(event, said, page.parent))
+        if said is not None and room > 0:
+            try:
+                clip = _clip(event, said)
+            except AirbandError as error:
+                rows[-1]["what"] += f"; cannot be shown: {error.message}"
+                continue
+            size = len(json.dumps(clip))
+            if size <= room:
+                clips.append(clip)
+            room -= size
+    shown = f"; {len(clips)} to hear below" if clips else ""
+    summary = f"{counts['done']} rendered, {counts['skipped']} done already, {counts['failed']} failed{shown}"
+    data = {"summary": summary, "clips": clips, "columns": COLUMNS, "rows": rows}
+    text = string.Template(_file("page.html")).substitute(
+        title=title.replace("&", "&amp;").replace("<", "&lt;"),
+        style=_file("page.css") + _file("player.css"),
+        script=_file("player.js") + _file("page.js"),
+        data=json.dumps(data).replace("<", "\\u003c"),  # no name in it ends the script
+    )
+    with part_beside(page) as part:
+        try:
+            part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{page}: cannot be written: {error.strerror}", str(page)) from None
+        put_in_place(part, page)
+
+
+def _sidecar(event: Event) -> dict[str, Any] | None:
+    """What stands beside the result, where there is one."""
+    if event.what == "failed":
+        return None
+    try:
+        said: dict[str, Any] = json.loads(sidecar_path(event.item.out).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return said
+
+
+def _row(event: Event, said: dict[str, Any] | None, folder: Path) -> dict[str, Any]:
+    rendered = (said or {}).get("render", {})
+    out = os.path.relpath(event.item.out, folder)
+    return {
+        "source": _text(os.fspath(event.item.source)),
+        "out": _text(os.fspath(event.item.out)),
+        "link": quote(Path(out).as_posix(), errors="surrogateescape") if said else None,
+        "state": {"done": "rendered", "skipped": "done already"}.get(event.what, event.what),
+        "cutoff_hz": rendered.get("cutoff_hz"),
+        "work_s": event.seconds if event.what == "done" else None,
+        "what": _text(str(event.error) if event.error else rendered.get("cutoff_reason", "")),
+    }
+
+
+def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
+    """A clip's card: three sounds on one level, their pictures on one scale, and the figures."""
+    report = msgspec.convert(said["render"], RenderReport)
+    heard = excerpt(event.item.source, event.item.out, report)
+    lufs = [integrated_lufs(ArrayClip(each, 48000, limited=False)) for each in (heard.before, heard.after)]
+    peak = max(float(np.abs(each).max()) for each in heard[:3])
+    scale = min(1.0, CEILING / peak) if peak else 1.0
+    seen, top_db = picture(heard.after)
+    match = 10 ** ((lufs[0] - lufs[1]) / 20) if np.isfinite(lufs).all() else 1.0
+    versions = [
+        ("a", "Before", heard.before, picture(heard.before, top_db)[0], 1.0),
+        ("b", "After", heard.after, seen, match),
+        ("g", "Only what was added", heard.added, picture(heard.added, top_db)[0], 1.0),
+    ]
+    return {
+        "name": _text(event.item.out.name),
+        "why": report.cutoff_reason,
+        "cutoff_hz": report.cutoff_hz,
+        "duration": heard.before.shape[1] / 48000,
+        "versions": [
+            {"key": key, "label": label, "sound": sound(scale * samples), "picture": image, "gain": gain}
+            for key, label, samples, image, gain in versions
+        ],
+        "figures": _figures(event, report, heard, lufs),
+        "settings": json.dumps(
+            {name: said[name] for name in ("preset", "model", "source", "output")}, indent=1
+        ),
+    }
+
+
+def _figures(event: Event, report: RenderReport, heard: Excerpt, lufs: list[float]) -> list[tuple[str, str]]:
+    after = ArrayClip(heard.after, 48000, limited=False)
+    added, whole = (float(np.mean(each.astype(np.float64) ** 2)) for each in (heard.added, heard.after))
+    until_s = heard.start_s + heard.before.shape[1] / 48000
+    return [
+        ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),
+        ("cut-off", f"{report.cutoff_hz:.0f} Hz, {report.cutoff_method}" if report.cutoff_hz else "none"),
+        ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
+        ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
+        ("added, against all", f"{10 * np.log10(max(added, 1e-20) / max(whole, 1e-20)):.1f} dB"),
+        ("model", f"{report.model} ({report.model_reason})"),
+        ("seed", str(report.seed)),
+        ("work", f"{event.seconds:.1f} s" if event.what == "done" else "done before"),
+    ]
+
+
+def _text(name: str) -> str:
+    """A name as a page can hold it: bytes that are no text become question marks in boxes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _file(name: str) -> str:
+    return (resources.files("bridge.report") / name).read_text(encoding="utf-8")

@@ -1,0 +1,149 @@
+"""The page about a batch: what stands in it, and what Chromium makes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from bridge.batch.plan import Item
+from bridge.batch.run import Event
+from bridge.report.page import write
+from presets.errors import InputError, OutputError
+from presets.report import RenderReport, SourceReport
+from presets.schema import Preset
+from render.clip import ArrayClip
+from render.files.publish import deliver
+from render.files.sidecar import StemRecord
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+RATE = 48000
+HOSTILE = "<!--<script>&\"'.wav"
+
+
+@pytest.fixture
+def events(tmp_path: Path, report: RenderReport, dull: NDArray[np.float32]) -> list[Event]:
+    """Three clips with a tone at 10 kHz added, one of them hostile by name, and a failure."""
+    found = []
+    for number, name in enumerate(("kick.wav", "snare.wav", HOSTILE)):
+        source, out = tmp_path / name, tmp_path / "out" / name
+        given = np.tile(np.roll(dull, 1000 * number, axis=1), 1 if number else 6)  # the first is 12 s long
+        soundfile.write(source, given.T, RATE, "FLOAT")
+        tone = 0.05 * np.sin(2 * np.pi * 10000 * np.arange(given.shape[1]) / RATE)
+        frames = given.shape[1]
+        about = SourceReport(rate_hz=RATE, frames=frames, first_frame=0, end_frame=frames, peak=0.3)
+        said = msgspec.structs.replace(report, source=about, frames=frames)
+        record = StemRecord(name, "music", Preset(), said)
+        deliver(ArrayClip((given + tone).astype(np.float32), RATE), out, record)
+        found.append(Event(Item(source, out), "done", seconds=1.0 + number, report=said))
+    lost = Item(tmp_path / "lost.wav", tmp_path / "out" / "lost.wav")
+    return [*found, Event(lost, "failed", error=InputError("lost.wav: </script> no such file"))]
+
+
+def data(page: Path) -> dict[str, Any]:
+    match = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert match
+    said: dict[str, Any] = json.loads(match[1])
+    return said
+
+
+def test_three_clips_are_in_one_small_file_that_needs_no_other(tmp_path: Path, events: list[Event]) -> None:
+    page = tmp_path / "report.html"
+    write(page, events, title="Airband <test>")
+    text = page.read_text()
+    assert len(text) < 3_000_000
+    assert "<h1>Airband &lt;test></h1>" in text
+    assert not re.search(r"""(?:src|href)=["']|https?://|@import|url\(""", text)
+    said = data(page)
+    assert said["summary"] == "3 rendered, 0 done already, 1 failed; 3 to hear below"
+    assert [row["state"] for row in said["rows"]] == ["rendered"] * 3 + ["failed"]
+    assert said["rows"][3]["what"] == "lost.wav: </script> no such file"
+    assert [version["key"] for version in said["clips"][0]["versions"]] == ["a", "b", "g"]
+    assert text.count("</script>") == 2
+
+
+def test_a_source_that_changed_is_told_and_not_shown(tmp_path: Path, events: list[Event]) -> None:
+    soundfile.write(events[0].item.source, np.zeros((10, 2)), RATE)
+    write(tmp_path / "report.html", events, title="x")
+    said = data(tmp_path / "report.html")
+    assert len(said["clips"]) == 2
+    assert "is no longer what" in said["rows"][0]["what"]
+
+
+def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        write(tmp_path / "file" / "report.html", [], title="x")
+
+
+@pytest.fixture
+def opened(tmp_path: Path, events: list[Event]) -> Iterator[Callable[..., Any]]:
+    """`opened(width, height)`: the page in Chromium; fails the test at any message of its console."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    write(tmp_path / "report.html", events, title="Airband test")
+    complaints: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+        def open_page(width: int, height: int) -> Any:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto((tmp_path / "report.html").as_uri())
+            return page
+
+        yield open_page
+        browser.close()
+    assert complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 740)])
+def test_the_page_plays_switches_and_sorts(opened: Callable[..., Any], width: int, height: int) -> None:
+    page = opened(width, height)
+    assert page.locator("article").count() == 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    player = page.locator(".player").first
+    player.focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("AirbandPlayer.active && AirbandPlayer.active.now() > 0.2", timeout=60000)
+    gains = "[...AirbandPlayer.active.voices.values()].map(({gain}) => gain.gain.value)"
+    assert [value > 0.5 for value in page.evaluate(gains)] == [True, False, False]
+    page.evaluate("AirbandPlayer.active.seek(0)")
+    page.keyboard.press("b")
+    assert player.locator("[aria-pressed=true]").inner_text() == "B After"
+    page.wait_for_function(f"({gains}).map((v) => v > 0.5).join() === 'false,true,false'", timeout=60000)
+    page.keyboard.press("g")
+    page.evaluate("AirbandPlayer.active.seek(5)")
+    page.keyboard.press("Space")
+    page.evaluate("AirbandPlayer.active.pause()")  # had it come to its end, space would have begun again
+    place = page.evaluate("AirbandPlayer.active.now()")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("AirbandPlayer.active.now()") == pytest.approx(max(place - 1, 0), abs=0.05)
+    sounds = """[...AirbandPlayer.active.buffers.values()].map((b) => {
+        const s = b.getChannelData(0); let sum = 0; for (const v of s) sum += v * v;
+        return [b.length, Math.sqrt(sum / s.length)]; })"""
+    (frames_a, before_rms), (frames_b, _), (frames_g, added_rms) = page.evaluate(sounds)
+    assert frames_a == frames_b == frames_g == 12 * RATE
+    assert before_rms > 0.01
+    assert added_rms == pytest.approx(0.05 / 2**0.5, rel=0.1)
+
+    page.locator("th button").nth(4).click()
+    page.locator("th button").nth(4).click()
+    work = page.locator("#files tbody tr td:nth-child(5)").all_inner_texts()
+    assert work == ["3.00", "2.00", "1.00", ""]
+    assert page.locator("td.failed").inner_text() == "failed"
+    page.locator("#log").check()
+    assert float(page.locator(".picture b").first.evaluate("b => b.style.top").rstrip("%")) < 50
