@@ -20,7 +20,7 @@ from typing import Literal
 
 import presets
 from bridge.client.client import Client
-from bridge.wire.home import Home, is_running, read_connection
+from bridge.wire.home import Home, is_running, read_connection, read_holder
 from bridge.wire.messages import VERSION as PROTOCOL
 from presets.errors import AirbandError
 from presets.version import VERSION
@@ -98,7 +98,7 @@ def _packages(_: Home) -> Iterator[Finding]:
     advice = "install Airband anew into an environment of its own: pipx install airband"
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", PROBE, *NATIVE],
+            [sys.executable, "-P", "-c", PROBE, *NATIVE],
             capture_output=True,
             text=True,
             timeout=PROBE_S,
@@ -223,7 +223,11 @@ def _engine(home: Home) -> Iterator[Finding]:
         yield from _models_at_hand()
         return
     if connection is None:
-        advice = "wait for it to finish starting, or see " + str(home.log)
+        holder = read_holder(home)
+        if holder is not None and not holder.endpoint:
+            yield Finding("engine", "note", f"process {holder.pid} is starting", f"wait, or see {home.log}")
+            return
+        advice = f"`airband stop` ends it by its process number; see {home.log}"
         yield Finding("engine", "broken", "one holds the state folder but says not how to reach it", advice)
         return
     who = f"{connection.engine}, process {connection.pid}, at {connection.endpoint}"

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 import presets
 from bridge.client.job import Event
 from bridge.client.renderer import Renderer
-from bridge.wire.home import claim, find_home, prepare
+from bridge.wire.home import claim, find_home, prepare, remove_connection
 from bridge.wire.messages import (
     Accepted,
     Cancel,
@@ -36,6 +36,7 @@ from bridge.wire.messages import (
     Stem,
     Submit,
 )
+from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.transfer import Bytes, Sender
 from bridge.wire.ulid import new_ulid
 from engine.serving.jobs import Jobs
@@ -80,6 +81,7 @@ class LocalRenderer(Renderer):
             home = find_home(Path(state))
             prepare(home)
             stack.callback(claim(home).release)
+            stack.callback(remove_connection, home)
             store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
             self._spool = Spool(home.state / "spool")
             self._jobs = stack.enter_context(closing(Jobs(store, self._spool, {DEVICE: self}, self._tell)))
@@ -135,10 +137,9 @@ class LocalRenderer(Renderer):
             offset, last = offset + len(piece), data.last
             yield memoryview(piece)
 
-    def jobs(self, limit: int = 200) -> tuple[JobStatus, ...]:
-        """See `Renderer.jobs`."""
+    def _listed(self, asked: ListJobs) -> tuple[JobStatus, ...]:
         with self._open():
-            return self._jobs.newest(limit)
+            return self._jobs.listed(asked)
 
     def status(self, job: str) -> JobStatus:
         """See `Renderer.status`."""

@@ -6,36 +6,40 @@ import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import zmq
+import msgspec
 
-from bridge.wire.curve_keys import own_keys, read_allow_list
+from bridge.wire.curve_keys import allowed, own_keys, read_allow_list
 from bridge.wire.home import (
     Connection,
     Home,
     claim,
     find_home,
     ipc_endpoint,
+    make_runtime,
     prepare,
     remove_connection,
+    this_process,
     write_connection,
 )
+from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
 from engine.serving.curve_auth import CurveAuth
-from engine.serving.server import Server, router
+from engine.serving.listener import Listener
+from engine.serving.server import FAREWELL_S, Server
 from engine.serving.spool import QUOTA_BYTES, Spool
 from engine.serving.store import Store
 from engine.serving.worker_messages import WorkerOptions
 from engine.serving.worker_pool import WorkerPool
 from engine.worker import process
-from presets.errors import UsageError
+from presets.errors import EngineError, UsageError
 from presets.version import VERSION as SOFTWARE
 
 LOOPBACK = "tcp://127.0.0.1:*"
@@ -77,57 +81,71 @@ def serve(options: Options) -> None:
     os.umask(0o077)
     with ExitStack() as stack:
         prepare(home)
-        stack.callback(claim(home).release)
+        lock = claim(home)
+        stack.callback(lock.release)
+        stack.callback(remove_connection, home)
         store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
         spool = Spool(options.worker.spool, options.quota_bytes)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        stack.callback(context.term)
-        socket = stack.enter_context(closing(router(context)))
-        connection, auth = _bind(socket, context, options)
-        if auth is not None:
-            stack.callback(auth.close)
+        endpoint = options.endpoint or ipc_endpoint(home) or LOOPBACK
+        make_folder = None if options.endpoint else partial(make_runtime, home)
+        listener = Listener(endpoint, _curve_auth(endpoint, options), make_folder)
+        stack.callback(_remove_runtime, home)
+        stack.callback(listener.close, int(1000 * FAREWELL_S))
+        connection = _connection(listener, home)
         pool = WorkerPool(options.devices, process.main, options.worker)
         stack.callback(pool.kill)
-        server = stack.enter_context(closing(Server(socket, store, spool, pool, auth, options.idle_exit_s)))
+        announce = partial(_announce, home, lock, connection)
+        server = stack.enter_context(
+            closing(Server(listener, store, spool, pool, announce, options.idle_exit_s))
+        )
         server.handle_signals()
         server.wait_ready()
-        write_connection(home, connection)
-        stack.callback(remove_connection, home)
         log.info("engine %s serves at %s", SOFTWARE, connection.endpoint)
         server.run()
     log.info("engine left")
 
 
-def _bind(
-    socket: zmq.Socket[bytes], context: zmq.Context[zmq.Socket[bytes]], options: Options
-) -> tuple[Connection, CurveAuth | None]:
-    """Binds the socket; returns what the connection file will say, and the guard of a tcp socket."""
-    endpoint = options.endpoint or ipc_endpoint(options.home) or LOOPBACK
-    auth, server_key, client = None, "", None
-    if not endpoint.startswith(("ipc://", "tcp://")):
+def _announce(home: Home, lock: FileLock, connection: Connection) -> None:
+    """Writes the connection file where it is missing; EngineError if the state folder was replaced."""
+    if not lock.is_in_place:
+        raise EngineError(f"{home.lock} is gone: the state folder was deleted or replaced")
+    if not home.connection.exists():
+        lock.write(msgspec.json.encode(msgspec.structs.replace(connection, client=None)))
+        write_connection(home, connection)
+
+
+def _remove_runtime(home: Home) -> None:
+    with suppress(OSError):  # never made, or something of the user's lies in it
+        home.runtime.rmdir()
+
+
+def _curve_auth(endpoint: str, options: Options) -> CurveAuth | None:
+    """Who may connect; None for ipc, whose folder only the user can enter."""
+    if endpoint.startswith("ipc://"):
+        if endpoint.startswith("ipc://@"):
+            raise UsageError(f"{endpoint} is open to every user of this machine; give ipc://PATH", "endpoint")
+        return None
+    if not endpoint.startswith("tcp://"):
         raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
-    if endpoint.startswith("tcp://"):
-        if options.allow is None and not _is_loopback(endpoint):
-            raise UsageError(
-                f"{endpoint} can be reached from other machines: name the keys that may connect "
-                "with --allow FILE, or bind tcp://127.0.0.1:PORT",
-                "endpoint",
-            )
-        client, pair = own_keys(options.home.state), own_keys(options.home.state, "engine")
-        listed = read_allow_list(options.allow) if options.allow is not None else frozenset[bytes]()
-        auth = CurveAuth(context, listed | {client.public.encode()})
-        auth.guard(socket, pair)
-        server_key = pair.public
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
+    home = options.home
+    if options.allow is not None:
+        read_allow_list(options.allow)
+    allow_list = options.allow or home.allow_list
+    if not _is_loopback(endpoint) and not allowed(allow_list):
         raise UsageError(
-            f"{endpoint} cannot be bound: {error.strerror}; choose another --endpoint", "endpoint"
-        ) from None
-    bound = (
-        socket.getsockopt_string(zmq.LAST_ENDPOINT).replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
-    )
-    return Connection(bound, os.getpid(), time.time(), SOFTWARE, VERSION, server_key, client), auth
+            f"{endpoint} can be reached from other machines: allow the keys that may connect with "
+            "`airband keys allow` or --allow FILE, or bind tcp://127.0.0.1:PORT",
+            "endpoint",
+        )
+    return CurveAuth(own_keys(home.state, "engine"), own_keys(home.state).public, allow_list)
+
+
+def _connection(listener: Listener, home: Home) -> Connection:
+    """What the connection file will say."""
+    if listener.auth is None:
+        return this_process(listener.endpoint, VERSION)
+    reached = listener.endpoint.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+    return this_process(reached, VERSION, listener.auth.keys.public, own_keys(home.state))
 
 
 def _is_loopback(endpoint: str) -> bool:
@@ -148,7 +166,10 @@ def _options(argv: Sequence[str]) -> Options:
     parser.add_argument("--state", type=Path, help="folder of jobs and results (default: the user's own)")
     parser.add_argument("--endpoint", help="ipc://PATH or tcp://HOST:PORT (default: ipc in a private folder)")
     parser.add_argument(
-        "--allow", type=Path, metavar="FILE", help="CURVE keys that may connect over tcp, one a line"
+        "--allow",
+        type=Path,
+        metavar="FILE",
+        help="CURVE keys that may connect over tcp, one a line (default: those of `airband keys`)",
     )
     parser.add_argument(
         "--device", action="append", metavar="auto|cpu|cuda:N|mps", help="where to render; repeat for several"

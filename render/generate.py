@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from presets.schema import Preset
+from presets.schema import RATE_HZ, Preset
 from render.bandwidth import Cutoff
 from render.clip import Clip
 from render.filters import Filter, highpass, made_good
+from render.limits import check_finite
 from render.noise import PhiloxNoise
 from render.restore import Restorer
 from render.segments import Grid
@@ -113,7 +114,10 @@ class Generator:
         made: list[Audio] = []
         most = self._upscaler.batch(self._preset)
         for at in range(0, len(windows), most):
-            made += self._upscaler.upscale(windows[at : at + most], self._noise, self._preset, self._on_step)
+            batch = windows[at : at + most]
+            made += self._upscaler.upscale(batch, self._noise, self._preset, self._on_step)
+            for window, samples in zip(batch, made[at:], strict=True):
+                check_finite(samples, f"the model {self._upscaler.name}", window.start / RATE_HZ)
         if self._correction is not None:
             reach = self._correction.reach
             made = [self._correction(generated)[:, reach:-reach] for generated in made]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from presets.errors import InputError
+from presets.errors import InputError, RenderError
 from presets.limits import CHANNELS_MAX, PEAK_MAX, RATE_MAX_HZ, RATE_MIN_HZ
 from presets.report import Shortfall
 
@@ -40,6 +40,15 @@ def check_samples(block: NDArray[np.floating[Any]], start: int, name: str) -> No
     raise InputError(
         f"{name}: {bad} samples after frame {start} are NaN or infinite; repair them first", "source"
     )
+
+
+def check_finite(block: NDArray[np.floating[Any]], made_by: str, at_s: float) -> None:
+    """Raise RenderError unless all that `made_by` made is finite; `at_s` is where the block begins."""
+    if not np.isfinite(block).all():
+        raise RenderError(
+            f"{made_by} made NaN or infinity within the window at {at_s:.1f} s, so nothing is kept of this "
+            "render; try another model, precision (`airband serve` without --compile) or effect"
+        )
 
 
 def truncated(name: str, shortfall: Shortfall) -> InputError:

@@ -20,6 +20,7 @@ from render.effects.chain import apply_chain, label, workplace
 from render.generate import Generator
 from render.levels import measure_levels
 from render.like import Recordings, learn
+from render.limits import check_finite
 from render.loudness import deliver
 from render.progress import Progress, Watched
 from render.resample import resampled, resampled_frames
@@ -74,6 +75,7 @@ def render(
         UsageError: a selection that is empty or outside the source, an effect that refuses its parameters.
         PluginError: an external plugin failed, and was not to be bypassed.
         OutputError: the spool cannot be written.
+        RenderError: a stage made NaN or infinity; the message says which.
     """
     effects, delivery = preset.effects, preset.delivery
     if (
@@ -88,7 +90,8 @@ def render(
         band = generate_band(before.clip, preset, upscaler, on_step, written, mask, recordings)
         after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
         delivered = deliver(after.clip, source, delivery)
-        clip, peak = _written(_blocks(delivered.clip), spool, preset.rate, source.channels)
+        blocks = _checked(_blocks(delivered.clip), preset.rate, "an effect after the model, or its loudness,")
+        clip, peak = _written(blocks, spool, preset.rate, source.channels)
     around = EffectsReport(
         before=tuple(label(effect) for effect in effects.before),
         after=tuple(label(effect) for effect in effects.after),
@@ -146,7 +149,9 @@ def generate_band(
             parts.append(Contained(resampled(segments, preset.rate), cutoff.hz, low_energy))
 
         # 4. Their sum, written as it is made.
-        blocks = _summed(parts, source.channels, wanted, progress)
+        blocks = _checked(
+            _summed(parts, source.channels, wanted, progress), preset.rate, "resampling or restoring"
+        )
         clip, out_peak = _written(blocks, spool, preset.rate, source.channels)
 
     return Rendered(
@@ -200,6 +205,15 @@ def _summed(parts: list[Clip], channels: int, wanted: range, progress: Progress)
             total += part.read(start, frames)
         yield total
         progress.written((start + frames - wanted.start) / len(wanted))
+
+
+def _checked(blocks: Iterator[Audio], rate: int, made_by: str) -> Iterator[Audio]:
+    """The blocks as they are; raises RenderError at one that is not finite."""
+    start = 0
+    for block in blocks:
+        check_finite(block, made_by, start / rate)
+        yield block
+        start += block.shape[1]
 
 
 def _blocks(clip: Clip) -> Iterator[Audio]:

@@ -128,10 +128,11 @@ def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
 def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
     with _alone(item) as failures:
         check_source(item.source)
-        if done_already(item, order):
-            return Event(item, "skipped")
-        check_destination(item.out, item.source, force=order.force)
         by_path = renderer.local and is_utf8(str(item.out))
+        if not by_path:  # an engine that writes the file looks at the destination itself
+            if done_already(item, order):
+                return Event(item, "skipped")
+            check_destination(item.out, item.source, force=order.force)
         return renderer.submit(
             Path(os.path.abspath(item.source)),  # a name that begins with ~ is a name, not a home
             order.preset,
@@ -176,7 +177,8 @@ def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
         result = job.wait()
         if result.path is None:
             result.save(item.out, force=order.force)
-        yield Event(item, "done", seconds=result.seconds, report=result.report)
+        what: Literal["skipped", "done"] = "skipped" if result.already else "done"
+        yield Event(item, what, seconds=result.seconds, report=result.report)
     for failure in failures:
         overtaken = isinstance(failure.error, OutputError) and done_already(item, order)
         yield Event(item, "skipped") if overtaken else failure  # a job that a killed batch had left behind

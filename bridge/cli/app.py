@@ -23,6 +23,7 @@ from bridge.cli import (
     engine,
     eval,
     inspect,
+    keys,
     plugins,
     presets,
     render,
@@ -53,6 +54,7 @@ doctor.register(app)
 app.add_typer(presets.app, name="presets")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(daw.app, name="daw")
+app.add_typer(keys.app, name="keys")
 
 
 def _print_version(asked: bool) -> None:

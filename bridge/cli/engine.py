@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from rich.console import Console
 
 from bridge.client.client import Client
-from bridge.wire.home import Home, find_home, is_running, read_connection
+from bridge.wire.home import Connection, Home, find_home, is_running, read_connection, read_holder
 from bridge.wire.messages import FINAL, JobId, JobStatus
 from presets.errors import AirbandError, EngineError, UsageError
 
-STOP_S = 30.0
-"""How long `stop` waits for the step under way to end."""
+STOP_S, STOP_NOW_S = 30.0, 10.0
+"""How long `stop` waits for the step under way to end, and `stop --now` for the process."""
+WATCH_S = 1.0
 
 State = Annotated[
     Path | None,
@@ -31,7 +38,7 @@ THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
-    for command in (status, jobs, cancel, stop):
+    for command in (status, jobs, cancel, forget, stop):
         app.command()(command)
     for name, told in ENGINE_COMMANDS.items():
         app.command(name, context_settings=THROUGH, help=told)(through)
@@ -50,39 +57,96 @@ def through(context: typer.Context) -> NoReturn:
     arguments = [sys.executable, "-P", "-m", "engine", str(context.info_name), *context.args]
     sys.stdout.flush()
     if os.name == "nt":  # exec there returns to the shell at once
-        import subprocess
-
         sys.exit(subprocess.call(arguments))
     os.execv(sys.executable, arguments)
 
 
-def status(state: State = None, as_json: Json = False) -> None:
+def status(
+    state: State = None,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Say it again every second, until Ctrl-C.")] = False,
+) -> None:
     """Say whether an engine runs, how fast it answers, what it has and is at; exits 5 if none runs."""
     home = find_home(state)
     with Client.connect(state=state, start=False) as client:
-        connection, listed = read_connection(home), client.jobs()
-        at_work = [job for job in listed if job.state not in FINAL]
-        told = {
-            "engine": connection.engine if connection else "",
-            "pid": connection.pid if connection else None,
-            "endpoint": connection.endpoint if connection else "",
-            "state": str(home.state),
-            "answer_ms": round(1000 * client.ping(), 2),
-            "models": msgspec.to_builtins(client.models),
-            "jobs": {"at_work": len(at_work), "known": len(listed)},
-        }
-    if as_json:
-        typer.echo(json.dumps(told))
-        return
-    typer.echo(f"engine {told['engine']}, process {told['pid']}, at {told['endpoint']}")
-    typer.echo(f"answers in {told['answer_ms']} ms; {len(at_work)} jobs at work, {len(listed)} known")
-    for model in client.models:
-        typer.echo(f"model {model.name}: {'ready on ' + model.device if model.ready else model.why}")
+        while True:
+            told = _status(home, client)
+            if as_json:
+                typer.echo(json.dumps(told))
+            else:
+                if watch and sys.stdout.isatty():
+                    Console().clear()
+                typer.echo("\n".join(_status_lines(told)))
+            if not watch:
+                return
+            time.sleep(WATCH_S)
+
+
+def _status(home: Home, client: Client) -> dict[str, Any]:
+    connection, unfinished = read_connection(home), client.jobs(None, unfinished=True)
+    states = Counter(job.state for job in unfinished)
+    pid = connection.pid if connection else 0
+    return {
+        "engine": connection.engine if connection else "",
+        "pid": pid or None,
+        "endpoint": connection.endpoint if connection else "",
+        "state": str(home.state),
+        "answer_ms": round(1000 * client.ping(), 2),
+        "models": msgspec.to_builtins(client.models),
+        "jobs": {
+            "at_work": len(unfinished),
+            "known": len(client.jobs(None)),
+            **{name: states[name] for name in ("uploading", "queued", "running")},
+        },
+        "running": [
+            {"job": job.job, "source": job.source, "stage": job.stage, "step": job.step, "of": job.of}
+            for job in unfinished
+            if job.state == "running"
+        ],
+        "memory_mb": {str(each): round(mb, 1) for each, mb in _memory_mb(pid).items()},
+        "spool_mb": round(_folder_bytes(home.state / "spool") / 1e6, 1),
+    }
+
+
+def _status_lines(told: dict[str, Any]) -> Iterator[str]:
+    jobs = told["jobs"]
+    yield f"engine {told['engine']}, process {told['pid']}, at {told['endpoint']}"
+    yield (
+        f"answers in {told['answer_ms']} ms; {jobs['at_work']} jobs at work ({jobs['queued']} queued, "
+        f"{jobs['running']} running, {jobs['uploading']} uploading), {jobs['known']} known"
+    )
+    for job in told["running"]:
+        yield f"running {job['job']} {job['source']}: {job['stage']} {job['step']}/{job['of']}"
+    memory = ", ".join(f"{mb:.0f} MB ({pid})" for pid, mb in told["memory_mb"].items())
+    yield f"spool {told['spool_mb']:.0f} MB" + (f"; memory by process: {memory}" if memory else "")
+    for model in told["models"]:
+        yield f"model {model['name']}: {'ready on ' + model['device'] if model['ready'] else model['why']}"
+
+
+def _memory_mb(pid: int) -> dict[int, float]:
+    """The resident memory of a process and of those it started; empty where there is no `ps`."""
+    if not shutil.which("ps") or not pid:
+        return {}
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False)
+    rows = [tuple(map(int, line.split())) for line in table.stdout.splitlines()]
+    family = {pid}
+    for each, parent, _ in sorted(rows):
+        if parent in family:
+            family.add(each)
+    return {each: kib / 1024 for each, _, kib in rows if each in family}
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def jobs(
     state: State = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the engine's jobs, newest first."""
@@ -99,28 +163,48 @@ def jobs(
         )
 
 
-def cancel(
-    names: Annotated[list[str], typer.Argument(metavar="JOB...", help="From `airband jobs`; `all` for all.")],
-    state: State = None,
-    as_json: Json = False,
-) -> None:
-    """Cancel jobs; what runs stops within one step."""
+Names = Annotated[
+    list[str], typer.Argument(metavar="JOB...", help="From `airband jobs`; `all` for all that apply.")
+]
+
+
+def cancel(names: Names, state: State = None, as_json: Json = False) -> None:
+    """Cancel jobs; what runs stops at once."""
     with Client.connect(state=state, start=False) as client:
         if names == ["all"]:
-            names = [job.job for job in client.jobs() if job.state not in FINAL]
-        failures = 0
-        for name in names:
-            try:
-                ended = client.cancel(_job(name))
-                typer.echo(json.dumps({"job": name, "state": ended}) if as_json else f"{name}: {ended}")
-            except EngineError:
-                raise
-            except AirbandError as error:
-                failures += 1
-                if as_json:
-                    typer.echo(json.dumps({"job": name, "code": error.code, "message": error.message}))
-                else:
-                    typer.echo(f"{name}: {error.message}", err=True)
+            names = [job.job for job in client.jobs(None, unfinished=True)]
+        _each(names, client.cancel, as_json)
+
+
+def forget(names: Names, state: State = None, as_json: Json = False) -> None:
+    """Drop ended jobs and the results that wait for them; frees their room."""
+    with Client.connect(state=state, start=False) as client:
+        if names == ["all"]:
+            names = [job.job for job in client.jobs(None) if job.state in FINAL]
+
+        def drop(job: str) -> str:
+            client.forget(job)
+            return "forgotten"
+
+        _each(names, drop, as_json)
+
+
+def _each(names: list[str], work: Callable[[str], str], as_json: bool) -> None:
+    """Does something to jobs and says what became of each; exits 2 if one of them refused."""
+    failures = 0
+    for name in names:
+        try:
+            done = work(_job(name))
+        except EngineError:
+            raise
+        except AirbandError as error:
+            failures += 1
+            if as_json:
+                typer.echo(json.dumps({"job": name, "code": error.code, "message": error.message}))
+            else:
+                typer.echo(f"{name}: {error.message}", err=True)
+        else:
+            typer.echo(json.dumps({"job": name, "state": done}) if as_json else f"{name}: {done}")
     if failures:
         raise typer.Exit(2)
 
@@ -130,30 +214,58 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the window being rendered.")] = False,
     as_json: Json = False,
 ) -> None:
-    """End the engine; queued and running jobs continue with the next one."""
+    """End the engine; queued and running jobs continue with the next one.
+
+    It is ended by its process number, if that is still the engine's, whether or not it can be reached.
+    """
     home = find_home(state)
     if not is_running(home):
         typer.echo(json.dumps({"stopped": False, "pid": None}) if as_json else "no engine is running")
         return
-    connection = read_connection(home)
-    if connection is None:
-        raise EngineError(f"an engine holds {home.state} but has not come up yet; try again")
+    holder = _holder(home)
     # Two kinds of signal: of one kind, two that come close together arrive as one.
     for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
-        os.kill(connection.pid, number)
-    _wait_until_gone(home)
-    told = {"stopped": True, "pid": connection.pid}
-    typer.echo(json.dumps(told) if as_json else f"engine {connection.pid} has ended")
-
-
-def _wait_until_gone(home: Home) -> None:
-    until = time.monotonic() + STOP_S
-    while is_running(home):
-        if time.monotonic() > until:
+        os.kill(holder.pid, number)
+    if not _is_gone(home, STOP_NOW_S if now else STOP_S):
+        if not now:
             raise EngineError(
                 f"the engine is still at work after {STOP_S:.0f} s; `airband stop --now` ends it at once"
             )
+        os.kill(holder.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        if not _is_gone(home, STOP_NOW_S):
+            raise EngineError(f"process {holder.pid} does not end, not even when it is killed")
+    typer.echo(
+        json.dumps({"stopped": True, "pid": holder.pid}) if as_json else f"engine {holder.pid} has ended"
+    )
+
+
+def _holder(home: Home) -> Connection:
+    """The process that holds the state folder, as its lock names it.
+
+    Raises:
+        EngineError: it does not say, or the process of that number is another one.
+    """
+    holder = read_holder(home)
+    if holder is None:
+        raise EngineError(
+            f"an engine holds {home.state} but does not say which process it is; end the one that has "
+            f"{home.lock} open"
+        )
+    if holder.birth and not holder.is_alive_here:
+        raise EngineError(
+            f"{home.state} is held by engine {holder.pid} on {holder.host}, no process of this "
+            "machine or container; stop it there"
+        )
+    return holder
+
+
+def _is_gone(home: Home, within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while is_running(home):
+        if time.monotonic() > until:
+            return False
         time.sleep(0.05)
+    return True
 
 
 def _job(name: str) -> str:

@@ -27,7 +27,6 @@ from bridge.wire.messages import (
     EngineMessage,
     Error,
     Forget,
-    Jobs,
     JobStatus,
     Listing,
     Message,
@@ -39,6 +38,7 @@ from bridge.wire.messages import (
     Stem,
     Submit,
 )
+from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.transfer import Bytes, Receiver, Sender
 from presets.errors import AirbandError, BusyError, EngineError
 
@@ -122,9 +122,8 @@ class Client(Renderer):
             lambda link: fetch(link, job, stem.name, receiver, stem.digest, self._timeout_s)
         )
 
-    def jobs(self, limit: int = 200) -> tuple[JobStatus, ...]:
-        """The jobs the engine knows, newest first."""
-        return self._listing(Jobs(limit), lambda message: isinstance(message, Listing | Error))
+    def _listed(self, asked: ListJobs) -> tuple[JobStatus, ...]:
+        return self._listing(asked, lambda message: isinstance(message, Listing | Error))
 
     def status(self, job: str) -> JobStatus:
         """One job's line; UsageError if the engine does not know it."""

@@ -152,6 +152,11 @@ class Result:
         return self._done.report
 
     @property
+    def already(self) -> bool:
+        """True when nothing was written, for the destination held this very result."""
+        return self._done.already
+
+    @property
     def seconds(self) -> float:
         """How long the work took."""
         return self._done.seconds

@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from bridge.wire.home import Connection, Home, is_running, prepare, read_connection
+from bridge.wire.home import Connection, Home, is_running, prepare, read_connection, read_holder
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
 from presets.errors import EngineError, VersionError
@@ -19,6 +19,8 @@ IDLE_EXIT_S = 900
 """An engine that a client started leaves after so long without work."""
 START_S = 60.0
 """How long an engine may take to come up: a cold import of torch on a slow disk."""
+REACH_S = 1.5
+"""How long a running engine's socket may be missing: the engine looks after it twice a second."""
 POLL_S = 0.02
 LOG_LINES = 10
 LOG_BYTES = 1024 * 1024
@@ -30,22 +32,43 @@ def find_engine(home: Home, timeout_s: float = START_S) -> Connection | None:
 
     Raises:
         VersionError: it speaks another protocol.
-        EngineError: it is there but did not come up within `timeout_s`; a connection file open to others.
+        EngineError: it is there but did not come up within `timeout_s`, or cannot be reached from here; a
+            connection file open to others.
     """
-    deadline_s = time.monotonic() + timeout_s
+    began_s = time.monotonic()
+    unreachable_s: float | None = None
     while is_running(home):
-        connection = read_connection(home)
+        connection, now_s = read_connection(home), time.monotonic()
         if connection is not None:
             if connection.protocol != VERSION:
                 raise VersionError(
                     f"engine {connection.pid} is airband {connection.engine} and speaks protocol "
                     f"{connection.protocol}, this client {VERSION}; end it with `airband stop`"
                 )
-            return connection
-        if time.monotonic() >= deadline_s:
+            if connection.is_reachable:
+                return connection
+        holder = read_holder(home)
+        if holder is None or holder.endpoint:  # it makes a lost file, or its lost socket, anew
+            unreachable_s = unreachable_s or now_s
+            if now_s - unreachable_s > REACH_S:
+                raise _unreachable(home, holder)
+        elif now_s - began_s >= timeout_s:
             raise EngineError(f"an engine on {home.state} did not come up in {timeout_s:g} s; see {home.log}")
         time.sleep(POLL_S)
     return None
+
+
+def _unreachable(home: Home, holder: Connection | None) -> EngineError:
+    if holder is None:
+        return EngineError(
+            f"an engine holds {home.state} but says not how to reach it: it is older, or stuck; "
+            f"end the process that has {home.lock} open, or choose another --state"
+        )
+    way_out = "end it with `airband stop`" if holder.is_alive_here else "stop it there"
+    return EngineError(
+        f"engine {holder.pid} on {holder.host or 'this machine'} holds {home.state}, but its socket "
+        f"{holder.endpoint} cannot be reached from here; {way_out}, or choose another --state"
+    )
 
 
 def ensure_engine(home: Home, timeout_s: float = START_S) -> Connection:
@@ -59,7 +82,7 @@ def ensure_engine(home: Home, timeout_s: float = START_S) -> Connection:
     if found is not None:
         return found
     prepare(home)
-    lock = FileLock(home.runtime / "start.lock")
+    lock = FileLock(home.state / "start.lock")
     if not lock.acquire(timeout_s):
         raise EngineError(f"another client has been starting an engine on {home.state} for {timeout_s:g} s")
     try:
@@ -127,9 +150,10 @@ def _command(home: Home) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, and a way to find the packages where they are not installed."""
+    """This process's, with one folder to import from: that of these packages, where they are not installed.
+
+    What else the caller imports from (a plugin host's folders, a script's own) is none of the engine's.
+    """
     ours = str(Path(__file__).resolve().parents[2])
-    if ours == sysconfig.get_path("purelib"):
-        return dict(os.environ)
-    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    rest = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return rest if ours == sysconfig.get_path("purelib") else rest | {"PYTHONPATH": ours}

@@ -135,6 +135,8 @@ class Reconnecting:
 
     def _remote(self, endpoint: str) -> Connection:
         mine = None
+        if endpoint.startswith("ipc://@"):
+            raise UsageError(f"{endpoint} is open to every user of this machine; give ipc://PATH", "endpoint")
         if not endpoint.startswith(("ipc://", "tcp://")):
             raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
         if endpoint.startswith("tcp://"):

@@ -18,10 +18,14 @@ from bridge.client.request import (
     parameters,
     with_like,
 )
+from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.messages import JobStatus, Model, Submit
 from bridge.wire.transfer import Bytes
 from presets.errors import UsageError
 from presets.schema import Preset
+
+PAGE_JOBS = 200
+"""The most jobs that one message lists."""
 
 
 class Renderer(JobHolder, Protocol):
@@ -96,8 +100,26 @@ class Renderer(JobHolder, Protocol):
         """A job by its ULID, whoever submitted it."""
         return Job(self, job)
 
-    def jobs(self, limit: int = 200) -> Sequence[JobStatus]:
-        """The jobs there are, newest first."""
+    def jobs(self, limit: int | None = 200, *, unfinished: bool = False) -> Sequence[JobStatus]:
+        """The jobs there are, newest first.
+
+        Args:
+            limit: at most so many; None for all.
+            unfinished: leave out those that have ended.
+        """
+        jobs: list[JobStatus] = []
+        while limit is None or len(jobs) < limit:
+            count = PAGE_JOBS if limit is None else min(PAGE_JOBS, limit - len(jobs))
+            before = (jobs[-1].created_s, jobs[-1].job) if jobs else None
+            page = self._listed(ListJobs(count, before, unfinished))
+            if not page:
+                break
+            jobs += page
+        return jobs
+
+    @abstractmethod
+    def _listed(self, asked: ListJobs) -> Sequence[JobStatus]:
+        """One page of jobs."""
         ...
 
     def ping(self) -> float:

@@ -10,7 +10,13 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from bridge.wire.private_files import make_private_folder, parse_private, read_private, write_private
+from bridge.wire.private_files import (
+    make_private_folder,
+    parse_private,
+    read_private,
+    write_private,
+    write_private_text,
+)
 from presets.errors import EngineError, UsageError
 
 
@@ -44,26 +50,59 @@ def own_keys(state: Path, role: Literal["client", "engine"] = "client") -> KeyPa
 
 
 def read_allow_list(path: Path) -> frozenset[bytes]:
-    """The public keys of those who may connect: one a line, a name may follow; `# ` begins a comment line.
+    """The public keys of those who may connect; see `allowed` for the file.
 
     Raises:
         UsageError: no such file, others may write it, no keys in it, or a line that is not a key.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such allow-list", "allow")
+    keys = frozenset(key.encode() for key in allowed(path))
+    if not keys:
+        raise UsageError(f"{path}: holds no key, so nobody could connect", "allow")
+    return keys
+
+
+def allowed(path: Path) -> dict[str, str]:
+    """The keys of an allow-list with their names; empty without a file.
+
+    One key a line, a name may follow; `# ` begins a comment line.
+
+    Raises:
+        UsageError: others may write it, or a line that is not a key.
     """
     try:
         content = read_private(path, secret=False)
     except EngineError as error:
         raise UsageError(error.message, "allow") from None
-    if content is None:
-        raise UsageError(f"{path}: no such allow-list", "allow")
-    lines = (line.split() for line in content.decode(errors="replace").splitlines())
-    keys = frozenset(
-        check_key(words[0], f"{path}, line {number}")
-        for number, words in enumerate(lines, 1)
-        if words and words[0] != "#"
-    )
-    if not keys:
-        raise UsageError(f"{path}: holds no key, so nobody could connect", "allow")
-    return keys
+    found = {}
+    for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
+        key, _, name = line.strip().partition(" ")
+        if key and key != "#":
+            found[check_key(key, f"{path}, line {number}").decode()] = name.strip()
+    return found
+
+
+def allow(path: Path, key: str, name: str = "") -> None:
+    """Adds a key to an allow-list, or gives it another name; raises UsageError when it is none."""
+    keys = allowed(path)
+    keys[check_key(key, "the key").decode()] = " ".join(name.split())
+    _write_allow_list(path, keys)
+
+
+def revoke(path: Path, key: str) -> None:
+    """Takes a key, or all of a name, off an allow-list; raises UsageError when it is not on it."""
+    keys = allowed(path)
+    left = {each: name for each, name in keys.items() if key not in (each, name)}
+    if len(left) == len(keys):
+        raise UsageError(f"{key!r} is not on {path}; `airband keys list` shows what is", "key")
+    _write_allow_list(path, left)
+
+
+def _write_allow_list(path: Path, keys: dict[str, str]) -> None:
+    make_private_folder(path.parent)
+    lines = "".join(f"{key} {name}".rstrip() + "\n" for key, name in keys.items())
+    write_private_text(path, f"# keys that may connect; see `airband keys`\n{lines}")
 
 
 def check_key(key: str, where: str) -> bytes:

@@ -1,14 +1,21 @@
 """How client and engine find each other: the folders of an engine, and its connection file.
 
-An engine belongs to a state folder and holds the lock in it for as long as it lives. What a client needs to
-reach it stands in the connection file, in a runtime folder that only the user may enter.
+An engine belongs to a state folder and holds the lock in it for as long as it lives. The lock tells which
+process that is, since when, and where it listens; the connection file beside it tells clients all they need
+once the engine serves. So all who share a state folder find the same engine, whatever their environment says,
+and no two state folders ever meet. The socket lies in a runtime folder named after the state folder; when it
+is wiped, the engine makes it anew.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
+import socket
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +26,24 @@ from platformdirs import user_state_path
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.lock import FileLock, is_held
 from bridge.wire.private_files import make_private_folder, parse_private, read_private, write_private
-from presets.errors import EngineError
+from bridge.wire.process_birth import process_birth
+from presets.errors import EngineError, OutputError
+from presets.version import VERSION as SOFTWARE
+
+START_BYTES = 16 * 1024**2
+"""What must be free in the state folder for an engine to start: its database and its log."""
 
 
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the connection file says. Over tcp, `server_key` and `client` are the keys to use."""
+    """What the connection file says.
+
+    Attributes:
+        endpoint: where the engine listens; "" in the lock of one that is starting.
+        pid, birth, host: its process, see `process_birth`, and the machine that it runs on.
+        started_s: when it started, seconds since 1970.
+        engine, protocol: the versions of its software and of what it speaks.
+        server_key, client: over tcp, the engine's CURVE key and the keys to use.
+    """
 
     endpoint: str
     pid: int
@@ -32,6 +52,19 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     protocol: int
     server_key: str = ""
     client: KeyPair | None = None
+    birth: str = ""
+    host: str = ""
+
+    @property
+    def is_alive_here(self) -> bool:
+        """Whether its process is one of this machine that lives, and not another under the same number."""
+        return self.birth != "" and self.birth == process_birth(self.pid)
+
+    @property
+    def is_reachable(self) -> bool:
+        """False when the file of its ipc socket is not there, or cannot be seen from here."""
+        path = self.endpoint.removeprefix("ipc://")
+        return path == self.endpoint or os.path.exists(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +72,8 @@ class Home:
     """The folders of one engine.
 
     Attributes:
-        state: jobs, spool, log and lock; survives a restart.
-        runtime: the connection file and the socket; means nothing once the engine is gone.
+        state: jobs, spool, log, lock and connection file; survives a restart.
+        runtime: the socket; means nothing once the engine is gone.
     """
 
     state: Path
@@ -49,7 +82,12 @@ class Home:
     @property
     def connection(self) -> Path:
         """The connection file."""
-        return self.runtime / "engine.json"
+        return self.state / "engine.json"
+
+    @property
+    def socket(self) -> Path:
+        """Where the engine listens by default."""
+        return self.runtime / "engine.sock"
 
     @property
     def lock(self) -> Path:
@@ -61,60 +99,102 @@ class Home:
         """What an engine that a client started has to say."""
         return self.state / "engine.log"
 
+    @property
+    def allow_list(self) -> Path:
+        """The CURVE keys that may connect over tcp, unless `serve --allow` names another file."""
+        return self.state / "allowed.keys"
+
 
 def find_home(state: Path | None = None) -> Home:
-    """The folders of the engine on `state` (default: the user's own); nothing is made yet."""
-    default = user_state_path("airband", appauthor=False)
-    if state is None or state.expanduser().resolve() == default.resolve():
-        base = os.environ.get("XDG_RUNTIME_DIR")
-        usable = base is not None and os.access(base, os.W_OK)
-        return Home(default, Path(base) / "airband" if base and usable else _temp_folder())
-    state = state.expanduser().resolve()
-    return Home(state, state / "runtime")
+    """The folders of the engine on `state` (default: the user's own); nothing is made yet.
+
+    The runtime folder lies in $XDG_RUNTIME_DIR if that can be written and leaves room for the address of a
+    socket (107 bytes), else in the user's temporary folder.
+    """
+    state = (user_state_path("airband", appauthor=False) if state is None else state).expanduser().resolve()
+    name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.access(base, os.W_OK):
+        home = Home(state, Path(base) / "airband" / name)
+        if len(os.fsencode(home.socket)) < zmq.IPC_PATH_MAX_LEN:
+            return home
+    return Home(state, _temp_folder() / name)
 
 
 def prepare(home: Home) -> None:
-    """Makes both folders, for their owner alone.
+    """Makes the state folder, for its owner alone.
 
     Raises:
-        EngineError: one cannot be made, or belongs to somebody else.
+        EngineError: it cannot be made, or belongs to somebody else.
+        OutputError: no room on its disk.
     """
     make_private_folder(home.state)
+    free = shutil.disk_usage(home.state).free
+    if free < START_BYTES:
+        raise OutputError(
+            f"no room on disk: {free / 1e6:.1f} MB are free in {home.state}, an engine wants "
+            f"{START_BYTES / 1e6:.1f} MB to start; make room, or choose another --state"
+        )
+
+
+def make_runtime(home: Home) -> None:
+    """Makes the runtime folder, for its owner alone; raises EngineError as `prepare` does."""
+    make_private_folder(home.runtime.parent)
     make_private_folder(home.runtime)
 
 
 def claim(home: Home) -> FileLock:
-    """Takes a prepared state folder for this engine; keep the lock until the end.
+    """Takes a prepared state folder for this process, and says so in the connection file.
 
     Raises:
         EngineError: another engine runs on it.
     """
     lock = FileLock(home.lock)
     if lock.acquire(timeout_s=1.0):  # a client that looks whether it is held holds it for a moment
+        home.connection.unlink(missing_ok=True)  # left over from an engine that was killed
+        lock.write(msgspec.json.encode(this_process("", 0)))
         return lock
-    connection = read_connection(home)
-    who = f"engine {connection.pid} at {connection.endpoint}" if connection else "another engine"
+    holder = read_holder(home)
+    who = f"engine {holder.pid} at {holder.endpoint}" if holder else "another engine"
     raise EngineError(f"{who} runs on {home.state}; use that one, stop it, or choose another --state")
 
 
+def this_process(
+    endpoint: str, protocol: int, server_key: str = "", client: KeyPair | None = None
+) -> Connection:
+    """The connection to this very process."""
+    pid = os.getpid()
+    return Connection(
+        endpoint=endpoint,
+        pid=pid,
+        started_s=time.time(),
+        engine=SOFTWARE,
+        protocol=protocol,
+        server_key=server_key,
+        client=client,
+        birth=process_birth(pid),
+        host=socket.gethostname(),
+    )
+
+
 def is_running(home: Home) -> bool:
-    """Whether an engine holds the state folder; a connection file without one is stale."""
-    return is_held(home.lock)
+    """Whether an engine holds the state folder; a connection file without one is stale.
+
+    Raises:
+        EngineError: the folder cannot be looked into.
+    """
+    try:
+        return is_held(home.lock)
+    except OSError as error:
+        whose = " it belongs to somebody else;" if error.errno in (errno.EACCES, errno.EPERM) else ""
+        raise EngineError(
+            f"{home.lock} cannot be opened: {error.strerror};{whose} choose another --state"
+        ) from None
 
 
 def ipc_endpoint(home: Home) -> str | None:
-    """Where to bind: a socket in the runtime folder, or None where the system has no ipc transport.
-
-    A path too long for a socket address gives way to a short one in the user's temporary folder.
-    """
-    if not zmq.has("ipc"):
-        return None
-    path = home.runtime / "engine.sock"
-    if len(os.fsencode(path)) >= zmq.IPC_PATH_MAX_LEN:
-        name = hashlib.blake2b(os.fsencode(home.state), digest_size=8).hexdigest()
-        path = _temp_folder() / f"{name}.sock"
-        make_private_folder(path.parent)
-    return f"ipc://{path}"
+    """Where to bind: a socket in the runtime folder, or None where the system has no ipc transport."""
+    return f"ipc://{home.socket}" if zmq.has("ipc") else None
 
 
 def write_connection(home: Home, connection: Connection) -> None:
@@ -123,8 +203,18 @@ def write_connection(home: Home, connection: Connection) -> None:
 
 
 def remove_connection(home: Home) -> None:
-    """Withdraws the connection file; only the engine that holds the lock may."""
-    home.connection.unlink(missing_ok=True)
+    """Withdraws the connection file, if it is this process's."""
+    connection = read_connection(home)
+    if connection is not None and connection.pid == os.getpid():
+        home.connection.unlink(missing_ok=True)
+
+
+def read_holder(home: Home) -> Connection | None:
+    """Which process holds, or last held, the state folder; its endpoint is "" while it starts."""
+    try:
+        return msgspec.json.decode(home.lock.read_bytes(), type=Connection)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def read_connection(home: Home) -> Connection | None:

@@ -31,6 +31,21 @@ class FileLock:
         self._fd = fd
         return True
 
+    @property
+    def is_in_place(self) -> bool:
+        """False when the locked file no longer lies at its path, so that others could lock a new one."""
+        try:
+            return self._fd is not None and os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+        except OSError:
+            return False
+
+    def write(self, content: bytes) -> None:
+        """Says in the locked file whose lock it is; for a lock that is held."""
+        assert self._fd is not None
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, content)
+        os.ftruncate(self._fd, len(content))
+
     def release(self) -> None:
         """Gives the lock back; a lock that is not held stays as it is."""
         if self._fd is not None:
@@ -51,8 +66,11 @@ def is_held(path: Path) -> bool:
 if sys.platform == "win32":
     import msvcrt
 
+    LOCKED_BYTE = 2**30
+
     def _lock(fd: int) -> bool:
         try:
+            os.lseek(fd, LOCKED_BYTE, os.SEEK_SET)  # no other process may read a locked byte
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False

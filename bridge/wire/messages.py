@@ -209,9 +209,14 @@ class Status(Message, frozen=True, tag="status"):
 
 
 class Jobs(Message, frozen=True, tag="jobs"):
-    """Asks for the lines of all jobs, newest first."""
+    """Asks for the lines of jobs, newest first: as many as fit one header.
+
+    `before` is (created_s, job) of the last line of the page before; `unfinished` leaves out ended jobs.
+    """
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 200
+    before: tuple[float, JobId] | None = None
+    unfinished: bool = False
 
 
 class Fetch(Message, frozen=True, tag="fetch"):
@@ -319,13 +324,17 @@ class Data(Message, frozen=True, tag="data"):
 
 
 class Done(Message, frozen=True, tag="done"):
-    """The end of a job that worked. `report` is what the sidecar says of the render, see presets.report."""
+    """The end of a job that worked. `report` is what the sidecar says of the render, see presets.report.
+
+    `already` tells that nothing was written: the destination held this very result.
+    """
 
     job: JobId
     stems: tuple[Stem, ...]
     seconds: float
     seed: int
     report: RenderReport
+    already: bool = False
 
 
 class Failed(Message, frozen=True, tag="failed"):

@@ -60,11 +60,16 @@ def read_private(path: Path, secret: bool) -> bytes | None:
 
 
 def write_private(path: Path, value: Any) -> None:
-    """Writes a value as JSON to a file of mode 0600, never seen half-written; EngineError if it cannot be."""
+    """Writes a value as JSON, as `write_private_text` does."""
+    write_private_text(path, msgspec.json.encode(value).decode())
+
+
+def write_private_text(path: Path, text: str) -> None:
+    """Writes a file of mode 0600, never seen half-written; EngineError if it cannot be."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(value))
+            file.write(text.encode())
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -6,15 +6,19 @@ official checkpoint in the Hugging Face cache is converted on first use.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import presets
 from engine import checkpoints
 from engine.checkpoints import DRAFT
 from presets.errors import ModelError, UsageError
 from render.upscaler import Upscaler
+
+log = logging.getLogger("airband.models")
 
 REPOSITORIES = {"audiosr-basic": "haoheliu/audiosr_basic", "audiosr-speech": "haoheliu/audiosr_speech"}
 """AudioSR models and where their official checkpoints are published."""
@@ -61,8 +65,13 @@ def converted(name: str) -> Path:
 def available() -> list[Listed]:
     """Every model by name, ready or not; cheap enough for every start of an engine."""
     listed = [Listed("null", True, "none"), Listed("draft", True, checkpoints.digest(DRAFT))]
-    names = sorted({*REPOSITORIES, *(path.stem for path in folder().glob("audiosr-*.safetensors"))})
-    return listed + [_listed(name) for name in names]
+    names = set(REPOSITORIES)
+    for path in folder().glob("audiosr-*.safetensors"):
+        if presets.NAME.fullmatch(path.stem):
+            names.add(path.stem)
+        else:
+            log.warning("%s is left out: a model's name is of a-z, 0-9 and dashes; rename it", path)
+    return listed + [_listed(name) for name in sorted(names)]
 
 
 def _listed(name: str) -> Listed:

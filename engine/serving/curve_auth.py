@@ -1,55 +1,89 @@
-"""Who may connect over tcp: CURVE keys on an allow-list.
+"""Who may connect over tcp: CURVE keys on an allow-list, which is read again whenever it changes.
 
 CURVE by itself lets any key in; libzmq asks the ZAP handler (rfc.zeromq.org/spec/27) about each one, and asks
-nobody when the socket has no domain. The handler is a REP socket in the server's own loop.
+nobody when the socket has no domain. The handler is a REP socket in the server's own loop; the key it lets in
+becomes the user id of every message on that connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+import logging
+from contextlib import suppress
+from pathlib import Path
 
 import zmq
 from zmq.utils import z85
 
-from bridge.wire.curve_keys import KeyPair
+from bridge.wire.curve_keys import KeyPair, allowed
+from presets.errors import AirbandError
 
 DOMAIN = b"airband"
 ENDPOINT = "inproc://zeromq.zap.01"
 
+log = logging.getLogger("airband.engine")
+
 
 class CurveAuth:
-    """The ZAP handler of one context: lets a CURVE key in, or not.
+    """Decides about CURVE keys.
 
     Args:
-        context: whose sockets it guards; bind those after it.
-        allowed: public keys in Z85.
+        keys: the engine's own.
+        user: the public key of the user whose engine it is; always allowed.
+        allow_list: file of further keys, which need not be there.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], allowed: Set[bytes]) -> None:
-        self.socket = context.socket(zmq.REP)
-        self.socket.linger = 0
-        self.socket.bind(ENDPOINT)
-        self._allowed = allowed
+    def __init__(self, keys: KeyPair, user: str, allow_list: Path) -> None:
+        self.keys = keys
+        self._user, self._path = user, allow_list
+        self._read: tuple[int, int] | None = None
+        self._allowed: frozenset[str] = frozenset()
 
-    def guard(self, socket: zmq.Socket[bytes], keys: KeyPair) -> None:
+    def allows(self, key: str) -> bool:
+        """Whether a key may connect and speak now."""
+        self._refresh()
+        return key == self._user or key in self._allowed
+
+    def owner(self, key: str) -> str:
+        """Under which name the jobs of a key are kept: "" for the user's own."""
+        return "" if key == self._user else key
+
+    def guard(self, socket: zmq.Socket[bytes]) -> None:
         """Makes a socket a CURVE server that asks this handler about its clients; call before its bind."""
         socket.zap_domain = DOMAIN
         socket.curve_server = True
-        socket.curve_publickey = keys.public.encode()
-        socket.curve_secretkey = keys.secret.encode()
+        socket.curve_publickey = self.keys.public.encode()
+        socket.curve_secretkey = self.keys.secret.encode()
 
-    def answer(self) -> None:
+    def handler(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+        """The ZAP socket of a context; make it before the sockets it decides for are bound."""
+        socket = context.socket(zmq.REP)
+        socket.linger = 0
+        socket.bind(ENDPOINT)
+        return socket
+
+    def answer(self, handler: zmq.Socket[bytes]) -> None:
         """Answers one request of libzmq."""
-        _version, request, domain, _address, _identity, mechanism, *credentials = self.socket.recv_multipart()
-        known = (
-            domain == DOMAIN
-            and mechanism == b"CURVE"
-            and len(credentials) == 1
-            and z85.encode(credentials[0]) in self._allowed
-        )
-        status, text = (b"200", b"OK") if known else (b"400", b"this key is not on the allow-list")
-        self.socket.send_multipart([b"1.0", request, status, text, b"", b""])
+        _version, request, domain, _address, _identity, mechanism, *credentials = handler.recv_multipart()
+        key = z85.encode(credentials[0]).decode() if mechanism == b"CURVE" and len(credentials) == 1 else ""
+        if domain == DOMAIN and self.allows(key):
+            handler.send_multipart([b"1.0", request, b"200", b"OK", key.encode(), b""])
+        else:
+            handler.send_multipart([b"1.0", request, b"400", b"this key is not on the allow-list", b"", b""])
 
-    def close(self) -> None:
-        """Lets go of the handler's socket."""
-        self.socket.close()
+    def _refresh(self) -> None:
+        """Reads the list again if it changed; one that is gone or cannot be used lets nobody in."""
+        if (stamp := _stamp(self._path)) == self._read:
+            return
+        self._read = stamp
+        try:
+            self._allowed = frozenset(allowed(self._path))
+        except AirbandError as error:
+            self._allowed = frozenset()
+            log.error("nobody but the user may connect: %s", error.message)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        about = path.stat()
+        return about.st_mtime_ns, about.st_ino
+    return None

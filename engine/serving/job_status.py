@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import msgspec
 
-from bridge.wire.messages import Failed, File, JobStatus, Path, Progress
+from bridge.wire.messages import Failed, File, JobStatus, Path, Pcm, Progress
 from engine.serving.store import JobRecord
 from presets.limits import HEADER_BYTES
 
@@ -18,20 +18,22 @@ LISTING_BYTES = HEADER_BYTES - 1024
 
 def status_line(record: JobRecord, progress: Progress | None) -> JobStatus:
     """A job in one line; `progress` is the last that its worker told."""
-    submit = record.submit
-    match submit.source:
+    submit = record.asked
+    match submit and submit.source:
         case File(name) | Path(name):
             source = name
-        case _:
+        case Pcm():
             source = "pcm"
+        case _:
+            source = "unreadable"
     failed = record.outcome if isinstance(record.outcome, Failed) else None
     return JobStatus(
         job=record.job,
         state=record.state,
         source=source[-SHOWN_CHARS:],
-        preset=submit.preset,
-        model=submit.params.model,
-        priority=submit.priority,
+        preset=submit.preset if submit else "",
+        model=submit.params.model if submit else "",
+        priority=submit.priority if submit else 0,
         created_s=record.created_s,
         stage=progress.stage if progress else "",
         step=progress.step if progress else 0,

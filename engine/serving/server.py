@@ -1,8 +1,9 @@
 """The engine's process: one ROUTER, one thread, one loop; no torch.
 
 The loop polls the socket, the workers' pipes and a wake-up socket for signals. It never blocks on a client:
-what a client does not take stays in its session. SIGTERM or SIGINT drains (running jobs finish, queued ones
-wait for the next engine), a second one aborts.
+what a client does not take stays in its session. Whatever one message, job, row or file does, it becomes one
+error and the loop goes on. SIGTERM or SIGINT drains (running jobs finish, queued ones wait for the next
+engine), a second one aborts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import signal
 import socket as sockets
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import zmq
@@ -29,24 +31,29 @@ from bridge.wire.messages import (
     Welcome,
 )
 from bridge.wire.ulid import new_ulid
-from engine.serving.curve_auth import CurveAuth
 from engine.serving.jobs import Jobs
-from engine.serving.retention import apply_retention
-from engine.serving.session import Session
+from engine.serving.listener import Listener
+from engine.serving.memory import MemoryBudget
+from engine.serving.retention import Retention
+from engine.serving.session import Session, error_message
 from engine.serving.spool import Spool
 from engine.serving.store import Store
-from engine.serving.worker_pool import WorkerPool
+from engine.serving.worker_messages import Beat
+from engine.serving.worker_pool import Worker, WorkerPool
 from presets import names
-from presets.errors import EngineError, VersionError, WireError, error_class
-from presets.limits import CHUNK_BYTES
+from presets.errors import AirbandError, BusyError, EngineError, VersionError, WireError, error_class
 from presets.version import VERSION as SOFTWARE
 
 SESSIONS_MAX = 1024
 """Clients remembered at a time; beyond it the one that was silent longest is let go."""
+OUTBOXES_BYTES = 32 * 1024**2
+"""What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
 MESSAGES_PER_TURN = 64
 """Client messages handled before the workers get their turn."""
-POLL_S, BACKLOG_POLL_S = 1.0, 0.002
-RETENTION_S = 60.0
+POLL_S, BACKLOG_POLL_S = 0.1, 0.002
+"""How long the loop sleeps at most; memory is looked at in every turn, for it can grow by 1 GB/s over ipc."""
+WATCH_S = 0.5
+"""How often the engine looks after its workers, its socket and its connection file."""
 FAREWELL_S = 2.0
 """How long a leaving engine goes on sending what its clients have not taken yet."""
 START_FAILURES_MAX = 2
@@ -59,28 +66,29 @@ class Server:
     """The loop of one engine.
 
     Args:
-        socket: a ROUTER, bound; `router` makes one.
+        listener: where clients connect.
         store, spool: the jobs and files of the state folder.
         pool: the worker processes.
-        auth: decides about CURVE keys, when the socket is on tcp.
+        announce: writes the connection file; called again whenever it or the socket's file is gone.
         idle_exit_s: leave after so many seconds without work or word; None stays.
     """
 
     def __init__(
         self,
-        socket: zmq.Socket[bytes],
+        listener: Listener,
         store: Store,
         spool: Spool,
         pool: WorkerPool,
-        auth: CurveAuth | None = None,
+        announce: Callable[[], None],
         idle_exit_s: float | None = None,
     ) -> None:
-        self._socket, self._pool, self._auth = socket, pool, auth
-        self._store, self._spool = store, spool
+        self._listener, self._pool, self._announce = listener, pool, announce
         self._jobs = Jobs(store, spool, pool.workers, self._tell)
+        self._retention = Retention(self._jobs, store, spool)
+        self._memory = MemoryBudget()
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
-        self._last_word_s = self._retained_s = time.monotonic()
+        self._last_word_s = self._watched_s = time.monotonic()
         self._signals = 0
         self._woken, self._wake = sockets.socketpair()
         for end in (self._woken, self._wake):
@@ -108,8 +116,14 @@ class Server:
 
     def run(self) -> None:
         """Serves until told to leave; returns with nothing running, or after a second signal."""
+        self._announce()
+        self._memory.begin()
         while not self._over():
-            self._turn(serve_clients=True)
+            try:
+                self._turn(serve_clients=True)
+            except Exception:  # a fault nobody foresaw costs its turn, not everybody's engine
+                log.exception("a turn of the loop failed")
+                time.sleep(BACKLOG_POLL_S)
         deadline_s = time.monotonic() + FAREWELL_S
         while self._signals < 2 and self._flush() and time.monotonic() < deadline_s:
             time.sleep(BACKLOG_POLL_S)
@@ -121,7 +135,8 @@ class Server:
             signal.signal(number, self._signalled)
 
     def close(self) -> None:
-        """Closes everything but the socket; unfinished jobs go on in the next engine."""
+        """Closes everything but the listener; unfinished jobs go on in the next engine."""
+        self._retention.close()
         self._jobs.close()
         signal.set_wakeup_fd(-1)
         self._woken.close()
@@ -156,44 +171,87 @@ class Server:
         for pipe in pipes:
             poller.register(pipe, zmq.POLLIN)
         if serve_clients:
-            poller.register(self._socket, zmq.POLLIN)
-        if self._auth is not None:
-            poller.register(self._auth.socket, zmq.POLLIN)
+            poller.register(self._listener.socket, zmq.POLLIN)
+        auth, handler = self._listener.auth, self._listener.handler
+        if handler is not None:
+            poller.register(handler, zmq.POLLIN)
         ready = dict(poller.poll(int(1000 * (BACKLOG_POLL_S if backlog else self._pause_s()))))
         if self._woken.fileno() in ready:
             self._woken.recv(4096)
-        if self._auth is not None and self._auth.socket in ready:
-            self._auth.answer()
+        if auth is not None and handler is not None and handler in ready:
+            auth.answer(handler)
         for pipe in ready.keys() & pipes.keys():
-            worker = pipes[pipe]
-            self._jobs.handle_worker(worker.device, worker.receive())
-            self._last_word_s = time.monotonic()
-        if self._socket in ready:
+            self._hear(pipes[pipe])
+        if self._listener.socket in ready:
             self._listen()
-        if time.monotonic() - self._retained_s > RETENTION_S:
-            self._retained_s = time.monotonic()
-            apply_retention(self._jobs, self._store, self._spool)
+        if serve_clients and self._memory.is_exceeded(self._transfers):
+            log.warning("connections hold more memory than they may; all are dropped and may come again")
+            self._reopen()
+        if time.monotonic() - self._watched_s > WATCH_S:
+            self._watched_s = time.monotonic()
+            self._look_after(serve_clients)
 
     def _pause_s(self) -> float:
         restarting = any(worker.pipe is None for worker in self._pool)
         return min(POLL_S, 0.1 if restarting else POLL_S, self._idle_exit_s or POLL_S)
 
+    def _hear(self, worker: Worker) -> None:
+        message = worker.receive()
+        self._jobs.handle_worker(worker.device, message)
+        if not isinstance(message, Beat):
+            self._last_word_s = time.monotonic()
+
+    def _look_after(self, serve_clients: bool) -> None:
+        """What is due now and then: stuck workers, the socket's file, memory, and what is too old."""
+        for worker in self._pool:
+            if worker.is_silent():
+                log.error("the worker on %s gives no sign of life and is replaced", worker.device)
+                worker.bury()
+                self._jobs.handle_worker(worker.device, None)
+        if not serve_clients:
+            return
+        if not self._listener.is_reachable:
+            log.warning("%s is gone; listening there anew", self._listener.endpoint)
+            self._reopen()
+        try:
+            self._announce()
+        except AirbandError as error:  # nobody finds this engine any more, and another may be made
+            log.error("%s; this engine leaves", error.message)
+            self._signals += 1
+        self._retention.apply_when_due()
+
+    @property
+    def _transfers(self) -> int:
+        """Uploads and fetches under way, each of which may have its credit in memory."""
+        return self._jobs.uploading + sum(session.fetches for session in self._sessions.values())
+
+    def _reopen(self) -> None:
+        self._sessions.clear()
+        self._listener.reopen()
+
     def _listen(self) -> None:
         for _ in range(MESSAGES_PER_TURN):
-            try:
-                route, *frames = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
-            except zmq.Again:
+            received = self._listener.receive()
+            if received is None:
                 return
             self._last_word_s = time.monotonic()
+            route, key, frames = received
             try:
-                message, buffer = decode([frame.buffer for frame in frames], "client")
-                self._receive(route.bytes, message, buffer)
-            except (WireError, VersionError) as error:
-                self._refuse(route.bytes, Error(error.code, error.message, None, error.field))
+                message, buffer = decode(frames, "client")
+                self._receive(route, key, message, buffer)
+            except AirbandError as error:
+                self._refuse(route, error_message(error))
+            except Exception as error:
+                log.exception("a message could not be handled")
+                self._refuse(route, error_message(EngineError(f"the engine failed at this: {error}")))
 
-    def _receive(self, route: bytes, message: ClientMessage, buffer: memoryview | None) -> None:
+    def _receive(self, route: bytes, key: str, message: ClientMessage, buffer: memoryview | None) -> None:
+        auth = self._listener.auth
+        if auth is not None and not auth.allows(key):
+            self._sessions.pop(route, None)
+            raise WireError("this key is not on the allow-list any more")
         if isinstance(message, Hello):
-            self._welcome(route, message)
+            self._welcome(route, message, None if auth is None else auth.owner(key))
             return
         session = self._sessions.pop(route, None)
         if session is None:
@@ -203,7 +261,7 @@ class Server:
         self._sessions[route] = session  # at the end: the first is the one silent longest
         session.receive(message, buffer)
 
-    def _welcome(self, route: bytes, hello: Hello) -> None:
+    def _welcome(self, route: bytes, hello: Hello, owner: str | None) -> None:
         if hello.v != VERSION:
             raise VersionError(
                 f"this engine ({SOFTWARE}) speaks protocol {VERSION}, the client {hello.v}; "
@@ -211,11 +269,17 @@ class Server:
                 "v",
             )
         name = hello.session or new_ulid()
-        for old in [old for old, session in self._sessions.items() if session.name == name]:
-            del self._sessions[old]
-        while len(self._sessions) >= SESSIONS_MAX:
-            del self._sessions[next(iter(self._sessions))]
-        session = self._sessions[route] = Session(name, self._jobs)
+        for old, session in list(self._sessions.items()):
+            if session.name == name and session.owner == owner:
+                del self._sessions[old]
+            elif session.name == name:
+                name = new_ulid()
+        if len(self._sessions) >= SESSIONS_MAX:
+            silent = next((old for old, session in self._sessions.items() if not session.watches), None)
+            if silent is None:
+                raise BusyError(f"{SESSIONS_MAX} clients watch their jobs, the most this engine serves")
+            del self._sessions[silent]
+        session = self._sessions[route] = Session(name, self._jobs, owner)
         session.post(Welcome(VERSION, SOFTWARE, name, Limits(), self._models(), names()))
 
     def _models(self) -> tuple[Model, ...]:
@@ -234,18 +298,21 @@ class Server:
                 if (frames := session.peek()) is None:
                     break
                 try:
-                    self._socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
+                    self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
                 except zmq.Again:
                     break
                 except zmq.ZMQError as error:
                     if error.errno != zmq.EHOSTUNREACH:
-                        raise
+                        log.error("a client cannot be answered and is let go: %s", error)
                     del self._sessions[route]
                     break
                 session.sent()
             if session.overrun:
                 self._sessions.pop(route, None)
             backlog = backlog or session.peek() is not None
+        while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
+            largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
+            del self._sessions[largest]
         return backlog
 
     def _refuse(self, route: bytes, error: Error) -> None:
@@ -254,18 +321,7 @@ class Server:
             session.post(error)
             return
         try:
-            self._socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                raise
-
-
-def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """A ROUTER that tells when a peer is gone or slow, and takes no frame beyond the protocol's limits."""
-    socket = context.socket(zmq.ROUTER)
-    socket.router_mandatory = True
-    socket.linger = int(1000 * FAREWELL_S)
-    socket.maxmsgsize = CHUNK_BYTES
-    socket.sndhwm = socket.rcvhwm = 64
-    socket.heartbeat_ivl, socket.heartbeat_timeout = 10_000, 30_000
-    return socket
+            self._listener.socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)
+        except zmq.ZMQError as failed:
+            if failed.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                log.error("a stranger cannot be answered: %s", failed)

@@ -7,9 +7,15 @@ so that a slow client costs a file position and no memory.
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
+from bridge.wire.bounds import bounded_field, bounded_report, bounded_text
 from bridge.wire.frames import encode
 from bridge.wire.messages import (
     Busy,
@@ -18,6 +24,7 @@ from bridge.wire.messages import (
     Chunk,
     ClientMessage,
     Closing,
+    Done,
     EngineMessage,
     Error,
     Fetch,
@@ -32,16 +39,25 @@ from bridge.wire.messages import (
     Watch,
 )
 from bridge.wire.messages import (
-    Jobs as JobsAsked,
+    Jobs as ListJobs,
 )
 from engine.serving.jobs import Jobs
-from presets.errors import AirbandError, BusyError, WireError
+from presets.errors import AirbandError, BusyError, EngineError, WireError
 from presets.limits import CHUNK_BYTES
 
 OUTBOX_MAX = 4096
 """Replies that may wait for one client; one that lets more pile up is let go, and may come back."""
+OUTBOX_BYTES = 4 * 1024**2
+"""What these may weigh together."""
 FETCHES_MAX = 64
 """Fetches that may wait for one client."""
+
+FETCHING_S = 60.0
+"""How long pieces of a stem may still wait for a slow client after it asked for the last one."""
+
+log = logging.getLogger("airband.engine")
+
+Frames = Sequence[bytes | memoryview]
 
 
 class Session:
@@ -50,34 +66,56 @@ class Session:
     Args:
         name: the session's ULID; the client resumes with it, and its jobs take turns under it.
         jobs: all jobs of the engine.
+        owner: the client's CURVE key; None on ipc, where every client is the user.
     """
 
-    def __init__(self, name: str, jobs: Jobs) -> None:
-        self.name = name
+    def __init__(self, name: str, jobs: Jobs, owner: str | None = None) -> None:
+        self.name, self.owner = name, owner
         self._jobs = jobs
-        self._outbox: deque[EngineMessage] = deque()
+        self._outbox: deque[Frames] = deque()
+        self._outbox_bytes = 0
         self._progress: dict[str, Progress] = {}
         self._watching: set[str] = set()
         self._fetches: deque[Fetch] = deque()
-        self._next: Sequence[bytes | memoryview] | None = None
+        self._fetched_s = -math.inf
+        self._next: Frames | None = None
 
     @property
     def overrun(self) -> bool:
         """True once the client has let more replies pile up than are kept."""
-        return len(self._outbox) > OUTBOX_MAX
+        return len(self._outbox) > OUTBOX_MAX or self._outbox_bytes > OUTBOX_BYTES
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the replies that wait weigh."""
+        return self._outbox_bytes
+
+    @property
+    def fetches(self) -> bool:
+        """True while the client fetches stems, and for FETCHING_S after."""
+        return time.monotonic() - self._fetched_s < FETCHING_S
+
+    @property
+    def watches(self) -> bool:
+        """True while the client waits for the end of a job."""
+        return bool(self._watching)
 
     def receive(self, message: ClientMessage, buffer: memoryview | None) -> None:
         """Does what a message asks; its replies, or one error, go to the outbox."""
         job = getattr(message, "job", None)
         try:
-            self._outbox.extend(self._replies(message, buffer))
+            for reply in self._replies(message, buffer):
+                self.post(reply)
         except BusyError as error:
             if job is None:
-                self._outbox.append(Error(error.code, error.message, None, error.field))
+                self.post(error_message(error))
             else:
-                self._outbox.append(Busy(job, error.retry_s, error.message))
+                self.post(Busy(job, error.retry_s, bounded_text(error.message)))
         except AirbandError as error:
-            self._outbox.append(Error(error.code, error.message, job, error.field))
+            self.post(error_message(error, job))
+        except Exception as error:  # whatever one message does, the others are served
+            log.exception("a message of session %s", self.name)
+            self.post(error_message(EngineError(f"the engine failed at this: {error}; see its log"), job))
 
     def tell(self, job: str, message: EngineMessage) -> None:
         """News of a job: kept if the client watches it, the last progress only."""
@@ -88,19 +126,22 @@ class Session:
             return
         self._progress.pop(job, None)
         self._watching.discard(job)
-        self._outbox.append(message)
+        self.post(message)
 
     def post(self, message: EngineMessage) -> None:
         """Puts a message in the outbox."""
-        self._outbox.append(message)
+        frames = _encoded(message)
+        self._outbox.append(frames)
+        self._outbox_bytes += sum(map(len, frames))
 
-    def peek(self) -> Sequence[bytes | memoryview] | None:
+    def peek(self) -> Frames | None:
         """The frames to send next, None when nothing waits; the same ones until `sent`."""
         if self._next is None:
             if self._outbox:
-                self._next = encode(self._outbox.popleft())
+                self._next = self._outbox.popleft()
+                self._outbox_bytes -= sum(map(len, self._next))
             elif self._progress:
-                self._next = encode(self._progress.pop(next(iter(self._progress))))
+                self._next = _encoded(self._progress.pop(next(iter(self._progress))))
             elif self._fetches:
                 self._next = self._piece(self._fetches.popleft())
         return self._next
@@ -109,11 +150,11 @@ class Session:
         """What `peek` gave is on its way."""
         self._next = None
 
-    def _piece(self, fetch: Fetch) -> Sequence[bytes | memoryview]:
+    def _piece(self, fetch: Fetch) -> Frames:
         try:
-            data, piece = self._jobs.read(fetch, min(fetch.bytes, CHUNK_BYTES))
+            data, piece = self._jobs.read(fetch, min(fetch.bytes, CHUNK_BYTES), self.owner)
         except AirbandError as error:
-            return encode(Error(error.code, error.message, fetch.job, error.field))
+            return _encoded(error_message(error, fetch.job))
         if fetch.bytes > len(piece) and not data.last:
             rest = Fetch(fetch.job, fetch.stem, fetch.offset + len(piece), fetch.bytes - len(piece))
             self._fetches.appendleft(rest)
@@ -124,33 +165,50 @@ class Session:
             return [Closing("the engine is leaving; what is queued goes on when it is started again")]
         match message:
             case Submit():
-                return self._jobs.submit(message, self.name)
+                return self._jobs.submit(message, self.name, self.owner)
             case Chunk():
                 assert buffer is not None
-                return self._jobs.chunk(message, buffer)
+                return self._jobs.chunk(message, buffer, self.owner)
             case Watch(job):
                 return self._watch(job)
             case Status(job):
-                return [Listing((self._jobs.status(job),))]
-            case JobsAsked(limit):
-                return [Listing(self._jobs.newest(limit))]
+                return [Listing((self._jobs.status(job, self.owner),))]
+            case ListJobs():
+                return [Listing(self._jobs.listed(message, self.owner))]
             case Fetch():
                 if len(self._fetches) >= FETCHES_MAX:
                     raise WireError(f"{FETCHES_MAX} fetches wait already; take their data first")
                 self._fetches.append(message)
+                self._fetched_s = time.monotonic()
                 return []
             case Cancel(job):
-                return [self._jobs.cancel(job)]
+                return [self._jobs.cancel(job, self.owner)]
             case Forget(job):
-                return [self._jobs.forget(job)]
+                return [self._jobs.forget(job, self.owner)]
             case Ping(t):
                 return [Pong(t)]
             case Hello() | Bye():
                 return []
 
     def _watch(self, job: str) -> Sequence[EngineMessage]:
-        outcome = self._jobs.record(job).outcome
+        outcome = self._jobs.record(job, self.owner).outcome
         if outcome is not None:
             return [self._jobs.state(job), outcome]
         self._watching.add(job)
         return [self._jobs.state(job)]
+
+
+def error_message(error: AirbandError, job: str | None = None) -> Error:
+    """What a client is told of an error."""
+    return Error(error.code, bounded_text(error.message), job, bounded_field(error.field))
+
+
+def _encoded(message: EngineMessage) -> Frames:
+    """The frames of a reply; of one that cannot be sent as it is, those of what can be said instead."""
+    try:
+        return encode(message)
+    except WireError as error:
+        log.error("%s", error.message)
+        if isinstance(message, Done):
+            return encode(msgspec.structs.replace(message, report=bounded_report(message.report)))
+        return encode(error_message(error, getattr(message, "job", None)))

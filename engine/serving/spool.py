@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.wire.messages import Audio
-from presets.errors import BusyError, OutputError
+from presets.errors import AirbandError, BusyError, OutputError
 from presets.report import RenderReport
 from presets.schema import Preset
 
@@ -31,10 +33,21 @@ QUOTA_BYTES = 64 * 10**9
 """What a spool may hold unless told otherwise."""
 RESERVE_BYTES = 256 * 1024**2
 """What the spool leaves free on its disk."""
+FOLDERS = ("parts", "sources", "results", "stems", "scratch")
+COUNT_AGAIN_S = 2.0
+"""A full spool is counted, and results are evicted from it, this often at most."""
 DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
 """Knobs that change the file, not the samples that a render makes."""
 
 log = logging.getLogger("airband.engine")
+
+
+class ResultNote(msgspec.Struct, frozen=True):
+    """What stands beside a result: its size, its digest (blake2b-256), and the render's own account."""
+
+    nbytes: int
+    digest: str
+    report: RenderReport
 
 
 def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[str, str]) -> str:
@@ -63,11 +76,14 @@ class Spool:
     """
 
     def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
-        self.folder = folder
-        self._quota_bytes = quota_bytes
+        self.folder, self.quota_bytes = folder, quota_bytes
+        self._promised: dict[str, int] = {}
+        self._promised_bytes = 0
+        self._evicted_s = -math.inf
         with write_errors_explained(folder):
-            for name in ("parts", "sources", "results", "stems", "scratch"):
+            for name in FOLDERS:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.count()
 
     def part(self, job: str) -> Path:
         """Where a source uploads to."""
@@ -90,22 +106,28 @@ class Spool:
         return self.folder / "scratch" / f"{job}.{suffix}"
 
     def report(self, key: str) -> RenderReport | None:
-        """The report of a finished render, or None: the result is not there. Marks it as used now."""
+        """The report of a finished render, or None without a whole one. Marks it as used now."""
         path = self.result(key)
         try:
-            report = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=RenderReport)
+            note = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=ResultNote)
+            is_whole = note.nbytes == path.stat().st_size and note.digest == file_digest(path)
             os.utime(path)
-        except (OSError, ValueError):
+        except (OSError, msgspec.DecodeError):
             return None
-        return report
+        if not is_whole:
+            log.warning("the result %s is damaged and is rendered again", path)
+            self._drop_result(path)
+            return None
+        return note.report
 
     def keep_result(self, key: str, written: Path, report: RenderReport) -> Path:
-        """Gives a finished render its name; the report comes last and says that the samples are whole."""
+        """Gives a finished render its name; the note with its report, size and digest comes last."""
         path = self.result(key)
         with write_errors_explained(self.folder):
+            content = msgspec.json.encode(ResultNote(written.stat().st_size, file_digest(written), report))
             seal(written, path)
             note = written.with_suffix(".json")
-            note.write_bytes(msgspec.json.encode(report))
+            note.write_bytes(content)
             seal(note, path.with_suffix(".json"))
         return path
 
@@ -117,14 +139,18 @@ class Spool:
 
     def drop(self, job: str) -> None:
         """Deletes what only this job needs, as far as it got."""
-        self.part(job).unlink(missing_ok=True)
-        self.stem(job).unlink(missing_ok=True)
+        remove(self.part(job))
+        remove(self.stem(job))
         self.drop_scratch(job)
+
+    def drop_source(self, digest: str) -> None:
+        """Deletes a source that no job needs any more."""
+        remove(self.source(digest))
 
     def drop_scratch(self, job: str) -> None:
         """Deletes what a worker left half-written."""
         for path in (self.folder / "scratch").glob(f"{job}.*"):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def tidy(self, is_source_needed: Callable[[str], bool], is_job_known: Callable[[str], bool]) -> None:
         """Deletes what a killed engine left behind: half-written files, and those nobody asks for."""
@@ -136,7 +162,22 @@ class Spool:
         ):
             for path in (self.folder / name).iterdir():
                 if wanted is None or not wanted(path.name):
-                    path.unlink(missing_ok=True)
+                    remove(path)
+
+    def promise(self, job: str, nbytes: int) -> None:
+        """Sets `nbytes` aside for a job until `settle`, at the cost of cached results.
+
+        Raises:
+            OutputError: they never will fit.
+            BusyError: not now.
+        """
+        self.make_room(nbytes)
+        self._promised[job] = nbytes
+        self._promised_bytes += nbytes
+
+    def settle(self, job: str) -> None:
+        """The job has ended: what it left is counted as it is, and nothing more is set aside for it."""
+        self._promised_bytes -= self._promised.pop(job, 0)
 
     def make_room(self, nbytes: int) -> None:
         """Makes sure that `nbytes` more fit, at the cost of cached results.
@@ -145,19 +186,37 @@ class Spool:
             OutputError: they never will.
             BusyError: not now.
         """
-        if nbytes > self._quota_bytes:
-            raise OutputError(f"{nbytes} bytes exceed the spool's quota of {self._quota_bytes}")
-        over = nbytes - min(
-            self._quota_bytes - self._used(), shutil.disk_usage(self.folder).free - RESERVE_BYTES
-        )
-        if over > 0:
-            over -= self._evict(over)
+        if nbytes > self.quota_bytes:
+            raise OutputError(f"{nbytes} bytes exceed the spool's quota of {self.quota_bytes}")
+        over = self._lacking(nbytes)
+        if over > 0 and time.monotonic() - self._evicted_s > COUNT_AGAIN_S:
+            self._evicted_s = time.monotonic()
+            self.count()
+            over = self._lacking(nbytes)
+            if over > 0:
+                over -= self._evict(over)
         if over > 0:
             raise BusyError(
                 f"the spool {self.folder} lacks {over} bytes for this; forget finished jobs (`airband jobs`) "
                 "or make room on its disk",
-                retry_s=30.0,
+                retry_s=COUNT_AGAIN_S,
             )
+
+    def count(self) -> None:
+        """Counts what the spool holds; takes as long as it has many files, so not for each message."""
+        used = 0
+        for folder in FOLDERS:
+            with suppress(OSError), os.scandir(self.folder / folder) as entries:
+                for entry in entries:
+                    with suppress(OSError):  # a worker renames its files while we look
+                        used += entry.stat().st_size
+        self.used_bytes = used
+
+    def _lacking(self, nbytes: int) -> int:
+        """How many of `nbytes` more do not fit, beside what is there and what was promised."""
+        with write_errors_explained(self.folder):
+            free = shutil.disk_usage(self.folder).free - RESERVE_BYTES
+        return nbytes + self._promised_bytes - min(self.quota_bytes - self.used_bytes, free)
 
     def evict_older(self, before_s: float) -> None:
         """Drops cached results that nobody used since that time (seconds since 1970)."""
@@ -172,22 +231,33 @@ class Spool:
                 break
             self._drop_result(path)
             freed += stat.st_size
+        self.used_bytes -= freed
         return freed
 
     def _results(self) -> list[tuple[Path, os.stat_result]]:
-        return [(path, path.stat()) for path in (self.folder / "results").glob("*.pcm")]
+        found = []
+        for path in (self.folder / "results").glob("*.pcm"):
+            with suppress(OSError):
+                found.append((path, path.stat()))
+        return found
 
     def _drop_result(self, path: Path) -> None:
-        path.with_suffix(".json").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        remove(path.with_suffix(".json"))
+        remove(path)
 
-    def _used(self) -> int:
-        used = 0
-        for folder in ("parts", "sources", "results", "stems", "scratch"):
-            for entry in os.scandir(self.folder / folder):
-                with suppress(FileNotFoundError):  # a worker renames its files while we look
-                    used += entry.stat().st_size
-        return used
+
+def remove(path: Path) -> None:
+    """Deletes a file if it is there; one that cannot be deleted is told to the log and left."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s cannot be deleted: %s", path, error.strerror)
+
+
+def file_digest(path: Path) -> str:
+    """blake2b-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
 
 def seal(written: Path, path: Path) -> None:
@@ -208,8 +278,8 @@ def write_errors_explained(where: Path) -> Iterator[None]:
 
 @contextmanager
 def write_errors_logged(what: str, job: str) -> Iterator[None]:
-    """Logs an OutputError and goes on: the state folder then holds the job's earlier state."""
+    """Logs an AirbandError and goes on: the state folder then holds the job's earlier state."""
     try:
         yield
-    except OutputError as error:
+    except AirbandError as error:
         log.error("%s of job %s is not kept: %s", what, job, error)

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
 from bridge.wire.messages import Cancelled, Done, Failed, State, Submit
 from presets.errors import EngineError, OutputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE jobs (
     job TEXT PRIMARY KEY,
@@ -30,76 +31,97 @@ CREATE TABLE jobs (
     deaths INTEGER NOT NULL DEFAULT 0,
     digest TEXT NOT NULL DEFAULT '',
     submit BLOB NOT NULL,
-    outcome BLOB
+    outcome BLOB,
+    owner TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE INDEX jobs_by_state ON jobs (state, changed_s);
 CREATE INDEX jobs_by_age ON jobs (created_s);
 """
-COLUMNS = "session, state, created_s, changed_s, deaths, digest, submit, outcome"
+MIGRATIONS = {1: "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';"}
+"""Layout -> what makes it the next one."""
+COLUMNS = "job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome"
+STATES: frozenset[str] = frozenset(get_args(State))
+UNFINISHED = "state IN ('uploading', 'queued', 'running')"
+LOCK_WAIT_S = 0.2
+"""How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
 
 Outcome = Done | Failed | Cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One job. `digest` names its source in the spool once it is complete; `outcome` is how it ended."""
+    """One job.
 
+    Attributes:
+        owner: the CURVE key that submitted it, "" for the user on this machine.
+        digest: names its source in the spool once that is complete.
+        asked: what was submitted; None when the row holds what this version cannot read.
+        outcome: how it ended.
+    """
+
+    job: str
+    owner: str
     session: str
     state: State
     created_s: float
     changed_s: float
     deaths: int
     digest: str
-    submit: Submit
+    asked: Submit | None
     outcome: Outcome | None
 
     @property
-    def job(self) -> str:
-        """The client's name for it."""
-        return self.submit.job
+    def submit(self) -> Submit:
+        """What was submitted; raises EngineError when this version cannot read it."""
+        if self.asked is None:
+            raise EngineError(
+                f"job {self.job} was written by another version of Airband, or its row is damaged; "
+                f"`airband forget {self.job}` drops it",
+                "job",
+            )
+        return self.asked
 
 
 class Store:
     """The job table of one state folder; for one thread at a time.
 
     Args:
-        path: the database; created when it is not there.
+        path: the database; created when it is not there, brought up to date when it is older.
 
     Raises:
-        EngineError: a file that is damaged or of another version.
+        EngineError: a file that is damaged or of a newer version.
         OutputError: no room or no permission; also from every method that writes.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._explained():
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
+            )
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            elif version != SCHEMA_VERSION:
-                raise EngineError(
-                    f"{path} has layout {version}, this engine writes {SCHEMA_VERSION}; "
-                    "give another --state folder"
-                )
+            self._bring_up_to_date()
             verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
+            unfinished = self._db.execute(f"SELECT count(*) FROM jobs WHERE {UNFINISHED}").fetchone()[0]
+            self._unfinished = int(unfinished)
 
     def close(self) -> None:
         """Ends the connection; nothing is pending."""
         self._db.close()
 
-    def add(self, submit: Submit, session: str, state: State) -> JobRecord:
+    def add(self, submit: Submit, session: str, state: State, owner: str = "") -> JobRecord:
         """Keeps a new job."""
         now_s = time.time()
         self._write(
-            "INSERT INTO jobs (job, session, state, created_s, changed_s, submit) VALUES (?, ?, ?, ?, ?, ?)",
-            (submit.job, session, state, now_s, now_s, msgspec.msgpack.encode(submit)),
+            "INSERT INTO jobs (job, owner, session, state, created_s, changed_s, submit) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (submit.job, owner, session, state, now_s, now_s, msgspec.msgpack.encode(submit)),
         )
-        return JobRecord(session, state, now_s, now_s, 0, "", submit, None)
+        self._unfinished += 1
+        return JobRecord(submit.job, owner, session, state, now_s, now_s, 0, "", submit, None)
 
     def queue(self, job: str, digest: str) -> None:
         """The source is complete: the job waits for a worker."""
@@ -122,13 +144,13 @@ class Store:
     def end(self, outcome: Outcome) -> None:
         """The job is done, failed or cancelled."""
         state = type(outcome).__name__.lower()
-        self._write(
-            "UPDATE jobs SET state = ?, outcome = ?, changed_s = ? WHERE job = ?",
+        self._unfinished -= self._write(
+            f"UPDATE jobs SET state = ?, outcome = ?, changed_s = ? WHERE job = ? AND {UNFINISHED}",
             (state, msgspec.msgpack.encode(outcome), time.time(), outcome.job),
         )
 
     def forget(self, job: str) -> None:
-        """Drops its row."""
+        """Drops the row of a job that has ended."""
         self._write("DELETE FROM jobs WHERE job = ?", (job,))
 
     def requeue_running(self) -> None:
@@ -139,23 +161,43 @@ class Store:
         """The job, or None when it is not known."""
         return next(self._read("WHERE job = ?", (job,)), None)
 
-    def newest(self, limit: int) -> list[JobRecord]:
-        """The last `limit` jobs, newest first."""
-        return list(self._read("ORDER BY created_s DESC LIMIT ?", (limit,)))
+    def newest(
+        self,
+        limit: int,
+        *,
+        before: tuple[float, str] | None = None,
+        unfinished: bool = False,
+        owner: str | None = None,
+    ) -> list[JobRecord]:
+        """Jobs, newest first.
+
+        Args:
+            limit: at most so many.
+            before: (created_s, job) of the last job of the page before.
+            unfinished: leave out those that have ended.
+            owner: leave out those of others; None takes all.
+        """
+        where = ["(created_s, job) < (?, ?)"] if before is not None else []
+        values: list[object] = [*before] if before is not None else []
+        if unfinished:
+            where.append(UNFINISHED)
+        if owner is not None:
+            where.append("owner = ?")
+            values.append(owner)
+        filtered = f"WHERE {' AND '.join(where)} " if where else ""
+        return list(self._read(f"{filtered}ORDER BY created_s DESC, job DESC LIMIT ?", (*values, limit)))
 
     def in_state(self, state: State) -> list[JobRecord]:
         """All jobs in one state, oldest first."""
         return list(self._read("WHERE state = ? ORDER BY created_s", (state,)))
 
-    def unchanged_since(self, state: State, before_s: float) -> list[JobRecord]:
-        """The jobs that came into `state` before that time (seconds since 1970)."""
-        return list(self._read("WHERE state = ? AND changed_s < ?", (state, before_s)))
+    def unchanged_since(self, state: State, before_s: float, limit: int) -> list[JobRecord]:
+        """Up to `limit` jobs that came into `state` before that time (seconds since 1970)."""
+        return list(self._read("WHERE state = ? AND changed_s < ? LIMIT ?", (state, before_s, limit)))
 
     def unfinished(self) -> int:
         """How many jobs upload, wait or run."""
-        with self._explained():
-            where = "state IN ('uploading', 'queued', 'running')"
-            return int(self._db.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0])
+        return self._unfinished
 
     def needs(self, digest: str) -> bool:
         """True while a job that waits or runs reads this source."""
@@ -166,24 +208,38 @@ class Store:
                 is not None
             )
 
+    def _bring_up_to_date(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise EngineError(
+                f"{self._path} has layout {version}, this engine knows layouts up to {SCHEMA_VERSION}: "
+                "a newer Airband wrote it; run that one, or give another --state folder"
+            )
+        steps = (MIGRATIONS[step] for step in range(version, SCHEMA_VERSION)) if version else (SCHEMA,)
+        if version != SCHEMA_VERSION:
+            script = "\n".join(steps)
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
     def _read(self, where: str, values: tuple[object, ...]) -> Iterator[JobRecord]:
         with self._explained():
             rows = self._db.execute(f"SELECT {COLUMNS} FROM jobs {where}", values).fetchall()
-        for session, state, created_s, changed_s, deaths, digest, submit, outcome in rows:
+        for job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome in rows:
             yield JobRecord(
+                job,
+                owner,
                 session,
-                state,
+                state if state in STATES else "failed",
                 created_s,
                 changed_s,
                 deaths,
                 digest,
-                msgspec.msgpack.decode(submit, type=Submit),
-                None if outcome is None else msgspec.msgpack.decode(outcome, type=Outcome),
+                _submitted(submit),
+                None if outcome is None else _ended(job, outcome),
             )
 
-    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+    def _write(self, statement: str, values: tuple[object, ...]) -> int:
         with self._explained():
-            self._db.execute(statement, values)
+            return self._db.execute(statement, values).rowcount
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -198,3 +254,19 @@ class Store:
                 f"{self._path} is damaged: {error}; move it away and start again (finished results in the "
                 "spool beside it stay cached), or see `airband doctor`"
             ) from None
+
+
+def _submitted(packed: bytes) -> Submit | None:
+    try:
+        return msgspec.msgpack.decode(packed, type=Submit)
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        return None
+
+
+def _ended(job: str, packed: bytes) -> Outcome:
+    try:
+        outcome: Outcome = msgspec.msgpack.decode(packed, type=Outcome)
+        return outcome
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        text = "how this job ended cannot be read: another version of Airband wrote it, or the row is damaged"
+        return Failed(job, EngineError.code, text)

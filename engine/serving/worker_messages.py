@@ -1,7 +1,7 @@
 """The messages between the server and its workers, over a private pipe.
 
-Server to worker: Task, and protocol.Cancel. Worker to server: Ready (or Unfit) once, then
-protocol.Progress and, for each task, one of protocol.Done, Failed, Cancelled.
+Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once, then Beat for each
+Beat, messages.Progress and, for each task, one of messages.Done, Failed, Cancelled.
 """
 
 from __future__ import annotations
@@ -53,8 +53,12 @@ class Unfit(Message, frozen=True, tag="unfit"):
     field: str | None = None
 
 
-ToWorker = Task | Cancel
-FromWorker = Ready | Unfit | Progress | Done | Failed | Cancelled
+class Beat(Message, frozen=True, tag="beat"):
+    """Asks a worker for a sign of life, and is the worker's answer."""
+
+
+ToWorker = Task | Cancel | Beat
+FromWorker = Ready | Unfit | Beat | Progress | Done | Failed | Cancelled
 
 
 class JobWorker(Protocol):

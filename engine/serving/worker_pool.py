@@ -16,12 +16,20 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
+import msgspec
+
 from bridge.wire.messages import Cancel
-from engine.serving.worker_messages import FromWorker, Ready, Task, Unfit, WorkerOptions, receive, send
+from engine.serving.worker_messages import Beat, FromWorker, Ready, Task, Unfit, WorkerOptions, receive, send
 
 RESTART_S = 0.5
 """The pause after a death; it doubles with each worker that never got ready, up to the cap."""
 RESTART_CAP_S = 30.0
+
+BEAT_S = 5.0
+"""How often a worker is asked for a sign of life."""
+SILENCE_S = 60.0
+"""A worker that leaves so many seconds of questions unanswered is stopped or stuck, and is killed. A thread
+of its own answers, so that neither a long step of a render nor a busy machine comes near this."""
 
 WorkerMain = Callable[[Connection, str, WorkerOptions], None]
 """The function a worker runs: its pipe, its device, and what all workers are started with."""
@@ -45,6 +53,8 @@ class Worker:
         self.restart_s = 0.0
         self._start = start
         self._process: SpawnProcess | None = None
+        self._asked_s = 0.0
+        self._unanswered = 0
 
     def start(self) -> None:
         """Spawns the process."""
@@ -53,24 +63,42 @@ class Worker:
         with Connection(theirs.detach()) as far_end:
             self._process = self._start(far_end)
         self.pipe, self.ready = Connection(ours.detach()), None
+        self._asked_s, self._unanswered = time.monotonic(), 0
 
     def receive(self) -> FromWorker | None:
         """The next message; None when the process has ended, which is then cleaned up after."""
         assert self.pipe is not None
         try:
             message: FromWorker = receive(self.pipe, FromWorker)
-        except (EOFError, OSError):
-            self.kill()
-            self.failures = 0 if self.ready else self.failures + 1
-            self.restart_s = time.monotonic() + min(RESTART_CAP_S, RESTART_S * 2**self.failures)
+        except (EOFError, OSError, msgspec.DecodeError):
+            self.bury()
             return None
+        self._unanswered = 0
         if isinstance(message, Ready):
             self.ready = message
         elif isinstance(message, Unfit):
             self.unfit = message
         return message
 
-    def send(self, message: Task | Cancel) -> None:
+    def is_silent(self) -> bool:
+        """True when it has answered nothing for SILENCE_S; asks for a sign of life every BEAT_S.
+
+        Questions are counted, not seconds: an engine that was itself stopped for a while blames nobody.
+        """
+        if self.pipe is None or time.monotonic() - self._asked_s < BEAT_S:
+            return False
+        self._asked_s = time.monotonic()
+        self._unanswered += 1
+        self.send(Beat())
+        return self._unanswered * BEAT_S > SILENCE_S
+
+    def bury(self) -> None:
+        """Ends what is left of a process that died or must, and lets the next one start after a pause."""
+        self.failures = 0 if self.ready else self.failures + 1
+        self.kill()
+        self.restart_s = time.monotonic() + min(RESTART_CAP_S, RESTART_S * 2**self.failures)
+
+    def send(self, message: Task | Cancel | Beat) -> None:
         """Sends a message; that the process has ended is found out by the next `receive`."""
         if self.pipe is not None:
             with suppress(OSError):

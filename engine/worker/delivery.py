@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
-from engine.serving.spool import Spool, write_errors_explained
+from engine.serving.spool import Spool, file_digest, write_errors_explained
 from engine.worker.planar_pcm import write_planar
 from engine.worker.source import JobSource, below, outside
 from presets.errors import OutputError
@@ -16,9 +16,9 @@ from presets.report import RenderReport
 from presets.version import VERSION
 from render.clip import Clip, open_clip
 from render.files import metadata
-from render.files.encode import encode, encoding, file_digest
+from render.files.encode import encode, encoding
 from render.files.publish import check_destination, deliver
-from render.files.sidecar import StemRecord, is_done, read_report, render_key
+from render.files.sidecar import StemRecord, find_done, render_key
 
 
 class Destination:
@@ -47,8 +47,8 @@ class Destination:
             out_name = None if self._out is None else self._out.name
             self._how = encoding(submit.params, source.name, out_name)
 
-    def is_needed(self, model: str, weights: str) -> bool:
-        """False when the destination already holds this very result.
+    def find(self, model: str, weights: str) -> tuple[Stem, RenderReport] | None:
+        """The stem and its report, where the destination holds this very result already.
 
         Args:
             model, weights: the model that was chosen, and the digest of its weights.
@@ -57,18 +57,13 @@ class Destination:
             OutputError: it holds something else, and `force` is off, or it is the source.
         """
         if self._out is None:
-            return True
-        if is_done(self._out, render_key(self._source.digest, self._submit.params, model, weights)):
-            return False
-        check_destination(self._out, self._source.path, force=self._force)
-        return True
-
-    def found(self) -> tuple[Stem, RenderReport]:
-        """The stem that is there already, and the report beside it."""
-        assert self._out is not None
-        report = read_report(self._out)
+            return None
+        done = find_done(self._out, render_key(self._source.digest, self._submit.params, model, weights))
+        if done is None:
+            check_destination(self._out, self._source.path, force=self._force)
+            return None
         with open_clip(self._out) as clip:
-            return self._stem(clip, self._out), report
+            return self._stem(clip, done.digest, done.nbytes), done.report
 
     def bring(self, result: Clip, report: RenderReport) -> tuple[Stem, RenderReport]:
         """Delivers a result; `report` is what the render said of itself.
@@ -88,13 +83,8 @@ class Destination:
             left_out = () if carried is None else carried.left_out(self._how.format)
             report = msgspec.structs.replace(report, not_carried=left_out)
         if self._out is not None:
-            record = StemRecord(
-                source_name=self._source.name,
-                preset_name=submit.preset,
-                preset=submit.params,
-                report=report,
-            )
-            deliver(
+            record = StemRecord(self._source.name, submit.preset, submit.params, report)
+            said = deliver(
                 result,
                 self._out,
                 record,
@@ -104,23 +94,26 @@ class Destination:
                 mask=report.mask,
                 umask=self._umask,
             )
-            return self._stem(result, self._out), report
+            return self._stem(result, said["output"]["digest"], said["output"]["bytes"]), report
         written = self._spool.scratch(job, "stem")
         with write_errors_explained(self._spool.folder):
             if isinstance(submit.deliver, DeliverFile):
-                encode(result, written, self._how, submit.params, carried, report.mask)
+                encoded = encode(result, written, self._how, submit.params, carried, report.mask)
+                stem = self._stem(result, encoded.digest, encoded.nbytes)
             else:
                 write_planar(result, written)
-        return self._stem(result, self._spool.keep_stem(job, written)), report
+                stem = self._stem(result, file_digest(written), written.stat().st_size)
+        self._spool.keep_stem(job, written)
+        return stem, report
 
-    def _stem(self, result: Clip, path: Path) -> Stem:
+    def _stem(self, result: Clip, digest: str, nbytes: int) -> Stem:
         return Stem(
             name=self._submit.params.stem,
             rate=result.rate,
             channels=result.channels,
             frames=result.frames,
-            nbytes=path.stat().st_size,
-            digest=file_digest(path),
+            nbytes=nbytes,
+            digest=digest,
             path=str(self._out or ""),
         )
 

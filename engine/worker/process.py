@@ -18,8 +18,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.wire.messages import Cancelled, Done, Failed, Progress
-from engine.serving.worker_messages import Ready, Task, ToWorker, Unfit, WorkerOptions, receive, send
+from bridge.wire.bounds import bounded_field, bounded_text
+from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Progress
+from engine.serving.worker_messages import (
+    Beat,
+    FromWorker,
+    Ready,
+    Task,
+    ToWorker,
+    Unfit,
+    WorkerOptions,
+    receive,
+    send,
+)
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
 from render.upscaler import Step, StepHook
@@ -30,7 +41,6 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.05
 """Progress of a job is told this often at most."""
-MESSAGE_CHARS = 4096
 
 log = logging.getLogger("airband.worker")
 
@@ -44,6 +54,7 @@ class Inbox:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._writing = threading.Lock()
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
@@ -51,6 +62,11 @@ class Inbox:
     def next(self) -> Task:
         """Waits for a task."""
         return self._tasks.get()
+
+    def send(self, message: FromWorker) -> None:
+        """Sends a message to the server; from any thread."""
+        with self._writing:
+            send(self._pipe, message)
 
     def is_cancelled(self, job: str) -> bool:
         """Whether the server cancelled this job."""
@@ -65,8 +81,10 @@ class Inbox:
             if isinstance(message, Task):
                 self._cancelled.discard(message.submit.job)
                 self._tasks.put(message)
-            else:
+            elif isinstance(message, Cancel):
                 self._cancelled.add(message.job)
+            else:
+                self.send(Beat())
 
 
 def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
@@ -89,14 +107,14 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
 
     try:
         models, spool = ModelCache(device, options.compiles), Spool(options.spool)
-        send(pipe, Ready(models.device, models.listed))
+        inbox.send(Ready(models.device, models.listed))
     except AirbandError as error:
-        send(pipe, Unfit(error.code, error.message, error.field))
+        inbox.send(Unfit(error.code, bounded_text(error.message), bounded_field(error.field)))
         return
     while True:
         task = inbox.next()
-        reporter = Reporter(task.submit.job, inbox.is_cancelled, lambda message: send(pipe, message))
-        send(pipe, outcome(task, spool, models, options.roots, reporter.on_step))
+        reporter = Reporter(task.submit.job, inbox.is_cancelled, inbox.send)
+        inbox.send(outcome(task, spool, models, options.roots, reporter.on_step))
 
 
 def outcome(
@@ -111,14 +129,14 @@ def outcome(
     except CancelledError:
         return Cancelled(job)
     except AirbandError as error:
-        return Failed(job, error.code, error.message[:MESSAGE_CHARS], error.field)
+        return Failed(job, error.code, bounded_text(error.message), bounded_field(error.field))
     except MemoryError:
         log.exception("job %s", job)
         return Failed(job, RenderError.code, "the worker ran out of memory; render a shorter selection")
     except Exception as error:
         log.exception("job %s", job)
-        cause = f"{type(error).__name__}: {error}".partition("\n")[0][: MESSAGE_CHARS // 2]
-        return Failed(job, RenderError.code, f"{cause}; the engine's log has the rest")
+        cause = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return Failed(job, RenderError.code, bounded_text(f"{cause}; the engine's log has the rest"))
     finally:
         spool.drop_scratch(job)
 

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -83,20 +83,28 @@ def _name_bytes(folder: Path) -> int:
         return 255
 
 
-def read_report(out: Path) -> RenderReport:
-    """The report in the sidecar of a stem that `is_done`."""
-    said = json.loads(sidecar_path(out).read_bytes())
-    return msgspec.convert(said["render"], RenderReport)
+class DoneStem(NamedTuple):
+    """A finished stem, as its sidecar tells it."""
+
+    digest: str
+    nbytes: int
+    report: RenderReport
+
+
+def find_done(out: Path, key: str) -> DoneStem | None:
+    """The stem at `out` if it is what `key` names: its sidecar has that key, and the file its digest."""
+    try:
+        said = json.loads(sidecar_path(out).read_bytes())
+        output = said["output"]
+        done = DoneStem(output["digest"], output["bytes"], msgspec.convert(said["render"], RenderReport))
+        return done if said["key"] == key and done.digest == file_digest(out) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def is_done(out: Path, key: str) -> bool:
-    """Whether `out` is the result that `key` names: its sidecar has that key, and the file its digest."""
-    try:
-        said = json.loads(sidecar_path(out).read_bytes())
-        read_report(out)
-        return bool(said["key"] == key and said["output"]["digest"] == file_digest(out))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    """Whether `out` is the result that `key` names; see `find_done`."""
+    return find_done(out, key) is not None
 
 
 def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import soundfile
 
 from engine.models.draft.draft import load as load_draft
 from engine.models.null import Null
-from presets.errors import Cancelled, InputError, OutputError, UsageError
+from presets.errors import Cancelled, InputError, OutputError, RenderError, UsageError
 from presets.report import RenderReport, SourceReport
 from presets.schema import make
 from render.clip import ArrayClip, open_clip
@@ -380,3 +380,19 @@ def test_files_render_from_disk(
     assert out.shape == whole.shape
     assert null_db(out, whole, 4000.0, 44100) < -90
     assert rms_db(above(out, 5000, 44100)) > -35
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_model_that_makes_nan_fails_the_render_and_is_named(
+    programme: Any, noise_model: Any, tmp_path: Path, value: float
+) -> None:
+    class Broken(noise_model):  # type: ignore[misc]
+        def upscale(self, *arguments: Any) -> Any:
+            made = super().upscale(*arguments)
+            made[0][:, 1000] = value
+            return made
+
+    source, spool = ArrayClip(programme(1.4, 48000, 2, 3000.0), 48000), tmp_path / "result.pcm"
+    with pytest.raises(RenderError, match="the model noise made NaN or infinity"):
+        render(source, make(cutoff=3000), Broken(), ignore, spool=spool)
+    assert not spool.exists()

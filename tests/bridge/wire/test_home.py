@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
@@ -18,13 +19,17 @@ from bridge.wire.home import (
     find_home,
     ipc_endpoint,
     is_running,
+    make_runtime,
     prepare,
     read_connection,
+    read_holder,
     remove_connection,
+    this_process,
     write_connection,
 )
 from bridge.wire.lock import FileLock, is_held
-from presets.errors import EngineError, UsageError
+from bridge.wire.process_birth import process_birth
+from presets.errors import EngineError, OutputError, UsageError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 
@@ -48,9 +53,10 @@ def mode_of(path: Path) -> int:
 @posix
 def test_folders_and_connection_file_are_the_users_alone(home: Home) -> None:
     write_connection(home, connection())
-    assert mode_of(home.state) == mode_of(home.runtime) == 0o700
+    make_runtime(home)
+    assert mode_of(home.state) == mode_of(home.runtime) == mode_of(home.runtime.parent) == 0o700
     assert mode_of(home.connection) == 0o600
-    assert [path.name for path in home.runtime.iterdir()] == ["engine.json"]
+    assert [path.name for path in home.state.iterdir()] == ["engine.json"]
 
 
 def test_what_is_written_is_read_again(home: Home) -> None:
@@ -100,7 +106,7 @@ def test_a_folder_left_open_is_closed(tmp_path: Path) -> None:
     home = find_home(tmp_path / "state")
     home.runtime.mkdir(parents=True, mode=0o777)
     home.runtime.chmod(0o777)
-    prepare(home)
+    make_runtime(home)
     assert mode_of(home.runtime) == 0o700
 
 
@@ -117,43 +123,75 @@ def test_engines_on_different_state_folders_do_not_meet(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_runtime_folder_of_the_users_own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtime_folder_is_named_after_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     own = find_home()
-    assert own.runtime == tmp_path / "airband"
+    assert own.runtime.parent == tmp_path / "airband"
     assert find_home(own.state) == own
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
-    assert str(os.getuid()) in find_home().runtime.name
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert str(os.getuid()) in find_home().runtime.name
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    assert find_home().runtime != own.runtime, "two homes with one runtime folder do not meet"
+    for change in (lambda: monkeypatch.setenv("XDG_RUNTIME_DIR", "/missing"), monkeypatch.undo):
+        change()
+        assert find_home(own.state).connection == own.connection, "the state folder alone says where"
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert str(os.getuid()) in find_home().runtime.parent.name
 
 
 @posix
 def test_a_path_too_long_for_a_socket_gives_way_to_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    long = tmp_path / ("a" * 120)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
     short = tempfile.mkdtemp()
     monkeypatch.setattr("tempfile.tempdir", short)
-    home = find_home(tmp_path / ("a" * 120))
-    prepare(home)
+    home = find_home(tmp_path / "state")
     endpoint = ipc_endpoint(home)
     assert endpoint is not None
-    path = Path(endpoint.removeprefix("ipc://"))
-    assert mode_of(path.parent) == 0o700
-    assert ipc_endpoint(find_home(tmp_path / ("b" * 120))) != endpoint
+    make_runtime(home)
+    assert ipc_endpoint(find_home(tmp_path / "other")) != endpoint
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.bind(endpoint)
     shutil.rmtree(short)
 
 
+def test_a_full_disk_is_told_with_its_folder_and_what_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(OutputError, match=r"1\.0 MB are free in .*state.*16\.8 MB"):
+        prepare(find_home(tmp_path / "state"))
+
+
+def test_a_process_is_known_by_its_birth(home: Home) -> None:
+    write_connection(home, this_process("ipc:///x", 1))
+    mine = read_connection(home)
+    assert mine is not None
+    assert mine.is_alive_here
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        reborn = msgspec.structs.replace(mine, pid=child.pid)
+        assert not reborn.is_alive_here, "another process under that number"
+    finally:
+        child.communicate()
+    assert process_birth(child.pid) == ""
+
+
 def test_a_state_folder_has_one_engine(home: Home) -> None:
     assert not is_running(home)
-    lock = claim(home)
     write_connection(home, connection(pid=4711))
+    lock = claim(home)
+    assert read_connection(home) is None, "what a killed engine left is gone"
     assert is_running(home)
-    with pytest.raises(EngineError, match="4711"):
+    with pytest.raises(EngineError, match=str(os.getpid())):
         claim(home)
+    holder = read_holder(home)
+    assert holder is not None
+    assert (holder.pid, holder.endpoint) == (os.getpid(), "")
     lock.release()
     assert not is_running(home)
     claim(home).release()

@@ -95,6 +95,17 @@ def test_a_checkpoint_in_the_hubs_cache_is_converted_on_first_use(
     assert {model.name: model for model in registry.available()}["audiosr-speech"].digest == model.digest
 
 
+@pytest.mark.parametrize(
+    "name", ["audiosr-basic (1)", "audiosr-basic_v2", "audiosr-\N{SNOWMAN}", "audiosr-" + "a" * 99]
+)
+def test_a_file_whose_name_no_message_can_hold_is_left_out(folder: Path, name: str) -> None:
+    folder.mkdir()
+    (folder / f"{name}.safetensors").write_bytes(b"whatever")
+    listed = [model.name for model in registry.available()]
+    assert name not in listed
+    assert "audiosr-basic" in listed
+
+
 def test_a_damaged_file_is_listed_with_what_is_wrong(folder: Path) -> None:
     folder.mkdir()
     (folder / "audiosr-basic.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")

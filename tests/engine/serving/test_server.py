@@ -187,8 +187,11 @@ def test_an_unknown_model_is_refused_with_those_there_are(peer: Peer, dull: Samp
 def test_a_job_submitted_again_says_where_it_stands(peer: Peer, dull: Samples) -> None:
     job = peer.submit(dull)
     assert isinstance(peer.outcome(job), Done)
-    submit = Submit(job, PathSource("/nowhere"), DeliverPcm(), Preset())
-    assert peer.ask(submit) == Accepted(job, "done")
+    same = Submit(job, Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null"))
+    assert peer.ask(same) == Accepted(job, "done")
+    other = peer.ask(Submit(job, PathSource("/nowhere"), DeliverPcm(), Preset()))
+    assert isinstance(other, Error)
+    assert (other.code, other.field) == ("usage", "job")
 
 
 def test_a_cancelled_job_stops_and_a_forgotten_one_is_gone(peer: Peer) -> None:

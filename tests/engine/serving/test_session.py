@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,12 +22,14 @@ from bridge.wire.messages import (
     Chunk,
     Closing,
     Data,
+    DeliverFile,
     DeliverPcm,
     Done,
     EngineMessage,
     Error,
     Failed,
     Fetch,
+    File,
     Forget,
     Grant,
     Listing,
@@ -34,25 +38,30 @@ from bridge.wire.messages import (
     Ping,
     Pong,
     Progress,
+    Status,
     Stem,
     Submit,
     Watch,
+)
+from bridge.wire.messages import (
+    Jobs as ListJobs,
 )
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
 from engine.serving import jobs as jobs_module
-from engine.serving import retention as retention
+from engine.serving import retention
 from engine.serving import session as session_module
 from engine.serving.job_status import fit_header
 from engine.serving.jobs import Jobs
-from engine.serving.retention import apply_retention
-from engine.serving.session import Session
+from engine.serving.retention import Retention
+from engine.serving.session import Session, error_message
 from engine.serving.spool import Spool
 from engine.serving.store import Store
 from engine.serving.worker_messages import Ready, Task
+from presets.errors import OutputError
 from presets.limits import CREDIT_BYTES
-from presets.report import RenderReport
+from presets.report import EffectsReport, RenderReport
 from presets.schema import make
 
 SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
@@ -345,7 +354,7 @@ def test_fetches_that_wait_are_bounded(house: House) -> None:
 def test_a_listing_of_long_names_fits_its_header(house: House) -> None:
     source = PathSource("/" + "\N{SNOWMAN}" * 1000 + ".wav")
     ask(house.one, Submit(new_ulid(), source, DeliverPcm(), make()))
-    [line] = house.jobs.newest(1)
+    [line] = house.jobs.listed(ListJobs(1))
     assert line.source.endswith(".wav")
     shown = fit_header([line] * 200)
     assert len(shown) > 50
@@ -401,10 +410,185 @@ def test_what_is_too_old_is_forgotten(house: House, monkeypatch: pytest.MonkeyPa
     ask(house.one, stale)
     house.jobs.dispatch()
     done(house, job)
-    apply_retention(house.jobs, house.store, house.spool)
-    assert {line.job for line in house.jobs.newest(9)} == {job, stale.job}
+    kept = Retention(house.jobs, house.store, house.spool)
+    kept.apply()
+    assert {line.job for line in house.jobs.listed(ListJobs(9))} == {job, stale.job}
     monkeypatch.setattr(retention, "RESULT_TTL_S", -1.0)
     monkeypatch.setattr(retention, "UPLOAD_TTL_S", -1.0)
-    apply_retention(house.jobs, house.store, house.spool)
-    assert house.jobs.newest(9) == (house.jobs.status(stale.job),)
+    kept.apply()
+    kept.close()
+    assert house.jobs.listed(ListJobs(9)) == (house.jobs.status(stale.job),)
     assert house.jobs.state(stale.job).state == "cancelled"
+
+
+def test_a_clock_that_jumps_forgets_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    done(house, job)
+    kept = Retention(house.jobs, house.store, house.spool)
+    monkeypatch.setattr(retention, "DUE_S", -1.0)
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + 30 * 24 * 3600)
+    for _ in range(3):
+        kept.apply_when_due()
+    kept.close()
+    assert house.jobs.state(job).state == "done"
+    assert house.spool.stem(job).exists()
+
+
+def test_a_report_too_large_for_a_message_costs_nobody_else_anything(house: House) -> None:
+    job = queued(house.one)
+    ask(house.two, Watch(job))
+    house.jobs.dispatch()
+    done(house, job)
+    report = msgspec.structs.replace(
+        house.report, effects=EffectsReport(bypassed=("no such plugin " * 7000,))
+    )
+    outcome = msgspec.structs.replace(house.jobs.record(job).outcome, report=report)
+    written = (msgspec.msgpack.encode(outcome), job)
+    house.store._db.execute("UPDATE jobs SET outcome = ? WHERE job = ?", written)
+    [_, told] = ask(house.one, Watch(job))
+    assert isinstance(told, Done)
+    assert told.stems[0].nbytes == SAMPLES.nbytes
+    assert told.report.effects is not None
+    assert told.report.effects.bypassed[0].startswith("no such plugin")
+    assert ask(house.one, Ping(1)) == [Pong(1)]
+
+
+def test_a_name_is_that_of_one_job(house: House) -> None:
+    asked = submit()
+    ask(house.one, asked)
+    others = [
+        msgspec.structs.replace(asked, params=make(model="null", seed=1)),
+        msgspec.structs.replace(asked, source=File("clip.wav", SAMPLES.nbytes)),
+        msgspec.structs.replace(asked, source=PathSource("/clip.wav")),
+        msgspec.structs.replace(asked, deliver=DeliverFile()),
+    ]
+    for other in others:
+        [error] = ask(house.two, other)
+        assert isinstance(error, Error)
+        assert (error.code, error.field) == ("usage", "job")
+    assert isinstance(ask(house.one, asked)[0], Accepted)
+
+
+def test_a_forgotten_job_leaves_no_ghost_behind(house: House) -> None:
+    asked = submit()
+    digest = hasher()
+    digest.update(SAMPLES.tobytes())
+    chunk = Chunk(asked.job, 0, True, digest.hexdigest())
+    ask(house.one, asked)
+    ask(house.one, chunk, SAMPLES.tobytes())
+    house.jobs.dispatch()
+    ask(house.one, Cancel(asked.job))
+    ask(house.one, Forget(asked.job))
+    again = msgspec.structs.replace(asked, params=make(model="null", seed=1))
+    assert isinstance(ask(house.one, again)[0], Busy), "its worker has not let go of it yet"
+    done(house, asked.job)
+    assert isinstance(ask(house.one, again)[0], Accepted)
+    ask(house.one, chunk, SAMPLES.tobytes())
+    assert house.jobs.state(asked.job).state == "queued"
+    house.jobs.dispatch()
+    task = house.workers.sent[-1]
+    assert isinstance(task, Task)
+    assert task.submit.params.seed == 1
+
+
+def test_a_stem_that_was_cut_is_an_error_and_no_endless_loop(house: House) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    done(house, job)
+    with open(house.spool.stem(job), "r+b") as file:
+        file.truncate(100)
+    [error] = ask(house.one, Fetch(job, "full", 0, CREDIT_BYTES))
+    assert isinstance(error, Error)
+    assert (error.code, error.field) == ("input", "stem")
+
+
+def test_a_row_that_cannot_be_read_fails_alone(house: House, tmp_path: Path) -> None:
+    newer, damaged, fine = queued(house.one), queued(house.one), queued(house.one)
+    db = house.store._db
+    row = msgspec.msgpack.decode(db.execute("SELECT submit FROM jobs WHERE job = ?", (newer,)).fetchone()[0])
+    row["params"]["a_knob_of_the_future"] = 1
+    db.execute("UPDATE jobs SET submit = ? WHERE job = ?", (msgspec.msgpack.encode(row), newer))
+    db.execute("UPDATE jobs SET submit = ?, outcome = ? WHERE job = ?", (b"\xc1", b"\xc1", damaged))
+    house.close()
+    again = House(tmp_path, house.report)
+    try:
+        again.jobs.dispatch()
+        [task] = again.workers.sent
+        assert isinstance(task, Task)
+        assert task.submit.job == fine
+        assert [again.jobs.state(job).state for job in (newer, damaged)] == ["failed", "failed"]
+        [listing] = ask(again.one, ListJobs())
+        assert isinstance(listing, Listing)
+        assert {line.job for line in listing.jobs} == {newer, damaged, fine}
+        for job in (newer, damaged):
+            assert isinstance(ask(again.one, Watch(job))[1], Failed)
+            assert ask(again.one, Forget(job)) == [Accepted(job, "failed")]
+    finally:
+        again.close()
+
+
+def test_jobs_are_listed_in_pages_and_ended_ones_left_out(house: House) -> None:
+    jobs = [queued(house.one) for _ in range(7)]
+    ask(house.one, Cancel(jobs[3]))
+    seen: list[str] = []
+    before = None
+    while True:
+        [listing] = ask(house.one, ListJobs(3, before))
+        assert isinstance(listing, Listing)
+        if not listing.jobs:
+            break
+        seen += [line.job for line in listing.jobs]
+        before = (listing.jobs[-1].created_s, listing.jobs[-1].job)
+    assert sorted(seen) == sorted(jobs)
+    assert len(seen) == len(jobs)
+    [listing] = ask(house.one, ListJobs(unfinished=True))
+    assert isinstance(listing, Listing)
+    assert {line.job for line in listing.jobs} == {*jobs} - {jobs[3]}
+
+
+def test_a_job_is_its_owners_alone(house: House) -> None:
+    mine, others = Session(new_ulid(), house.jobs, "key-a"), Session(new_ulid(), house.jobs, "key-b")
+    asked = submit()
+    ask(mine, asked)
+    digest = hasher()
+    digest.update(SAMPLES.tobytes())
+    last = Chunk(asked.job, 0, True, digest.hexdigest())
+    for message, buffer in (
+        (Status(asked.job), None),
+        (Watch(asked.job), None),
+        (Cancel(asked.job), None),
+        (Forget(asked.job), None),
+        (Fetch(asked.job, "full", 0, 10), None),
+        (asked, None),
+        (last, SAMPLES.tobytes()),
+    ):
+        [error] = ask(others, message, buffer)
+        assert isinstance(error, Error), message
+    assert ask(others, ListJobs()) == [Listing(())]
+    assert ask(mine, last, SAMPLES.tobytes()) == [Accepted(asked.job, "queued", 1)]
+    [listing] = ask(mine, ListJobs())
+    assert isinstance(listing, Listing)
+    assert [line.job for line in listing.jobs] == [asked.job]
+    [unknown], [foreign] = ask(others, Status(new_ulid())), ask(others, Status(asked.job))
+    assert isinstance(unknown, Error)
+    assert isinstance(foreign, Error)
+    assert unknown.message.split()[3:] == foreign.message.split()[3:], "there is nothing to be told apart"
+
+
+def test_an_error_of_any_length_fits_a_message(house: House) -> None:
+    house.one.post(error_message(OutputError("x" * 100_000 + "\udc80", "y" * 17_000)))
+    [error] = heard(house.one)
+    assert isinstance(error, Error)
+    assert len(error.message) <= 4096
+
+
+def test_an_unforeseen_fault_is_told_and_costs_one_message(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.jobs, "status", lambda *_: 1 / 0)
+    [error] = ask(house.one, Status(new_ulid()))
+    assert isinstance(error, Error)
+    assert error.code == "engine"
+    assert ask(house.one, Ping(2)) == [Pong(2)]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bridge.wire.messages import Audio, Chunk, Pcm
-from bridge.wire.transfer import ArrayBytes, Sender
-from bridge.wire.ulid import new_ulid
+from bridge.wire.messages import Audio, Chunk, File, Pcm
+from bridge.wire.transfer import ArrayBytes, Sender, hasher
 from engine.serving.spool import Spool, content_key
-from engine.serving.uploads import UPLOADS_MAX, Upload, Uploads
+from engine.serving.uploads import FILES_MAX, Uploads
 from engine.worker.planar_pcm import PlanarClip, write_planar
 from presets.errors import BusyError, InputError, OutputError, WireError
 from presets.report import RenderReport
@@ -75,8 +73,25 @@ def test_a_result_is_there_when_its_report_is(spool: Spool, keep: Keep, report: 
     assert not list((spool.folder / "scratch").iterdir())
 
 
+@pytest.mark.parametrize("damage", ["bit", "cut"])
+def test_a_damaged_result_is_never_served(spool: Spool, keep: Keep, damage: str) -> None:
+    path = keep("k", 100)
+    path.write_bytes(bytes(99) + b"x" if damage == "bit" else bytes(60))
+    assert spool.report("k") is None
+    assert not path.exists()
+
+
+def test_what_is_promised_is_not_given_twice(spool: Spool) -> None:
+    spool.promise("one", 6000)
+    with pytest.raises(BusyError):
+        spool.promise("two", 6000)
+    spool.settle("one")
+    spool.promise("two", 6000)
+
+
 def test_the_oldest_results_make_room(spool: Spool, keep: Keep) -> None:
     old, new = keep("old", 3400, age_s=50), keep("new", 3400)
+    spool.count()
     spool.make_room(1900)
     assert (old.exists(), new.exists()) == (True, True)
     spool.make_room(5000)
@@ -87,12 +102,14 @@ def test_the_oldest_results_make_room(spool: Spool, keep: Keep) -> None:
 def test_a_result_that_was_used_counts_as_new(spool: Spool, keep: Keep) -> None:
     used, unused = keep("used", 3400, age_s=50), keep("unused", 3400)
     spool.report("used")
+    spool.count()
     spool.make_room(5000)
     assert (used.exists(), unused.exists()) == (True, False)
 
 
 def test_what_belongs_to_jobs_is_never_evicted(spool: Spool) -> None:
     spool.source(DIGEST).write_bytes(bytes(6000))
+    spool.count()
     with pytest.raises(BusyError) as busy:
         spool.make_room(5000)
     assert busy.value.retry_s > 0
@@ -155,50 +172,56 @@ def test_planar_samples_of_another_length_are_refused(tmp_path: Path) -> None:
         PlanarClip(tmp_path / "short", Audio(8000, 1, 2))
 
 
-@pytest.fixture
-def writer() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as writer:
-        yield writer
+JOB = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
 
 
-def test_an_upload_goes_on_where_an_earlier_engine_left_it(
-    tmp_path: Path, writer: ThreadPoolExecutor
-) -> None:
-    samples = np.arange(1000, dtype="f4")
+def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> None:
+    samples, path = np.arange(1000, dtype="f4"), tmp_path / "part"
+    source = Pcm(Audio(48000, 1, samples.size))
     sender = Sender(ArrayBytes(samples), 700)
-    first = Upload(tmp_path / "part", samples.nbytes, writer)
-    sender.grant(*first.receiver.renew())
+    first = Uploads()
+    sender.grant(*first.open(JOB, path, source).receiver.renew())
     for _ in range(2):
         piece = sender.next()
         assert piece is not None
-        first.take(Chunk(new_ulid(), piece.offset, piece.last, piece.digest), piece.buffer)
-    first.close()
-    second = Upload(tmp_path / "part", samples.nbytes, writer)
-    assert second.receiver.offset == 1400
+        first.take(Chunk(JOB, piece.offset, piece.last, piece.digest), piece.buffer)
+    first.close_all()
+    second = Uploads()
+    upload = second.open(JOB, path, source)
+    assert upload.receiver.offset == 1400
     sender.resume(1400)
-    sender.grant(*second.receiver.renew())
+    sender.grant(*upload.receiver.renew())
     while (piece := sender.next()) is not None:
-        second.take(Chunk(new_ulid(), piece.offset, piece.last, piece.digest), piece.buffer)
-    assert second.receiver.complete
-    second.close()
-    assert (tmp_path / "part").read_bytes() == samples.tobytes()
+        second.take(Chunk(JOB, piece.offset, piece.last, piece.digest), piece.buffer)
+    assert upload.receiver.complete
+    second.close_all()
+    assert path.read_bytes() == samples.tobytes()
 
 
-def test_a_part_longer_than_its_source_is_refused(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+def test_a_part_longer_than_its_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(bytes(11))
-    with pytest.raises(WireError, match="11 bytes"):
-        Upload(tmp_path / "part", 10, writer)
-
-
-def test_uploads_are_bounded(tmp_path: Path) -> None:
     uploads = Uploads()
     try:
-        for number in range(UPLOADS_MAX):
-            uploads.open(f"job{number}", tmp_path / str(number), Pcm(AUDIO))
-        with pytest.raises(BusyError):
-            uploads.open("one more", tmp_path / "more", Pcm(AUDIO))
-        assert not (tmp_path / "more").exists()
-        uploads.close("job0")
-        uploads.open("one more", tmp_path / "more", Pcm(AUDIO))
+        with pytest.raises(WireError, match="11 bytes"):
+            uploads.open(JOB, tmp_path / "part", File("clip.wav", 10))
     finally:
         uploads.close_all()
+
+
+def test_silent_uploads_keep_nobody_out_and_go_on(tmp_path: Path) -> None:
+    content = bytes(range(200))
+    digest = hasher()
+    digest.update(content)
+    uploads = Uploads()
+    names = [f"job{number}" for number in range(FILES_MAX + 50)]
+    try:
+        for half, last in ((content[:100], False), (content[100:], True)):
+            for name in names:
+                if not last:
+                    uploads.open(name, tmp_path / name, File("clip.wav", 200)).receiver.renew()
+                said = digest.hexdigest() if last else None
+                uploads.take(Chunk(name, 100 * last, last, said), memoryview(half))
+            assert uploads.writing <= FILES_MAX
+    finally:
+        uploads.close_all()
+    assert all((tmp_path / name).read_bytes() == content for name in names)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path as FilePath
 
+import msgspec
 import pytest
 
 from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
@@ -113,8 +115,8 @@ def test_a_source_is_needed_while_a_job_that_reads_it_is_unfinished(store: Store
 def test_what_lies_still_can_be_found(store: Store) -> None:
     asked = submit()
     store.add(asked, "S", "uploading")
-    assert store.unchanged_since("uploading", time.time() - 60) == []
-    assert [record.job for record in store.unchanged_since("uploading", time.time() + 60)] == [asked.job]
+    assert store.unchanged_since("uploading", time.time() - 60, 9) == []
+    assert [record.job for record in store.unchanged_since("uploading", time.time() + 60, 9)] == [asked.job]
 
 
 def test_no_room_is_an_output_error_and_loses_nothing(path: FilePath) -> None:
@@ -162,3 +164,35 @@ def test_another_layout_is_refused(path: FilePath) -> None:
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: FilePath) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         Store(tmp_path / "missing" / "jobs.sqlite")
+
+
+def test_a_table_of_the_first_layout_is_brought_up_to_date(tmp_path: FilePath) -> None:
+    path = tmp_path / "jobs.sqlite"
+    asked = submit()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "CREATE TABLE jobs (job TEXT PRIMARY KEY, session TEXT NOT NULL, state TEXT NOT NULL, created_s "
+            "REAL NOT NULL, changed_s REAL NOT NULL, deaths INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL "
+            "DEFAULT '', submit BLOB NOT NULL, outcome BLOB) WITHOUT ROWID"
+        )
+        db.execute("CREATE INDEX jobs_by_state ON jobs (state, changed_s)")
+        db.execute("CREATE INDEX jobs_by_age ON jobs (created_s)")
+        row = (asked.job, "S", "queued", 1.0, 2.0, 1, "ab", msgspec.msgpack.encode(asked), None)
+        db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("PRAGMA user_version = 1")
+    with closing(Store(path)) as store:
+        [record] = store.in_state("queued")
+        assert (record.job, record.owner, record.deaths, record.submit) == (asked.job, "", 1, asked)
+        assert store.unfinished() == 1
+    with closing(Store(path)) as store:
+        assert store.get(asked.job) == record
+
+
+def test_a_locked_table_is_told_at_once(tmp_path: FilePath) -> None:
+    path = tmp_path / "jobs.sqlite"
+    with closing(Store(path)) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        with pytest.raises(OutputError, match="locked"):
+            store.add(submit(), "S", "queued")
+        assert time.monotonic() - began_s < 3.0

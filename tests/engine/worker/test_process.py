@@ -34,7 +34,7 @@ from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
 from engine.serving.spool import Spool
-from engine.serving.worker_messages import Ready, Task, WorkerOptions
+from engine.serving.worker_messages import Beat, Ready, Task, WorkerOptions
 from engine.serving.worker_pool import Worker, WorkerPool
 from engine.worker import process as worker_module
 from presets.schema import make
@@ -142,6 +142,28 @@ def test_a_file_keeps_its_words_and_says_what_was_done(bench: Bench, dull: Sampl
         assert file.title == "Take 7"
 
 
+def test_a_sign_of_life_is_given_in_the_middle_of_a_job(bench: Bench) -> None:
+    noise = 0.1 * np.random.default_rng(9).standard_normal((2, 48000 * 20), dtype="f4")
+    bench.give_samples(noise, model="draft", cutoff=4000)
+    while not (isinstance(message := bench.hear(), Progress) and message.step):
+        pass
+    bench.worker.send(Beat())
+    kinds = []
+    while not isinstance(message := bench.hear(), Done):
+        kinds.append(type(message))
+    assert Beat in kinds
+
+
+def test_a_damaged_source_of_the_spool_is_refused(bench: Bench, dull: Samples) -> None:
+    digest = bench.keep(dull.tobytes())
+    with open(bench.spool.source(digest), "r+b") as file:
+        file.write(b"xxxx")
+    bench.give(Pcm(Audio(48000, *dull.shape)), digest)
+    failed, _ = bench.outcome()
+    assert isinstance(failed, Failed)
+    assert (failed.code, "damaged" in failed.message) == ("input", True)
+
+
 def test_cancel_lands_in_the_middle(bench: Bench) -> None:
     noise = 0.1 * np.random.default_rng(8).standard_normal((2, 48000 * 60), dtype="f4")
     job = bench.give_samples(noise, model="draft", cutoff=4000)
@@ -184,13 +206,24 @@ def test_what_cannot_be_fails_with_its_code_and_field(
     assert steps == [] or field == "start", "told before the work, not after it"
 
 
-def test_an_error_nobody_foresaw_fails_the_job_and_not_the_worker(bench: Bench, dull: Samples) -> None:
-    bench.give(Pcm(Audio(48000, 2, 100)), "00" * 32)  # a spool that lost the source
+def test_a_spool_that_lost_the_source_fails_the_job_and_not_the_worker(bench: Bench, dull: Samples) -> None:
+    bench.give(Pcm(Audio(48000, 2, 100)), "00" * 32)
     failed, _ = bench.outcome()
     assert isinstance(failed, Failed)
-    assert (failed.code, "FileNotFoundError" in failed.message) == ("render", True)
+    assert (failed.code, "cannot be read" in failed.message) == ("input", True)
     bench.give_samples(dull)
     assert isinstance(bench.outcome()[0], Done)
+
+
+def test_an_error_nobody_foresaw_is_the_jobs_end_and_no_more(tmp_path: Path) -> None:
+    class Broken:
+        listed = property(lambda self: 1 / 0)
+
+    submit = Submit(new_ulid(), Pcm(Audio(48000, 2, 100)), DeliverPcm(), make())
+    task, spool = Task(submit, "00" * 32), Spool(tmp_path)
+    failed = worker_module.outcome(task, spool, Broken(), (), lambda _: None)  # type: ignore[arg-type]
+    assert isinstance(failed, Failed)
+    assert (failed.code, "ZeroDivisionError" in failed.message) == ("render", True)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")

@@ -21,11 +21,14 @@ static std::string connectionPath()
     const std::string chosen = environment("AIRBAND_CONNECTION");
     if (!chosen.empty())
         return chosen;
-    const std::string runtime = environment("XDG_RUNTIME_DIR");
-    if (!runtime.empty() && access(runtime.c_str(), W_OK) == 0)
-        return runtime + "/airband/engine.json";
-    const std::string temporary = environment("TMPDIR");
-    return (temporary.empty() ? "/tmp" : temporary) + "/airband-" + std::to_string(getuid()) + "/engine.json";
+    const std::string state = environment("XDG_STATE_HOME");
+    if (!state.empty())
+        return state + "/airband/engine.json";
+#ifdef __APPLE__
+    return environment("HOME") + "/Library/Application Support/airband/engine.json";
+#else
+    return environment("HOME") + "/.local/state/airband/engine.json";
+#endif
 }
 
 static std::string readPrivate(const std::string& path)

@@ -22,7 +22,7 @@ struct Connection {
     std::string serverKey, publicKey, secretKey;
 };
 
-/// Reads the connection file: $AIRBAND_CONNECTION, or engine.json in the user's runtime folder.
+/// Reads the connection file: $AIRBAND_CONNECTION, or engine.json in the user's state folder.
 ///
 /// Throws EngineAbsent when it is not there, Refused when others could have written it. Whether the engine still lives
 /// shows at its socket alone: process numbers mean nothing across the sandboxes that some hosts run in.

@@ -1,0 +1,56 @@
+"""`airband keys`: CURVE keys for engines that are reached over tcp."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from bridge.cli.engine import Json, State
+from bridge.wire.curve_keys import allow, allowed, own_keys, revoke
+from bridge.wire.home import find_home
+
+app = typer.Typer(
+    help="Who may reach an engine over tcp: keys by which clients and engines know each other.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def new(state: State = None, as_json: Json = False) -> None:
+    """Make this machine's own key, if it has none, and print its public half, to be allowed elsewhere."""
+    public = own_keys(find_home(state).state).public
+    typer.echo(json.dumps({"key": public}) if as_json else public)
+
+
+@app.command(name="allow")
+def allow_key(
+    key: Annotated[str, typer.Argument(help="40 characters, from `airband keys new` on the other machine.")],
+    name: Annotated[str, typer.Argument(help="What to call it in `airband keys list`.")] = "",
+    state: State = None,
+) -> None:
+    """Let a key connect to this machine's engine over tcp; at once, also to one that runs."""
+    allow(find_home(state).allow_list, key, name)
+
+
+@app.command(name="list")
+def list_keys(state: State = None, as_json: Json = False) -> None:
+    """List the engine's public key, which clients give as `server_key`, and the keys that may connect."""
+    home = find_home(state)
+    engine, clients = own_keys(home.state, "engine").public, allowed(home.allow_list)
+    if as_json:
+        typer.echo(json.dumps({"engine": engine, "allowed": clients}))
+        return
+    typer.echo(f"engine   {engine}")
+    for key, name in clients.items():
+        typer.echo(f"allowed  {key} {name}".rstrip())
+
+
+@app.command(name="revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The key, or its name.")],
+    state: State = None,
+) -> None:
+    """Let a key connect no more; at once, and what it has open is refused."""
+    revoke(find_home(state).allow_list, key)

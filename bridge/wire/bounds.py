@@ -1,0 +1,56 @@
+"""Bounds of what is said about a job, so that it always fits a header and can always be encoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from presets.limits import HEADER_BYTES
+from presets.report import RenderReport
+
+TEXT_CHARS = 4096
+"""The longest text of a message (`messages.Text`)."""
+FIELD_CHARS = 256
+REPORT_BYTES = HEADER_BYTES // 2
+"""The most a report may weigh, packed: the rest of the header is for the stems and their paths."""
+REPORT_STEPS = ((1000, 200), (200, 50), (80, 8))
+"""(characters of a text, items of a list) that are kept, the next pair when the report is still too large."""
+
+
+def bounded_text(text: str, chars: int = TEXT_CHARS) -> str:
+    """`text` of at most `chars` characters, cut in its middle, without what UTF-8 cannot hold."""
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) <= chars:
+        return text
+    half = (chars - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def bounded_field(field: str | None) -> str | None:
+    """The name of what an error is about, bounded."""
+    return None if field is None else bounded_text(field, FIELD_CHARS)
+
+
+def bounded_report(report: RenderReport) -> RenderReport:
+    """A report of at most REPORT_BYTES: its long texts and lists are cut."""
+    values = msgspec.to_builtins(report)
+    for chars, items in REPORT_STEPS:
+        cut = _bounded(values, chars, items)
+        if len(msgspec.msgpack.encode(cut)) <= REPORT_BYTES:
+            break
+    return msgspec.convert(cut, RenderReport)
+
+
+def _bounded(value: Any, chars: int, items: int) -> Any:
+    match value:
+        case str():
+            return bounded_text(value, chars)
+        case dict():
+            return {
+                bounded_text(str(key), chars): _bounded(item, chars, items)
+                for key, item in list(value.items())[:items]
+            }
+        case list() | tuple():
+            return [_bounded(item, chars, items) for item in value[:items]]
+    return value

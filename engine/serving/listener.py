@@ -1,0 +1,106 @@
+"""Where clients reach the engine: the ROUTER socket, its endpoint and, over tcp, its guard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+import zmq
+
+from engine.serving.curve_auth import CurveAuth
+from presets.errors import UsageError
+from presets.limits import CHUNK_BYTES
+
+FRAMES_MAX = 3
+"""Identity, header, buffer: what a message of the protocol has at most. Further frames are thrown away."""
+QUEUE_MESSAGES, QUEUE_REPLIES = 16, 64
+"""Messages of one client that libzmq keeps for the loop, and replies that it keeps for the client."""
+HANDSHAKE_MS = 5000
+"""How long a connection may take to greet and to prove its key."""
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 10_000, 30_000
+BACKLOG = 128
+
+
+class Listener:
+    """The engine's socket; bound from the start.
+
+    Args:
+        endpoint: `ipc://PATH` or `tcp://HOST:PORT`; a port of `*` is chosen once and kept.
+        auth: who may connect; for tcp.
+        make_folder: makes the folder of an ipc socket, before each bind.
+
+    Raises:
+        UsageError: an endpoint that cannot be bound.
+    """
+
+    def __init__(
+        self, endpoint: str, auth: CurveAuth | None = None, make_folder: Callable[[], None] | None = None
+    ) -> None:
+        self.endpoint, self.auth, self._make_folder = endpoint, auth, make_folder
+        self._open()
+
+    def reopen(self) -> None:
+        """Drops every connection, with all that waits in it, and listens anew; clients connect again."""
+        self.close()
+        self._open()
+
+    @property
+    def is_reachable(self) -> bool:
+        """False once the file of an ipc socket is gone: what is connected stays so, nobody else can."""
+        path = self.endpoint.removeprefix("ipc://")
+        return path == self.endpoint or os.path.exists(path)
+
+    def receive(self) -> tuple[bytes, str, list[memoryview]] | None:
+        """The next message, if there is one: whose connection, that one's CURVE key ("" on ipc), its frames.
+
+        More frames than a message has are read and thrown away, so that they never add up.
+        """
+        try:
+            first = frame = self.socket.recv(zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        frames: list[zmq.Frame] = []
+        while frame.more:
+            frame = self.socket.recv(copy=False)
+            if len(frames) < FRAMES_MAX:
+                frames.append(frame)
+        key = ""
+        if frames and self.auth is not None:
+            with suppress(zmq.ZMQError):
+                key = str(frames[0].get("User-Id"))
+        return first.bytes, key, [frame.buffer for frame in frames]
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Closes the socket; what was sent has `linger_ms` to arrive."""
+        self.context.destroy(linger=linger_ms)
+
+    def _open(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.handler = None if self.auth is None else self.auth.handler(self.context)
+        self.socket = _router(self.context)
+        if self.auth is not None:
+            self.auth.guard(self.socket)
+        try:
+            if self._make_folder is not None:
+                self._make_folder()
+            self.socket.bind(self.endpoint)
+        except zmq.ZMQError as error:
+            self.context.destroy(linger=0)
+            raise UsageError(
+                f"{self.endpoint} cannot be bound: {error.strerror}; choose another --endpoint", "endpoint"
+            ) from None
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """A ROUTER that tells when a peer is gone or slow, and takes no frame beyond the protocol's limits."""
+    socket = context.socket(zmq.ROUTER)
+    socket.router_mandatory = True
+    socket.linger = 0
+    socket.maxmsgsize = CHUNK_BYTES
+    socket.rcvhwm, socket.sndhwm = QUEUE_MESSAGES, QUEUE_REPLIES
+    socket.handshake_ivl = HANDSHAKE_MS
+    socket.backlog = BACKLOG
+    socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+    return socket

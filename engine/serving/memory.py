@@ -1,0 +1,42 @@
+"""How much memory the connections of an engine may hold.
+
+libzmq gathers a message of many frames, and what its peers send faster than the loop reads, in memory of its
+own that no option bounds. The process's resident size is the one figure that holds it all.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from presets.limits import CREDIT_BYTES
+
+SPARE_BYTES = 32 * 1024**2
+"""Beside the credit of its transfers; with what comes until it is noticed, growth stays below 64 MiB."""
+
+
+class MemoryBudget:
+    """Compares the process's resident size with what it was when it began to serve.
+
+    Where the system does not tell (anywhere but on Linux), the budget is never exceeded.
+    """
+
+    def __init__(self) -> None:
+        self._base_bytes = 0
+
+    def begin(self) -> None:
+        """Takes the present size as the base."""
+        self._base_bytes = resident_bytes()
+
+    def is_exceeded(self, transfers: int) -> bool:
+        """Whether the process holds more than its base, SPARE_BYTES, and the credit of so many transfers."""
+        return resident_bytes() > self._base_bytes + SPARE_BYTES + CREDIT_BYTES * transfers
+
+
+def resident_bytes() -> int:
+    """The resident size of this process; 0 where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0

@@ -1,0 +1,46 @@
+"""Allow-lists as `airband keys` writes them and an engine reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bridge.wire.curve_keys import allow, allowed, new_keys, own_keys, revoke
+from engine.serving.curve_auth import CurveAuth
+from presets.errors import UsageError
+
+
+def test_keys_are_allowed_listed_renamed_and_revoked(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "allowed.keys"
+    one, two = new_keys().public, new_keys().public
+    assert allowed(path) == {}
+    allow(path, one, "studio  a")
+    allow(path, two)
+    allow(path, two, "laptop")
+    assert allowed(path) == {one: "studio a", two: "laptop"}
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+    revoke(path, "studio a")
+    assert allowed(path) == {two: "laptop"}
+    with pytest.raises(UsageError, match="keys list"):
+        revoke(path, one)
+    with pytest.raises(UsageError, match="40 Z85"):
+        allow(path, "no key")
+
+
+def test_an_engine_obeys_the_list_as_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "allowed.keys"
+    mine, other = own_keys(tmp_path), new_keys().public
+    auth = CurveAuth(own_keys(tmp_path, "engine"), mine.public, path)
+    assert auth.allows(mine.public)
+    assert not auth.allows(other)
+    allow(path, other)
+    assert auth.allows(other)
+    assert (auth.owner(other), auth.owner(mine.public)) == (other, "")
+    path.write_text("no list\n")
+    assert not auth.allows(other)
+    assert auth.allows(mine.public)
+    path.unlink()
+    assert not auth.allows(other)

@@ -1,0 +1,246 @@
+"""Single faults of a live engine: each one failed the engine, or lied, before it was mended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgpack
+import numpy as np
+import pytest
+import zmq
+from numpy.typing import NDArray
+
+from bridge import Client
+from bridge.client.launch import find_engine
+from bridge.wire.curve_keys import KeyPair, allow, new_keys, revoke
+from bridge.wire.messages import VERSION, Accepted, Done, Error, Hello, Listing, Ping, Pong, Status, Welcome
+from bridge.wire.messages import Jobs as ListJobs
+from engine.serving.memory import SPARE_BYTES
+from presets.errors import EngineError
+
+if TYPE_CHECKING:
+    from tests.conftest import LiveEngine, Peer
+
+Samples = NDArray[np.float32]
+Start = Callable[..., "LiveEngine"]
+Connect = Callable[..., "Peer"]
+WaitUntil = Callable[[Callable[[], bool], str], None]
+ROOT = Path(__file__).parents[2]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and sockets of POSIX")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@posix
+def test_a_wiped_runtime_folder_is_made_anew_and_the_engine_found(start_engine: Start, dull: Samples) -> None:
+    live = start_engine()
+    with Client.connect(state=live.home.state, start=False) as early:
+        shutil.rmtree(live.home.runtime)
+        with Client.connect(state=live.home.state, start=False) as client:
+            assert np.array_equal(client.submit((dull, 48000), model="null").wait(120).audio, dull)
+        assert early.ping() >= 0, "who was connected comes back"
+    live.home.connection.unlink()
+    with Client.connect(state=live.home.state, start=False) as client:
+        assert client.ping() >= 0
+
+
+@posix
+def test_an_engine_is_found_whatever_the_environment_says(
+    start_engine: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    live = start_engine()
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    with Client.connect(state=live.home.state, start=False) as client:
+        assert client.ping() >= 0
+
+
+@posix
+def test_a_socket_out_of_reach_is_told_at_once_and_stop_ends_its_engine(
+    start_engine: Start, airband_command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    live = start_engine()
+    os.kill(live.process.pid, signal.SIGSTOP)  # it cannot make its socket anew
+    try:
+        shutil.rmtree(live.home.runtime)
+        began_s = time.monotonic()
+        with pytest.raises(EngineError, match="airband stop"):
+            find_engine(live.home)
+        assert time.monotonic() - began_s < 2.0
+        assert airband_command("doctor", "--state", live.home.state).returncode in (0, 1)
+    finally:
+        os.kill(live.process.pid, signal.SIGCONT)
+    said = airband_command("stop", "--now", "--json", "--state", live.home.state)
+    assert (said.returncode, f'"pid": {live.process.pid}' in said.stdout) == (0, True), said.stderr
+    live.process.wait(30)
+
+
+@pytest.fixture
+def airband_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`airband_command(*arguments)`: the command in a process of its own."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        code = "from bridge.cli.app import main; main()"
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=240)
+
+    return run
+
+
+@posix
+def test_a_worker_that_stands_still_holds_up_nobody(
+    start_engine: Start, connect: Connect, dull: Samples
+) -> None:
+    live = start_engine()
+    peer = connect(live)
+    [pid] = live.workers
+    os.kill(pid, signal.SIGSTOP)
+    assert peer.ask(Ping(1.0)) == Pong(1.0)
+    os.kill(pid, signal.SIGCONT)
+    assert isinstance(peer.outcome(peer.submit(dull)), Done)
+
+
+@linux
+def test_endless_multiparts_cost_bounded_memory(start_engine: Start, connect: Connect) -> None:
+    live = start_engine()
+    before = resident(live.process.pid)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    nasty = context.socket(zmq.DEALER)
+    nasty.linger = 0
+    nasty.sndtimeo = 200
+    nasty.connect(live.connection.endpoint)
+    largest, piece = 0, bytes(2**20)
+    try:
+        for _ in range(300):
+            with suppress(zmq.ZMQError):
+                nasty.send(piece, zmq.SNDMORE)
+            largest = max(largest, resident(live.process.pid))
+            if largest - before > 3 * SPARE_BYTES:
+                break
+            time.sleep(0.02)
+    finally:
+        context.destroy(linger=0)
+    assert largest - before < 3 * SPARE_BYTES
+    peer = connect(live)
+    assert peer.ask(Ping(1.0)) == Pong(1.0)
+
+
+def test_a_field_of_17_kilobytes_is_one_error(start_engine: Start, connect: Connect) -> None:
+    live = start_engine()
+    peer = connect(live)
+    nasty = {"type": "submit", "job": "x" * 17_000, "source": {"kind": "y" * 17_000}}
+    for frames in ([msgpack.packb(nasty)], [msgpack.packb({"z" * 17_000: 1, "type": "ping"})], [b""] * 1000):
+        peer.socket.send_multipart(frames)
+        assert isinstance(peer.hear()[0], Error)
+    assert peer.ask(Ping(1.0)) == Pong(1.0)
+
+
+class KeyedPeer:
+    """A client of a tcp engine under a key of its own."""
+
+    def __init__(self, endpoint: str, server_key: str, keys: KeyPair) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.curve_serverkey = server_key.encode()
+        self.socket.curve_publickey, self.socket.curve_secretkey = keys.public.encode(), keys.secret.encode()
+        self.socket.connect(endpoint)
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
+
+
+def test_over_tcp_each_key_has_its_own_jobs_and_a_revoked_one_none(
+    start_engine: Start, connect: Connect, dull: Samples, tmp_path: Path
+) -> None:
+    from bridge.wire.frames import decode, encode
+
+    live = start_engine("--endpoint", "tcp://127.0.0.1:*")
+    mine = connect(live)
+    job = mine.submit(dull)
+    assert isinstance(mine.outcome(job), Done)
+    keys = new_keys()
+    allow(live.home.allow_list, keys.public, "studio b")
+    other = KeyedPeer(live.connection.endpoint, live.connection.server_key, keys)
+
+    def ask(message: object) -> object:
+        other.socket.send_multipart(encode(message))  # type: ignore[arg-type]
+        assert other.socket.poll(60_000), "no answer"
+        return decode(other.socket.recv_multipart(), "engine")[0]
+
+    try:
+        assert isinstance(ask(Hello(VERSION, "other")), Welcome)
+        assert ask(ListJobs()) == Listing(())
+        assert isinstance(ask(Status(job)), Error)
+        listing = mine.ask(ListJobs())
+        assert isinstance(listing, Listing)
+        assert [line.job for line in listing.jobs] == [job]
+        revoke(live.home.allow_list, "studio b")
+        refused = ask(Ping(1.0))
+        assert isinstance(refused, Error)
+        assert "allow-list" in refused.message
+        assert isinstance(mine.ask(Status(job)), Listing)
+    finally:
+        other.close()
+
+
+def test_an_abstract_socket_is_refused(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "engine",
+        "serve",
+        "--state",
+        str(tmp_path / "s"),
+        "--endpoint",
+        "ipc://@a",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (run.returncode, "every user" in run.stderr) == (2, True), run.stderr
+
+
+@posix
+def test_an_engine_whose_state_folder_was_replaced_leaves(start_engine: Start) -> None:
+    live = start_engine()
+    shutil.rmtree(live.home.state)
+    assert live.process.wait(60) == 0
+
+
+def test_a_source_that_changes_while_it_is_read_fails_and_is_not_cached(
+    start_engine: Start, connect: Connect, tmp_path: Path
+) -> None:
+    import soundfile
+
+    from bridge.wire.messages import DeliverPcm, Failed, Submit
+    from bridge.wire.messages import Path as PathSource
+    from bridge.wire.ulid import new_ulid
+    from presets.schema import make
+
+    live = start_engine("--root", str(tmp_path))
+    peer = connect(live)
+    source = tmp_path / "take.wav"
+    noise = 0.1 * np.random.default_rng(5).standard_normal((48000 * 40, 2))
+    soundfile.write(source, noise, 48000, subtype="FLOAT")
+    job = new_ulid()
+    params = make(model="draft", cutoff=4000)
+    assert isinstance(peer.ask(Submit(job, PathSource(str(source)), DeliverPcm(), params)), Accepted)
+    peer.until_progress(job)
+    with source.open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(bytes(4000))
+    failed = peer.outcome(job)
+    assert isinstance(failed, Failed)
+    assert (failed.code, "changed while it was read" in failed.message) == ("input", True)
+    assert not list((live.home.state / "spool" / "results").iterdir())
