@@ -108,7 +108,8 @@ class Learned:
         level = outputs[:, :BANDS]
         if take:
             level = level + contours[take - 1]
-        level = level * SPREAD_DB + given.reference_db
+        # No clip tells of the topmost band (training stops a band short of an edge): it is as the one below.
+        level = torch.cat([level[:, :-1], level[:, -2:-1]], -1) * SPREAD_DB + given.reference_db
         texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
         share = (MOSTLY_NOISE - TONAL * texture).clamp(LEAST_NOISE, 1)
         return Envelope(level.clamp(min=FLOOR_DB), share)

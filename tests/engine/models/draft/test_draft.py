@@ -185,6 +185,7 @@ def test_the_band_reaches_24_khz_or_ends_at_the_ceiling(hiss: Audio) -> None:
     band_limited = low_passed(hiss[:1], 8000.0)
     whole, ended = (render(band_limited, 8000.0, ceiling=ceiling) for ceiling in (None, 16000.0))
     assert level_of(whole, 20000, 23500) > level_of(whole, 12000, 15000) - 25
+    assert level_of(whole, 23700, 23950) == pytest.approx(level_of(whole, 22500, 23500), abs=6)
     assert level_of(ended, 10000, 15500) == pytest.approx(level_of(whole, 10000, 15500), abs=0.3)
     assert level_of(ended, 18500, 23500) < level_of(whole, 18500, 23500) - 50
 
