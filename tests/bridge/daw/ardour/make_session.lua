@@ -22,6 +22,7 @@ local ok, problem = pcall(function()
   track:playlist():add_region(made, Temporal.timepos_t(96000), 1, false, 0, 0, false)
   for region in track:playlist():region_list():iter() do
     region:trim_front(Temporal.timepos_t(96000 + 12345))
+    region:set_muted(words.muted == true)
     if not words.dry then
       local audio = region:to_audioregion()
       audio:set_fade_in_length(4800)
@@ -29,9 +30,6 @@ local ok, problem = pcall(function()
       audio:set_fade_out_length(2400)
       audio:set_scale_amplitude(0.5)
     end
-  end
-  if words.muted then
-    made:set_muted(true)
   end
   if words.stacked then
     local over = track:bounce_range(144000, 192000, ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "over")
