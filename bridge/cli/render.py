@@ -17,6 +17,7 @@ from rich.console import Console
 from bridge.batch.forecast import forecast
 from bridge.batch.manifest import Row, plan_rows, read
 from bridge.batch.narrow import by_name, shard
+from bridge.batch.remuxed import remuxed
 from bridge.batch.results import Results, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.throughput import Speeds, estimate
@@ -97,6 +98,14 @@ def render(
         int | None, typer.Option(min=1, metavar="N", rich_help_panel=HOW, help="Call it off at N failures.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    remux: Annotated[
+        bool,
+        typer.Option(
+            "--remux",
+            rich_help_panel=HOW,
+            help="Videos: beside each stem, the video with the stem in place of its sound.",
+        ),
+    ] = False,
     priority: Annotated[int, typer.Option(min=-9, max=9, help="Higher goes first among your jobs.")] = 0,
     state: State = None,
     as_json: Json = False,
@@ -116,6 +125,8 @@ def render(
     rows += read(manifest, preset, preset_name, knobs) if manifest is not None else []
     if not rows:
         raise UsageError("nothing to render is named; give files, folders, globs, or --manifest", "inputs")
+    if remux and any(row.preset.start is not None or row.preset.end is not None for row in rows):
+        raise UsageError("--remux wants the whole stream rendered; leave --start and --end out", "remux")
     wanted = by_name(include or [], exclude or [])
     pairs, refused = plan_rows(rows, out, recursive=recursive, wanted=wanted)
     if part is not None:
@@ -150,7 +161,8 @@ def render(
             sinks.append(stack.enter_context(_reported(report)))
         shown = display(Console(), as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
-        events = _after(failed, run_tasks(client, tasks))
+        running = run_tasks(client, tasks)
+        events = _after(failed, remuxed(running, tasks) if remux else running)
         most = 1 if fail_fast else max_failures
         follow(events if most is None else up_to(most, events), tasks, shown, speeds, sinks)
 

@@ -24,7 +24,7 @@ FORMATS = (
     "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam"
 )
 """Containers it may open: none that refers to other files or addresses (playlists, concat scripts)."""
-GUARD = ("-nostdin", "-protocol_whitelist", "file,subfile", "-format_whitelist", FORMATS)
+GUARD = ("-protocol_whitelist", "file,subfile", "-format_whitelist", FORMATS)
 SELF_SYNCHRONISING = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "mpegts"})
 """Streams without a length of their own, which a recorder may end anywhere: the last packet may be a part,
 and a duration is an estimate."""
@@ -91,7 +91,7 @@ def probe(source: Path, stream: int) -> Probe | None:
         return None
     shown = ["-show_entries", "format=format_name,duration:stream=duration", "-select_streams", f"a:{stream}"]
     run = subprocess.run(
-        [ffprobe, "-v", "quiet", *GUARD[1:], *shown, "-of", "json", f"file:{source.resolve()}"],
+        [ffprobe, "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.resolve()}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )
@@ -118,7 +118,7 @@ def _run(
     name = f"file:{source.resolve()}"
     if link is not None:
         name = f"subfile,,start,{link[0]},end,{link[1]},,:{name}"
-    command = ["ffmpeg", *GUARD, "-v", "error", *(["-xerror"] if strict else []), "-i", name]
+    command = ["ffmpeg", "-nostdin", *GUARD, "-v", "error", *(["-xerror"] if strict else []), "-i", name]
     wav = ["-map", f"0:a:{stream}", "-map_metadata", "-1", "-fflags", "+bitexact", "-c:a", "pcm_f32le"]
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(

@@ -1,0 +1,49 @@
+"""A batch of videos: every stem that is done goes back beside its picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+import msgspec
+
+from bridge.batch.run import Event, Order, Task
+from presets.errors import AirbandError, InputError
+from presets.report import RenderReport
+from render.files.remux import has_picture, remux
+from render.files.sidecar import sidecar_path
+
+
+def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]:
+    """The events of a batch, with a video beside each stem: its name, the source's ending.
+
+    An item whose video cannot be made is told as failed; its stem stays.
+
+    Args:
+        events: of `bridge.batch.run.run_tasks`; closed with this one.
+        tasks: the batch; their presets render the whole of each source.
+    """
+    orders = {task.item: task.order for task in tasks}
+    with closing(events):
+        for event in events:
+            if event.what in ("done", "skipped"):
+                try:
+                    _remux(event, orders[event.item])
+                except AirbandError as error:
+                    event = Event(event.item, "failed", error=error)
+            yield event
+
+
+def _remux(event: Event, order: Order) -> None:
+    source, stem = event.item.source, event.item.out
+    if not has_picture(source):
+        raise InputError(f"{source}: holds no picture; --remux is for videos", "remux")
+    video = stem.with_suffix(source.suffix)
+    if event.what == "skipped" and video.exists() and not order.force:
+        return
+    report = event.report
+    if report is None:
+        said = json.loads(sidecar_path(stem).read_bytes())
+        report = msgspec.convert(said["render"], RenderReport)
+    remux(source, stem, video, stream=order.preset.stream, peak=report.peak, force=order.force)

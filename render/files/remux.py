@@ -1,0 +1,139 @@
+"""A stem back beside the picture it was taken from: one audio stream replaced, everything else copied.
+
+The sound is put in without loss, from the very sample on at which ffmpeg hears the old stream begin: edit
+lists, priming of the encoder and streams that start late are in that number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from presets.errors import InputError, OutputError
+from render.files.publish import check_destination, part_beside
+from render.sources.ffmpeg import GUARD
+
+CODECS = {
+    ".mkv": ("pcm_f32le", "matroska"),
+    ".mov": ("pcm_f32le", "mov"),
+    ".mp4": ("alac", "mp4"),
+    ".m4v": ("alac", "mp4"),
+}
+"""How the sound is kept, by the ending of the result: as float, or where a format has none in 24 bits."""
+
+
+def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force: bool = False) -> None:
+    """Writes `out`: `video` with `stem` in place of one of its audio streams.
+
+    Args:
+        video: the source.
+        stem: what was rendered of the whole of that stream, a WAV, FLAC or AIFF file.
+        out: ends in .mkv, .mov or .mp4; appears when it is whole.
+        stream: which audio stream was rendered, 0 the first.
+        peak: of the stem, full scale 1.
+        force: replace a file that is there.
+
+    Raises:
+        InputError: no ffmpeg on PATH, or it cannot read the video.
+        OutputError: another ending, a peak that the format would clip, or the destination is refused.
+    """
+    if out.suffix.lower() not in CODECS:
+        raise OutputError(f"{out}: --remux writes {', '.join(CODECS)}, not {out.suffix!r}", "remux")
+    codec, container = CODECS[out.suffix.lower()]
+    if codec == "alac" and peak > 1:
+        raise OutputError(
+            f"{out}: the peak is {peak:.3f} and {out.suffix} holds no float; take .mov or .mkv as source, or "
+            "turn the generated band down (--high-gain-db)",
+            "remux",
+        )
+    check_destination(out, video, force=force)
+    tracks, start = _audio_streams(video), _first_sample(video, stream)
+    maps = ["-map", "0:v"]
+    for index in range(len(tracks)):
+        maps += ["-map", f"0:a:{index}" if index != stream else "[stem]"]
+    kept = ["-map", "0:s?", "-map", "0:t?", "-map_metadata", "0", "-map_chapters", "0", "-c", "copy"]
+    sound = [f"-c:a:{stream}", codec, *(["-sample_fmt:a", "s32p"] if codec == "alac" else [])]
+    if language := tracks[stream].get("tags", {}).get("language"):
+        sound += [f"-metadata:s:a:{stream}", f"language={language}"]
+    shift = _shift(start, int(tracks[stream]["sample_rate"]), _rate_of(stem))
+    with part_beside(out) as part:
+        inputs = [*_input(video), *_input(stem), "-filter_complex", f"[1:a]{shift}[stem]"]
+        written = ["-f", container, "-y", f"file:{part}"]
+        _run("ffmpeg", *inputs, *maps, *kept, *sound, *written, name=out.name)
+        check_destination(out, video, force=force)
+        os.replace(part, out)
+
+
+def has_picture(path: Path) -> bool:
+    """Whether a file holds a moving picture (a cover is none)."""
+    shown = ["-show_entries", "stream=codec_type:stream_disposition=attached_pic", "-of", "json"]
+    try:
+        told = _run("ffprobe", *shown, *_input(path), name=path.name)
+    except InputError:
+        return False
+    streams: list[dict[str, Any]] = json.loads(told)["streams"]
+    return any(
+        stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
+        for stream in streams
+    )
+
+
+def _input(path: Path) -> list[str]:
+    return [*GUARD, "-i", f"file:{path.resolve()}"]
+
+
+def _audio_streams(video: Path) -> list[dict[str, Any]]:
+    shown = [
+        "-show_entries",
+        "stream=sample_rate:stream_tags=language",
+        "-select_streams",
+        "a",
+        "-of",
+        "json",
+    ]
+    told = _run("ffprobe", *shown, *_input(video), name=video.name)
+    streams: list[dict[str, Any]] = json.loads(told)["streams"]
+    return streams
+
+
+def _first_sample(video: Path, stream: int) -> int:
+    """Where, on the time line of the picture, the first decoded sample stands; in samples of the source."""
+    show = ["-map", f"0:a:{stream}", "-af", "ashowinfo", "-frames:a", "1", "-f", "null", "-"]
+    told = _run("ffmpeg", "-nostats", *_input(video), *show, name=video.name, level="info")
+    found = re.search(r"\bn:0\s+pts:(-?\d+)", told)
+    if found is None:
+        raise InputError(f"{video.name}: its audio stream {stream} holds no sound", "stream")
+    return int(found[1])
+
+
+def _rate_of(stem: Path) -> int:
+    import soundfile
+
+    return int(soundfile.info(stem).samplerate)
+
+
+def _shift(start: int, rate_in: int, rate_out: int) -> str:
+    """The filter that makes a stem begin at time 0 of the picture."""
+    frames = round(Fraction(start * rate_out, rate_in))
+    if frames > 0:
+        return f"adelay={frames}S:all=1"
+    return f"atrim=start_sample={-frames},asetpts=PTS-STARTPTS" if frames < 0 else "anull"
+
+
+def _run(program: str, *arguments: str, name: str, level: str = "error") -> str:
+    """What a program says: ffprobe on its output, ffmpeg on its errors."""
+    if shutil.which(program) is None:
+        raise InputError(f"{name}: {program} is not on PATH; --remux needs it", "remux")
+    guard = ["-v", level, *(["-nostdin"] if program == "ffmpeg" else [])]
+    run = subprocess.run([program, *guard, *arguments], stdin=subprocess.DEVNULL, capture_output=True)
+    said = run.stderr.decode(errors="replace")
+    if run.returncode:
+        reason = (said.strip().splitlines() or ["no reason given"])[0]
+        raise InputError(f"{name}: {program} says: {reason}", "remux")
+    return run.stdout.decode(errors="replace") if program == "ffprobe" else said
