@@ -139,13 +139,13 @@ class Spool:
 
     def drop(self, job: str) -> None:
         """Deletes what only this job needs, as far as it got."""
-        remove(self.part(job))
-        remove(self.stem(job))
+        self._delete(self.part(job))
+        self._delete(self.stem(job))
         self.drop_scratch(job)
 
     def drop_source(self, digest: str) -> None:
         """Deletes a source that no job needs any more."""
-        remove(self.source(digest))
+        self._delete(self.source(digest))
 
     def drop_scratch(self, job: str) -> None:
         """Deletes what a worker left half-written."""
@@ -231,7 +231,6 @@ class Spool:
                 break
             self._drop_result(path)
             freed += stat.st_size
-        self.used_bytes -= freed
         return freed
 
     def _results(self) -> list[tuple[Path, os.stat_result]]:
@@ -242,7 +241,13 @@ class Spool:
         return found
 
     def _drop_result(self, path: Path) -> None:
-        remove(path.with_suffix(".json"))
+        self._delete(path.with_suffix(".json"))
+        self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        """Deletes a file, and counts it out at once: what a client frees is free for its next job."""
+        with suppress(OSError):
+            self.used_bytes -= path.stat().st_size
         remove(path)
 
 
