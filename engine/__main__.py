@@ -17,6 +17,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("engine.models.command", "list the models and get their weights"),
     "parity": ("engine.models.audiosr.parity", "replay the official code's results and compare"),
     "train predictor": ("engine.training.predictor", "train the predictor of draft"),
+    "train vae": ("engine.training.audiosr.vae", "train the autoencoder of AudioSR"),
+    "train diffusion": ("engine.training.audiosr.diffusion", "train or fine-tune AudioSR's diffusion"),
+    "train vocoder": ("engine.training.audiosr.vocoder", "train a vocoder for AudioSR"),
+    "train nvsr": ("engine.training.nvsr", "train a mel predictor of NVSR, a baseline"),
+    "train nuwave": ("engine.training.nuwave", "train NuWave, a baseline"),
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +23,9 @@ def main(argv: Sequence[str]) -> int:
     listing.add_argument("--json", action="store_true", help="print JSON, for scripts")
     names = ", ".join(registry.REPOSITORIES)
     convert = commands.add_parser("convert", help="take what a render needs from an official checkpoint")
-    convert.add_argument("file", type=Path, help="pytorch_model.bin, or safetensors under official names")
+    convert.add_argument(
+        "file", type=Path, help="pytorch_model.bin, safetensors under official names, or a trained model"
+    )
     convert.add_argument("--name", default="audiosr-basic", help=f"the model it is: {names}")
     convert.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="2.7 or 1.3 GB")
     convert.add_argument("--config", type=Path, help="config.json of other sizes than the published ones")
@@ -52,11 +56,16 @@ def _list(as_json: bool) -> None:
 def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
     import torch
 
-    from engine.models.audiosr.checkpoint import convert, read_metadata
+    from engine.models.audiosr.checkpoint import convert, is_converted, read_metadata
     from engine.models.audiosr.networks import Configuration
 
-    if not name.startswith("audiosr-"):
-        raise UsageError(f"--name {name!r}: a converted model's name begins with audiosr-", "name")
+    family = name.partition("-")[0]
+    if family not in registry.FAMILIES or family == name:
+        allowed = ", ".join(f"{known}-" for known in registry.FAMILIES)
+        raise UsageError(f"--name {name!r}: the name of a model with weights begins with {allowed}", "name")
+    if family != "audiosr" or is_converted(source):
+        _take(source, name)
+        return
     configuration = Configuration()
     if config is not None:
         configuration = Configuration.from_official(json.loads(config.read_text()))
@@ -70,6 +79,20 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
     )
     digest = read_metadata(target)["digest"]
     print(f"{name} is at {target} ({target.stat().st_size / 1e9:.2f} GB), digest {digest}")
+
+
+def _take(source: Path, name: str) -> None:
+    """Puts a model that `airband train` wrote among the models, under a name."""
+    digest = registry.header(name, source)["digest"]
+    target = registry.converted(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    print(f"{name} is at {target}, digest {digest}")
 
 
 def _fetch(name: str) -> None:

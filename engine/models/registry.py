@@ -66,21 +66,20 @@ def available() -> list[Listed]:
     """Every model by name, ready or not; cheap enough for every start of an engine."""
     listed = [Listed("null", True, "none"), Listed("draft", True, checkpoints.digest(DRAFT))]
     names = set(REPOSITORIES)
-    for path in folder().glob("audiosr-*.safetensors"):
-        if presets.NAME.fullmatch(path.stem):
-            names.add(path.stem)
-        else:
-            log.warning("%s is left out: a model's name is of a-z, 0-9 and dashes; rename it", path)
+    for family in FAMILIES:
+        for path in folder().glob(f"{family}-*.safetensors"):
+            if presets.NAME.fullmatch(path.stem):
+                names.add(path.stem)
+            else:
+                log.warning("%s is left out: a model's name is of a-z, 0-9 and dashes; rename it", path)
     return listed + [_listed(name) for name in sorted(names)]
 
 
 def _listed(name: str) -> Listed:
     path = converted(name)
     if path.is_file():
-        from engine.models.audiosr.checkpoint import read_metadata
-
         try:
-            digest = read_metadata(path)["digest"]
+            digest = header(name, path)["digest"]
         except ModelError as error:
             return Listed(name, False, "", str(path), path.stat().st_size, error.message)
         return Listed(name, True, digest, str(path), path.stat().st_size)
@@ -88,6 +87,15 @@ def _listed(name: str) -> Listed:
     if cached is not None:
         return Listed(name, True, "", str(cached), cached.stat().st_size)
     return Listed(name, False, why=_how_to_get(name))
+
+
+def header(name: str, path: Path) -> dict[str, str]:
+    """What the file of model `name` says of itself; ModelError where it is not of the name's family."""
+    from engine.models.audiosr.checkpoint import read_metadata
+    from engine.models.trained_file import read_header
+
+    family = name.partition("-")[0]
+    return read_metadata(path) if family == "audiosr" else read_header(path, family)
 
 
 def _how_to_get(name: str) -> str:
@@ -122,8 +130,9 @@ def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
     build = BUILDERS.get(name)
     if build is not None:
         return build(device)
-    if name in REPOSITORIES or converted(name).is_file():
-        return _audiosr(name, device, compiles)
+    family = name.partition("-")[0]
+    if name in REPOSITORIES or (family in FAMILIES and converted(name).is_file()):
+        return FAMILIES[family](name, device, compiles)
     names = ", ".join(listed.name for listed in available())
     raise UsageError(f"unknown model {name!r}; there are {names}", "model")
 
@@ -144,22 +153,70 @@ BUILDERS: dict[str, Callable[[str], Upscaler]] = {"null": _null, "draft": _draft
 """Models without a checkpoint of the user's."""
 
 
+def _nvsr(name: str, device: str, compiles: bool) -> Upscaler:
+    from engine.models.nvsr.pipeline import Nvsr
+    from engine.models.nvsr.predictors import build
+    from engine.models.trained_file import read_model
+
+    arguments, state, digest = read_model(converted(name), "nvsr")
+    network = build(**arguments)
+    network.load_state_dict(state)
+    return Nvsr(name, digest, network.eval(), device)
+
+
+def _nuwave(name: str, device: str, compiles: bool) -> Upscaler:
+    from engine.models.nuwave.network import NuWave
+    from engine.models.nuwave.pipeline import NuWaveUpscaler
+    from engine.models.trained_file import read_model
+
+    arguments, state, digest = read_model(converted(name), "nuwave")
+    network = NuWave(**arguments)
+    network.load_state_dict(state)
+    return NuWaveUpscaler(name, digest, network.eval(), device)
+
+
+def weights(model: str) -> Path:
+    """The converted file of an AudioSR model by name, converted now where only the official checkpoint is
+    here; or the file itself, where `model` is a path.
+
+    Raises:
+        ModelError: the weights are not here.
+    """
+    if model.endswith(".safetensors"):
+        return Path(model)
+    path = converted(model)
+    if not path.is_file():
+        import torch
+
+        from engine.models.audiosr.checkpoint import convert
+        from engine.models.audiosr.networks import Configuration
+
+        cached = cached_checkpoint(model)
+        if cached is None:
+            raise ModelError(f"{model}: {_how_to_get(model)}", "model")
+        convert(cached, path, Configuration(), torch.float32)
+    return path
+
+
 def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     import torch
 
-    from engine.models.audiosr.checkpoint import convert, load_networks, read_metadata
-    from engine.models.audiosr.networks import Configuration, compile_for
+    from engine.models.audiosr.checkpoint import load_networks, read_metadata
+    from engine.models.audiosr.networks import compile_for
     from engine.models.audiosr.pipeline import AudioSR
     from engine.models.audiosr.precision import fast_half
 
-    path = converted(name)
-    if not path.is_file():
-        cached = cached_checkpoint(name)
-        if cached is None:
-            raise ModelError(f"{name}: {_how_to_get(name)}", "model")
-        convert(cached, path, Configuration(), torch.float32)
+    path = weights(name)
     networks = load_networks(path, device, fast_half(device))
     if compiles:
         compile_for(networks, device)
     rows = 1 if torch.device(device).type == "cpu" else 8
     return AudioSR(name, read_metadata(path)["digest"], networks, device, rows=rows)
+
+
+FAMILIES: dict[str, Callable[[str, str, bool], Upscaler]] = {
+    "audiosr": _audiosr,
+    "nvsr": _nvsr,
+    "nuwave": _nuwave,
+}
+"""First words of the names of models whose weights lie in `folder()`, and what loads one."""

@@ -7,11 +7,12 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import torch
 
+from engine.training.card import write_card
 from engine.training.heard import Heard, packed
 from engine.training.loop import CHECKPOINT, Run
 from engine.training.processes import joined
@@ -43,7 +44,7 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task]) -> int:
+def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task], **more: Any) -> int:
     """Reads the configuration, packs the corpus when that was not done, tells the cost, and trains.
 
     A run that stands in the folder goes on from its checkpoint. Under torchrun, every process calls this.
@@ -52,6 +53,7 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         arguments: what `parser_of` parsed.
         kind: the type of the configuration.
         task_of: makes the trainer of a configuration whose corpus is packed.
+        more: values that options of this trainer put in the configuration's place.
 
     Returns:
         0, or 130 when Ctrl-C ended it.
@@ -59,7 +61,7 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
     Raises:
         UsageError: a configuration that cannot be read or does not hold what it should.
     """
-    config = read_config(arguments.config, kind)
+    config = msgspec.structs.replace(read_config(arguments.config, kind), **more)
     folder: Path = arguments.out or Path(arguments.config.stem)
     if arguments.data:
         config = msgspec.structs.replace(config, corpus=arguments.data)
@@ -76,6 +78,8 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         else:
             run.rehearse()
         run.train()
+        if processes.first:
+            write_card(run, config, folder / "card.md")
     if run.stopped and processes.first:
         print(f"stopped after step {run.step}; the same command goes on from there", file=sys.stderr)
     return INTERRUPTED if run.stopped else 0

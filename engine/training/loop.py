@@ -180,8 +180,8 @@ class Run:
         accumulation = self.schedule.accumulation
         for turn in range(accumulation):
             place = (self.step * accumulation + turn) * self.processes.count + self.processes.rank
+            batch = _brought(next(batches), self.device)  # a loader's first batch takes from the chance
             torch.manual_seed(self.schedule.seed * 1_000_003 + place)
-            batch = _brought(next(batches), self.device)
             losses = self.task.losses(dict(self.networks.items()), batch, self.step)
             torch.autograd.backward(losses["total"] / accumulation)
             for name, value in losses.items():

@@ -225,6 +225,14 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
+def is_converted(path: Path) -> bool:
+    """Whether a file is one that `write` wrote."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    with open_safetensors(path) as file:
+        return bool((file.metadata() or {}).get("format") == FORMAT)
+
+
 def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks:
     """The networks of a converted file, laid out for the device.
 
@@ -253,7 +261,7 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
     with open_safetensors(path) as file:
         networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
     networks.eval().requires_grad_(False)
-    if half is not None:
+    if half is not None and networks.has_vocoder:
         networks.vocoder = halved_if_faithful(networks.vocoder, half)
     return networks
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.audiosr.autoencoder import Decoder, Encoder
+from engine.models.audiosr.istft_vocoder import IstftVocoder
 from engine.models.audiosr.unet import TransformerUNet
 from engine.models.audiosr.vocoder import Vocoder
+from presets.errors import UsageError
 
 PREFIXES = {
     "unet": "model.diffusion_model.",
@@ -30,12 +32,13 @@ class Configuration:
     Attributes:
         unet: of TransformerUNet.
         vae: of Encoder and Decoder.
-        vocoder: of Vocoder.
+        vocoder: of Vocoder, or of IstftVocoder where it says `kind = "istft"`; None for a model that has no
+            vocoder of its own.
     """
 
     unet: dict[str, Any] = field(default_factory=dict)
     vae: dict[str, Any] = field(default_factory=dict)
-    vocoder: dict[str, Any] = field(default_factory=dict)
+    vocoder: dict[str, Any] | None = field(default_factory=dict)
 
     @classmethod
     def from_official(cls, config: Mapping[str, Any]) -> Configuration:
@@ -53,6 +56,25 @@ def _arguments(network: type[nn.Module], section: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in section.items() if name in names}
 
 
+class NoVocoder(nn.Module):
+    """Stands where a model has no vocoder of its own: its spectrograms need `engine.models.audiosr.phase`."""
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Raises UsageError."""
+        raise UsageError(
+            "this model has no vocoder of its own; take vocoder = phase, or auto, which does that", "vocoder"
+        )
+
+
+def vocoder_of(arguments: Mapping[str, Any] | None) -> nn.Module:
+    """The vocoder that the section `vocoder` of a Configuration describes: (B, 256, T) -> (B, samples)."""
+    if arguments is None:
+        return NoVocoder()
+    kind: type[nn.Module] = {"istft": IstftVocoder, "hifigan": Vocoder}[arguments.get("kind", "hifigan")]
+    vocoder: nn.Module = kind(**{name: value for name, value in arguments.items() if name != "kind"})
+    return vocoder
+
+
 class Networks(nn.Module):
     """U-Net, encoder, decoder and vocoder, and the factor that brings a latent to unit variance.
 
@@ -68,13 +90,18 @@ class Networks(nn.Module):
         self.unet = TransformerUNet(**configuration.unet)
         self.encoder = Encoder(**configuration.vae)
         self.decoder = Decoder(**configuration.vae)
-        self.vocoder = Vocoder(**configuration.vocoder)
+        self.vocoder = vocoder_of(configuration.vocoder)
         self.register_buffer("scale_factor", torch.tensor(1.0))
 
     def to_official(self, name: str) -> str:
         """The official checkpoint's key of the tensor `name` of this module's state."""
         network, _, rest = name.partition(".")
         return PREFIXES[network] + rest if network in PREFIXES else name
+
+    @property
+    def has_vocoder(self) -> bool:
+        """Whether the model has a vocoder of its own."""
+        return not isinstance(self.vocoder, NoVocoder)
 
     @property
     def latent_channels(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.audiosr import mel, sampler
+from engine.models.audiosr import mel, phase, sampler
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
 from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
@@ -24,9 +24,6 @@ from render.upscaler import Audio, NoiseField, StepHook, Window
 
 EMPTY_CONDITION = -11.4981
 """What the condition is where there is none, before scaling: the value AudioSR was trained with."""
-
-VOCODER_DELAY_SAMPLES = 8
-"""By how much the vocoder delays a frame, and by how much its output is too long on both sides."""
 
 JOINT_WINDOWS = 32
 """Windows (channels each) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there, with the
@@ -108,9 +105,8 @@ class AudioSR:
             for x, y, edge in zip(x_h, y_h, [mel.bands_below(row.cutoff_hz) for row in rows], strict=True)
         ]
 
-        # 7. V(Y_h): the waveform, without the vocoder's delay.
-        waves = self._batched(self._vocode, progress.of_stage("vocode"), y_h)
-        y = [wave[0, VOCODER_DELAY_SAMPLES:-VOCODER_DELAY_SAMPLES].cpu().numpy() for wave in waves]
+        # 7. V(Y_h): the waveform.
+        y = self._waveforms(y_h, rows, noise, preset, progress.of_stage("vocode"))
 
         # 8. Channels, level and length as they came. render.restore puts the low band back.
         return [
@@ -197,9 +193,38 @@ class AudioSR:
         y: Tensor = self._networks.decoder(z / self._networks.scale_factor)
         return y
 
+    def _waveforms(
+        self,
+        y_h: list[Tensor],
+        rows: list[Row],
+        noise: NoiseField,
+        preset: Preset,
+        on_done: Callable[[list[int]], None],
+    ) -> list[Audio]:
+        """(samples,) of each spectrogram, by the model's own vocoder or by phase retrieval."""
+        if preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder):
+            waves = self._batched(self._vocode, on_done, y_h)
+        else:
+            cell_frames = self._networks.time_stride * mel.HOP
+            low, drawn, cutoffs = [], [], []
+            for row, y in zip(rows, y_h, strict=True):
+                cells = y.shape[2] // self._networks.time_stride
+                of_row = noise("phase", row.group, row.first, cells, (cell_frames,)).reshape(-1)
+                low.append(torch.from_numpy(row.waveform).to(self._device)[None, None, None])
+                drawn.append(torch.from_numpy(of_row).to(self._device)[None, None, None])
+                cutoffs.append(torch.full((1, 1, 1, 1), row.cutoff_hz, device=self._device))
+            waves = self._batched(self._retrieve_phase, on_done, y_h, low, drawn, cutoffs)
+        return [wave[0].cpu().numpy() for wave in waves]
+
     def _vocode(self, y_h: Tensor) -> Tensor:
-        y: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
-        return y
+        wave: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
+        frames = y_h.shape[2] * mel.HOP
+        # HiFi-GAN with an odd factor is late by half of what its answer is too long.
+        late = (wave.shape[1] - frames) // 2
+        return wave[:, late : late + frames]
+
+    def _retrieve_phase(self, y_h: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> Tensor:
+        return phase.waveform(y_h[:, 0], low[:, 0, 0], noise[:, 0, 0], cutoff_hz[:, 0, 0, 0])
 
     def _batched(
         self, function: Callable[..., Tensor], on_done: Callable[[list[int]], None], *arguments: list[Tensor]

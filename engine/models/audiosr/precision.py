@@ -12,11 +12,10 @@ import copy
 import re
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.models.audiosr import mel
 from engine.models.audiosr.networks import Networks
-from engine.models.audiosr.vocoder import Vocoder
 from presets.schema import RATE_HZ
 
 HALVED = re.compile(
@@ -49,7 +48,7 @@ def halve(networks: Networks, half: torch.dtype) -> None:
             parameter.data = parameter.data.to(half)
 
 
-def halved_if_faithful(vocoder: Vocoder, half: torch.dtype) -> Vocoder:
+def halved_if_faithful(vocoder: nn.Module, half: torch.dtype) -> nn.Module:
     """The vocoder with 16-bit kernels where they sound the same with its weights, or else itself.
 
     Args:

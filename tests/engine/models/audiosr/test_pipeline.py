@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.models.audiosr.networks import Networks, compile_for
+from engine.models.audiosr.networks import Networks, NoVocoder, compile_for
 from engine.models.audiosr.pipeline import AudioSR, chebyshev_lowpass
 from engine.models.audiosr.precision import halve
-from presets.errors import Cancelled
+from presets.errors import Cancelled, UsageError
 from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.noise import PhiloxNoise
@@ -385,3 +385,34 @@ def test_render_counts_every_step_of_every_window(build: Build) -> None:
     windows = 2 * 2
     assert told[-1].step == told[-1].of
     assert len({step.step for step in sampled}) >= windows * model.steps(preset)
+
+
+def test_without_a_vocoder_of_its_own_phases_are_retrieved(small_networks: Networks) -> None:
+    small_networks.vocoder = NoVocoder()
+    model, x = AudioSR("audiosr-small", "0", small_networks), noisy(CELL, channels=2)
+    (by_default,) = model.upscale([window(x)], PhiloxNoise(0), PRESET, ignore)
+    assert by_default.shape == x.shape
+    assert level_db(by_default) > -50
+    with pytest.raises(UsageError, match="vocoder = phase"):
+        model.upscale([window(x)], PhiloxNoise(0), make(steps=2, vocoder="hifigan"), ignore)
+
+
+def test_phase_retrieval_belongs_to_a_place_in_the_clip(build: Build) -> None:
+    x = noisy(4 * CELL, channels=1)
+    knobs = {"vocoder": "phase", "gate_db": "off"}
+    whole = rendered(build(), x, **knobs)
+    generated = level_db(rendered(build(), x, **knobs, stem="high"))
+    begin, end = 2 * CELL_FRAMES - 5000, 2 * CELL_FRAMES + 20000
+    part = rendered(build(), x, **knobs, start=f"{begin}smp", end=f"{end}smp")
+    assert level_db(part - whole[:, begin:end]) < generated - 60
+    assert level_db(whole - rendered(build(), x, vocoder="hifigan", gate_db="off")) > generated - 20
+
+
+def test_phase_retrieval_does_not_hear_its_batch(build: Build) -> None:
+    x = noisy(CELL, channels=3)
+    windows = [window(x[channel : channel + 1]) for channel in range(3)]
+    preset = make(steps=2, vocoder="phase")
+    together = build(rows=3).upscale(windows, PhiloxNoise(0), preset, ignore)
+    for one, alike in zip(windows, together, strict=True):
+        (alone,) = build().upscale([one], PhiloxNoise(0), preset, ignore)
+        assert level_db(alike - alone) < level_db(alone) - 60

@@ -1,0 +1,98 @@
+"""The two mel predictors of NVSR (Liu et al. 2022, section 3.3): band-limited log-mel in, full-band out.
+
+Both see the level of a frame's bands in units of SPREAD around MEAN, and say what is to be added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.models.audiosr import mel
+from presets.errors import UsageError
+
+MEAN, SPREAD = -6.0, 3.0
+"""About the mean and the deviation of log-mel levels of music and speech at the level AudioSR works at."""
+
+
+class MelDnn(nn.Module):
+    """A multilayer perceptron on single frames.
+
+    Args:
+        width: units of a hidden layer.
+        depth: hidden layers.
+    """
+
+    def __init__(self, width: int = 1024, depth: int = 4) -> None:
+        super().__init__()
+        sizes = [mel.BANDS, *[width] * depth]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.head = nn.Linear(width, mel.BANDS)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, T, 256) natural-log mel -> the same shape."""
+        h = (log_mel - MEAN) / SPREAD
+        for layer in self.hidden:
+            h = F.gelu(layer(h))
+        y: Tensor = log_mel + SPREAD * self.head(h)
+        return y
+
+
+class _Residual(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(min(8, inputs), inputs)
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.skip(x) + self.second(F.gelu(self.first(F.gelu(self.norm(x)))))
+        return y
+
+
+class MelResUNet(nn.Module):
+    """A residual U-Net on the plane of time and bands.
+
+    Args:
+        width: channels of the finest level; they double at each coarser one.
+        depth: how often the plane is halved.
+    """
+
+    def __init__(self, width: int = 32, depth: int = 4) -> None:
+        super().__init__()
+        sizes = [width * 2**level for level in range(depth + 1)]
+        self.stem = nn.Conv2d(1, width, 3, padding=1)
+        self.down = nn.ModuleList(_Residual(a, b) for a, b in pairwise(sizes))
+        self.up = nn.ModuleList(_Residual(a + b, a) for a, b in pairwise(sizes))
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, T, 256) natural-log mel -> the same shape."""
+        frames = log_mel.shape[1]
+        padded = F.pad(log_mel, (0, 0, 0, -frames % 2 ** len(self.down)), value=2 * MEAN)
+        states = [self.stem(((padded - MEAN) / SPREAD)[:, None])]
+        for block in self.down:
+            states.append(block(F.avg_pool2d(states[-1], 2)))
+        h = states.pop()
+        for block in reversed(self.up):
+            h = block(torch.cat([states.pop(), F.interpolate(h, scale_factor=2.0)], 1))
+        y: Tensor = log_mel + SPREAD * self.head(h)[:, 0, :frames]
+        return y
+
+
+KINDS: dict[str, type[nn.Module]] = {"dnn": MelDnn, "resunet": MelResUNet}
+
+
+def build(kind: str, sizes: Mapping[str, int]) -> nn.Module:
+    """A predictor with fresh weights; UsageError for a kind or a size that there is not."""
+    if kind not in KINDS:
+        raise UsageError(f"kind = {kind!r}: there are {', '.join(KINDS)}", "kind")
+    try:
+        return KINDS[kind](**sizes)
+    except TypeError:
+        raise UsageError(f"{kind} has no such size among {', '.join(sizes)}", "network") from None

@@ -1,0 +1,48 @@
+"""The file that a small trained model is kept in: safetensors, with what builds its network in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.models.audiosr.checkpoint import digest, open_safetensors
+from presets.errors import ModelError
+
+
+def write_model(path: Path, family: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Writes a model, whole or not at all; `arguments` are what its builder takes."""
+    whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in state.items()}
+    metadata = {
+        "format": f"airband-{family}-1",
+        "arguments": json.dumps(dict(arguments)),
+        "digest": digest(whole),
+    }
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(whole, part, metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_header(path: Path, family: str) -> dict[str, str]:
+    """The header of a model of `family`; ModelError where the file holds none."""
+    with open_safetensors(path) as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("format") != f"airband-{family}-1":
+        raise ModelError(f"{path}: not a {family} model that `airband train {family}` wrote")
+    return metadata
+
+
+def read_model(path: Path, family: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    """Arguments, state and digest of a model that `write_model` wrote."""
+    header = read_header(path, family)
+    with open_safetensors(path) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return json.loads(header["arguments"]), state, header["digest"]

@@ -1,0 +1,1 @@
+"""Trainers of the three networks of AudioSR: autoencoder, latent diffusion, vocoder."""

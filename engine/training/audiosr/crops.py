@@ -1,0 +1,64 @@
+"""What the networks of AudioSR hear: crops of a corpus at 48 kHz and band-limited copies of them.
+
+The simulation is the paper's (Liu et al. 2023, section 4): cut-off even between 2 and 16 kHz, Chebyshev,
+elliptic, Butterworth or boxcar, order 2 to 10.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from engine.training.data import Corpus
+from engine.training.simulate import FILTERS, Array, on, response
+from render.generate import MODEL_PEAK
+
+CUTOFF_HZ = (2000.0, 16000.0)
+ORDERS = (2, 10)
+
+PEAK_RANGE_DB = (-24.0, 0.0)
+"""A render brings a clip's peak to MODEL_PEAK; a crop of it, and a quiet passage above all, stays below."""
+
+VALIDATION_SEED = 1_000_003
+
+
+def lowpassed(rng: np.random.Generator, samples: Array) -> tuple[Array, float]:
+    """A band-limited copy of (frames,) samples, without delay, and the filter's nominal edge in Hz."""
+    kind = FILTERS[rng.integers(len(FILTERS))]
+    order, cutoff_hz = int(rng.integers(ORDERS[0], ORDERS[1] + 1)), float(rng.uniform(*CUTOFF_HZ))
+    spectrum = np.fft.rfft(samples)
+    magnitude = on(response(kind, order, cutoff_hz, twice=False), len(spectrum))
+    return np.fft.irfft(spectrum * magnitude, len(samples)).astype(np.float32), cutoff_hz
+
+
+class Crops(Dataset[dict[str, Tensor]]):
+    """Crop k of a run: a function of the seed and k.
+
+    Items hold `full`, (frames,) float32 with its peak 0 to 24 dB below the level AudioSR works at; `low`, its
+    band-limited copy; and `cutoff_hz`, ().
+
+    Args:
+        corpus: where crops come from.
+        seed: of the run.
+        frames: length of a crop.
+    """
+
+    def __init__(self, corpus: Corpus, seed: int, frames: int) -> None:
+        self.corpus, self.seed, self.frames = corpus, seed, frames
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Crop `index`."""
+        rng = np.random.default_rng([self.seed, index])
+        clip, start = self.corpus.draw(rng)
+        samples = self.corpus.read(clip, start, self.frames)
+        peak = float(np.abs(samples).max())
+        if peak > 0:
+            samples *= np.float32(MODEL_PEAK / peak * 10 ** (rng.uniform(*PEAK_RANGE_DB) / 20))
+        low, cutoff_hz = lowpassed(rng, samples)
+        return {
+            "full": torch.from_numpy(samples),
+            "low": torch.from_numpy(low),
+            "cutoff_hz": torch.tensor(cutoff_hz),
+        }

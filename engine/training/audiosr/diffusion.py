@@ -1,0 +1,189 @@
+"""The trainer of AudioSR's latent diffusion: `airband train diffusion --config FILE.toml` (paper, 3.1).
+
+It descends the paper's equation (1): the error of the velocity that the Transformer-UNet predicts of a noised
+latent, on the schedule that the samplers use, given the latent of a band-limited copy. In a tenth of the
+examples the condition is empty, for guidance. `--from MODEL` goes on from a trained model, with the
+autoencoder, the vocoder and the scale it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from engine.models import registry
+from engine.models.audiosr import sampler
+from engine.models.audiosr.checkpoint import digest, load_networks, write
+from engine.models.audiosr.networks import Configuration, Networks
+from engine.models.audiosr.pipeline import EMPTY_CONDITION
+from engine.training.audiosr.crops import VALIDATION_SEED
+from engine.training.audiosr.latents import LatentCrops, Latents
+from engine.training.audiosr.low_rank import add_changes, merged
+from engine.training.audiosr.parts import read_part
+from engine.training.audiosr.vae import whole_cells
+from engine.training.command import parser_of, train
+from engine.training.heard import Heard, part_of
+from engine.training.task import Task, device_of
+from presets.errors import UsageError
+
+MODEL = "model.safetensors"
+
+SCALE_CROPS = 64
+"""Crops from which the scale of the latents is taken."""
+
+
+class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, beside what every run has.
+
+    Attributes:
+        origin: the model to go on from, as `airband models` lists it, or a file; else `network` and `vae`.
+        network: arguments of TransformerUNet that differ from the published ones.
+        vae: what `airband train vae` wrote.
+        vocoder: what `airband train vocoder` wrote; without one, the model's phases are retrieved.
+        latents: where the latents are kept; by default beside the pack, under the encoder's digest.
+        copies: band-limited copies of each piece of the corpus, each with a filter of its own.
+        crop_s: length of an example, seconds; a multiple of 0.64 suits every U-Net.
+        dropped: share of the examples whose condition is empty.
+        rank: of the low-rank changes that are trained in place of the whole U-Net; 0 trains the whole.
+    """
+
+    origin: str = ""
+    network: dict[str, Any] = msgspec.field(default_factory=dict)
+    vae: str = ""
+    vocoder: str = ""
+    latents: str = ""
+    copies: int = 2
+    crop_s: float = 2.56
+    dropped: float = 0.1
+    rank: int = 0
+
+
+class Diffusion(Task):
+    """What the loop needs to train a latent diffusion.
+
+    Args:
+        config: what to do; its corpus is packed.
+
+    Raises:
+        UsageError: neither a model to go on from nor an autoencoder, or crops that the U-Net cannot halve.
+        ModelError: a file that is not what it should be.
+    """
+
+    averaged = ("unet",)
+
+    def __init__(self, config: Config) -> None:
+        torch.manual_seed(config.seed)
+        self.schedule = self.config = config
+        self.model = whole_model(config)
+        self.model.requires_grad_(False).eval()
+        self.networks = nn.ModuleDict({"unet": self.model.unet})
+        if config.rank:
+            add_changes(self.model.unet, config.rank)
+        else:
+            self.model.unet.requires_grad_(True)
+        stride = self.model.time_stride
+        self.cells = whole_cells(config.crop_s) // (stride * 480)
+        if self.cells % self.model.unet.stride:
+            raise UsageError(
+                f"crop_s = {config.crop_s}: {self.cells} latent cells, which this U-Net cannot halve; take a "
+                f"multiple of {self.model.unet.stride * 0.08:g} s",
+                "crop_s",
+            )
+        encoder = self.model.encoder.to(device_of(config))
+        name = digest(encoder.cpu().state_dict())[:12]
+        self.latents = Latents(
+            Path(config.latents or f"{config.pack}.{name}.latents"),
+            [part_of(config, validation) for validation in (False, True)],
+            config.seed,
+            self.cells,
+            config.copies,
+            encoder.to(device_of(config)),
+            stride,
+        )
+        self.latents.encode()
+        if not config.origin:
+            self.model.scale_factor.fill_(1 / self._deviation())
+
+    def _deviation(self) -> float:
+        crops = LatentCrops(self.latents, 0, self.config.seed, self.cells)
+        moments = torch.stack([crops[index]["target"] for index in range(SCALE_CROPS)])
+        mean, std = moments.unbind(1)
+        return float((mean.var() + std.square().mean()).sqrt())
+
+    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+        """Crops of the latents."""
+        seed = VALIDATION_SEED if validation else self.config.seed
+        return LatentCrops(self.latents, int(validation), seed, self.cells)
+
+    def losses(
+        self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """The mean square error of the velocity, and that of its quieter and its noisier half of steps."""
+        scale = self.model.scale_factor.to(batch["target"].device)
+        z, condition = (
+            scale * (mean + std * torch.randn_like(std))
+            for mean, std in (batch[name].unbind(1) for name in ("target", "condition"))
+        )
+        count = (len(z), 1, 1, 1)
+        empty = torch.rand(count, device=z.device) < self.config.dropped
+        condition = torch.where(empty, EMPTY_CONDITION * scale, condition)
+        t = torch.randint(sampler.TRAINING_STEPS, (len(z),), device=z.device)
+        power = torch.from_numpy(sampler.abar(t.cpu().numpy().astype(np.float64))).to(z).view(count)
+        alpha, sigma = power.sqrt(), (1 - power).sqrt()
+        e = torch.randn_like(z)
+        with self.cast():
+            v = networks["unet"](alpha * z + sigma * e, t, condition)
+        square = (v.float() - (alpha * e - sigma * z)).square().mean((1, 2, 3))
+        noisy = (t >= sampler.TRAINING_STEPS // 2).float()
+
+        def share(weight: Tensor) -> Tensor:
+            mean: Tensor = (square * weight).sum() / weight.sum().clamp(min=1)
+            return mean.detach()
+
+        return {"total": square.mean(), "quiet": share(1 - noisy), "noisy": share(noisy)}
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """Writes `model.safetensors`, a whole model that renders."""
+        state = {name: t for name, t in self.model.state_dict().items() if not name.startswith("unet.")}
+        unet = merged(networks["unet"]).state_dict()
+        state |= {f"unet.{name}": tensor.detach() for name, tensor in unet.items()}
+        source = f"trained from {self.config.origin}" if self.config.origin else "trained by airband"
+        write({n: t.cpu() for n, t in state.items()}, folder / MODEL, self.model.configuration, source)
+
+
+def whole_model(config: Config) -> Networks:
+    """All networks of a run: those of the model it goes on from, or a fresh U-Net and the parts it names."""
+    if config.origin:
+        return load_networks(registry.weights(config.origin), "cpu", None)
+    if not config.vae:
+        raise UsageError(
+            "a diffusion needs the autoencoder of its latents: `vae` in the configuration, or --from MODEL",
+            "vae",
+        )
+    sizes, state = read_part(Path(config.vae), "vae")
+    vocoder: dict[str, Any] | None = None
+    if config.vocoder:
+        vocoder, more = read_part(Path(config.vocoder), "vocoder")
+        state |= more
+    try:
+        model = Networks(Configuration(config.network, sizes, vocoder))
+    except TypeError as error:
+        raise UsageError(f"network: {error}", "network") from None
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def main(argv: Sequence[str]) -> int:
+    """`train diffusion`."""
+    parser = parser_of("diffusion", "Train the latent diffusion of AudioSR, or fine-tune a model.")
+    parser.add_argument("--from", dest="origin", metavar="MODEL", help="a model or a file to go on from")
+    arguments = parser.parse_args(argv)
+    more = {"origin": arguments.origin} if arguments.origin else {}
+    return train(arguments, Config, Diffusion, **more)

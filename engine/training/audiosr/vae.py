@@ -1,0 +1,155 @@
+"""The trainer of AudioSR's autoencoder: `airband train vae --config FILE.toml` (paper section 3.1).
+
+It descends the distance of log-mel spectrograms, the divergence of its latents from a standard normal
+distribution, and, once that has settled, the opinion of a patch discriminator, which brings back the detail
+that a mean distance smooths away (Rombach et al. 2022, section 3.1 and appendix G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from engine.models.audiosr import mel
+from engine.models.audiosr.autoencoder import Decoder, Encoder
+from engine.training.audiosr.crops import VALIDATION_SEED, Crops
+from engine.training.audiosr.discriminators import Patch, held, hinge
+from engine.training.audiosr.parts import write_part
+from engine.training.command import parser_of, train
+from engine.training.heard import Heard, part_of
+from engine.training.logbook import Shown
+from engine.training.task import Task
+from presets.errors import UsageError
+from presets.schema import RATE_HZ
+
+MEAN_LOG_MEL = -6.0
+"""About the mean level of music and speech: where the decoder's answers begin."""
+
+GREATEST_BALANCE = 1e4
+"""Limit of the factor between the gradients of distance and opinion, as in latent diffusion's own trainer."""
+
+
+class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, beside what every run has.
+
+    Attributes:
+        network: arguments of Encoder and Decoder that differ from the published ones.
+        crop_s: length of an example, seconds; a multiple of 0.08.
+        band_limited: share of the examples that are band-limited, as the conditions of a diffusion are.
+        divergence: what the Kullback-Leibler divergence (mean over latents) counts beside the distance.
+        opinion: what the discriminator's opinion counts, as a share of the distance's gradient.
+        opinion_from: the step from which on it counts.
+        patch: arguments of the discriminator that differ from its defaults.
+    """
+
+    network: dict[str, Any] = msgspec.field(default_factory=dict)
+    crop_s: float = 1.28
+    band_limited: float = 0.25
+    divergence: float = 1e-3
+    opinion: float = 0.5
+    opinion_from: int
+    patch: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Autoencoder(Task):
+    """What the loop needs to train an autoencoder.
+
+    Args:
+        config: what to do; its corpus is packed.
+
+    Raises:
+        UsageError: crops that are not whole latent cells, or arguments that the networks do not have.
+    """
+
+    averaged = ("encoder", "decoder")
+
+    def __init__(self, config: Config) -> None:
+        torch.manual_seed(config.seed)
+        self.schedule = self.config = config
+        self.frames = whole_cells(config.crop_s)
+        try:
+            encoder, decoder = Encoder(**config.network), Decoder(**config.network)
+            patch = Patch(**config.patch)
+        except TypeError as error:
+            raise UsageError(f"network or patch: {error}", "network") from None
+        nn.init.constant_(decoder.decoder.conv_out.bias, MEAN_LOG_MEL)  # type: ignore[arg-type]
+        self.networks = nn.ModuleDict({"encoder": encoder, "decoder": decoder, "patch": patch})
+
+    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+        """Crops of the corpus."""
+        seed = VALIDATION_SEED if validation else self.config.seed
+        return Crops(part_of(self.config, validation), seed, self.frames)
+
+    def losses(
+        self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """Distance, divergence, and the two sides of the contest."""
+        config = self.config
+        limited = torch.rand(len(batch["full"]), 1, device=batch["full"].device) < config.band_limited
+        x = mel.log_mel(mel.magnitude(torch.where(limited, batch["low"], batch["full"])))[:, None]
+        with self.cast():
+            mean, std = networks["encoder"](x)
+            y = networks["decoder"](mean + std * torch.randn_like(std)).float()
+        distance = (y - x).abs().mean()
+        divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.clamp(min=1e-6).log()).mean()
+        total = distance + config.divergence * divergence
+        opinion = contest = torch.zeros((), device=y.device)
+        if step >= config.opinion_from and torch.is_grad_enabled():
+            patch, decoder = networks["patch"], networks["decoder"]
+            with self.cast(), held(patch):
+                opinion = -patch(y).float().mean()
+            with self.cast():
+                contest = hinge(patch(x).float(), patch(y.detach()).float())
+            balance = _balance(distance, opinion, decoder.decoder.conv_out.weight)  # type: ignore[union-attr, arg-type]
+            total = total + config.opinion * balance * opinion + contest
+        return {
+            "total": total,
+            "distance": distance.detach(),
+            "divergence": divergence.detach(),
+            "opinion": opinion.detach(),
+            "contest": contest.detach(),
+        }
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """Writes `vae.safetensors`, which the trainer of a diffusion takes."""
+        state = {
+            f"{part}.{name}": tensor
+            for part in self.averaged
+            for name, tensor in networks[part].state_dict().items()
+        }
+        write_part(folder / "vae.safetensors", "vae", self.config.network, state)
+
+    @torch.no_grad()
+    def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
+        """A held-out spectrogram and what the autoencoder makes of it."""
+        full = self.examples(validation=True)[0]["full"][None]
+        x = mel.log_mel(mel.magnitude(full.to(next(networks["encoder"].parameters()).device)))[:, None]
+        y = networks["decoder"](networks["encoder"](x).mean)
+        return Shown({"mel": x[0, 0].T.cpu().numpy(), "mel decoded": y[0, 0].T.float().cpu().numpy()})
+
+
+def whole_cells(crop_s: float) -> int:
+    """Frames of a crop of `crop_s` seconds, which has to be whole latent cells of 0.08 s, two at least."""
+    frames = round(crop_s * RATE_HZ)
+    if frames % (8 * mel.HOP) or frames < 16 * mel.HOP:
+        raise UsageError(f"crop_s = {crop_s}: not a multiple of 0.08 s, or below 0.16 s", "crop_s")
+    return frames
+
+
+def _balance(distance: Tensor, opinion: Tensor, last: Tensor) -> Tensor:
+    """How much steeper the distance is than the opinion, seen from the decoder's last kernel."""
+    steep = torch.autograd.grad(distance, last, retain_graph=True)[0].norm()
+    flat = torch.autograd.grad(opinion, last, retain_graph=True)[0].norm()
+    return torch.as_tensor(steep / (flat + 1e-6)).clamp(max=GREATEST_BALANCE).detach()
+
+
+def main(argv: Sequence[str]) -> int:
+    """`train vae`."""
+    arguments = parser_of("vae", "Train the autoencoder of AudioSR on log-mel spectrograms.").parse_args(argv)
+    return train(arguments, Config, Autoencoder)

@@ -1,0 +1,166 @@
+"""The trainer of AudioSR's vocoder: `airband train vocoder --config FILE.toml` (paper section 3.1).
+
+HiFi-GAN (Kong et al. 2020) with the multi-resolution discriminator in place of the multi-scale one, as the
+paper has it, or the small vocoder with an inverse STFT at its end. Both descend the distance of log-mel
+spectrograms, the distance of the discriminators' features, and the discriminators' opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from engine.models import registry
+from engine.models.audiosr import mel
+from engine.models.audiosr.checkpoint import load_networks, write
+from engine.models.audiosr.networks import Configuration, vocoder_of
+from engine.training.audiosr.crops import VALIDATION_SEED, Crops
+from engine.training.audiosr.diffusion import MODEL
+from engine.training.audiosr.discriminators import (
+    MultiPeriod,
+    MultiResolution,
+    Opinion,
+    deceives,
+    feature_distance,
+    held,
+    least_squares,
+)
+from engine.training.audiosr.parts import write_part
+from engine.training.audiosr.vae import whole_cells
+from engine.training.command import parser_of, train
+from engine.training.heard import Heard, part_of
+from engine.training.logbook import Shown
+from engine.training.task import Task
+from presets.errors import UsageError
+
+
+class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, beside what every run has.
+
+    Attributes:
+        origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.
+        network: arguments of Vocoder, or of IstftVocoder where it says `kind = "istft"`.
+        crop_s: length of an example, seconds; a multiple of 0.08.
+        distance, features: what the distances of mels and of features count beside the opinion, 1.
+        opinion_from: the step from which on the discriminators take part.
+        width: of the discriminators.
+    """
+
+    origin: str = ""
+    network: dict[str, Any] = msgspec.field(default_factory=dict)
+    crop_s: float = 0.48
+    distance: float = 45.0
+    features: float = 2.0
+    opinion_from: int = 0
+    width: int = 32
+
+
+class VocoderTask(Task):
+    """What the loop needs to train a vocoder.
+
+    Args:
+        config: what to do; its corpus is packed.
+
+    Raises:
+        UsageError: crops that are not whole, or arguments that the network does not have.
+        ModelError: a model to go on from that is not here.
+    """
+
+    averaged = ("vocoder",)
+
+    def __init__(self, config: Config) -> None:
+        torch.manual_seed(config.seed)
+        self.schedule = self.config = config
+        self.frames = whole_cells(config.crop_s)
+        try:
+            vocoder = vocoder_of(config.network)
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"network: {error}", "network") from None
+        self.origin = load_networks(registry.weights(config.origin), "cpu", None) if config.origin else None
+        if self.origin is not None and self.origin.configuration.vocoder == config.network:
+            vocoder.load_state_dict(self.origin.vocoder.state_dict())
+        self.networks = nn.ModuleDict(
+            {
+                "vocoder": vocoder,
+                "periods": MultiPeriod(config.width),
+                "resolutions": MultiResolution(config.width),
+            }
+        )
+
+    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+        """Crops of the corpus."""
+        seed = VALIDATION_SEED if validation else self.config.seed
+        return Crops(part_of(self.config, validation), seed, self.frames)
+
+    def losses(
+        self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """Distance of log mels, and the two sides of the contest."""
+        config, real = self.config, batch["full"]
+        x = mel.log_mel(mel.magnitude(real))
+        with self.cast():
+            made = networks["vocoder"](x.transpose(1, 2)).float()
+        late = (made.shape[1] - real.shape[1]) // 2
+        made = made[:, late : late + real.shape[1]]
+        distance = (mel.log_mel(mel.magnitude(made)) - x).abs().mean()
+        total = config.distance * distance
+        opinion = features = contest = torch.zeros((), device=real.device)
+        if step >= config.opinion_from:
+            judges = [networks["periods"], networks["resolutions"]]
+            with self.cast():
+                with held(*judges):
+                    on_made = _heard(judges, made)
+                on_real = _heard(judges, real)
+                contest = least_squares(on_real, _heard(judges, made.detach()))
+            opinion, features = deceives(on_made), feature_distance(on_real, on_made)
+            total = total + opinion + config.features * features + contest
+        return {
+            "total": total,
+            "distance": distance.detach(),
+            "opinion": opinion.detach(),
+            "features": features.detach(),
+            "contest": contest.detach(),
+        }
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """Writes `vocoder.safetensors`, and `model.safetensors` where there is a model to go on from."""
+        state = {f"vocoder.{name}": tensor for name, tensor in networks["vocoder"].state_dict().items()}
+        write_part(folder / "vocoder.safetensors", "vocoder", self.config.network, state)
+        if self.origin is not None:
+            kept = {n: t for n, t in self.origin.state_dict().items() if not n.startswith("vocoder.")}
+            had = self.origin.configuration
+            configuration = Configuration(had.unet, had.vae, self.config.network)
+            whole = kept | {name: tensor.detach().cpu() for name, tensor in state.items()}
+            write(whole, folder / MODEL, configuration, f"vocoder trained for {self.config.origin}")
+
+    @torch.no_grad()
+    def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
+        """A held-out crop and what the vocoder makes of its spectrogram."""
+        full = self.examples(validation=True)[0]["full"][None]
+        vocoder = networks["vocoder"]
+        x = mel.log_mel(mel.magnitude(full)).transpose(1, 2)
+        made = vocoder(x.to(next(vocoder.parameters()).device)).float().cpu()
+        again = mel.log_mel(mel.magnitude(made[:, : full.shape[1]]))[0].T
+        return Shown(
+            {"mel": x[0].numpy(), "mel again": again.numpy()},
+            {"real": full[0].numpy(), "made": made[0].numpy()},
+        )
+
+
+def _heard(judges: Sequence[nn.Module], wave: Tensor) -> list[Opinion]:
+    return [opinion for judge in judges for opinion in judge(wave)]
+
+
+def main(argv: Sequence[str]) -> int:
+    """`train vocoder`."""
+    parser = parser_of("vocoder", "Train a vocoder for AudioSR.")
+    parser.add_argument("--from", dest="origin", metavar="MODEL", help="the model that it is for")
+    arguments = parser.parse_args(argv)
+    more = {"origin": arguments.origin} if arguments.origin else {}
+    return train(arguments, Config, VocoderTask, **more)

@@ -1,0 +1,75 @@
+"""The trainer of NVSR's mel predictors: `airband train nvsr --config FILE.toml` (Liu et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from engine.models.audiosr import mel
+from engine.models.nvsr.predictors import build
+from engine.models.trained_file import write_model
+from engine.training.audiosr.crops import VALIDATION_SEED, Crops
+from engine.training.audiosr.vae import whole_cells
+from engine.training.command import parser_of, train
+from engine.training.heard import Heard, part_of
+from engine.training.task import Task
+
+
+class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, beside what every run has.
+
+    Attributes:
+        kind: dnn or resunet.
+        network: its sizes.
+        crop_s: length of an example, seconds; a multiple of 0.08.
+    """
+
+    kind: str
+    network: dict[str, int] = msgspec.field(default_factory=dict)
+    crop_s: float = 2.56
+
+
+class MelPrediction(Task):
+    """What the loop needs to train a mel predictor.
+
+    Args:
+        config: what to do; its corpus is packed.
+    """
+
+    averaged = ("predictor",)
+
+    def __init__(self, config: Config) -> None:
+        torch.manual_seed(config.seed)
+        self.schedule = self.config = config
+        self.frames = whole_cells(config.crop_s)
+        self.networks = nn.ModuleDict({"predictor": build(config.kind, config.network)})
+
+    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+        """Crops of the corpus."""
+        seed = VALIDATION_SEED if validation else self.config.seed
+        return Crops(part_of(self.config, validation), seed, self.frames)
+
+    def losses(
+        self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """The mean distance of log mels, all bands."""
+        x, wanted = (mel.log_mel(mel.magnitude(batch[name])) for name in ("low", "full"))
+        with self.cast():
+            y = networks["predictor"](x)
+        return {"total": (y.float() - wanted).abs().mean()}
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """Writes `model.safetensors`."""
+        arguments = {"kind": self.config.kind, "sizes": self.config.network}
+        write_model(folder / "model.safetensors", "nvsr", arguments, networks["predictor"].state_dict())
+
+
+def main(argv: Sequence[str]) -> int:
+    """`train nvsr`."""
+    parser = parser_of("nvsr", "Train a mel predictor of NVSR, a baseline of the paper.")
+    return train(parser.parse_args(argv), Config, MelPrediction)

@@ -1,0 +1,113 @@
+"""A small corpus of known sounds, and what every trainer's tests ask of a run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from engine.training.data import pack
+from engine.training.loop import Run
+from engine.training.task import Task
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of 12 steady chords of 2 s, in two domains."""
+    root = tmp_path_factory.mktemp("chords")
+    t = np.arange(96000) / 48000
+    for domain in ("music", "speech"):
+        (root / domain).mkdir()
+        for k in range(6):
+            partials = [
+                np.sin(2 * np.pi * f * t) / n for n, f in enumerate(220 * (1 + k) * np.arange(1, 9), 1)
+            ]
+            clip = 0.1 * sum(partials)
+            sf.write(root / domain / f"{k}.wav", clip.astype(np.float32), 48000)
+    pack([root], root / "pack.i16")
+    return root / "pack.i16"
+
+
+@pytest.fixture(scope="session")
+def tiny(packed: Path) -> dict[str, Any]:
+    """Values that make a run of any trainer small."""
+    return {
+        "pack": str(packed),
+        "held_out": 0.2,
+        "batch": 2,
+        "warmup_steps": 1,
+        "decay_share": 0.5,
+        "weight_decay": 0.0,
+        "precision": "fp32",
+        "checkpoint_steps": 2,
+        "validation_steps": 1000,
+        "validation_examples": 2,
+        "threads": 1,
+        "workers": 0,
+    }
+
+
+def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
+    """The lines of a run's log, without the time they were written at."""
+    with (folder / "log.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == part]
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+class _First(torch.utils.data.Dataset[Any]):
+    """The first items of a dataset, over and over."""
+
+    def __init__(self, whole: Any, count: int) -> None:
+        self.items = [whole[index] for index in range(count)]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index % len(self.items)]
+
+
+@pytest.fixture
+def overfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[float]]:
+    """`overfit(task, name)`: trains on the first batch alone; the loss called `name`, step by step."""
+
+    def run(task: Task, name: str = "total") -> list[float]:
+        torch.set_num_threads(1)
+        losses = task.losses
+
+        def alike(*arguments: Any) -> dict[str, torch.Tensor]:
+            torch.manual_seed(0)  # the noise that is drawn for a batch belongs to it
+            return losses(*arguments)
+
+        monkeypatch.setattr(task, "losses", alike)
+        first = _First(task.examples(validation=False), task.schedule.batch // task.examples_an_item)
+        monkeypatch.setattr(task, "examples", lambda validation: first)
+        Run(task, tmp_path / "overfit").train()
+        return [float(row[name]) for row in logged(tmp_path / "overfit")]
+
+    return run
+
+
+@pytest.fixture
+def resumes(tmp_path: Path) -> Callable[..., None]:
+    """`resumes(make_task)`: a run in two pieces has the losses of a run in one."""
+
+    def run(make_task: Callable[[], Task]) -> None:
+        torch.set_num_threads(1)
+        Run(make_task(), tmp_path / "whole").train()
+        Run(make_task(), tmp_path / "pieces").train(stop=2)
+        Run(make_task(), tmp_path / "pieces").train()
+        assert logged(tmp_path / "pieces") == logged(tmp_path / "whole")
+        assert logged(tmp_path / "pieces", "held-out")[-1] == logged(tmp_path / "whole", "held-out")[-1]
+
+    return run
+
+
+def means(values: Sequence[float], count: int) -> tuple[float, float]:
+    """The mean of the first and of the last `count` values."""
+    return sum(values[:count]) / count, sum(values[-count:]) / count

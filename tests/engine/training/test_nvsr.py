@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from engine.models import command, registry
+from engine.training.loop import Run
+from engine.training.nvsr import Config, MelPrediction
+from presets.errors import UsageError
+from presets.schema import make
+from render.clip import ArrayClip
+from render.render import render
+
+SIZES = {"dnn": {"width": 64, "depth": 2}, "resunet": {"width": 8, "depth": 2}}
+
+
+@pytest.fixture
+def config(tiny: dict[str, Any]) -> Callable[..., Config]:
+    def make_config(kind: str, **more: Any) -> Config:
+        values = {"kind": kind, "network": SIZES[kind], "crop_s": 0.16, "steps": 4}
+        return msgspec.convert(tiny | values | more, Config)
+
+    return make_config
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_it_overfits_one_batch(
+    kind: str, config: Callable[..., Config], overfit: Callable[..., list[float]]
+) -> None:
+    losses = overfit(MelPrediction(config(kind, steps=120, rate=1e-2, batch=1)))
+    assert min(losses) < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_it_goes_on_where_it_was(
+    kind: str, config: Callable[..., Config], resumes: Callable[..., None]
+) -> None:
+    resumes(lambda: MelPrediction(config(kind)))
+
+
+def test_what_it_exports_is_taken_among_the_models_and_renders(
+    config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run(MelPrediction(config("dnn")), tmp_path / "run").train()
+    monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path / "models"))
+    written = str(tmp_path / "run" / "model.safetensors")
+    with pytest.raises(UsageError, match="nvsr-"):
+        command.main(["convert", written, "--name", "other"])
+    command.main(["convert", written, "--name", "nvsr-own"])
+    assert "nvsr-own" in {model.name for model in registry.available() if model.ready}
+    x = np.random.default_rng(0).standard_normal((2, 48000)).astype(np.float32) * 0.1
+    model = registry.load_upscaler("nvsr-own", "cpu")
+    made = render(ArrayClip(x, 48000), make(cutoff=4000.0), model, lambda step: None).clip
+    assert (made.channels, made.frames) == (2, 48000)
+    assert np.isfinite(made.read(0, 48000)).all()
+    with pytest.raises(UsageError, match="vocoder = phase"):
+        render(ArrayClip(x, 48000), make(cutoff=4000.0, vocoder="hifigan"), model, lambda step: None)
