@@ -29,7 +29,8 @@ XIPH_ORDER = {
 }  # fmt: skip
 """Where channel n of the WAV order stands in Vorbis and Opus, by the number of channels."""
 
-# Core Audio's layout tags, by their upper half: the order that they stand for.
+# Core Audio's layout tags, by their upper half: the order they stand for. MPEG 6.1 A and 7.1 C (125, 128) are
+# taken as ffmpeg writes and reads them, surrounds in the WAV order; Apple names the sides before the back.
 _TAGS = {
     100: "FC", 101: "FL FR", 102: "FL FR", 103: "FL FR", 106: "FL FR", 108: "FL FR BL BR",
     109: "FL FR SL SR FC",
@@ -37,8 +38,8 @@ _TAGS = {
     117: "FL FR FC SL SR", 118: "FL FR SL SR FC", 119: "FL FC FR SL SR", 120: "FC FL FR SL SR",
     121: "FL FR FC LFE SL SR", 122: "FL FR SL SR FC LFE", 123: "FL FC FR SL SR LFE",
     124: "FC FL FR SL SR LFE",
-    125: "FL FR FC LFE SL SR BC", 126: "FL FR FC LFE SL SR FLC FRC", 127: "FC FLC FRC FL FR SL SR LFE",
-    128: "FL FR FC LFE SL SR BL BR", 129: "FL FR SL SR FC LFE FLC FRC", 131: "FL FR BC", 132: "FL FR SL SR",
+    125: "FL FR FC LFE BC SL SR", 126: "FL FR FC LFE SL SR FLC FRC", 127: "FC FLC FRC FL FR SL SR LFE",
+    128: "FL FR FC LFE BL BR SL SR", 129: "FL FR SL SR FC LFE FLC FRC", 131: "FL FR BC", 132: "FL FR SL SR",
     133: "FL FR LFE", 134: "FL FR LFE BC", 135: "FL FR LFE SL SR", 136: "FL FR FC LFE",
     137: "FL FR FC LFE BC",
     138: "FL FR SL SR LFE", 139: "FL FR SL SR FC BC", 140: "FL FR SL SR FC BL BR", 141: "FC FL FR SL SR BC",

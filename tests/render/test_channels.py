@@ -25,7 +25,8 @@ ORDERED = {
     "a.wv": (["-c:a", "wavpack"], list(LAYOUTS)),
     "a.flac": (["-c:a", "flac"], ["3.0", "quad", "5.0(side)", "5.1(side)", "5.1", "6.1", "7.1"]),
     "a.ogg": (["-c:a", "libvorbis"], ["3.0", "quad", "5.0", "5.1", "6.1", "7.1"]),
-    "a.opus": (["-c:a", "libopus", "-b:a", "600k"], ["3.0", "quad", "5.0", "5.1", "6.1", "7.1"]),
+    # 5.0 and 6.1 are left out: the libopus encoder of ffmpeg 5.1 itself puts them in another order.
+    "a.opus": (["-c:a", "libopus", "-b:a", "600k"], ["3.0", "quad", "5.1", "7.1"]),
     "alac.m4a": (["-c:a", "alac"], ["3.0", "4.0", "5.0", "5.1"]),
     "aac.m4a": (["-c:a", "aac", "-b:a", "600k"], ["3.0", "4.0", "5.0", "5.1", "7.1"]),
     "a.ac3": (["-c:a", "ac3", "-b:a", "640k"], ["3.0", "5.0(side)", "5.1(side)"]),
@@ -68,8 +69,10 @@ def check(name: str, layout: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     order, mask = heard_order(folder / name, folder)
     assert order == list(range(LAYOUTS[layout].bit_count()))
-    if name in ("a.wav", "a.w64", "a.aiff", "a.caf", "a.wv", "a.flac", "a.ogg", "a.opus"):
-        assert mask == LAYOUTS[layout] or (name == "a.flac" and mask in (0x37, 0x607, 0x3F, 0x60F))
+    if name in ("a.wav", "a.w64", "a.wv", "a.ogg", "a.opus"):
+        assert mask == LAYOUTS[layout]
+    if name in ("a.aiff", "a.caf", "a.flac"):  # where ffmpeg writes one word for back and for side
+        assert mask in (LAYOUTS[layout], LAYOUTS[layout] & ~0x30 | 0x600)
 
 
 @pytest.mark.parametrize(("name", "layout"), SAMPLED)
@@ -89,7 +92,7 @@ TAGS = {
     (122 << 16) | 6: "FL FR SL SR FC LFE",
     (124 << 16) | 6: "FC FL FR SL SR LFE",
     (127 << 16) | 8: "FC FLC FRC FL FR SL SR LFE",
-    (128 << 16) | 8: "FL FR FC LFE SL SR BL BR",
+    (126 << 16) | 8: "FL FR FC LFE SL SR FLC FRC",
 }
 
 
