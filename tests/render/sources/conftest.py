@@ -48,7 +48,7 @@ def tones(tmp_path: Path) -> Callable[..., Path]:
         t = np.arange(round(seconds * rate)) / rate
         signal = np.stack([0.3 * np.sin(2 * np.pi * 300 * (n + 1) * t) for n in range(channels)])
         path = tmp_path / name
-        soundfile.write(path, signal.T, rate, subtype="FLOAT", format="WAV" if channels <= 2 else "WAVEX")
+        soundfile.write(path, signal.T, rate, subtype="FLOAT", format="WAV")
         return path
 
     return make
