@@ -72,6 +72,8 @@ def values_of(kind: mi.Type) -> st.SearchStrategy[Any]:
             return st.one_of([values_of(t) for t in kind.types])
         case mi.VarTupleType():
             return st.lists(values_of(kind.item_type), max_size=3)
+        case mi.TupleType():
+            return st.tuples(*map(values_of, kind.item_types)).map(list)
         case mi.DictType():
             return st.dictionaries(values_of(kind.key_type), values_of(kind.value_type), max_size=3)
         case mi.LiteralType():
