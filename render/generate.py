@@ -58,17 +58,16 @@ class Generator:
         self._noise = PhiloxNoise(preset.seed)
         self._policy = policy
         self._correction = correction
-        self._restorer = Restorer(
-            preset, cutoff.hz, policy, cutoff.slope.noise_density if cutoff.slope else 0.0
-        )
+        slope = cutoff.slope if upscaler.generates else None
+        self._restorer = Restorer(preset, cutoff.hz, policy, slope.noise_density if slope else 0.0)
         width = preset.crossover_octaves
-        if cutoff.slope is None:
+        if slope is None:
             self._made_good = None
             self._highpass = highpass(cutoff.hz, width)
             self.reach = self._highpass.reach
         else:
-            crossover_hz = max(cutoff.hz, cutoff.slope.end_hz * 2 ** (-width / 2))
-            self._made_good = made_good(cutoff.slope, cutoff.hz, crossover_hz, width)
+            crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2))
+            self._made_good = made_good(slope, cutoff.hz, crossover_hz, width)
             self._highpass = highpass(crossover_hz, width)
             self.reach = self._made_good.reach
         self.batch = max(1, upscaler.batch(preset) // len(policy.groups))

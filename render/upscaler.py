@@ -87,6 +87,7 @@ class Upscaler(Protocol):
         context_cells: cells rendered on each side and discarded; at least one (0.64 s).
         links_channels: True when the model itself keeps the channels of one window together, so that `linked`
             stereo hands it all channels of a window at once; False when it renders each channel by itself.
+        generates: False for a model that returns its input: the slope of the input's filter is then left too.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Upscaler(Protocol):
     body_cells: int
     context_cells: int
     links_channels: bool
+    generates: bool
 
     def batch(self, preset: Preset) -> int:
         """How many windows are worth handing over in one call: as many as gain from each other."""

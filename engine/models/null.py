@@ -16,6 +16,7 @@ class Null:
     body_cells = 8
     context_cells = 1
     links_channels = True
+    generates = False
 
     def batch(self, preset: Preset) -> int:
         """Windows gain nothing from each other; four keep the calls around them few."""

@@ -26,6 +26,7 @@ class NoiseModel:
 
     name = "noise"
     digest = "none"
+    generates = True
 
     def __init__(
         self,

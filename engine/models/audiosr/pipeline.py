@@ -49,6 +49,7 @@ class AudioSR:
     body_cells = 14
     context_cells = 1
     links_channels = False
+    generates = True
 
     def __init__(
         self,

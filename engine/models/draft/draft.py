@@ -126,6 +126,7 @@ class Draft:
     body_cells = 8
     context_cells = 1
     links_channels = True
+    generates = True
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor

@@ -36,6 +36,7 @@ class NuWaveUpscaler:
     body_cells = 6
     context_cells = 1
     links_channels = False
+    generates = True
 
     def __init__(self, name: str, digest: str, network: nn.Module, device: str = "cpu") -> None:
         self.name, self.digest = name, digest

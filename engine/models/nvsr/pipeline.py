@@ -31,6 +31,7 @@ class Nvsr:
     body_cells = 14
     context_cells = 1
     links_channels = False
+    generates = True
 
     def __init__(self, name: str, digest: str, predictor: nn.Module, device: str = "cpu") -> None:
         self.name, self.digest = name, digest
