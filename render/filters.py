@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from presets.schema import RATE_HZ
-from render.slope import Slope
+from render.band.slope import Slope
 from render.upscaler import Audio
 
 STOP_DB = 115.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from presets.schema import RATE_HZ, Preset
-from render.bandwidth import Cutoff
+from render.band.bandwidth import Cutoff
 from render.clip import Clip
 from render.filters import Filter, highpass, made_good
 from render.limits import check_finite

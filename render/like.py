@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from presets.errors import InputError
 from presets.report import LikeReport
 from presets.schema import RATE_HZ, Preset
-from render.bandwidth import Cutoff, find_cutoff
+from render.band.bandwidth import Cutoff, find_cutoff
+from render.band.slope import fall_db
 from render.clip import ArrayClip, Clip
 from render.filters import Filter, shaped
 from render.generate import Generator
 from render.resample import resampled
 from render.segments import Grid, Segments
-from render.slope import fall_db
 from render.stereo import StereoPolicy
 from render.upscaler import Audio, StepHook, Upscaler
 

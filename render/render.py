@@ -13,7 +13,7 @@ import numpy as np
 from presets.errors import OutputError, UsageError
 from presets.report import EffectsReport, LikeReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
-from render.bandwidth import find_cutoff
+from render.band.bandwidth import find_cutoff
 from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
 from render.effects.chain import apply_chain, label, workplace

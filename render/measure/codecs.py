@@ -9,7 +9,7 @@ for want of an encoder to measure.
 
 from __future__ import annotations
 
-from render.holes import Holes
+from render.band.holes import Holes
 
 SHELVES_HZ: tuple[tuple[int, str, str], ...] = (
     (3400, "telephone", ""),

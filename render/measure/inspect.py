@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from render.bandwidth import Cutoff, Spectrum, auto, measure
-from render.cliff import SIXTH, THIRD, decibels, find_cliff
+from render.band.bandwidth import Cutoff, Spectrum, auto, measure
+from render.band.cliff import SIXTH, THIRD, decibels, find_cliff
+from render.band.holes import Holes
 from render.clip import Clip, open_clip
-from render.holes import Holes
 from render.loudness import integrated_lufs, true_peak_dbtp
 from render.measure.codecs import HOLED_SHARE, looks_like
 from render.measure.faults import Faults, find_faults

@@ -11,11 +11,11 @@ import pytest
 from engine.models.null import Null
 from presets.errors import InputError
 from presets.schema import make
-from render.bandwidth import Cutoff
+from render.band.bandwidth import Cutoff
+from render.band.slope import Slope
 from render.clip import ArrayClip
 from render.like import degrade
 from render.render import render
-from render.slope import Slope
 from render.upscaler import Audio
 
 RATE = 48000

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from render.holes import Holes
+from render.band.holes import Holes
 from render.measure.codecs import looks_like
 
 

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from render.bandwidth import find_cutoff, measure
+from render.band.bandwidth import find_cutoff, measure
+from render.band.slope import MOST_DB, Slope, find_slope
 from render.clip import ArrayClip
 from render.filters import highpass, made_good
-from render.slope import MOST_DB, Slope, find_slope
 
 RATE = 48000
 Samples = NDArray[np.float64]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from presets.errors import UsageError
-from render.bandwidth import MAX_FRAMES, Cutoff, find_cutoff, measure
+from render.band.bandwidth import MAX_FRAMES, Cutoff, find_cutoff, measure
 from render.clip import ArrayClip
 
-DEV = Path(__file__).parents[3] / "shared" / "eval" / "dev"
+DEV = Path(__file__).parents[4] / "shared" / "eval" / "dev"
 CLIPS = sorted(DEV.glob("*/*.flac"))
 needs_clips = pytest.mark.skipif(not CLIPS, reason="the evaluation clips are not beside this checkout")
 RATE = 48000

@@ -1,6 +1,6 @@
 """Where the band of a clip ends: the step of a render that alone decides the cut-off.
 
-`auto` looks for a cliff (render/cliff.py), `rolloff` is the paper's rule, a number is taken at its word.
+`auto` looks for a cliff (render/band/cliff.py), `rolloff` is the paper's rule, a number is taken at its word.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from presets.errors import UsageError
 from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
-from render.blemishes import has_edge, has_tick
-from render.cliff import (
+from render.band.blemishes import has_edge, has_tick
+from render.band.cliff import (
     BANDS_PER_OCTAVE,
     SIXTH,
     THIRD,
@@ -25,9 +25,9 @@ from render.cliff import (
     find_cliff,
     is_steady,
 )
+from render.band.holes import Holes, find_holes
+from render.band.slope import Slope, find_slope
 from render.clip import Clip
-from render.holes import Holes, find_holes
-from render.slope import Slope, find_slope
 
 FULL_BAND_HZ = 0.97 * 18000.0
 """A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
@@ -77,7 +77,7 @@ class Spectrum:
 
     Attributes:
         powers: (frames, bands) mean power per bin of the frames that sound, without those that hold an edge
-            or a tick (render/blemishes.py) where they are not the most; a full-scale sine is 0 dB.
+            or a tick (render/band/blemishes.py) where they are not the most; a full-scale sine is 0 dB.
         edges_hz: (bands + 1,).
         magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.

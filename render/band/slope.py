@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.cliff import Powers, decibels
+from render.band.cliff import Powers, decibels
 
 Floats = NDArray[np.floating[Any]]
 

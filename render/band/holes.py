@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.cliff import SIXTH, THIRD, Powers, loudest
+from render.band.cliff import SIXTH, THIRD, Powers, loudest
 
 HOLE_DB = 45.0
 """A cell this far below the band a third of an octave further down is empty."""
