@@ -8,7 +8,7 @@ import torch
 
 from engine.models.audiosr import mel, phase
 from render.clip import open_clip
-from render.measure.metrics import degrade, measure, reference
+from render.measure.protocol import degrade, measure, reference
 
 DEV = Path(__file__).parents[4].parent / "shared" / "eval" / "dev"
 
