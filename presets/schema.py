@@ -322,15 +322,16 @@ def default(name: str) -> str:
 
 
 def _check_knob(name: str, value: Any) -> None:
-    knob = next(f for f in msgspec.structs.fields(Preset) if f.name == name)
     try:
-        msgspec.convert(value, knob.type)
+        msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
         reason = re.sub(r" - at `\$[^`]*`", "", str(error))
         hint = f"; allowed: {allowed(name)}" if name in FLAGS else ""
         raise UsageError(f"{name} = {value!r}: {reason}{hint}", name) from None
 
 
+_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Preset)}
+"""What each field may hold: looked up once, for evaluating the annotations takes milliseconds."""
 _KINDS: dict[str, inspect.Metadata] = {
     field.name: field.type
     for field in inspect.type_info(Preset).fields  # type: ignore[attr-defined]
