@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from bridge.wire.bounds import bounded_text
 from bridge.wire.messages import (
     FINAL,
@@ -104,7 +106,7 @@ class Jobs:
         if record is None:
             self._add(submit, session, owner)
             record = self.record(submit.job)
-        elif record.submit != submit or not _may_see(owner, record):
+        elif not _is_same(record.submit, submit) or not _may_see(owner, record):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
@@ -356,6 +358,16 @@ def _told(outcome: Outcome, record: JobRecord) -> str:
         "message": bounded_text(failed.message, 500) if failed else None,
     }
     return json.dumps({key: value for key, value in line.items() if value is not None})
+
+
+def _is_same(known: Submit | None, submit: Submit) -> bool:
+    """Whether two submits ask for the same stem in the same place, whatever their presets are called."""
+    return known is not None and _asked(known) == _asked(submit)
+
+
+def _asked(submit: Submit) -> Submit:
+    params = msgspec.structs.replace(submit.params, description="")
+    return msgspec.structs.replace(submit, params=params, preset="music", priority=0)
 
 
 def _may_see(owner: str | None, record: JobRecord) -> bool:

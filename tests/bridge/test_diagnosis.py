@@ -142,8 +142,10 @@ def test_a_connection_file_open_to_others_is_broken(tmp_path: Path) -> None:
 
 
 def test_an_engine_of_another_version_is_broken(tmp_path: Path) -> None:
-    home = stale(tmp_path / "state", pid=os.getpid(), engine="0.0.9", protocol=99)
+    home = find_home(tmp_path / "state")
+    prepare(home)
     lock = claim(home)
+    stale(tmp_path / "state", pid=os.getpid(), engine="0.0.9", protocol=99)
     try:
         broken = found(tmp_path / "state", "engine")[0]
     finally:
