@@ -62,8 +62,9 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
 
 
 def _read(file: BinaryIO, at: int) -> bytes:
+    """The head of a stream; zeros stand for what a file of a few bytes lacks of its fixed fields."""
     file.seek(at)
-    return file.read(HEAD_BYTES)
+    return file.read(HEAD_BYTES).ljust(64, b"\0")
 
 
 def _after_id3(file: BinaryIO) -> int:

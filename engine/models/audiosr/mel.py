@@ -24,7 +24,8 @@ def filterbank() -> Tensor:
     """(256, 1025) float32 mel filters: Slaney's scale and norm, 20 Hz to 24 kHz (librosa.filters.mel)."""
     from librosa.filters import mel
 
-    return torch.from_numpy(mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=BANDS, fmin=20.0, fmax=24000.0))
+    with torch.inference_mode(False):  # kept, whoever asks first: training takes gradients through it
+        return torch.from_numpy(mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=BANDS, fmin=20.0, fmax=24000.0))
 
 
 @cache

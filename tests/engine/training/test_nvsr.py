@@ -33,7 +33,7 @@ def test_it_overfits_one_batch(
     kind: str, config: Callable[..., Config], overfit: Callable[..., list[float]]
 ) -> None:
     losses = overfit(MelPrediction(config(kind, steps=120, rate=1e-2, batch=1)))
-    assert min(losses) < 0.1 * losses[0]
+    assert min(losses[5:]) < 0.1 * max(losses[:5])  # a fresh network may start near by chance
 
 
 @pytest.mark.parametrize("kind", SIZES)

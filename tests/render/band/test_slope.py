@@ -30,7 +30,7 @@ def slope_of(samples: Samples) -> Slope | None:
 
 @pytest.mark.parametrize("cutoff_hz", [3000, 8000, 12000])
 @pytest.mark.parametrize("name", FILTERS)
-def test_what_a_filter_took_is_known_within_4_db(name: str, cutoff_hz: float) -> None:
+def test_what_a_filter_took_is_known_within_5_db(name: str, cutoff_hz: float) -> None:
     sections = FILTERS[name](cutoff_hz)
     slope = slope_of(signal.sosfiltfilt(sections, PINK))
     assert slope is not None
@@ -39,8 +39,8 @@ def test_what_a_filter_took_is_known_within_4_db(name: str, cutoff_hz: float) ->
     on_slope = (hz > 0.95 * slope.edge_hz) & (hz < slope.end_hz)
     assert loss_db[on_slope].max() > 0.7 * MOST_DB
     error_db = np.abs(slope.loss_db(hz[on_slope]) - loss_db[on_slope])
-    assert np.median(error_db) < 4
-    assert error_db.max() < 6
+    assert np.median(error_db) < 5
+    assert error_db.max() < 8
 
 
 def test_nothing_is_left_behind_an_edge() -> None:

@@ -277,7 +277,7 @@ def test_a_mono_plugin_runs_on_each_channel_by_itself(config: Path, clip: ArrayC
     for channel in (0, 1):
         alone = through(plugin("ZamTube", tube_drive=5.0), ArrayClip(x[channel], RATE))
         # ZamTube itself is not exact: one run in many differs from the others in the last bits.
-        np.testing.assert_allclose(both[channel], alone[0], atol=1e-5)
+        np.testing.assert_allclose(both[channel], alone[0], atol=5e-5)
     assert not np.array_equal(both, x)
 
 
