@@ -59,4 +59,5 @@ def _visqol() -> Callable[..., Any]:
 
     api = VisqolApi()
     api.create(mode="audio")
-    return api.measure_from_arrays
+    score: Callable[..., Any] = api.measure_from_arrays
+    return score
