@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,10 +142,10 @@ class LiveEngine:
                 wait_until(lambda pid=pid: not lives(pid), f"process {pid} of an engine that was killed")
 
 
-def launch(state: Path, *options: str) -> LiveEngine:
-    """Starts `python -m engine serve` on a state folder and waits until it serves."""
+def launch(state: Path, *options: str, program: Sequence[str] = ("-m", "engine")) -> LiveEngine:
+    """Starts `python -m engine serve`, or another program, on a state folder and waits until it serves."""
     log = state.with_suffix(".log")
-    command = [sys.executable, "-m", "engine", "serve", "--state", str(state), "--device", "cpu", *options]
+    command = [sys.executable, *program, "serve", "--state", str(state), "--device", "cpu", *options]
     with log.open("a") as out:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=out, stderr=out, text=True, start_new_session=True

@@ -18,9 +18,15 @@ def process_birth(pid: int) -> str:
     with suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
         if sys.platform == "linux":
             after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            return f"{boot} {after_name[19]}"
+            return f"{boot_id()} {after_name[19]}"
         if os.name == "posix":
             asked = ["ps", "-p", str(pid), "-o", "lstart="]
             return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return ""
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; "" where the system does not tell."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

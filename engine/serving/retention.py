@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from bridge.wire.messages import State
+from engine.serving.clock import WallClock
 from engine.serving.jobs import Jobs
 from engine.serving.spool import Spool, write_errors_logged
 from engine.serving.store import Store
@@ -19,10 +20,6 @@ DUE_S = 15.0
 """How often all this is looked at."""
 FORGOTTEN_AT_ONCE = 100
 """Jobs forgotten in one turn of the loop, at 0.1 ms each; the rest follow the next time."""
-JUMP_S = 60.0
-"""The wall clock may differ by this from the steady one before its new time is doubted..."""
-DOUBT_S = 3600.0
-"""...for so long, in which nothing is forgotten for its age."""
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 log = logging.getLogger("airband.engine")
@@ -36,8 +33,7 @@ class Retention:
         self._thread = ThreadPoolExecutor(1, "airband-retention")
         self._counting: Future[None] | None = None
         self._applied_s = time.monotonic()
-        self._offset_s = time.time() - time.monotonic()
-        self._doubted_until_s = 0.0
+        self._clock = WallClock(spool.folder / "clock.json")
 
     def apply_when_due(self) -> None:
         """Applies them if DUE_S have passed and the clock can be believed."""
@@ -45,14 +41,7 @@ class Retention:
         if now_s - self._applied_s < DUE_S:
             return
         self._applied_s = now_s
-        offset_s = time.time() - now_s
-        if abs(offset_s - self._offset_s) > JUMP_S:
-            log.warning(
-                "the clock jumped by %.0f s; nothing is forgotten for an hour", offset_s - self._offset_s
-            )
-            self._doubted_until_s = now_s + DOUBT_S
-        self._offset_s = offset_s
-        is_believed = now_s >= self._doubted_until_s
+        is_believed = self._clock.is_believed()
         if is_believed:
             self.apply()
         if self._counting is None or self._counting.done():

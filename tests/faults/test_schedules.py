@@ -7,18 +7,20 @@ AIRBAND_SCHEDULES=0-199 says which seeds are run; a seed that fails, fails again
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from bridge import Client
 from bridge.client.job import Job
 from bridge.wire.home import is_running
 from bridge.wire.ulid import new_ulid
-from presets.errors import Cancelled, InputError, WorkerCrashed
+from presets.errors import Cancelled, EngineError, InputError, OutputError, WorkerCrashed
 
 if TYPE_CHECKING:
     from tests.conftest import LiveEngine
@@ -37,6 +39,11 @@ RATE_HZ = 48000
 JOBS = 12
 FRAMES = (2_000, 60_000, 400_000)
 OPTIONS = ("--quota", "0.5")
+PATIENCE_S = 120.0
+DISK_BYTES = 512 * 1024**2
+"""Of the disk that fills: twice what an engine leaves free of one."""
+
+T = TypeVar("T")
 
 
 def sound(seed: int, frames: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -56,33 +63,45 @@ class Order:
 
 @dataclass
 class Schedule:
-    """A seeded sequence of work and harm on one state folder; every random choice comes from `seed`."""
+    """A seeded sequence of work and harm on one state folder; every random choice comes from `seed`.
 
-    launch: Launch
+    Args:
+        start: an engine on the state folder.
+        state: that folder, alone on its disk where `disk_fills` is to happen.
+        clock: the file that says by how many seconds the engine's wall clock is off.
+        seed: of every random choice.
+        faults: what may happen.
+    """
+
+    start: Callable[[], LiveEngine]
     state: Path
+    clock: Path
     seed: int
+    faults: tuple[Fault, ...]
     orders: list[Order] = field(default_factory=list)
     worker_kills: int = 0
+    did_damage: bool = False
+    disk_was_full: bool = False
 
     def run(self) -> None:
         """Submits jobs while faults happen, lets everything settle, and checks the invariants."""
         chance = random.Random(self.seed)
-        engine = self.launch(self.state, *OPTIONS)
+        engine = self.start()
         try:
-            for number in range(JOBS):
-                order = Order(new_ulid(), 1000 * self.seed + number, chance.choice(FRAMES))
-                self.orders.append(order)
-                sending = threading.Thread(target=self._submit, args=(order, chance.random() < 0.2))
-                sending.start()
-                if chance.random() < 0.4:
-                    time.sleep(0.1 * chance.random())
-                    engine = chance.choice(FAULTS)(self, engine, chance)
-                sending.join()
-                if chance.random() < 0.15:
-                    self._cancel(chance.choice(self.orders))
+            with ThreadPoolExecutor(1) as sender:
+                for number in range(JOBS):
+                    order = Order(new_ulid(), 1000 * self.seed + number, chance.choice(FRAMES))
+                    self.orders.append(order)
+                    sending = sender.submit(self._submit, order, chance.random() < 0.2)
+                    if chance.random() < 0.4:
+                        time.sleep(0.1 * chance.random())
+                        engine = chance.choice(self.faults)(self, engine, chance)
+                    sending.result()
+                    if chance.random() < 0.15:
+                        self._cancel(chance.choice(self.orders))
             if not is_running(engine.home):
-                engine = self.launch(self.state, *OPTIONS)
-            self._check()
+                engine = self.start()
+            self._ask(self._check)
             workers = engine.workers
             engine.process.send_signal(signal.SIGTERM)
             engine.process.wait(120)
@@ -92,48 +111,67 @@ class Schedule:
         finally:
             engine.end()
 
+    def _ask(self, question: Callable[[Client], T]) -> T:
+        """What a client answers; while the engine is being replaced, or has no disk, it asks again."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with Client.connect(state=self.state, start=False, timeout_s=60) as client:
+                    return question(client)
+            except (EngineError, OutputError) as error:
+                is_expected = isinstance(error, EngineError) or self.disk_was_full
+                if not is_expected or time.monotonic() > deadline_s:
+                    raise
+            time.sleep(0.1)
+
     def _submit(self, order: Order, twice: bool) -> None:
         samples = sound(order.seed, order.frames)
-        with Client.connect(state=self.state, start=False, timeout_s=60) as client:
-            for _ in range(1 + twice):
-                client.submit((samples, RATE_HZ), model="null", job=order.name)
+        for _ in range(1 + twice):
+            self._ask(lambda client: client.submit((samples, RATE_HZ), model="null", job=order.name))
 
     def _cancel(self, order: Order) -> None:
-        with Client.connect(state=self.state, start=False, timeout_s=60) as client:
-            order.cancelled = client.cancel(order.name) == "cancelled"
+        order.cancelled = self._ask(lambda client: client.cancel(order.name)) == "cancelled"
 
-    def _check(self) -> None:
+    def _check(self, client: Client) -> None:
         """Every job has ended once, as it should: what came back is what was sent, or its damage is told."""
-        with Client.connect(state=self.state, start=False, timeout_s=60) as client:
-            listed = [job.job for job in client.jobs(None)]
-            assert sorted(listed) == sorted(order.name for order in self.orders), "a job was lost or doubled"
-            for order in self.orders:
-                try:
-                    audio = Job(client, order.name).wait(120).audio
-                except Cancelled:
-                    assert order.cancelled
-                    continue
-                except WorkerCrashed:
-                    assert self.worker_kills >= 2
-                    continue
-                except InputError as damage:
-                    message = damage.message
-                    assert "damaged" in message or "cannot be read" in message
-                    continue
-                assert np.array_equal(audio, sound(order.seed, order.frames)), f"job {order.name} is wrong"
+        listed = [job.job for job in client.jobs(None)]
+        assert sorted(listed) == sorted(order.name for order in self.orders), "a job was lost or doubled"
+        for order in self.orders:
+            try:
+                audio = Job(client, order.name).wait(120).audio
+            except Cancelled:
+                assert order.cancelled
+                continue
+            except WorkerCrashed:
+                assert self.worker_kills >= 2
+                continue
+            except InputError as damage:
+                message = damage.message
+                assert self.did_damage, message
+                assert "damaged" in message or "cannot be read" in message
+                continue
+            except OutputError as full:
+                message = full.message
+                assert self.disk_was_full, message
+                assert "make room" in message
+                continue
+            assert np.array_equal(audio, sound(order.seed, order.frames)), f"job {order.name} is wrong"
+
+
+Fault = Callable[[Schedule, "LiveEngine", random.Random], "LiveEngine"]
 
 
 def kill_engine(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
     """kill -9, and the next engine on the same folder."""
     engine.end()
-    return schedule.launch(schedule.state, *OPTIONS)
+    return schedule.start()
 
 
 def stop_engine(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
     """A clean end, and the next engine."""
     engine.process.send_signal(signal.SIGTERM)
     engine.process.wait(120)
-    return schedule.launch(schedule.state, *OPTIONS)
+    return schedule.start()
 
 
 def kill_worker(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
@@ -167,6 +205,7 @@ def damage_stem(schedule: Schedule, engine: LiveEngine, chance: random.Random) -
     spool = schedule.state / "spool"
     files = [*(spool / "stems").glob("*"), *(spool / "results").glob("*.pcm")]
     if files:
+        schedule.did_damage = True
         path = chance.choice(sorted(files))
         with suppress(OSError):
             os.truncate(path, path.stat().st_size // 2)
@@ -179,7 +218,47 @@ def lose_connection_file(_: Schedule, engine: LiveEngine, __: random.Random) -> 
     return engine
 
 
-FAULTS = (kill_engine, stop_engine, kill_worker, freeze, wipe_runtime, damage_stem, lose_connection_file)
+def fill_disk(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
+    """Somebody else takes the whole disk, and gives it back after a while."""
+    schedule.disk_was_full = True
+    ballast = schedule.state.parent / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(2**20)) == 2**20:
+            pass
+    time.sleep(2 * chance.random())
+    ballast.unlink()
+    return engine
+
+
+def set_clock(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
+    """The wall clock is set wrong by days, or right again."""
+    schedule.clock.write_text(str(86400 * chance.choice((-10, 0, 10))))
+    return engine
+
+
+def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
+    """A clean end; what is left becomes what the layout before had; then today's engine starts."""
+    engine.process.send_signal(signal.SIGTERM)
+    engine.process.wait(120)
+    with closing(sqlite3.connect(schedule.state / "jobs.sqlite")) as database:
+        database.execute("ALTER TABLE jobs DROP COLUMN owner")
+        database.execute("PRAGMA user_version = 1")
+    for note in (schedule.state / "spool" / "results").glob("*.json"):
+        note.write_text(json.dumps(json.loads(note.read_text())["report"]))
+    return schedule.start()
+
+
+FAULTS: tuple[Fault, ...] = (
+    kill_engine,
+    stop_engine,
+    kill_worker,
+    freeze,
+    wipe_runtime,
+    damage_stem,
+    lose_connection_file,
+    set_clock,
+    upgrade,
+)
 
 
 def lives(pid: int) -> bool:
@@ -194,7 +273,45 @@ def seeds() -> range:
     return range(int(first), int(last) + 1)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder on a disk of its own, which holds DISK_BYTES."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "airband-test", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk needs the right to mount a tmpfs: {error}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def make_schedule(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Schedule]:
+    """`make_schedule(state, seed, faults)`, whose engines have a clock that can be set."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    monkeypatch.setenv("SHIFTED_CLOCK", str(clock))
+    program = (str(Path(__file__).with_name("shifted_clock.py")),)
+
+    def make(state: Path, seed: int, faults: tuple[Fault, ...]) -> Schedule:
+        return Schedule(lambda: launch(state, *OPTIONS, program=program), state, clock, seed, faults)
+
+    return make
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 @pytest.mark.parametrize("seed", seeds())
-def test_a_schedule_loses_nothing_and_leaves_nothing(seed: int, launch: Launch, tmp_path: Path) -> None:
-    Schedule(launch, tmp_path / "state", seed).run()
+def test_a_schedule_loses_nothing_and_leaves_nothing(
+    seed: int, make_schedule: Callable[..., Schedule], tmp_path: Path
+) -> None:
+    make_schedule(tmp_path / "state", seed, FAULTS).run()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+@pytest.mark.parametrize("seed", seeds()[::4])
+def test_a_schedule_on_a_disk_that_fills_loses_nothing_and_leaves_nothing(
+    seed: int, make_schedule: Callable[..., Schedule], small_disk: Path
+) -> None:
+    make_schedule(small_disk / "state", seed, (*FAULTS, fill_disk, fill_disk)).run()

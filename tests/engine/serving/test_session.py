@@ -47,10 +47,11 @@ from bridge.wire.messages import (
     Jobs as ListJobs,
 )
 from bridge.wire.messages import Path as PathSource
+from bridge.wire.process_birth import boot_id
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
+from engine.serving import clock, retention
 from engine.serving import jobs as jobs_module
-from engine.serving import retention
 from engine.serving import session as session_module
 from engine.serving.job_status import fit_header
 from engine.serving.jobs import Jobs
@@ -434,6 +435,30 @@ def test_a_clock_that_jumps_forgets_nothing(house: House, monkeypatch: pytest.Mo
     kept.close()
     assert house.jobs.state(job).state == "done"
     assert house.spool.stem(job).exists()
+
+
+@pytest.mark.skipif(not boot_id(), reason="the system does not tell its boots apart")
+def test_a_clock_set_between_two_engines_forgets_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queued(house.one)
+    house.jobs.dispatch()
+    done(house, job)
+    Retention(house.jobs, house.store, house.spool).close()
+    monkeypatch.setattr(retention, "DUE_S", -1.0)
+    real, steady_s = time.time, clock.steady_s
+    monkeypatch.setattr("time.time", lambda: real() + 30 * 24 * 3600)
+    for _ in range(2):
+        later = Retention(house.jobs, house.store, house.spool)
+        later.apply_when_due()
+        later.close()
+        assert house.jobs.state(job).state == "done"
+    monkeypatch.setattr(clock, "steady_s", lambda: steady_s() + 2 * clock.DOUBT_S)
+    monkeypatch.setattr("time.time", lambda: real() + 30 * 24 * 3600 + 2 * clock.DOUBT_S)
+    later = Retention(house.jobs, house.store, house.spool)
+    later.apply_when_due()
+    later.close()
+    assert house.jobs.listed(ListJobs(9)) == ()
 
 
 def test_a_report_too_large_for_a_message_costs_nobody_else_anything(house: House) -> None:
