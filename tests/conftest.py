@@ -137,9 +137,7 @@ class LiveEngine:
         started = descendants(self.process.pid)
         self.process.kill()
         self.process.wait()
-        for pid in started:
-            if lives(pid):
-                wait_until(lambda pid=pid: not lives(pid), f"process {pid} of an engine that was killed")
+        wait_until(lambda: not any(map(lives, started)), f"processes {started} of an engine that was killed")
 
 
 def launch(state: Path, *options: str, program: Sequence[str] = ("-m", "engine")) -> LiveEngine:
@@ -188,7 +186,7 @@ class Peer:
         self.socket.send_multipart(encode(message, buffer))
 
     def hear(self) -> tuple[EngineMessage, bytes]:
-        assert self.socket.poll(1000 * PATIENCE_S), "the engine says nothing"
+        assert self.socket.poll(int(1000 * PATIENCE_S)), "the engine says nothing"
         message, buffer = decode(self.socket.recv_multipart(), "engine")
         return message, bytes(buffer or b"")
 

@@ -147,7 +147,7 @@ def above() -> Callable[..., Audio]:
     def run(samples: Audio, hz: float, rate: int = 48000) -> Audio:
         spectrum = np.fft.rfft(samples.astype(np.float64))
         spectrum[:, np.fft.rfftfreq(samples.shape[1], 1 / rate) < hz] = 0
-        return np.fft.irfft(spectrum, samples.shape[1])
+        return np.fft.irfft(spectrum, samples.shape[1]).astype(np.float32)
 
     return run
 

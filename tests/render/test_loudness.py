@@ -27,7 +27,7 @@ def test_the_filters_at_48_khz_are_those_of_the_recommendation() -> None:
     assert k_weighting(48000) == pytest.approx(np.array([shelf, high_pass]), abs=1e-9)
 
 
-CASES = {
+CASES: dict[str, tuple[list[tuple[float, float]], float]] = {
     "3341-1": ([(-23, 20)], -23.0),
     "3341-2": ([(-33, 20)], -33.0),
     "3341-3": ([(-36, 10), (-23, 60), (-36, 10)], -23.0),

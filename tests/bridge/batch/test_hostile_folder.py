@@ -143,14 +143,14 @@ def hostile_folder(folder: Path, good: int, bad: int) -> Iterator[Hostile]:
         for number in count():
             if len(made.bad) >= bad:
                 break
-            for name, content, reason in unreadable(number):
+            for wrong, content, reason in unreadable(number):
                 if isinstance(content, bytes):
-                    (folder / name).write_bytes(content)
+                    (folder / wrong).write_bytes(content)
                 else:
-                    content(folder / name)
-                made.bad[name] = reason
-        for name in ("notes.txt", "cover.jpg", ".hidden.wav"):  # none of our business
-            (folder / name).write_bytes(b"x")
+                    content(folder / wrong)
+                made.bad[wrong] = reason
+        for other in ("notes.txt", "cover.jpg", ".hidden.wav"):  # none of our business
+            (folder / other).write_bytes(b"x")
         (folder / "folder.wav").mkdir()
         yield made
 

@@ -131,7 +131,7 @@ def test_the_engine_writes_the_file_that_was_asked_for(
 def test_a_finished_file_is_saved_with_its_sidecar(
     renderer: Renderer, dull: Samples, dull_file: Path, tmp_path: Path
 ) -> None:
-    knobs = {"model": "null", "format": "wav", "bit_depth": 24, "dither": "none"}
+    knobs: dict[str, Any] = {"model": "null", "format": "wav", "bit_depth": 24, "dither": "none"}
     result = renderer.submit(dull_file, deliver="file", **knobs).wait(60)
     assert result.path is None
     out = result.save(tmp_path / "bright.wav")

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from bridge.cli import eval
 from bridge.evaluation.evaluate import UNPROCESSED, evaluate

@@ -19,6 +19,7 @@ from bridge.wire.messages import (
     Message,
 )
 from bridge.wire.ulid import new_ulid
+from presets import limits
 
 ALL = [*get_args(ClientMessage), *get_args(EngineMessage)]
 
@@ -51,8 +52,8 @@ def test_ulids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_limits_told_are_those_the_wire_keeps() -> None:
-    assert Limits().chunk == frames.CHUNK_BYTES
-    assert Limits().header == frames.HEADER_BYTES
+    assert Limits().chunk == limits.CHUNK_BYTES
+    assert Limits().header == limits.HEADER_BYTES
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"type": "fetch", "job": new_ulid(), "stem": "full", "offset": 0, "bytes": 0}, Fetch)
 

@@ -37,6 +37,7 @@ from bridge.wire.messages import (
     Hello,
     Jobs,
     Listing,
+    Message,
     Pcm,
     Ping,
     Pong,
@@ -408,7 +409,7 @@ def test_a_signal_drains_a_second_one_aborts_and_nothing_is_lost(
     peer.until_progress(running)
     workers = live.workers
     live.process.send_signal(signal.SIGTERM)
-    heard = []
+    heard: list[Message] = []
     while not any(isinstance(message, Done) for message in heard):
         heard.append(peer.hear()[0])
     assert any(isinstance(message, Closing) for message in heard)

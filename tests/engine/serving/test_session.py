@@ -469,7 +469,9 @@ def test_a_report_too_large_for_a_message_costs_nobody_else_anything(house: Hous
     report = msgspec.structs.replace(
         house.report, effects=EffectsReport(bypassed=("no such plugin " * 7000,))
     )
-    outcome = msgspec.structs.replace(house.jobs.record(job).outcome, report=report)
+    outcome = house.jobs.record(job).outcome
+    assert isinstance(outcome, Done)
+    outcome = msgspec.structs.replace(outcome, report=report)
     written = (msgspec.msgpack.encode(outcome), job)
     house.store._db.execute("UPDATE jobs SET outcome = ? WHERE job = ?", written)
     [_, told] = ask(house.one, Watch(job))

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
 from bridge.wire.ulid import new_ulid
-from engine.serving.store import Store
+from engine.serving.store import Outcome, Store
 from presets.errors import EngineError, OutputError
 from presets.report import RenderReport
 from presets.schema import make
@@ -70,7 +70,7 @@ def test_each_end_is_kept_as_it_was(store: Store) -> None:
     jobs = [submit() for _ in range(2)]
     for asked in jobs:
         store.add(asked, "S", "queued")
-    outcomes = [Failed(jobs[0].job, "input", "empty", "source"), Cancelled(jobs[1].job)]
+    outcomes: list[Outcome] = [Failed(jobs[0].job, "input", "empty", "source"), Cancelled(jobs[1].job)]
     for outcome in outcomes:
         store.end(outcome)
     records = [store.get(asked.job) for asked in jobs]

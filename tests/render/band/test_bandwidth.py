@@ -1,7 +1,7 @@
 """Where a band ends: clips of the evaluation set, whole and low-passed, and sounds without an end to find."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def dark_pad(at_s: Samples) -> Samples:
     return pad + 0.003 * signal.fftconvolve(pad, room)[: len(pad)]
 
 
-def test_the_whole_set_as_it_is_has_nothing_to_generate():
+def test_the_whole_set_as_it_is_has_nothing_to_generate() -> None:
     if not CLIPS:
         pytest.skip("the evaluation clips are not beside this checkout")
     assert len(CLIPS) == 88
@@ -94,7 +94,7 @@ def test_the_whole_set_as_it_is_has_nothing_to_generate():
 
 
 @needs_clips
-def test_low_passed_clips_are_found_at_their_edge():
+def test_low_passed_clips_are_found_at_their_edge() -> None:
     seen = np.array(ratios(CLIPS[5::22]))
     assert np.mean(np.abs(seen - 1) <= 0.03) >= 0.95
     assert seen[seen > 0].min() >= 0.95
@@ -103,7 +103,7 @@ def test_low_passed_clips_are_found_at_their_edge():
 @needs_clips
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_all_low_passed_clips_are_found_at_their_edge():
+def test_all_low_passed_clips_are_found_at_their_edge() -> None:
     seen = np.array(ratios(CLIPS))
     assert len(seen) == 1056
     assert np.mean(np.abs(seen - 1) <= 0.03) >= 0.975
@@ -113,7 +113,7 @@ def test_all_low_passed_clips_are_found_at_their_edge():
 
 @pytest.mark.parametrize("make", [bass_line, eight_o_eight, dark_pad])
 @pytest.mark.parametrize("rate", [44100, 48000, 96000])
-def test_dark_sounds_without_a_cliff_are_left_alone(make, rate):
+def test_dark_sounds_without_a_cliff_are_left_alone(make: Callable[[Samples], Samples], rate: int) -> None:
     sound = soxr.resample(make(np.arange(3 * RATE) / RATE), RATE, rate, quality="VHQ")
     for kind, samples in degraded(sound, np.random.default_rng(1)):
         cutoff = found(samples, rate)
@@ -123,7 +123,7 @@ def test_dark_sounds_without_a_cliff_are_left_alone(make, rate):
 
 @needs_clips
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000])
-def test_a_band_that_runs_to_a_low_nyquist_ends_there(rate):
+def test_a_band_that_runs_to_a_low_nyquist_ends_there(rate: int) -> None:
     samples, source_rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
     low = soxr.resample(samples.T, source_rate, rate, quality="VHQ").T
     own, again = found(low, rate), found(soxr.resample(low.T, rate, RATE, quality="VHQ").T)
@@ -135,7 +135,7 @@ def test_a_band_that_runs_to_a_low_nyquist_ends_there(rate):
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050])
 @pytest.mark.parametrize("make", [bass_line, eight_o_eight])
-def test_a_bass_at_a_low_rate_does_not_fill_its_band(make, rate):
+def test_a_bass_at_a_low_rate_does_not_fill_its_band(make: Callable[[Samples], Samples], rate: int) -> None:
     sound = soxr.resample(make(np.arange(3 * RATE) / RATE), RATE, rate, quality="VHQ")
     assert found(sound, rate).hz is None
     assert found(dithered(sound, np.random.default_rng(1)), rate).hz is None
@@ -143,7 +143,7 @@ def test_a_bass_at_a_low_rate_does_not_fill_its_band(make, rate):
 
 @pytest.mark.parametrize("cutoff_hz", [1500, 4000, 9000, 15000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_sharp_edge_in_noise_is_found_within_2_percent(cutoff_hz, channels):
+def test_a_sharp_edge_in_noise_is_found_within_2_percent(cutoff_hz: float, channels: int) -> None:
     noise = np.random.default_rng(2).standard_normal((channels, 4 * RATE)) * 0.1
     bins = np.fft.rfft(noise)
     bins[:, np.fft.rfftfreq(4 * RATE, 1 / RATE) > cutoff_hz] = 0
@@ -155,7 +155,7 @@ def test_a_sharp_edge_in_noise_is_found_within_2_percent(cutoff_hz, channels):
     assert f"{cutoff.hz:.0f} Hz" in cutoff.reason
 
 
-def test_channels_count_alike_whatever_their_phase():
+def test_channels_count_alike_whatever_their_phase() -> None:
     noise = np.random.default_rng(2).standard_normal(4 * RATE) * 0.1
     low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
     alone = found(low).hz
@@ -165,7 +165,7 @@ def test_channels_count_alike_whatever_their_phase():
     assert found(np.stack([low, noise])).hz is None
 
 
-def test_content_above_in_some_loud_moments_is_content():
+def test_content_above_in_some_loud_moments_is_content() -> None:
     noise = np.random.default_rng(2).standard_normal(10 * RATE) * 0.1
     low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
     low[4 * RATE : 4 * RATE + RATE // 2] = noise[4 * RATE : 4 * RATE + RATE // 2]
@@ -174,7 +174,9 @@ def test_content_above_in_some_loud_moments_is_content():
 
 @needs_clips
 @pytest.mark.parametrize(("level", "lowest_hz", "highest_hz"), [(0.95, 5000, 6500), (0.85, 10000, 11600)])
-def test_a_lossy_codecs_shelf_is_its_end(tmp_path, level, lowest_hz, highest_hz):
+def test_a_lossy_codecs_shelf_is_its_end(
+    tmp_path: Path, level: float, lowest_hz: float, highest_hz: float
+) -> None:
     samples, rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
     path = tmp_path / "lossy.mp3"
     soundfile.write(path, samples.T, rate, format="MP3", compression_level=level)
@@ -185,7 +187,7 @@ def test_a_lossy_codecs_shelf_is_its_end(tmp_path, level, lowest_hz, highest_hz)
 
 
 @pytest.mark.parametrize(("share", "expected_hz"), [(0.8, 10000), (0.3, 12000)])
-def test_a_shelf_that_is_mostly_holes_lies_above_the_cutoff(share, expected_hz):
+def test_a_shelf_that_is_mostly_holes_lies_above_the_cutoff(share: float, expected_hz: float) -> None:
     rng = np.random.default_rng(4)
     hz = np.fft.rfftfreq(10 * RATE, 1 / RATE)
     bins = np.fft.rfft(rng.standard_normal(10 * RATE) * 0.1) * (hz < 12000)
@@ -199,17 +201,17 @@ def test_a_shelf_that_is_mostly_holes_lies_above_the_cutoff(share, expected_hz):
 
 
 @pytest.mark.parametrize("frames", [1, 100, 4000])
-def test_too_little_to_tell_is_left_alone(frames):
+def test_too_little_to_tell_is_left_alone(frames: int) -> None:
     assert found(np.random.default_rng(0).standard_normal(frames) * 0.1).hz is None
     assert found(np.zeros(frames)).hz is None
 
 
-def test_silence_and_dc_are_left_alone():
+def test_silence_and_dc_are_left_alone() -> None:
     assert found(np.zeros((2, RATE))).hz is None
     assert found(np.full((2, RATE), 0.5)).hz is None
 
 
-def test_a_long_clip_is_looked_at_from_end_to_end_in_bounded_memory():
+def test_a_long_clip_is_looked_at_from_end_to_end_in_bounded_memory() -> None:
     seconds = 900
     rng = np.random.default_rng(3)
 
@@ -230,13 +232,13 @@ def test_a_long_clip_is_looked_at_from_end_to_end_in_bounded_memory():
     assert clip.taken < 300 * RATE
 
 
-def test_the_same_clip_gives_the_same_cutoff():
+def test_the_same_clip_gives_the_same_cutoff() -> None:
     noise = np.random.default_rng(2).standard_normal((2, 3 * RATE)) * 0.1
     low = signal.sosfiltfilt(low_pass(6000, RATE)[0], noise)
     assert found(low) == found(low)
 
 
-def test_rolloff_is_the_magnitude_below_which_99_percent_lie():
+def test_rolloff_is_the_magnitude_below_which_99_percent_lie() -> None:
     bins = np.zeros(2 * RATE + 1, complex)
     hz = np.fft.rfftfreq(4 * RATE, 1 / RATE)
     band = (hz > 20) & (hz < 6000)
@@ -250,7 +252,7 @@ def test_rolloff_is_the_magnitude_below_which_99_percent_lie():
     assert find_cutoff(ArrayClip(tone, RATE), "rolloff").hz is None
 
 
-def test_a_number_is_taken_at_its_word_up_to_nyquist():
+def test_a_number_is_taken_at_its_word_up_to_nyquist() -> None:
     clip = ArrayClip(np.zeros((1, 1000), np.float32), 16000)
     assert find_cutoff(clip, 5500.0) == Cutoff(5500.0, "given", "5500 Hz was asked for", nyquist_hz=8000)
     highest = find_cutoff(clip, 8000.0).hz
@@ -262,7 +264,7 @@ def test_a_number_is_taken_at_its_word_up_to_nyquist():
 
 @needs_clips
 @pytest.mark.slow
-def test_analysis_takes_a_hundredth_of_the_clip_at_most():
+def test_analysis_takes_a_hundredth_of_the_clip_at_most() -> None:
     samples, rate = read(DEV / "music" / "apollo_32khz_sample3.flac")
     clip = ArrayClip(np.tile(samples, (1, 5)).astype(np.float32), rate)
     begin = time.process_time()

@@ -15,7 +15,7 @@ NOISE = np.random.default_rng(1).standard_normal(48000)
 
 
 @pytest.mark.parametrize("name", list(perceptual.PACKAGES))
-def test_a_score_falls_with_what_is_added(name):
+def test_a_score_falls_with_what_is_added(name: str) -> None:
     pytest.importorskip(perceptual.PACKAGES[name])
     score = getattr(perceptual, name)
     scores = [score(VOICE, VOICE + gain * NOISE) for gain in (0, 0.001, 0.03)]
@@ -24,11 +24,11 @@ def test_a_score_falls_with_what_is_added(name):
     assert scores[-1] < 4
 
 
-def test_visqol_of_silence_is_none():
+def test_visqol_of_silence_is_none() -> None:
     pytest.importorskip("visqol")
     assert math.isnan(perceptual.visqol(VOICE, 0 * VOICE))
 
 
-def test_what_is_not_installed_is_named(monkeypatch):
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(perceptual.PACKAGES, "visqol", "no_such_module")
     assert "visqol" in perceptual.missing()

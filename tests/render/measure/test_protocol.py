@@ -19,12 +19,12 @@ def noise() -> np.ndarray:
     return np.random.default_rng(3).standard_normal(96000) * 0.1
 
 
-def test_a_signal_is_fitted_to_a_length():
+def test_a_signal_is_fitted_to_a_length() -> None:
     assert fitted(np.arange(5.0), 3).tolist() == [0, 1, 2]
     assert fitted(np.arange(3.0), 5).tolist() == [0, 1, 2, 0, 0]
 
 
-def test_the_reference_is_5_12_s_of_the_mean_at_48_khz(noise):
+def test_the_reference_is_5_12_s_of_the_mean_at_48_khz(noise: np.ndarray) -> None:
     both = np.stack([noise, -noise / 3])
     signal, limit_hz = reference(np.tile(both, (1, 3)), 48000)
     assert len(signal) == 245760
@@ -35,7 +35,7 @@ def test_the_reference_is_5_12_s_of_the_mean_at_48_khz(noise):
     assert limit_hz == pytest.approx(0.97 * 22050)
 
 
-def test_degrading_empties_the_band_above_and_moves_nothing():
+def test_degrading_empties_the_band_above_and_moves_nothing() -> None:
     impulse = np.zeros(9600)
     impulse[4800] = 1
     response = degrade(impulse, 8000)
@@ -48,7 +48,7 @@ def test_degrading_empties_the_band_above_and_moves_nothing():
         degrade(np.zeros(3), 8000)
 
 
-def test_an_output_of_another_length_is_measured_and_its_length_told(noise):
+def test_an_output_of_another_length_is_measured_and_its_length_told(noise: np.ndarray) -> None:
     low = degrade(noise, CUTOFF_HZ)
     figures = measure(noise, low, np.concatenate([low, np.zeros(7)]), CUTOFF_HZ, TOP_HZ)
     assert (figures.length, figures.lag, figures.null_db) == (7, 0, -math.inf)
@@ -58,7 +58,7 @@ def test_an_output_of_another_length_is_measured_and_its_length_told(noise):
 
 
 @pytest.mark.skipif(not DEV.is_dir(), reason="the evaluation clips are not beside this checkout")
-def test_unprocessed_speech_measures_as_empty_above_the_cutoff():
+def test_unprocessed_speech_measures_as_empty_above_the_cutoff() -> None:
     samples, rate = soundfile.read(DEV / "speech" / "vctk_p361_281.flac", always_2d=True)
     full, limit_hz = reference(samples.T, rate)
     low = degrade(full, CUTOFF_HZ)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,10 @@ from engine.models.audiosr.blocks import (
     TransformerBlock,
     timestep_embedding,
 )
+
+
+def group_norm(x: torch.Tensor, layer: Any) -> torch.Tensor:
+    return F.group_norm(x, 32, layer.weight, layer.bias, eps=1e-5)
 
 
 def test_embedding_is_cosines_then_sines_of_geometric_frequencies() -> None:
@@ -71,9 +76,9 @@ def test_step_embedding_is_added_per_channel_between_the_convolutions() -> None:
     torch.manual_seed(0)
     block = TimeResBlock(32, 64, 16)
     x, embedding = torch.randn(2, 32, 4, 4), torch.randn(2, 16)
-    h = block.in_layers[2](F.silu(F.group_norm(x, 32, *block.in_layers[0].parameters(), eps=1e-5)))
+    h = block.in_layers[2](F.silu(group_norm(x, block.in_layers[0])))
     h = h + (F.silu(embedding) @ block.emb_layers[1].weight.T + block.emb_layers[1].bias)[:, :, None, None]
-    h = block.out_layers[3](F.silu(F.group_norm(h, 32, *block.out_layers[0].parameters(), eps=1e-5)))
+    h = block.out_layers[3](F.silu(group_norm(h, block.out_layers[0])))
     torch.testing.assert_close(block(x, embedding), block.skip_connection(x) + h)
 
 
@@ -86,7 +91,8 @@ def test_residual_block_is_its_skip_when_its_last_convolution_is_zero(
     torch.nn.init.zeros_(block.conv2.weight)
     torch.nn.init.zeros_(block.conv2.bias)
     x = torch.randn(1, channels, 4, 4)
-    expected = x if channels == out_channels else F.conv2d(x, *block.nin_shortcut.parameters())
+    shortcut: Any = block.nin_shortcut
+    expected = x if channels == out_channels else F.conv2d(x, shortcut.weight, shortcut.bias)
     torch.testing.assert_close(block(x), expected)
 
 
