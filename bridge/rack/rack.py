@@ -231,7 +231,7 @@ def _run(
     buffer_size: int,
     reset: bool = True,
 ) -> Audio:
-    from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
+    from pedalboard import Pedalboard
 
     try:
         out: Audio = Pedalboard(plugins).process(audio, rate, buffer_size, reset)

@@ -132,7 +132,7 @@ def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> I
 
 
 def _whole(plugins: Sequence[Processor], source: _Fifo, frames: int, rate_hz: float) -> Audio:
-    from pedalboard import Pedalboard  # type: ignore[attr-defined]  # its stubs do not re-export it
+    from pedalboard import Pedalboard
 
     count = max(frames, source.channels + 1)
     board = Pedalboard(cast("list[pedalboard.Plugin]", list(plugins)))

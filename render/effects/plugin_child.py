@@ -60,7 +60,7 @@ class Guest:
         self._doubled = False
 
     def _load(self) -> Any:
-        from pedalboard import load_plugin  # type: ignore[attr-defined]  # its stubs do not re-export it
+        from pedalboard import load_plugin
 
         return load_plugin(self._path, plugin_name=self._name)
 

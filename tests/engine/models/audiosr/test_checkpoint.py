@@ -206,6 +206,7 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path, small_n
 
 def test_goldens_layout_loads_without_conversion(tmp_path: Path, small_networks: Networks) -> None:
     configuration = small_networks.configuration
+    assert configuration.vocoder is not None
     config = {
         "unet": {**configuration.unet, "image_size": 64, "use_spatial_transformer": True},
         "vae": {**configuration.vae, "downsample_time": False, "resolution": 256},

@@ -233,7 +233,7 @@ def test_a_joint_render_samples_all_its_windows_together(build: Build, rows: int
             made.update({w.start // CELL_FRAMES: y for w, y in zip(windows, generated, strict=True)})
             return generated
 
-        model.upscale = kept  # type: ignore[method-assign]
+        model.upscale = kept  # type: ignore[method-assign, assignment]
         y = rendered(model, x, joint=joint, steps=4)
         assert y.shape == x.shape
         assert sorted(made) == [-1, 1, 3]
