@@ -43,16 +43,26 @@ def spectrum(samples: Tensor) -> Tensor:
 
 
 def samples_of(bins: Tensor, frames: int) -> Tensor:
-    """The inverse of `spectrum`: (..., T, BINS) complex64 -> (..., frames) float32."""
-    shape = bins.shape[:-2]
-    samples = torch.istft(
-        bins.reshape(-1, *bins.shape[-2:]).transpose(-1, -2),
-        N_FFT,
-        HOP,
-        window=torch.hann_window(N_FFT, device=bins.device),
-        length=frames,
-    )
-    return samples.reshape(*shape, frames)
+    """The inverse of `spectrum`: (..., T, BINS) complex64 -> (..., frames) float32.
+
+    Overlap-add of windowed frames (Griffin and Lim 1984, equation 6) in four shifted additions: torch.istft
+    takes two and a half times as long.
+    """
+    window = torch.hann_window(N_FFT, device=bins.device)
+    added = _overlapped(torch.fft.irfft(bins, N_FFT) * window)
+    squares = _overlapped((window * window).expand(bins.shape[-2], N_FFT))
+    kept = slice(N_FFT // 2, N_FFT // 2 + frames)
+    return added[..., kept] / squares[kept]
+
+
+def _overlapped(frames: Tensor) -> Tensor:
+    """The sum of frames that begin HOP apart: (..., T, N_FFT) -> (..., (T + 3) HOP)."""
+    count = frames.shape[-2]
+    parts = frames.unflatten(-1, (N_FFT // HOP, HOP))
+    added = frames.new_zeros(*frames.shape[:-2], count + N_FFT // HOP - 1, HOP)
+    for part in range(N_FFT // HOP):
+        added[..., part : part + count, :] += parts[..., part, :]
+    return added.flatten(-2)
 
 
 def level_db(power: Tensor) -> Tensor:
