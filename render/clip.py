@@ -22,7 +22,7 @@ from presets.report import Shortfall
 from render.decode import Wanted, decode
 from render.limits import check_samples, check_shape, truncated
 from render.sources.pcm_header import PcmHeader, read_header
-from render.sources.stretch import Stretch
+from render.sources.stretch import OnBytes, Stretch
 from render.upscaler import Audio
 
 
@@ -171,20 +171,27 @@ class FileClip(_DiskClip):
         header: where its samples lie.
         name: for messages.
         shortfall: see `_DiskClip`.
+        on_bytes: told of what is read of the file, from byte `begins_at` on.
     """
 
     def __init__(
-        self, file: BinaryIO, header: PcmHeader, name: str, shortfall: Shortfall | None = None
+        self,
+        file: BinaryIO,
+        header: PcmHeader,
+        name: str,
+        shortfall: Shortfall | None = None,
+        on_bytes: OnBytes | None = None,
     ) -> None:
         super().__init__(header.mask, shortfall)
         self.rate = header.rate
         self.channels = header.channels
         self.frames = header.held // header.frame_bytes
+        self.begins_at = header.at
         self._file = file
         self._name = name
         self._order = header.order
         self._samples = soundfile.SoundFile(
-            Stretch(file.fileno(), header.at, header.at + self.frames * header.frame_bytes),
+            Stretch(file.fileno(), header.at, header.at + self.frames * header.frame_bytes, on_bytes),
             samplerate=header.rate,
             channels=header.channels,
             subtype=header.subtype,
@@ -224,6 +231,7 @@ def open_clip(
     stream: int = 0,
     accept_truncated: bool = False,
     hook: Callable[[], None] = lambda: None,
+    on_bytes: OnBytes | None = None,
 ) -> FileClip | PcmClip:
     """Open an audio file for exact random access; close it, or use it as a context manager.
 
@@ -237,6 +245,7 @@ def open_clip(
         accept_truncated: take what is there of a file that breaks off or is damaged; `shortfall` of the clip
             says what is not.
         hook: called often while a file is decoded; stops it by raising.
+        on_bytes: told of what is read of a file of plain PCM, see `render.sources.stretch.OnBytes`.
 
     Raises:
         InputError: missing, empty, not audio, truncated, or outside the limits of `check_shape`.
@@ -255,7 +264,7 @@ def open_clip(
             raise InputError(f"{source} is empty (0 bytes)", "source")
         header = read_header(file)
         if header is not None and header.subtype:
-            clip = _in_place(file, header, source.name, stream, accept_truncated)
+            clip = _in_place(file, header, source.name, stream, accept_truncated, on_bytes)
             return clip
         done = decode(Wanted(file, source, source.name, stream, accept_truncated, hook), header, scratch)
         return PcmClip(done.path, done.head.rate, done.head.channels, True, done.head.mask, done.shortfall)
@@ -264,7 +273,14 @@ def open_clip(
             file.close()
 
 
-def _in_place(file: BinaryIO, header: PcmHeader, name: str, stream: int, accept_truncated: bool) -> FileClip:
+def _in_place(
+    file: BinaryIO,
+    header: PcmHeader,
+    name: str,
+    stream: int,
+    accept_truncated: bool,
+    on_bytes: OnBytes | None,
+) -> FileClip:
     held = header.held // max(1, header.frame_bytes)
     check_shape(header.rate, header.channels, held, name)
     if stream:
@@ -274,7 +290,7 @@ def _in_place(file: BinaryIO, header: PcmHeader, name: str, stream: int, accept_
         shortfall = Shortfall(held, header.promised // header.frame_bytes)
         if not accept_truncated:
             raise truncated(name, shortfall)
-    return FileClip(file, header, name, shortfall)
+    return FileClip(file, header, name, shortfall, on_bytes)
 
 
 def read_padded(read: Callable[[int, int], Audio], clip: Clip, start: int, frames: int) -> Audio:

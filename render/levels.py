@@ -1,7 +1,8 @@
-"""How loud a clip is: the first pass over a source, which also holds every sample to the limits."""
+"""How loud a clip is: taken in the first pass over a source, which also holds every sample to the limits."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from render.clip import Clip
+from render.clip import Clip, read_padded
 from render.limits import check_samples
+from render.upscaler import Audio
 
-BLOCK_FRAMES = 1 << 17
+FFT_FRAMES = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +34,66 @@ class Levels:
 
     def energy_below(self, hz: float) -> NDArray[np.float64]:
         """(channels,) sum of squares of the band below `hz`."""
-        below: NDArray[np.float64] = self.power[:, : round(BLOCK_FRAMES * hz / self.rate)].sum(axis=1)
+        below: NDArray[np.float64] = self.power[:, : round(FFT_FRAMES * hz / self.rate)].sum(axis=1)
         return below
 
 
-def measure_levels(clip: Clip, on_share: Callable[[float], None]) -> Levels:
-    """Read the whole clip.
+class LevelMeter:
+    """A clip whose levels are taken while somebody else reads it, so that one pass serves both.
+
+    A read from its start towards its end is served from blocks that the meter has taken; what it passes over
+    is taken too. A read further back goes to the clip again.
 
     Args:
         clip: any clip.
-        on_share: told which share of it has been read.
-
-    Raises:
-        InputError: it breaks off, or a sample is not finite or beyond +-16.
+        on_share: told which share of it has been taken.
     """
-    peak = 0.0
-    power = np.zeros((clip.channels, BLOCK_FRAMES // 2 + 1))
-    for start in range(0, clip.frames, BLOCK_FRAMES):
-        block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start))
+
+    def __init__(self, clip: Clip, on_share: Callable[[float], None]) -> None:
+        self.rate, self.channels, self.frames = clip.rate, clip.channels, clip.frames
+        self._clip, self._on_share = clip, on_share
+        self._blocks: deque[Audio] = deque()
+        self._held = range(0)
+        """The frames in `_blocks`; those before `stop` were taken."""
+        self._peak = 0.0
+        self._power = np.zeros((clip.channels, FFT_FRAMES // 2 + 1))
+
+    def read(self, start: int, frames: int) -> Audio:
+        """See `Clip.read`.
+
+        Raises:
+            InputError: the clip breaks off, or a sample is not finite or beyond +-16.
+        """
+        return read_padded(self._read, self, start, frames)
+
+    def levels(self) -> Levels:
+        """The levels of the whole clip, the rest of which is read now; raises as `read` does."""
+        while self._held.stop < self.frames:
+            self._take(self._held.stop)
+        power = self._power / FFT_FRAMES
+        power[:, 1:-1] *= 2
+        return Levels(self._peak, power, self.rate)
+
+    def _read(self, lo: int, hi: int) -> Audio:
+        if lo < self._held.start:
+            return self._clip.read(lo, hi - lo)
+        while self._held.stop < hi:
+            self._take(lo)
+        first = self._held.start
+        return np.concatenate(self._blocks, axis=1)[:, lo - first : hi - first]
+
+    def _take(self, keep_from: int) -> None:
+        """Takes one block more, and lets go of those that end before a frame."""
+        start = self._held.stop
+        block = self._clip.read(start, min(FFT_FRAMES, self.frames - start))
         check_samples(block, start, "the source")
-        peak = max(peak, float(block.max()), -float(block.min()))
-        for channel, total in zip(block, power, strict=True):
-            bins = scipy.fft.rfft(channel, BLOCK_FRAMES)
+        self._peak = max(self._peak, float(block.max()), -float(block.min()))
+        for channel, total in zip(block, self._power, strict=True):
+            bins = scipy.fft.rfft(channel, FFT_FRAMES)
             total += bins.real.astype(np.float64) ** 2 + bins.imag**2
-        on_share((start + block.shape[1]) / clip.frames)
-    power[:, 1:-1] *= 2
-    return Levels(peak, power / BLOCK_FRAMES, clip.rate)
+        first = self._held.start
+        self._blocks.append(block)
+        while self._blocks and first + self._blocks[0].shape[1] <= keep_from:
+            first += self._blocks.popleft().shape[1]
+        self._held = range(first, start + block.shape[1])
+        self._on_share(self._held.stop / self.frames)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 
 from presets.errors import Cancelled
-from render.clip import Clip
-from render.upscaler import Audio, Step, StepHook
+from render.upscaler import Step, StepHook
 
 ANALYSIS = 100
-"""Steps of an analysis: half of them while levels are taken, half while the end of the band is sought."""
+"""Steps of an analysis."""
 
 
 class Progress:
@@ -28,13 +27,9 @@ class Progress:
         self._ended = False
         self._lock = threading.Lock()  # the model's thread and the writer's both tell
 
-    def levelled(self, share: float) -> None:
-        """Levels have been taken of this share of the source."""
-        self._reach("analyse", int(ANALYSIS / 2 * share))
-
-    def searched(self, share: float) -> None:
-        """The end of the band has been sought in this share of the source."""
-        self._reach("analyse", int(ANALYSIS / 2 * (1 + share)))
+    def analysed(self, share: float) -> None:
+        """This share of the source has been analysed."""
+        self._reach("analyse", int(ANALYSIS * share))
 
     def learned(self, step: Step) -> None:
         """The model took a step on a recording that the render learns from."""
@@ -59,25 +54,3 @@ class Progress:
         with self._lock:
             self._step = max(self._step, step)
             self._on_step(Step(stage, self._step, ANALYSIS + self._steps))
-
-
-class Watched:
-    """A clip that reports how far it has been read.
-
-    Args:
-        source: the clip.
-        progress: told through `searched`.
-    """
-
-    def __init__(self, source: Clip, progress: Progress) -> None:
-        self.rate = source.rate
-        self.channels = source.channels
-        self.frames = source.frames
-        self._source = source
-        self._progress = progress
-
-    def read(self, start: int, frames: int) -> Audio:
-        """See `Clip.read`."""
-        samples = self._source.read(start, frames)
-        self._progress.searched(min(max(start + frames, 0) / self.frames, 1.0))
-        return samples

@@ -18,11 +18,11 @@ from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
 from render.effects.chain import apply_chain, label, workplace
 from render.generate import Generator
-from render.levels import measure_levels
+from render.levels import LevelMeter
 from render.like import Recordings, learn
 from render.limits import check_finite
 from render.loudness import deliver
-from render.progress import Progress, Watched
+from render.progress import Progress
 from render.resample import resampled, resampled_frames
 from render.segments import Grid, Segments
 from render.stereo import StereoPolicy
@@ -61,7 +61,8 @@ def render(
     hear the selection alone.
 
     Args:
-        source: 4 to 384 kHz, 1 to 8 channels; read twice.
+        source: 4 to 384 kHz, 1 to 8 channels; read in two passes. Analysis is the first; in the second the
+            model's input goes ahead of the original that its band is added to.
         preset: every knob; `model` has become `upscaler` already.
         upscaler: the model.
         on_step: told of progress, step by step of one count; cancels by raising.
@@ -127,9 +128,10 @@ def generate_band(
     windows = len(grid.touching(lo, hi, 0)) * len(policy.groups)
     progress = Progress(on_step, windows * upscaler.steps(preset))
 
-    # 2. Analysis, always of the whole source: its level, and where its band ends.
-    levels = measure_levels(source, progress.levelled)
-    cutoff = find_cutoff(Watched(source, progress), preset.cutoff)
+    # 2. Analysis, always of the whole source and in one pass: its level, and where its band ends.
+    meter = LevelMeter(source, progress.analysed)
+    cutoff = find_cutoff(meter, preset.cutoff)
+    levels = meter.levels()
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]

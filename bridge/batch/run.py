@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,7 +27,7 @@ from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.encode import file_digest
 from render.files.publish import check_destination
-from render.files.sidecar import is_done, render_key, sidecar_path
+from render.files.sidecar import find_result
 
 AHEAD = 4
 """Jobs sent before the first of them is done: enough to keep an engine of several devices busy."""
@@ -164,10 +165,8 @@ def _alone(item: Item) -> Iterator[list[Event]]:
 
 def done_already(item: Item, order: Order) -> bool:
     """Whether an item's destination holds the result of this very render of this very source."""
-    if not os.path.exists(sidecar_path(item.out)):
-        return False
-    model = order.choice.model
-    return is_done(item.out, render_key(file_digest(item.source), order.preset, model.name, model.digest))
+    model, digest = order.choice.model, partial(file_digest, item.source)
+    return find_result(item.out, digest, order.preset, model.name, model.digest) is not None
 
 
 def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:

@@ -18,7 +18,7 @@ from render.clip import Clip, open_clip
 from render.files import metadata
 from render.files.encode import encode, encoding
 from render.files.publish import check_destination, deliver
-from render.files.sidecar import StemRecord, find_done, render_key
+from render.files.sidecar import StemRecord, find_result
 
 
 class Destination:
@@ -58,7 +58,7 @@ class Destination:
         """
         if self._out is None:
             return None
-        done = find_done(self._out, render_key(self._source.digest, self._submit.params, model, weights))
+        done = find_result(self._out, self._source.digest, self._submit.params, model, weights)
         if done is None:
             check_destination(self._out, self._source.path, force=self._force)
             return None

@@ -13,7 +13,7 @@ from render.limits import check_samples
 from render.upscaler import Audio as Samples
 
 FULL_SCALE_I2 = 32768.0
-BLOCK_FRAMES = 1 << 18
+WRITE_FRAMES = 1 << 18
 
 
 class PlanarClip:
@@ -54,8 +54,8 @@ class PlanarClip:
 def write_planar(clip: Clip, path: Path) -> None:
     """Writes a clip's samples as planar little-endian float32, a block at a time."""
     with open(path, "wb") as file:
-        for start in range(0, clip.frames, BLOCK_FRAMES):
-            block = clip.read(start, min(BLOCK_FRAMES, clip.frames - start)).astype("<f4", copy=False)
+        for start in range(0, clip.frames, WRITE_FRAMES):
+            block = clip.read(start, min(WRITE_FRAMES, clip.frames - start)).astype("<f4", copy=False)
             for channel, row in enumerate(block):
                 file.seek(4 * (channel * clip.frames + start))
                 file.write(np.ascontiguousarray(row).data)

@@ -11,10 +11,11 @@ import msgspec
 from bridge.client.model_choice import Choice, choose
 from bridge.wire.bounds import bounded_report
 from bridge.wire.messages import Done, Submit
-from engine.serving.spool import Spool, content_key
+from engine.serving.spool import Spool
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
 from engine.worker.recordings import check_like, open_recordings
+from engine.worker.result_cache import ResultCache
 from engine.worker.source import open_source
 from presets.errors import BusyError, OutputError
 from presets.version import VERSION
@@ -61,7 +62,7 @@ def run_job(
             seconds = time.monotonic() - began_s
             return Done(submit.job, (stem,), seconds, params.seed, bounded_report(said), already=True)
 
-        # 3. The cache: equal keys mean equal samples.
+        # 3. The cache.
         facts = {
             "weights": model.digest,
             "engine": VERSION,
@@ -72,12 +73,13 @@ def run_job(
             "like": recordings_digest(params.like),
         }
         keyed = msgspec.structs.replace(params, like=None)  # it counts by its bytes
-        key = content_key(source.digest, source.audio, keyed, facts)
-        report = spool.report(key)
-        cached = report is not None
+        cache = ResultCache(spool, source, keyed, facts)
+        kept = cache.find()
 
         # 4. The render.
-        if report is None:
+        if kept is not None:
+            samples, report = kept
+        else:
             frames = resampled_frames(source.clip.frames, source.clip.rate, params.rate)
             _make_room(spool, WORK_FILES * 4 * source.clip.channels * frames)
             written = spool.scratch(submit.job, "pcm")
@@ -96,17 +98,15 @@ def run_job(
                 like = msgspec.structs.replace(report.like, digest=facts["like"])
                 report = msgspec.structs.replace(report, like=like)
             # A plugin that fails today may work tomorrow.
-            if report.effects is not None and report.effects.bypassed:
-                key = content_key(source.digest, source.audio, keyed, {**facts, "job": submit.job})
-            source.check_unchanged()
-            spool.keep_result(key, written, report)
-        result = PcmClip(spool.result(key), report.rate_hz, report.channels)
+            failed = report.effects is not None and report.effects.bypassed
+            samples = cache.keep(written, report, submit.job if failed else "")
+        result = PcmClip(samples, report.rate_hz, report.channels)
 
         # 5. The delivery.
         report = msgspec.structs.replace(
             report,
-            cached=cached,
-            source_digest=source.digest,
+            cached=kept is not None,
+            source_digest=source.digest(),
             model_reason=why,
             device=models.device,
             shortfall=source.shortfall,

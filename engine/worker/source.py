@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.wire.messages import Audio, File, Pcm, Submit
-from bridge.wire.transfer import hasher
 from engine.serving.spool import Spool
 from engine.worker.planar_pcm import PlanarClip
+from engine.worker.source_digest import SourceDigest
 from presets.errors import AirbandError, InputError
 from presets.report import Shortfall
-from render.clip import Clip, open_clip
+from render.clip import Clip, FileClip, open_clip
 from render.upscaler import Step, StepHook
-
-HASH_BYTES = 32 * 1024**2
-"""Hashed between two looks at whether the job was cancelled: a thirtieth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,9 @@ class JobSource:
 
     Attributes:
         clip: its samples.
-        digest: blake2b-256 of its bytes.
+        digest: blake2b-256 of its bytes, hexadecimal. A file of plain PCM is hashed in the first pass over
+            its samples; asked for before that, the digest costs a reading more.
+        nbytes: how many those are.
         audio: the layout of bare samples; None for a file, which says so itself.
         name: what the user calls it, "" for bare samples.
         path: the file; None for bare samples, which have no metadata to carry over.
@@ -38,7 +38,8 @@ class JobSource:
     """
 
     clip: Clip
-    digest: str
+    digest: Callable[[], str]
+    nbytes: int
     audio: Audio | None
     name: str
     path: Path | None
@@ -58,8 +59,9 @@ def open_source(
 ) -> Iterator[JobSource]:
     """The source of a job, until the end of the block.
 
-    Its bytes are hashed once, here: those of the spool against the digest they came in with. A render reads
-    them twice after that.
+    A render reads it in two passes, and a file of plain PCM is hashed during the first. A file that is
+    decoded is read once more to be hashed. So is what lies in the spool, against the digest it came in with:
+    it may have lain there for days, and bare samples are not read in the order of their bytes.
 
     Args:
         submit: the job.
@@ -74,10 +76,12 @@ def open_source(
     source = submit.source
     if isinstance(source, Pcm | File):
         path = spool.source(digest)
-        if _hashed(path, on_step) != digest:
+        if SourceDigest(path, on_step).hexdigest() != digest:
             raise InputError("the source was damaged in the engine's spool; send it again", "source")
     if isinstance(source, Pcm):
-        yield JobSource(PlanarClip(path, source.audio), digest, source.audio, "", None)
+        yield JobSource(
+            PlanarClip(path, source.audio), lambda: digest, source.audio.nbytes, source.audio, "", None
+        )
         return
     if isinstance(source, File):
         name = source.name
@@ -88,6 +92,7 @@ def open_source(
             raise InputError(f"{path}: {outside(roots)}", "source")
     try:
         identity = _identity(path)
+        hashed = SourceDigest(path, on_step)
         try:
             with open_clip(
                 path,
@@ -95,10 +100,14 @@ def open_source(
                 stream=submit.params.stream,
                 accept_truncated=submit.params.accept_truncated,
                 hook=lambda: on_step(Step("decode", 0, 1)),
+                on_bytes=None if digest else hashed.see,
             ) as clip:
+                if not digest:
+                    hashed.read_to(clip.begins_at if isinstance(clip, FileClip) else sys.maxsize)
                 yield JobSource(
                     clip,
-                    digest or _hashed(path, on_step),
+                    (lambda: digest) if digest else hashed.hexdigest,
+                    identity[2],
                     None,
                     name,
                     path,
@@ -125,19 +134,6 @@ def outside(roots: Sequence[Path]) -> str:
     if not roots:
         return "this engine opens no paths; send the file itself, or start the engine with --root FOLDER"
     return f"outside the folders this engine may open ({', '.join(map(str, roots))}); see `serve --root`"
-
-
-def _hashed(path: Path, on_step: StepHook) -> str:
-    digest = hasher()
-    try:
-        with open(path, "rb") as file:
-            while piece := file.read(HASH_BYTES):
-                digest.update(piece)
-                if len(piece) == HASH_BYTES:  # there is more to come, so that a cancel must be heard
-                    on_step(Step("read", 0, 1))
-        return digest.hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}", "source") from None
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +101,24 @@ def find_done(out: Path, key: str) -> DoneStem | None:
         return done if said["key"] == key and done.digest == file_digest(out) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def find_result(
+    out: Path, source_digest: Callable[[], str], preset: Preset, model: str, model_digest: str
+) -> DoneStem | None:
+    """The stem at `out` if it is the result of this very render of this very source.
+
+    Args:
+        out: the destination.
+        source_digest: gives blake2b-256 of the source's bytes; asked only where there is a sidecar.
+        preset, model, model_digest: as for `render_key`.
+
+    Raises:
+        InputError: the source cannot be read, or the recordings are not there.
+    """
+    if not os.path.exists(sidecar_path(out)):
+        return None
+    return find_done(out, render_key(source_digest(), preset, model, model_digest))
 
 
 def is_done(out: Path, key: str) -> bool:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from typing import Any
+
+OnBytes = Callable[[int, memoryview], None]
+"""Told of bytes as they are read: where in the file they begin, and the bytes, valid during the call."""
 
 
 class Stretch(io.RawIOBase):
@@ -13,11 +17,12 @@ class Stretch(io.RawIOBase):
     Args:
         descriptor: of the open file.
         start, end: in bytes.
+        on_bytes: see `OnBytes`.
     """
 
-    def __init__(self, descriptor: int, start: int, end: int) -> None:
+    def __init__(self, descriptor: int, start: int, end: int, on_bytes: OnBytes | None = None) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._descriptor, self._on_bytes = descriptor, on_bytes
         self._start, self._end = start, end
         self._at = start
 
@@ -43,5 +48,7 @@ class Stretch(io.RawIOBase):
         """See `io.RawIOBase.readinto`."""
         wanted = memoryview(buffer).cast("B")[: max(0, self._end - self._at)]
         got = os.preadv(self._descriptor, [wanted], self._at) if len(wanted) else 0
+        if self._on_bytes is not None:
+            self._on_bytes(self._at, wanted[:got])
         self._at += got
         return got

@@ -68,6 +68,23 @@ class NoiseModel:
         return made
 
 
+class CountedClip(ArrayClip):
+    """A clip that counts how often each of its frames was read."""
+
+    def __init__(self, samples: Audio, rate: int) -> None:
+        super().__init__(samples, rate)
+        self.counts = np.zeros(self.frames, int)
+
+    def read(self, start: int, frames: int) -> Audio:
+        self.counts[max(0, start) : max(0, start + frames)] += 1
+        return super().read(start, frames)
+
+
+@pytest.fixture
+def counted_clip() -> type[CountedClip]:
+    return CountedClip
+
+
 @pytest.fixture
 def noise_model() -> type[NoiseModel]:
     return NoiseModel

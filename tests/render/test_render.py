@@ -296,6 +296,24 @@ def test_progress_is_one_count_up_to_the_end(knobs: dict[str, Any], programme: A
         assert len({step.step for step in seen if step.stage == "render"}) >= 2 * 8
 
 
+@pytest.mark.parametrize(("cutoff_hz", "readings"), [(4000.0, 3), (19500.0, 2)])
+def test_a_source_is_read_in_two_passes(
+    cutoff_hz: float, readings: int, programme: Any, noise_model: Any, counted_clip: Any
+) -> None:
+    """In the second, the model's input and the original that its band is added to are read apart."""
+    source = counted_clip(programme(20, 48000, 2, cutoff_hz), 48000)
+    analysed = np.zeros(source.frames, int)
+
+    def on_step(step: Step) -> None:
+        if step.stage == "analyse":
+            analysed[:] = source.counts
+
+    made = render(source, make(cutoff="auto"), noise_model(body_cells=16), on_step)
+    assert made.report.generated == (readings == 3)
+    assert (analysed == 1).all()
+    assert source.counts.mean() < readings + 0.25  # a window has context
+
+
 @pytest.mark.parametrize("spooled", [True, False])
 def test_a_cancel_at_any_step_ends_the_render_and_leaves_nothing(
     spooled: bool, tmp_path: Path, programme: Any, noise_model: Any

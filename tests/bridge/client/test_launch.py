@@ -94,6 +94,29 @@ def test_the_connection_file_is_json_for_other_clients(started: Home) -> None:
     assert (said["endpoint"], said["protocol"]) == (connection.endpoint, 1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+def test_an_engine_imports_nothing_from_where_its_first_client_does(home: Home, tmp_path: Path) -> None:
+    """A host's folder of packages on PYTHONPATH: its torch is not the engine's."""
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "torch.py").write_text("raise SystemExit('imported what the host holds')")
+    code = """
+import sys
+from bridge import Client
+sys.path.insert(0, sys.argv[2])
+with Client.connect(state=sys.argv[1]) as client:
+    import numpy
+    print(client.submit((numpy.full((1, 480), 0.5, "f4"), 48000), model="null").wait(100).audio.mean())
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(host)])}
+    command = [sys.executable, "-P", "-c", code, str(home.state), str(host)]
+    client = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert client.stdout == "0.5\n", client.stderr + home.log.read_text()
+    connection = find_engine(home)
+    assert connection is not None
+    assert str(host).encode() not in Path(f"/proc/{connection.pid}/environ").read_bytes()
+
+
 def test_clients_that_come_at_once_end_with_one_engine(home: Home) -> None:
     code = """
 import sys

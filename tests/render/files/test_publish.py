@@ -22,7 +22,7 @@ from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
 from render.files.publish import check_destination, deliver, part_beside, publish
-from render.files.sidecar import StemRecord, is_done, render_key, sidecar_path
+from render.files.sidecar import StemRecord, find_result, is_done, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
 CLIP = ArrayClip(SAMPLES, 48000)
@@ -70,6 +70,27 @@ def test_what_is_done_is_known_again_and_only_that(tmp_path: Path, record: StemR
         file.seek(5000)
         file.write(b"\x55")
     assert not is_done(out, record.key)
+
+
+def test_a_source_is_hashed_only_where_there_is_a_stem_to_hold_it_against(
+    tmp_path: Path, record: StemRecord
+) -> None:
+    out, asked = tmp_path / "kick.wav", []
+
+    def digest() -> str:
+        asked.append(out)
+        return record.report.source_digest
+
+    facts = (digest, record.preset, record.report.model, record.report.weights_digest)
+    out.write_bytes(b"somebody else's")
+    assert find_result(out, *facts) is None
+    assert not asked
+    deliver(CLIP, out, record, force=True)
+    done = find_result(out, *facts)
+    assert done is not None
+    assert (done.digest, done.nbytes) == (file_digest(out), out.stat().st_size)
+    assert find_result(out, digest, make(seed=8), *facts[2:]) is None
+    assert len(asked) == 2
 
 
 def test_the_key_sees_knobs_but_not_words() -> None:

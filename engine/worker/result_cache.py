@@ -1,0 +1,52 @@
+"""Results of earlier renders, known again by all that decides their samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.serving.spool import Spool, content_key
+from engine.worker.source import JobSource
+from presets.report import RenderReport
+from presets.schema import Preset
+
+
+class ResultCache:
+    """What the spool holds of one render: equal keys mean equal samples.
+
+    A key's first half says what is known before the source is read: its size, the knobs, the weights and the
+    like. The second is the source's digest, which the first pass of a render yields; so a source is hashed
+    before its render only where a result of the same first half is kept.
+
+    Args:
+        spool: where results lie.
+        source: of the job.
+        params: the preset with `model` resolved.
+        facts: what else decides the samples, see `engine.serving.spool.content_key`.
+    """
+
+    def __init__(self, spool: Spool, source: JobSource, params: Preset, facts: dict[str, str]) -> None:
+        self._spool, self._source = spool, source
+        self._params, self._facts = params, facts
+
+    def find(self) -> tuple[Path, RenderReport] | None:
+        """The samples and the report of this very render, where they are kept."""
+        half = self._half()
+        if not any(self._spool.result(half).parent.glob(f"{half}-*.json")):
+            return None
+        key = f"{half}-{self._source.digest()}"
+        report = self._spool.report(key)
+        return None if report is None else (self._spool.result(key), report)
+
+    def keep(self, written: Path, report: RenderReport, job: str = "") -> Path:
+        """Keeps what was rendered; for `job` alone where one is named.
+
+        Raises:
+            InputError: the source is no longer the file that was read.
+            OutputError: it cannot be kept.
+        """
+        self._source.check_unchanged()
+        return self._spool.keep_result(f"{self._half(job)}-{self._source.digest()}", written, report)
+
+    def _half(self, job: str = "") -> str:
+        facts = self._facts | ({"job": job} if job else {})
+        return content_key(f"{self._source.nbytes} bytes", self._source.audio, self._params, facts)

@@ -1,0 +1,65 @@
+"""Whether a stem is done already is decided once: by whoever writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from bridge import Client
+from bridge.batch.forecast import forecast
+from bridge.batch.plan import Item
+from bridge.batch.run import Order, Task, run
+from bridge.batch.throughput import Speeds
+from bridge.client.model_choice import choose
+from presets.errors import OutputError
+from presets.schema import make
+
+IO = Path("/proc/self/io")
+
+
+@pytest.fixture
+def item(tmp_path: Path) -> Item:
+    """Two minutes of noise, 23 MB."""
+    noise = 0.1 * np.random.default_rng(1).standard_normal((48000 * 120, 2), dtype="f4")
+    soundfile.write(tmp_path / "in.wav", noise, 48000)
+    return Item(tmp_path / "in.wav", tmp_path / "out.wav")
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_finished_stem_is_skipped_and_another_refused(engine: Any, item: Item, near: bool) -> None:
+    with Client.connect(state=engine.home.state) as client:
+        client.local = near
+        order = Order(make(model="null", end=1.0), "custom", choose("null", client.models))
+        other = Order(make(model="null", end=1.0, seed=2), "custom", order.choice)
+
+        def ends(order: Order) -> tuple[str, object]:
+            *_, last = run(client, [item], order)
+            return last.what, type(last.error)
+
+        def foreseen(order: Order) -> tuple[str, object]:
+            [lot] = forecast([Task(item, order)], [], Speeds(engine.home))
+            return lot.what, type(lot.error)
+
+        nothing = type(None)
+        assert foreseen(order) == ("render", nothing)
+        assert ends(order) == ("done", nothing)
+        assert foreseen(order) == ends(order) == ("skipped", nothing)
+        assert foreseen(other) == ("refused", OutputError)
+        assert ends(other) == ("failed", OutputError)
+
+
+@pytest.mark.skipif(not IO.exists(), reason="counts bytes by /proc/self/io")
+def test_a_client_beside_its_engine_reads_neither_source_nor_stem(engine: Any, item: Item) -> None:
+    def read() -> int:
+        return int(IO.read_text().split("rchar:")[1].split()[0])
+
+    with Client.connect(state=engine.home.state) as client:
+        order = Order(make(model="null"), "custom", choose("null", client.models))
+        assert [event.what for event in run(client, [item], order)][-1] == "done"
+        before = read()
+        assert [event.what for event in run(client, [item], order)] == ["skipped"]
+        assert read() - before < item.source.stat().st_size / 10

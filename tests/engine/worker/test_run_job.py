@@ -1,0 +1,107 @@
+"""A job reads downhill: model, source, cache, render, delivery; what one step settles, none after it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from bridge.wire.messages import DeliverPath, Model, Submit
+from bridge.wire.messages import Path as PathSource
+from bridge.wire.ulid import new_ulid
+from engine.models.null import Null
+from engine.serving.spool import Spool
+from engine.worker import run_job as module
+from engine.worker.result_cache import ResultCache
+from engine.worker.run_job import run_job
+from presets.errors import InputError, OutputError, UsageError
+from presets.schema import make
+from render.upscaler import Step, Upscaler
+
+
+class Models:
+    """One model whose weights are listed, and a diary of when it is looked up and loaded."""
+
+    device, compiles = "cpu", False
+
+    def __init__(self, diary: list[str]) -> None:
+        self._diary = diary
+
+    @property
+    def listed(self) -> tuple[Model, ...]:
+        self._diary.append("model")
+        return (Model("null", True, "cpu", Null.digest, ""),)
+
+    def load(self, name: str) -> Upscaler:
+        self._diary.append("load")
+        return Null()
+
+
+class Bench:
+    """Jobs from a file to a file, and a diary of the steps that each went through."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.spool = folder, Spool(folder / "spool")
+        self.diary: list[str] = []
+        self._note(monkeypatch, module, "open_source", "source")
+        self._note(monkeypatch, module, "render", "render")
+        self._note(monkeypatch, ResultCache, "find", "cache")
+        self._note(monkeypatch, module.Destination, "bring", "delivery")
+        noise = 0.1 * np.random.default_rng(1).standard_normal((4800, 1))
+        soundfile.write(folder / "in.wav", noise, 48000)
+
+    def _note(self, monkeypatch: pytest.MonkeyPatch, place: Any, name: str, step: str) -> None:
+        real = getattr(place, name)
+
+        def noted(*arguments: Any, **named: Any) -> Any:
+            self.diary.append(step)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(place, name, noted)
+
+    def run(self, source: str = "in.wav", out: str = "out.wav", **knobs: Any) -> list[str]:
+        """The steps that the job went through, up to its end, good or bad."""
+        self.diary.clear()
+        deliver = DeliverPath(str(self.folder / out))
+        preset = make(**{"model": "null", **knobs})
+        submit = Submit(new_ulid(), PathSource(str(self.folder / source)), deliver, preset)
+        run_job(submit, "", self.spool, Models(self.diary), (self.folder,), self._listen)  # type: ignore[arg-type]
+        return self.diary
+
+    def _listen(self, step: Step) -> None:
+        """A hook that only listens."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_a_render_takes_the_five_steps_once_each_and_in_order(bench: Bench) -> None:
+    assert bench.run() == ["model", "source", "cache", "load", "render", "delivery"]
+
+
+def test_a_cached_result_is_delivered_without_a_model(bench: Bench) -> None:
+    bench.run()
+    assert bench.run(out="again.wav") == ["model", "source", "cache", "delivery"]
+
+
+def test_a_result_that_is_there_ends_the_job_before_the_cache(bench: Bench) -> None:
+    bench.run()
+    assert bench.run() == ["model", "source"]
+
+
+def test_what_is_refused_is_refused_before_the_steps_that_cost(bench: Bench) -> None:
+    (bench.folder / "taken.wav").write_bytes(b"something else")
+    for knobs, error, steps in [
+        ({"model": "nonesuch"}, UsageError, ["model"]),
+        ({"source": "none.wav"}, InputError, ["model", "source"]),
+        ({"out": "taken.wav"}, OutputError, ["model", "source"]),
+        ({"out": "/elsewhere/out.wav"}, OutputError, ["model", "source"]),
+    ]:
+        with pytest.raises(error):
+            bench.run(**knobs)
+        assert bench.diary == steps
