@@ -15,7 +15,7 @@ from presets.errors import AirbandError, UsageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
     "models": ("engine.models.command", "list the models and get their weights"),
-    "parity": ("engine.models.audiosr.parity", "replay the official code's results and compare"),
+    "parity": ("engine.bench.parity", "replay the official code's results and compare"),
     "train predictor": ("engine.training.predictor", "train the predictor of draft"),
     "train vae": ("engine.training.audiosr.vae", "train the autoencoder of AudioSR"),
     "train diffusion": ("engine.training.audiosr.diffusion", "train or fine-tune AudioSR's diffusion"),

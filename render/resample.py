@@ -18,7 +18,7 @@ from render.upscaler import Audio
 CONTEXT_FRAMES = 512
 """Frames of the lower rate that reach a sample. Measured: 256 and more add no error at all."""
 
-BLOCK_FRAMES = 8192
+INPUT_FRAMES = 8192
 """Input frames resampled at once, at the least: the context then costs an eighth, a stream's set-up less."""
 
 
@@ -52,7 +52,7 @@ class ResampledClip:
         self.frames = resampled_frames(source.frames, source.rate, rate_hz)
         common = gcd(source.rate, rate_hz)
         unit_in, unit_out = source.rate // common, rate_hz // common
-        units = -(-BLOCK_FRAMES // unit_in)
+        units = -(-INPUT_FRAMES // unit_in)
         self._source = source
         self._block_in, self._block_out = units * unit_in, units * unit_out
         context_units = -(-CONTEXT_FRAMES // min(unit_in, unit_out))

@@ -40,7 +40,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Sighting:
+class FileState:
     """A look, since when it stands (seconds, monotonic), and whether the file was dealt with as it is."""
 
     look: Look
@@ -89,13 +89,13 @@ class HotFolder:
         self.folder, self.out = folder, out
         self._given = (preset, preset_name)
         self.recursive, self._settle_s = recursive, settle_s
-        self._seen: dict[Path, Sighting] = {}
+        self._seen: dict[Path, FileState] = {}
         self._presets: dict[Path, tuple[Look, Preset | None]] = {}
 
     @property
     def restless(self) -> bool:
         """Whether a file was seen that has not stood still long enough, or not been dealt with."""
-        return any(not sighting.over for sighting in self._seen.values())
+        return any(not state.over for state in self._seen.values())
 
     def scan(self, now_s: float) -> Iterator[Ready | Event]:
         """Looks at everything: what is to be rendered, and what is wrong with preset files that are new.
@@ -118,7 +118,7 @@ class HotFolder:
             look = replace(alone, rival=rival.get(source))
             seen = self._seen.get(source)
             if seen is None or seen.look != look:
-                self._seen[source] = Sighting(look, now_s)
+                self._seen[source] = FileState(look, now_s)
             elif not seen.over and now_s - seen.since_s >= self._settle_s:
                 try:
                     item = self._item(source, look)
@@ -128,7 +128,7 @@ class HotFolder:
                 else:
                     assert look.preset is not None
                     yield Ready(item, look.preset, names[source], is_ours(item))
-        self._seen = {source: sighting for source, sighting in self._seen.items() if source in there}
+        self._seen = {source: state for source, state in self._seen.items() if source in there}
 
     def over(self, source: Path) -> None:
         """A file was dealt with, well or badly: it is let alone until it changes."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
 import numpy as np
 
 from bridge.rack.pickling import packed, unpacked
-from bridge.rack.stages import Connection, External, Stage, SuperResolution, no_hook
+from bridge.rack.stages import External, SharedClient, Stage, SuperResolution, no_hook
 from presets.chains import CONTAINERS, EFFECTS, Effect
 from presets.errors import UsageError
 from render.upscaler import Audio, Step, StepHook
@@ -64,7 +64,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         if not 0 <= tail_s <= 60:
             raise UsageError(f"tail_s = {tail_s}; allowed: 0 to 60 s", "tail_s")
         self.tail_s = tail_s
-        self._connection = Connection(client)
+        self._connection = SharedClient(client)
         self._stages = [_checked(stage) for stage in stages]
 
     @classmethod
@@ -163,7 +163,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
 
     __call__ = process
 
-    def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
+    def render(self, audio: Audio, rate: float, connection: SharedClient, on_step: StepHook) -> Audio:
         """See `Stage.render`: a rack within a rack."""
         return self._render(audio, rate, BUFFER_FRAMES, connection, on_step)
 
@@ -197,7 +197,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         return Rendered(Path(file), self.process(audio, rate), int(self.output_rate(rate)))
 
     def _render(
-        self, audio: Audio, rate: float, buffer_size: int, connection: Connection, on_step: StepHook
+        self, audio: Audio, rate: float, buffer_size: int, connection: SharedClient, on_step: StepHook
     ) -> Audio:
         if self.tail_s:
             audio = np.pad(audio, ((0, 0), (0, round(self.tail_s * rate))))

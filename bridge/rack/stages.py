@@ -22,16 +22,16 @@ def no_hook(step: Step) -> None:
     """Progress that nobody watches."""
 
 
-class Connection:
+class SharedClient:
     """The one connection to the engine that the stages of a rack share; made when first needed."""
 
     def __init__(self, client: Renderer | None = None) -> None:
         self._client = client
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Connection], tuple[()]]:
+    def __reduce__(self) -> tuple[type[SharedClient], tuple[()]]:
         """A connection belongs to its process: what is unpickled makes its own."""
-        return Connection, ()
+        return SharedClient, ()
 
     @property
     def client(self) -> Renderer:
@@ -48,7 +48,7 @@ class Stage(ABC):
     """What a Rack takes beside Pedalboard plugins: it works on whole clips and may change the rate."""
 
     @abstractmethod
-    def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
+    def render(self, audio: Audio, rate: float, connection: SharedClient, on_step: StepHook) -> Audio:
         """The clip through this stage.
 
         Args:
@@ -88,7 +88,7 @@ class External(Stage):
         params = [f"{name}={value!r}" for name, value in self.effect.params.items()]
         return f"External({', '.join([repr(self.effect.path), *params])})"
 
-    def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
+    def render(self, audio: Audio, rate: float, connection: SharedClient, on_step: StepHook) -> Audio:
         """See `Stage.render`.
 
         Raises:
@@ -157,7 +157,7 @@ class SuperResolution(Stage):
         """The rate of what comes out, Hz: the knob `rate`, whatever goes in."""
         return float(self._preset.rate)
 
-    def render(self, audio: Audio, rate: float, connection: Connection, on_step: StepHook) -> Audio:
+    def render(self, audio: Audio, rate: float, connection: SharedClient, on_step: StepHook) -> Audio:
         """See `Stage.render`.
 
         Raises:

@@ -1,1 +1,1 @@
-"""What the product costs, measured."""
+"""What the product costs, and how near AudioSR comes to the official code: measured."""

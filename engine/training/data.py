@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets.errors import InputError
+from presets.schema import RATE_HZ
 
-RATE_HZ = 48000
 AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"}
 CLIFF_DB = 15.0
 """A band edge is where the loud tenth of a clip's frames falls by this within a kilohertz."""

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets.errors import UsageError
-
-RATE_HZ = 48000
+from presets.schema import RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RATE_HZ = 48000
+from presets.schema import RATE_HZ
+
 Array = NDArray[np.float32]
 FULL_BAND_HZ = 24000.0
 LINES = 4097

@@ -40,7 +40,7 @@ ARCHIVE = " (an old transfer that falls off gently: -p archive)"
 """What to do about material that a cliff will never be found in."""
 FRAME_S = 0.0427
 MAX_FRAMES = 8192
-BLOCK_FRAMES = 64
+BLOCK_SPECTRA = 64
 SILENT_POWER = 1e-14
 DITHER_DBFS = -96.3
 """A 16-bit TPDF-dithered file's own noise, RMS."""
@@ -226,10 +226,10 @@ def _band_edges(top_hz: float) -> NDArray[np.float64]:
 
 def _blocks(frames: int) -> list[tuple[int, int]]:
     """(first, count) of the frames to look at: all, or MAX_FRAMES in blocks spread evenly."""
-    count = min(-(-frames // BLOCK_FRAMES), MAX_FRAMES // BLOCK_FRAMES)
+    count = min(-(-frames // BLOCK_SPECTRA), MAX_FRAMES // BLOCK_SPECTRA)
     if frames <= MAX_FRAMES:
-        return [(k * BLOCK_FRAMES, min(BLOCK_FRAMES, frames - k * BLOCK_FRAMES)) for k in range(count)]
-    return [(round(k * (frames - BLOCK_FRAMES) / (count - 1)), BLOCK_FRAMES) for k in range(count)]
+        return [(k * BLOCK_SPECTRA, min(BLOCK_SPECTRA, frames - k * BLOCK_SPECTRA)) for k in range(count)]
+    return [(round(k * (frames - BLOCK_SPECTRA) / (count - 1)), BLOCK_SPECTRA) for k in range(count)]
 
 
 def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers:

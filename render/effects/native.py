@@ -21,9 +21,9 @@ from render.upscaler import Audio
 if TYPE_CHECKING:
     import pedalboard
 
-BLOCK_FRAMES = 8192
+PLUGIN_BLOCK_FRAMES = 8192
 """What Pedalboard hands a plugin at a time by default; other block lengths give other samples."""
-CHUNK_FRAMES = 32 * BLOCK_FRAMES
+CHUNK_FRAMES = 32 * PLUGIN_BLOCK_FRAMES
 """How much is in memory at a time."""
 LATENCY_MAX_S = 60
 """A plugin that has swallowed this much without giving it back is not late, it is broken."""
@@ -119,7 +119,7 @@ def stream(
 def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> Iterator[Audio]:
     """One plugin, on and on: after the clip it hears silence, and the next one hears its tail."""
     # Two frames of two channels have no layout that Pedalboard could tell.
-    block = min(BLOCK_FRAMES, max(frames, source.channels + 1))
+    block = min(PLUGIN_BLOCK_FRAMES, max(frames, source.channels + 1))
     plugin.reset()
     owed = 0
     for start in itertools.count(0, CHUNK_FRAMES):
@@ -151,7 +151,7 @@ def _held(plugin: Processor) -> set[str]:
 
 
 def _process(
-    plugin: Processor, audio: Audio, rate_hz: float, block: int = BLOCK_FRAMES, reset: bool = False
+    plugin: Processor, audio: Audio, rate_hz: float, block: int = PLUGIN_BLOCK_FRAMES, reset: bool = False
 ) -> Audio:
     try:
         out: Audio = plugin.process(audio, rate_hz, buffer_size=block, reset=reset)

@@ -24,7 +24,7 @@ from render.files.metadata import Metadata, attach
 if TYPE_CHECKING:
     from render.clip import Clip
 
-BLOCK_FRAMES = 48000
+ENCODER_FRAMES = 48000
 """Frames in memory at a time."""
 STRETCH_FRAMES = 2400
 """Dither is off in every stretch of this many frames that lies on the integer grid already."""
@@ -141,8 +141,8 @@ class _Blocks:
         self._name = name
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for start in range(0, self.clip.frames, BLOCK_FRAMES):
-            block = self.clip.read(start, min(BLOCK_FRAMES, self.clip.frames - start)).T
+        for start in range(0, self.clip.frames, ENCODER_FRAMES):
+            block = self.clip.read(start, min(ENCODER_FRAMES, self.clip.frames - start)).T
             self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
             if not np.isfinite(block).all():
                 raise RenderError(f"{self._name}: samples that are not finite within 1 s of frame {start}")

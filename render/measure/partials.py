@@ -24,7 +24,7 @@ TONAL_SHARE = 0.2
 """The least share of a tonal frame. White noise, the best of whose 2300 pitches is taken, reaches 0.06 above
 4 kHz and 0.14 above 16 kHz at the most; steady partials 220 Hz apart reach 0.78."""
 FEWEST_FRAMES = 10
-BLOCK_FRAMES = 64
+BLOCK_SPECTRA = 64
 
 
 def partial_share(full: Signal, made: Signal, cutoff_hz: float, end_hz: float) -> float:
@@ -50,8 +50,8 @@ def partial_share(full: Signal, made: Signal, cutoff_hz: float, end_hz: float) -
     ref, est = _power(full), _power(made)
     sounds = ref.mean(axis=1) > 2 * 10 ** (ACTIVE_DB / 10)
     ref, est = (_levelled(power[sounds], band) for power in (ref, est))
-    for at in range(0, len(ref), BLOCK_FRAMES):
-        frames = slice(at, at + BLOCK_FRAMES)
+    for at in range(0, len(ref), BLOCK_SPECTRA):
+        frames = slice(at, at + BLOCK_SPECTRA)
         excess = ref[frames] @ teeth.T - by_chance
         best = excess.argmax(axis=1)
         made_excess = np.einsum("fb,fb->f", est[frames], teeth[best]) - by_chance[best]

@@ -12,10 +12,10 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
-from engine.models.audiosr import parity
+from engine.bench import parity
 from engine.models.audiosr.networks import Configuration, Networks
 
-GOLDEN = Path(__file__).parents[5] / "shared" / "audiosr" / "golden_a"
+GOLDEN = Path(__file__).parents[4] / "shared" / "audiosr" / "golden_a"
 
 
 def replay(folder: Path) -> subprocess.CompletedProcess[str]:
