@@ -1,8 +1,8 @@
 """A manifest: one row a render, with the knobs that are its own.
 
 CSV with a header line, JSON lines, or a YAML list of maps. The columns are `path` (a file, folder or glob,
-relative to the manifest's own folder), `preset`, `out` (a name or template below the batch's destination) and
-any knob by its name. An empty cell leaves what the command line says.
+relative to the manifest's own folder), `preset`, `out` (a name or template below the batch's destination),
+`takes` (how many seeds) and any knob by its name. An empty cell leaves what the command line says.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import msgspec
 
 import presets
 from bridge.batch.plan import Item, Plan, Refused, plan, without_clashes
+from bridge.batch.takes import check_takes, takes_of
 from bridge.client.request import label
 from presets import schema, words
 from presets.errors import AirbandError, InputError, UsageError
 from presets.schema import FLAGS, Preset
 
-COLUMNS = ("path", "preset", "out")
+TEXTS = ("path", "preset", "out")
+COLUMNS = (*TEXTS, "takes")
 
 
 class Row(NamedTuple):
@@ -34,21 +36,26 @@ class Row(NamedTuple):
         paths: files, folders and globs.
         out: below the batch's destination; None for the batch's own rule.
         preset, preset_name: complete.
+        takes: renders of each source, with a seed each.
     """
 
     paths: tuple[str, ...]
     out: str | None
     preset: Preset
     preset_name: str
+    takes: int = 1
 
 
-def read(manifest: Path, preset: Preset, preset_name: str, knobs: Mapping[str, Any]) -> list[Row]:
+def read(
+    manifest: Path, preset: Preset, preset_name: str, knobs: Mapping[str, Any], takes: int = 1
+) -> list[Row]:
     """All rows, each checked: a manifest is refused whole or taken whole.
 
     Args:
         manifest: `.csv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
         preset, preset_name: of rows that name none.
         knobs: laid over a preset that a row names; a row's own win.
+        takes: of rows that do not say.
 
     Raises:
         InputError: it cannot be read, or holds no rows.
@@ -62,7 +69,7 @@ def read(manifest: Path, preset: Preset, preset_name: str, knobs: Mapping[str, A
     rows = []
     for place, cells in _cells(manifest, text):
         try:
-            rows.append(_row(cells, manifest.parent, preset, preset_name, knobs))
+            rows.append(_row(cells, manifest.parent, preset, preset_name, knobs, takes))
         except AirbandError as error:
             raise UsageError(f"{manifest}, {place}: {error.message}", error.field) from None
     if not rows:
@@ -91,8 +98,10 @@ def plan_rows(
             planned = plan(row.paths, below, row.preset, recursive=recursive, wanted=wanted)
         except InputError:  # nothing of it is wanted
             continue
-        of |= {id(item): row for item in planned.items}
-        items += planned.items
+        for item in planned.items:
+            for take, preset in takes_of(item, row.takes, row.preset):
+                of[id(take)] = row._replace(preset=preset)
+                items.append(take)
         refused += planned.refused
     apart = without_clashes(Plan(items, refused))
     return [(item, of[id(item)]) for item in apart.items], apart.refused
@@ -107,7 +116,7 @@ def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if "" in cells:
                 raise UsageError(f"{manifest}, line {table.line_num}: more cells than columns", "manifest")
             given = {name.strip(): value.strip() for name, value in cells.items() if value and value.strip()}
-            typed = {name: words.parse(v) if name in FLAGS else v for name, v in given.items()}
+            typed = {name: words.parse(v) if name not in TEXTS else v for name, v in given.items()}
             if typed:
                 yield f"line {table.line_num}", typed
         return
@@ -134,12 +143,17 @@ def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
 
 
 def _row(
-    cells: dict[str, Any], folder: Path, preset: Preset, preset_name: str, knobs: Mapping[str, Any]
+    cells: dict[str, Any],
+    folder: Path,
+    preset: Preset,
+    preset_name: str,
+    knobs: Mapping[str, Any],
+    takes: int,
 ) -> Row:
     if unknown := [name for name in cells if name not in COLUMNS and name not in FLAGS]:
         known = ", ".join((*COLUMNS, *FLAGS))
         raise UsageError(f"unknown column {unknown[0]!r}; there are {known}", unknown[0])
-    for column in COLUMNS:
+    for column in TEXTS:
         if not isinstance(cells.get(column, ""), str):
             raise UsageError(f"{column} = {cells[column]!r} is no text", column)
     if not cells.get("path"):
@@ -148,4 +162,8 @@ def _row(
         preset = schema.make(presets.load(cells["preset"]), **knobs)
         preset_name = label(cells["preset"])
     preset = schema.make(preset, **{knob: cells[knob] for knob in FLAGS if knob in cells})
-    return Row((str(folder / cells["path"]),), cells.get("out"), preset, preset_name)
+    takes = cells.get("takes", takes)
+    if type(takes) is not int:
+        raise UsageError(f"takes = {takes!r} is no whole number", "takes")
+    path = str(folder / cells["path"])
+    return Row((path,), cells.get("out"), preset, preset_name, check_takes(takes, preset))

@@ -19,9 +19,17 @@ class Shard(NamedTuple):
     number: int
     of: int
 
-    def part(self, items: Sequence[Member]) -> list[Member]:
-        """Every `of`-th item: the parts of one list share nothing, and leave nothing out."""
-        return list(items[self.number - 1 :: self.of])
+    def part(self, members: Sequence[Member], clip: Callable[[Member], object] = id) -> list[Member]:
+        """Every `of`-th clip's members: the parts of one list share nothing, and leave nothing out.
+
+        Args:
+            members: of the whole.
+            clip: what members that stay together have in common, such as takes of one clip.
+        """
+        places: dict[object, int] = {}
+        of_member = [places.setdefault(clip(member), len(places)) for member in members]
+        pairs = zip(members, of_member, strict=True)
+        return [member for member, place in pairs if place % self.of == self.number - 1]
 
 
 def shard(text: str) -> Shard:

@@ -21,12 +21,31 @@ from render.files.encode import encoding
 FIELDS = ("stem", "parent", "suffix", "ext")
 
 
+class Take(NamedTuple):
+    """Which of several renders of a clip, with one seed each, an item is.
+
+    Attributes:
+        number, of: from 1 on.
+        clip: what the result would be called if it were the only one.
+    """
+
+    number: int
+    of: int
+    clip: Path
+
+    @property
+    def out(self) -> Path:
+        """The take's own name."""
+        return self.clip.with_name(f"{self.clip.stem}-take{self.number}{self.clip.suffix}")
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One render of a batch."""
 
     source: Path
     out: Path
+    take: Take | None = None
 
 
 class Refused(NamedTuple):

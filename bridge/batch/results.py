@@ -1,4 +1,4 @@
-"""What became of each item of a batch, one JSON line an item, written as it ends.
+"""What became of each item of a batch: in words for whoever watches, and as a JSON line an item in a file.
 
 Lines are appended: the last one of an item holds. A line that a kill cut short is passed over when read, and
 closed before the next one is written.
@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.batch.run import Event
+import msgspec
+
+from bridge.batch.run import Event, Judged
 from presets.errors import InputError, OutputError
+from presets.printable import printable
 from presets.report import plain
 
 
@@ -78,7 +82,66 @@ def line(event: Event) -> dict[str, Any]:
         said |= {"code": event.error.code, "message": event.error.message, "field": event.error.field}
     if event.what == "done":
         said |= {"seconds": event.seconds, "report": event.report and plain(event.report)}
+    if event.judged is not None:
+        said |= comparison(event.judged)
     return said
+
+
+def comparison(judged: Judged) -> dict[str, Any]:
+    """How the takes of a clip compare, as plain values."""
+    takes = {
+        os.fspath(out): {"distance": round(distance, 3), **msgspec.to_builtins(judged.figures[out])}
+        for out, distance in judged.distances.items()
+    }
+    return {"why": judged.why, "takes": takes}
+
+
+def described(event: Event) -> str:
+    """An event that ends an item, in one line, whatever its file's name holds."""
+    item = event.item
+    if event.what == "failed":
+        reason = str(event.error).removeprefix(f"{os.path.abspath(item.source)}: ")
+        named = reason.startswith((f"{item.source}:", f"{item.source} and "))
+        return printable(reason if named else f"{item.source}: {reason}")
+    if event.what == "skipped":
+        return printable(f"{item.source} -> {item.out}: done already")
+    report, found = event.report, event.unchanged
+    if report is not None and not found:
+        found = report.cutoff_reason
+        if report.generated:
+            found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
+    if report is not None and report.not_carried:
+        found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
+    return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")
+
+
+def compared(event: Event, *, explained: bool) -> Iterator[str]:
+    """The takes of a clip with their figures, a line each, and which is best; before it, unless that was
+    `explained`, what the figures mean."""
+    from render.measure.takes import expected, legend, told
+
+    assert event.judged is not None
+    if not explained:
+        yield from legend()
+    yield printable(f"{event.item.source}: best is {event.item.out.name}: {event.judged.why}")
+    if have := expected(event.judged.figures[event.item.out]):
+        yield f"    recordings like this: {have}"
+    for out, distance in event.judged.distances.items():
+        mark = "*" if out == event.item.out else " "
+        yield printable(f"  {mark} {out.name}: {distance:.2f} ({told(event.judged.figures[out])})")
+
+
+def summary(counts: Counter[str], total: int, seconds: float) -> str:
+    """The last line of a batch."""
+    parts = [f"{counts['done']} rendered"]
+    parts += [
+        f"{counts[what]} {words}"
+        for what, words in (("skipped", "done already"), ("failed", "failed"))
+        if counts[what]
+    ]
+    left = total - sum(counts[what] for what in ("done", "skipped", "failed"))
+    parts += [f"{left} not rendered"] if left else []
+    return f"{', '.join(parts)} in {seconds:.1f} s"
 
 
 def failed_before(path: Path) -> set[str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bridge.batch.plan import Item
 from bridge.batch.sources import check_source
@@ -29,8 +29,25 @@ from render.files.encode import file_digest
 from render.files.publish import check_destination
 from render.files.sidecar import find_result
 
+if TYPE_CHECKING:
+    from render.measure.takes import TakeFigures
+
 AHEAD = 4
 """Jobs sent before the first of them is done: enough to keep an engine of several devices busy."""
+
+
+class Judged(NamedTuple):
+    """How the takes of a clip compare.
+
+    Attributes:
+        why: why the best is the best, in a sentence.
+        distances: of each take by its name, from what recordings have; see `render.measure.takes.Verdict`.
+        figures: of each take by its name.
+    """
+
+    why: str
+    distances: Mapping[Path, float]
+    figures: Mapping[Path, TakeFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +55,18 @@ class Event:
     """One thing that happened to one item of a batch.
 
     Attributes:
-        what: `skipped` is done already; `progress` comes many times; the others once and last.
+        what: `skipped` is done already; `progress` comes many times; the others once and last. `best` comes
+            after the takes of a clip, for the best of them.
         stage, step, of, eta_s: of a progress, as the engine tells it.
         seconds: of work, when done.
         report: the render's own account, when done.
         unchanged: why a file that was to be replaced was left as it is, when done so.
         error: why, when failed.
+        judged: how the takes compare, when best.
     """
 
     item: Item
-    what: Literal["skipped", "progress", "done", "failed"]
+    what: Literal["skipped", "progress", "done", "failed", "best"]
     stage: str = ""
     step: int = 0
     of: int = 0
@@ -56,6 +75,7 @@ class Event:
     report: RenderReport | None = None
     unchanged: str = ""
     error: AirbandError | None = None
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from bridge.batch.forecast import Foreseen
+from bridge.batch.results import compared, comparison, described, summary
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
 from presets.printable import printable
@@ -41,6 +41,7 @@ class Lines:
         self._console = console
         self._over = 0
         self._total = 0
+        self._explained = False
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
@@ -51,7 +52,11 @@ class Lines:
 
     def show(self, event: Event) -> None:
         """See `Display.show`."""
-        if event.what != "progress":
+        if event.judged is not None:
+            for line in compared(event, explained=self._explained):
+                self._console.print(escape(line), highlight=False, soft_wrap=True)
+            self._explained = True
+        elif event.what != "progress":
             self._over += 1
             style = {"failed": "red", "skipped": "dim"}.get(event.what)
             line = f"[{self._over}/{self._total}] {described(event)}"
@@ -117,6 +122,8 @@ class JsonLines:
         elif event.what == "done":
             fields |= {"seconds": event.seconds, "report": event.report and plain(event.report)}
             fields |= {"unchanged": event.unchanged} if event.unchanged else {}
+        elif event.judged is not None:
+            fields |= comparison(event.judged)
         elif event.error is not None:
             fields |= {"code": event.error.code, "message": event.error.message, "field": event.error.field}
         self._print(what=event.what, **fields)
@@ -164,35 +171,3 @@ def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> None:
         f"{total['render']} would be rendered, {audio_s:.1f} s of audio, {took}; "
         f"{total['skipped']} done already, {total['refused']} refused"
     )
-
-
-def described(event: Event) -> str:
-    """An event that ends an item, in one line, whatever its file's name holds."""
-    item = event.item
-    if event.what == "failed":
-        reason = str(event.error).removeprefix(f"{os.path.abspath(item.source)}: ")
-        named = reason.startswith((f"{item.source}:", f"{item.source} and "))
-        return printable(reason if named else f"{item.source}: {reason}")
-    if event.what == "skipped":
-        return printable(f"{item.source} -> {item.out}: done already")
-    report, found = event.report, event.unchanged
-    if report is not None and not found:
-        found = report.cutoff_reason
-        if report.generated:
-            found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
-    if report is not None and report.not_carried:
-        found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
-    return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")
-
-
-def summary(counts: Counter[str], total: int, seconds: float) -> str:
-    """The last line of a batch."""
-    parts = [f"{counts['done']} rendered"]
-    parts += [
-        f"{counts[what]} {words}"
-        for what, words in (("skipped", "done already"), ("failed", "failed"))
-        if counts[what]
-    ]
-    left = total - sum(counts[what] for what in ("done", "skipped", "failed"))
-    parts += [f"{left} not rendered"] if left else []
-    return f"{', '.join(parts)} in {seconds:.1f} s"

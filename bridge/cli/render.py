@@ -17,11 +17,13 @@ from rich.console import Console
 from bridge.batch.forecast import forecast
 from bridge.batch.manifest import Row, plan_rows, read
 from bridge.batch.narrow import by_name, shard
+from bridge.batch.plan import Item
 from bridge.batch.remuxed import remuxed
-from bridge.batch.results import Results, failed_before
+from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
+from bridge.batch.takes import check_takes, judged
 from bridge.batch.throughput import Speeds, estimate
-from bridge.cli.display import Display, JsonLines, described, display, foretold
+from bridge.cli.display import Display, JsonLines, display, foretold
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
 from bridge.client.client import Client
@@ -91,6 +93,14 @@ def render(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page to hear and see what was done, as .html."),
     ] = None,
+    takes: Annotated[
+        int,
+        typer.Option(
+            "--takes",
+            metavar="N",
+            help="Render N seeds of each clip, as NAME-take1 and on; all are kept, the best is told.",
+        ),
+    ] = 1,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", rich_help_panel=HOW, help="Call it off at the first failure.")
     ] = False,
@@ -121,8 +131,9 @@ def render(
     """
     if only_failed and results is None:
         raise UsageError("--only-failed needs the --results of the last time", "only_failed")
-    rows = [Row(tuple(inputs), None, preset, preset_name)] if inputs else []
-    rows += read(manifest, preset, preset_name, knobs) if manifest is not None else []
+    check_takes(takes, preset)
+    rows = [Row(tuple(inputs), None, preset, preset_name, takes)] if inputs else []
+    rows += read(manifest, preset, preset_name, knobs, takes) if manifest is not None else []
     if not rows:
         raise UsageError("nothing to render is named; give files, folders, globs, or --manifest", "inputs")
     if remux and any(row.preset.start is not None or row.preset.end is not None for row in rows):
@@ -130,7 +141,7 @@ def render(
     wanted = by_name(include or [], exclude or [])
     pairs, refused = plan_rows(rows, out, recursive=recursive, wanted=wanted)
     if part is not None:
-        pairs, refused = shard(part).part(pairs), shard(part).part(refused)
+        pairs, refused = shard(part).part(pairs, lambda pair: _clip(pair[0])), shard(part).part(refused)
     if only_failed and results is not None:
         before = failed_before(results)
         pairs = [(item, row) for item, row in pairs if os.fspath(item.out) in before]
@@ -162,9 +173,15 @@ def render(
         shown = display(Console(), as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
         running = run_tasks(client, tasks)
-        events = _after(failed, remuxed(running, tasks) if remux else running)
+        ended = remuxed(running, tasks) if remux else running
+        events = _after(failed, judged(ended, [task.item for task in tasks]))
         most = 1 if fail_fast else max_failures
         follow(events if most is None else up_to(most, events), tasks, shown, speeds, sinks)
+
+
+def _clip(item: Item) -> Path:
+    """What the takes of one clip have in common."""
+    return item.out if item.take is None else item.take.clip
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from bridge.batch.hot_folder import HotFolder, rounds
+from bridge.batch.results import described
 from bridge.batch.sources import named
-from bridge.cli.display import JsonLines, described
+from bridge.cli.display import JsonLines
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
 from bridge.client.client import Client

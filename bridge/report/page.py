@@ -24,6 +24,7 @@ from render.clip import ArrayClip
 from render.files.publish import part_beside, put_in_place
 from render.files.sidecar import sidecar_path
 from render.loudness import integrated_lufs, true_peak_dbtp
+from render.measure.takes import USUAL, TakeFigures
 
 EMBEDDED_BYTES = 2_800_000
 """Sounds and pictures that a page holds; clips beyond are in its table only, with a link to the file."""
@@ -31,6 +32,7 @@ CEILING = 0.97
 COLUMNS: tuple[dict[str, Any], ...] = (
     {"key": "source", "name": "source"},
     {"key": "out", "name": "result"},
+    {"key": "take", "name": "take"},
     {"key": "state", "name": "state"},
     {"key": "cutoff_hz", "name": "cut-off, Hz", "number": True, "digits": 0},
     {"key": "work_s", "name": "work, s", "number": True, "digits": 2},
@@ -52,6 +54,8 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
     counts = Counter(event.what for event in events)
     rows, clips, room = [], [], EMBEDDED_BYTES
     for event in events:
+        if event.judged is not None:  # it stands in the sidecars of the takes
+            continue
         said = _sidecar(event)
         rows.append(_row(event, said, page.parent))
         if said is not None and room > 0:
@@ -66,7 +70,9 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
             room -= size
     shown = f"; {len(clips)} to hear below" if clips else ""
     summary = f"{counts['done']} rendered, {counts['skipped']} done already, {counts['failed']} failed{shown}"
-    data = {"summary": summary, "clips": clips, "columns": COLUMNS, "rows": rows}
+    takes = any(row["take"] for row in rows)
+    columns = [column for column in COLUMNS if takes or column["key"] != "take"]
+    data = {"summary": summary, "clips": clips, "columns": columns, "rows": rows}
     text = string.Template(_file("page.html")).substitute(
         title=title.replace("&", "&amp;").replace("<", "&lt;"),
         style=_file("page.css") + _file("player.css"),
@@ -99,6 +105,7 @@ def _row(event: Event, said: dict[str, Any] | None, folder: Path) -> dict[str, A
         "source": _text(os.fspath(event.item.source)),
         "out": _text(os.fspath(event.item.out)),
         "link": quote(Path(out).as_posix(), errors="surrogateescape") if said else None,
+        "take": _take(said),
         "state": {"done": "rendered", "skipped": "done already"}.get(event.what, event.what),
         "cutoff_hz": rendered.get("cutoff_hz"),
         "work_s": event.seconds if event.what == "done" else None,
@@ -122,14 +129,14 @@ def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "name": _text(event.item.out.name),
-        "why": report.cutoff_reason,
+        "why": "; take ".join(filter(None, [report.cutoff_reason, _take(said)])),
         "cutoff_hz": report.cutoff_hz,
         "duration": heard.before.shape[1] / 48000,
         "versions": [
             {"key": key, "label": label, "sound": sound(scale * samples), "picture": image, "gain": gain}
             for key, label, samples, image, gain in versions
         ],
-        "figures": _figures(event, report, heard, lufs),
+        "figures": [*_figures(event, report, heard, lufs), *_take_figures(said)],
         "settings": json.dumps(
             {name: said[name] for name in ("preset", "model", "source", "output")}, indent=1
         ),
@@ -150,6 +157,30 @@ def _figures(event: Event, report: RenderReport, heard: Excerpt, lufs: list[floa
         ("seed", str(report.seed)),
         ("work", f"{event.seconds:.1f} s" if event.what == "done" else "done before"),
     ]
+
+
+def _take(said: dict[str, Any] | None) -> str | None:
+    """Which take a result is, and why where it is the best one."""
+    take = (said or {}).get("take")
+    if take is None:
+        return None
+    best = f", the best: {take['why']}" if take["best"] else ""
+    return f"{take['number']} of {take['of']}{best}"
+
+
+def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a take was judged by, each with what it means."""
+    take = said.get("take")
+    if take is None:
+        return []
+    distance = f"{take['distance']:.2f} standard deviations from what recordings have"
+    figures = [("take", f"{take['number']} of {take['of']}: {distance}")]
+    found = msgspec.convert(take["figures"], TakeFigures)
+    for name, usual in USUAL.items():
+        if (value := getattr(found, name)) is not None:
+            have = f"recordings like this {found.usual(name):.2f} +- {usual.deviation:g}"
+            figures.append((usual.name, f"{value:.2f} {usual.unit}: {usual.meaning}; {have}"))
+    return figures
 
 
 def _text(name: str) -> str:

@@ -131,7 +131,15 @@ def texture(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: floa
     band, sounds = _bins(cutoff_hz, limit_hz), active(ref)
     if not sounds.any():
         return float("nan")
-    return _grain(est[:, band], sounds) / _grain(ref[:, band], sounds)
+    return grain(est[:, band], sounds) / grain(ref[:, band], sounds)
+
+
+def grain(power: Spectrogram, sounds: NDArray[np.bool_]) -> float:
+    """The standard deviation of a band's decibels, (frames, bins), around their local mean."""
+    from scipy.ndimage import uniform_filter
+
+    level = _decibels(power)
+    return float(np.std((level - uniform_filter(level, (TEXTURE_FRAMES, TEXTURE_BINS)))[sounds]))
 
 
 def envelope(full: Signal, made: Signal, cutoff_hz: float, limit_hz: float) -> float:
@@ -183,13 +191,6 @@ def _bins(from_hz: float, to_hz: float) -> slice:
 
 def _decibels(power: Spectrogram) -> Spectrogram:
     return np.asarray(10 * np.log10(power + EPSILON))
-
-
-def _grain(power: Spectrogram, sounds: NDArray[np.bool_]) -> float:
-    from scipy.ndimage import uniform_filter
-
-    level = _decibels(power)
-    return float(np.std((level - uniform_filter(level, (TEXTURE_FRAMES, TEXTURE_BINS)))[sounds]))
 
 
 def _band_pass(signal: Signal, from_hz: float, to_hz: float) -> NDArray[np.float64]:
