@@ -60,8 +60,8 @@ class Renderer(JobHolder, Protocol):
         """Hands a clip over; returns once the engine has all of it, and the caller may change or delete it.
 
         Args:
-            source: a file, or (array, rate in Hz); arrays are (channels, frames) or (frames,), float with
-                full scale +-1, or int16.
+            source: a file, or (array, rate in Hz); arrays, of NumPy or PyTorch, are (channels, frames),
+                (frames,) or (1, channels, frames), float with full scale +-1, or int16.
             preset: a preset's name, the path of a .toml file, or a Preset.
             deliver: `pcm` gives `Result.audio`; `file` an encoded file to `Result.save`; `path` has the
                 engine write `out`.

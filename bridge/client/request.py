@@ -25,7 +25,7 @@ from presets.schema import Preset
 from render.files.publish import own_umask
 
 Source: TypeAlias = Path | str | tuple[NDArray[Any], int]
-"""A file, or an array (channels, frames) or (frames,) with its rate in Hz."""
+"""A file, or (array or tensor, rate in Hz): (channels, frames), (frames,) or (1, channels, frames)."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
 NAME_CHARS = 255
@@ -98,12 +98,14 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
 
 def _planar(array: NDArray[Any]) -> NDArray[Any]:
     """(channels, frames) in little-endian float32 or int16; copied only where it must be."""
-    samples = np.asarray(array)
+    samples = _as_numpy(array)
     shape = "x".join(map(str, samples.shape)) or "no"
+    if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return it
+        samples = samples[0]
     if samples.ndim not in (1, 2) or not (samples.dtype.kind == "f" or samples.dtype == np.int16):
         raise InputError(
-            f"array of {shape} {samples.dtype}: give (channels, frames) or (frames,) as float, full scale "
-            "+-1, or int16",
+            f"array of {shape} {samples.dtype}: give (channels, frames), (frames,) or (1, channels, frames), "
+            "float with full scale +-1, or int16",
             "source",
         )
     samples = samples.reshape(1, -1) if samples.ndim == 1 else samples
@@ -116,6 +118,14 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
     if samples.shape[1] == 0:
         raise InputError(f"array of {shape}: no frames", "source")
     return np.ascontiguousarray(samples, "<i2" if samples.dtype == np.int16 else "<f4")
+
+
+def _as_numpy(array: Any) -> NDArray[Any]:
+    """`array` as NumPy's, also where it is a PyTorch tensor: with a gradient, on a GPU, in bfloat16."""
+    if hasattr(array, "detach"):
+        tensor = array.detach().cpu()
+        return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
+    return np.asarray(array)
 
 
 def _rate(rate_hz: float) -> int:

@@ -8,7 +8,7 @@ import presets
 from presets.errors import PresetError
 from presets.schema import Preset
 
-SHIPPED = ("archive", "effects", "generated", "music", "preview", "speech")
+SHIPPED = ("archive", "effects", "generated", "music", "preview", "speech", "stems")
 
 
 @pytest.fixture(autouse=True)

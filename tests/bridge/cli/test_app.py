@@ -192,7 +192,7 @@ def test_version_and_help(airband: Airband) -> None:
 
 def test_presets_are_listed_shown_and_described_for_editors(airband: Airband) -> None:
     assert [line.split()[0] for line in airband("presets").out.splitlines()] == [
-        "archive", "effects", "generated", "music", "preview", "speech",
+        "archive", "effects", "generated", "music", "preview", "speech", "stems",
     ]  # fmt: skip
     assert {preset["name"]: preset["steps"] for preset in json.loads(airband("presets", "--json").out)}[
         "preview"
