@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train vocoder": ("engine.training.audiosr.vocoder", "train a vocoder for AudioSR"),
     "train nvsr": ("engine.training.nvsr", "train a mel predictor of NVSR, a baseline"),
     "train nuwave": ("engine.training.nuwave", "train NuWave, a baseline"),
+    "farm": ("engine.farm.command", "render a manifest on a Ray cluster"),
+    "farm bundle": ("engine.farm.bundle", "write a manifest as a job for a render farm"),
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }

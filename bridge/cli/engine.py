@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
 ENGINE_COMMANDS = {
     "serve": "Run an engine here until it is told to stop (see `airband serve --help`).",
     "models": "List the models and get their weights (see `airband models --help`).",
+    "farm": "Render a manifest on a Ray cluster, or bundle it for a render farm (see `airband farm --help`).",
     "train": "Train a model (see `airband train --help`).",
 }
 

@@ -1,0 +1,171 @@
+"""`airband farm bundle DIR`: a manifest as a job for render farms that have no Ray.
+
+The folder holds an Open Job Description bundle (https://github.com/OpenJobDescription; AWS Deadline Cloud and
+OpenJD's own runner take it), a Slurm batch script and an OpenCue submission. All three run the same command,
+`airband render --manifest ... --shard i/n`, once a part of the batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import string
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import presets
+from bridge.batch.manifest import plan_rows, read
+from bridge.client.request import label
+from presets.errors import OutputError, UsageError
+
+MOST_SHARDS = 1024
+"""The most tasks that Open Job Description allows a step by default."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Writes the bundle; returns 0."""
+    arguments = _parser().parse_args(argv)
+    if not 1 <= arguments.shards <= MOST_SHARDS:
+        raise UsageError(f"shards = {arguments.shards}; allowed: 1 to {MOST_SHARDS}", "shards")
+    rows = read(arguments.manifest, presets.load(arguments.preset), label(arguments.preset), {})
+    pairs, refused = plan_rows(rows, arguments.out)
+    for item, error in refused:
+        print(f"refused: {item.source}: {error.message}")
+    sources = sorted({os.path.abspath(item.source) for item, _ in pairs})
+    manifest, out = (os.path.abspath(path) for path in (arguments.manifest, arguments.out))
+    shards = min(arguments.shards, max(1, len(pairs)))
+    files = {
+        "template.yaml": _yaml(template(arguments.preset, shards)),
+        "parameter_values.yaml": _yaml(_values({"Manifest": manifest, "Out": out})),
+        "asset_references.yaml": _yaml(_assets([manifest, *sources], out)),
+        "slurm.sh": _filled("slurm.sh", manifest, out, arguments.preset, shards),
+        "opencue.py": _filled("opencue.py", manifest, out, arguments.preset, shards),
+    }
+    folder: Path = arguments.bundle
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            with (folder / name).open("w" if arguments.force else "x", encoding="utf-8") as file:
+                file.write(text)
+    except FileExistsError as error:
+        raise OutputError(f"{error.filename}: exists; --force replaces it", str(folder)) from None
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}", str(folder)) from None
+    print(f"{len(pairs)} renders in {shards} shards: {folder}/{{{','.join(files)}}}")
+    values = " ".join(
+        f"-p {shlex.quote(f'{name}={value}')}" for name, value in (("Manifest", manifest), ("Out", out))
+    )
+    print(f"here, by OpenJD's own runner: openjd run {folder}/template.yaml --step Render {values}")
+    return 0
+
+
+def template(preset: str, shards: int) -> dict[str, Any]:
+    """The job template, after the specification's revision 2023-09, as plain values.
+
+    Manifest and output folder are parameters that a submission sets: a template may hold no absolute path.
+
+    Args:
+        preset: of rows that name none.
+        shards: tasks of its one step.
+    """
+    own = "{{Session.WorkingDirectory}}/airband"
+    return {
+        "specificationVersion": "jobtemplate-2023-09",
+        "name": "Airband {{Param.Preset}}",
+        "parameterDefinitions": [
+            {"name": "Manifest", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
+            {"name": "Out", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT"},
+            {"name": "Preset", "type": "STRING", "default": preset},
+            {"name": "Shards", "type": "INT", "minValue": 1, "maxValue": MOST_SHARDS, "default": shards},
+        ],
+        "steps": [
+            {
+                "name": "Render",
+                "parameterSpace": {
+                    "taskParameterDefinitions": [
+                        {"name": "Shard", "type": "INT", "range": "1-{{Param.Shards}}"}
+                    ]
+                },
+                "stepEnvironments": [
+                    {
+                        "name": "Engine",
+                        "description": "The engine that the first task starts ends with the session.",
+                        "script": {
+                            "actions": {
+                                "onEnter": {"command": "airband", "args": ["--version"]},
+                                "onExit": {
+                                    "command": "airband",
+                                    "args": ["stop", "--now", "--state", own],
+                                    "timeout": 120,
+                                },
+                            }
+                        },
+                    }
+                ],
+                "script": {
+                    "actions": {
+                        "onRun": {
+                            "command": "airband",
+                            "args": [
+                                "render",
+                                *("--manifest", "{{Param.Manifest}}", "-o", "{{Param.Out}}"),
+                                *("-p", "{{Param.Preset}}"),
+                                *("--shard", "{{Task.Param.Shard}}/{{Param.Shards}}"),
+                                *("--results", "{{Param.Out}}/results-{{Task.Param.Shard}}.jsonl"),
+                                *("--state", own),
+                            ],
+                        }
+                    }
+                },
+            }
+        ],
+    }
+
+
+def _values(values: dict[str, str]) -> dict[str, Any]:
+    """The job's parameters, as a Deadline Cloud bundle holds them."""
+    return {"parameterValues": [{"name": name, "value": value} for name, value in values.items()]}
+
+
+def _assets(inputs: list[str], out: str) -> dict[str, Any]:
+    """Which files a farm without a shared disk must bring and fetch (Deadline Cloud's job attachments)."""
+    return {
+        "assetReferences": {
+            "inputs": {"filenames": inputs, "directories": []},
+            "outputs": {"directories": [out]},
+            "referencedPaths": [],
+        }
+    }
+
+
+def _filled(name: str, manifest: str, out: str, preset: str, shards: int) -> str:
+    """A submission of this folder with its `$` places filled, each as its language quotes it."""
+    quoted = repr if name.endswith(".py") else shlex.quote
+    text = (resources.files("engine.farm") / "submissions" / f"{name}.in").read_text(encoding="utf-8")
+    return string.Template(text).safe_substitute(
+        manifest=quoted(manifest), out=quoted(out), preset=quoted(preset), shards=shards
+    )
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    return msgspec.yaml.encode(values).decode()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="airband farm bundle",
+        description="Write a manifest as an Open Job Description bundle, a Slurm script and an OpenCue "
+        "submission. All machines see the files by the same paths and have Airband installed.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="DIR", help="the folder to write")
+    parser.add_argument("--manifest", type=Path, required=True, metavar="FILE", help=".csv, .jsonl or .yaml")
+    parser.add_argument("-o", "--out", required=True, help="the folder of results")
+    parser.add_argument("-p", "--preset", default="music", metavar="NAME", help="of rows that name none")
+    parser.add_argument("--shards", type=int, default=8, metavar="N", help="parts of the batch (default 8)")
+    parser.add_argument("--force", action="store_true", help="replace files of an earlier bundle")
+    return parser
