@@ -15,6 +15,7 @@ from bridge.wire.ulid import new_ulid
 from engine.models.null import Null
 from engine.serving.spool import Spool
 from engine.worker import run_job as module
+from engine.worker.delivery import Destination
 from engine.worker.result_cache import ResultCache
 from engine.worker.run_job import run_job
 from presets.errors import InputError, OutputError, UsageError
@@ -49,7 +50,7 @@ class Bench:
         self._note(monkeypatch, module, "open_source", "source")
         self._note(monkeypatch, module, "render", "render")
         self._note(monkeypatch, ResultCache, "find", "cache")
-        self._note(monkeypatch, module.Destination, "bring", "delivery")
+        self._note(monkeypatch, Destination, "bring", "delivery")
         noise = 0.1 * np.random.default_rng(1).standard_normal((4800, 1))
         soundfile.write(folder / "in.wav", noise, 48000)
 
