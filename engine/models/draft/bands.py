@@ -58,7 +58,7 @@ def samples_of(bins: Tensor, frames: int) -> Tensor:
 def _overlapped(frames: Tensor) -> Tensor:
     """The sum of frames that begin HOP apart: (..., T, N_FFT) -> (..., (T + 3) HOP)."""
     count = frames.shape[-2]
-    parts = frames.unflatten(-1, (N_FFT // HOP, HOP))
+    parts = frames.reshape(*frames.shape[:-1], N_FFT // HOP, HOP)
     added = frames.new_zeros(*frames.shape[:-2], count + N_FFT // HOP - 1, HOP)
     for part in range(N_FFT // HOP):
         added[..., part : part + count, :] += parts[..., part, :]
