@@ -46,7 +46,7 @@ def test_the_first_lines_are_the_two_of_a_newcomer() -> None:
     assert README.startswith("# Airband\n\n```sh\n")
     assert blocks(README, "sh")[0].splitlines() == [
         "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/airband demo",
-        ".venv/bin/pip install -q '.[test]' && .venv/bin/pytest -q",
+        ".venv/bin/pip install -q '.[test]' && .venv/bin/pytest -q -n 4",
     ]
 
 
