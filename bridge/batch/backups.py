@@ -28,11 +28,18 @@ LOCK_S = 60.0
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """One edit of one file: blake2b-256 of its bytes before and after, and when, in seconds since 1970."""
+    """One edit of one file.
+
+    Attributes:
+        before, after: blake2b-256 of its bytes.
+        when_s: seconds since 1970.
+        recipe: names the preset it was made by; "" where that is not known.
+    """
 
     before: str
     after: str
     when_s: float
+    recipe: str = ""
 
 
 class History(msgspec.Struct):
@@ -53,13 +60,20 @@ class Backups:
         prepare(home)
         self._folder = home.state / "edits"
 
-    def replace(self, path: Path, part: Path, before: str) -> None:
+    def recipe_of(self, path: Path) -> str:
+        """The recipe that `replace` was given for a file; "" where its last edit has not made what it is."""
+        with self._alone(path) as (_, history):
+            last = history.edits[-1] if history.edits and path.is_file() else None
+            return last.recipe if last is not None and last.after == file_digest(path) else ""
+
+    def replace(self, path: Path, part: Path, before: str, recipe: str = "") -> None:
         """Puts a finished part in the place of a file whose bytes are kept.
 
         Args:
             path: the file, no symbolic link.
             part: in the same folder.
             before: digest of what `part` was made from.
+            recipe: what names the preset it was made by, for `recipe_of`.
 
         Raises:
             OutputError: the file is no longer that, or one of them cannot be written. It is then as it was.
@@ -68,7 +82,7 @@ class Backups:
             if _kept(path, folder) != before:
                 _drop(folder, history, before)
                 raise OutputError(f"{path}: changed while it was being rendered; edit it again", str(path))
-            history.edits.append(Edit(before, file_digest(part), time.time()))
+            history.edits.append(Edit(before, file_digest(part), time.time(), recipe))
             _write(folder, history)
             put_in_place(part, path)
 

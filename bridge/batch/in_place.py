@@ -6,6 +6,7 @@ it is. Hosts keep warp markers, edits and fades only on these terms.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -46,8 +47,8 @@ def edit(
 ) -> Generator[Event]:
     """Renders files in place, one after the other; close the iterator to cancel the one under way.
 
-    A file in which nothing is missing, and one at a rate that results cannot have, is left as it is: that is
-    told as done, not as a failure, because a host has no use for one.
+    A file in which nothing is missing, one that this very edit has made, and one at a rate that results
+    cannot have, is left as it is: that is told as done, not as a failure: a host has no use for one.
 
     Args:
         renderer: who renders.
@@ -92,6 +93,11 @@ def _edited(
         yield Event(item, "done", unchanged=f"{reason}; --rate 48000 makes it a file of that rate")
         return
     preset = schema.make(order.preset, rate=rate, format=FORMATS[about.format], bit_depth=BITS[about.subtype])
+    recipe = hashlib.blake2b(msgspec.json.encode(preset), digest_size=16).hexdigest()
+    if backups.recipe_of(path) == recipe:
+        reason = "left as it is: this very edit has made it; --undo restores what was before"
+        yield Event(item, "done", unchanged=reason)
+        return
     if not drop_metadata:
         _check_words(path, metadata.read(path).others)
     job = renderer.submit(
@@ -99,7 +105,7 @@ def _edited(
     )
     result = yield from _followed(job, item)
     if _changes(result.report, preset, about.samplerate):
-        _replace(path, result, backups, drop_metadata)
+        _replace(path, result, backups, recipe, drop_metadata)
         yield Event(item, "done", seconds=result.seconds, report=result.report)
     else:
         reason = f"left as it is: {result.report.cutoff_reason}"
@@ -178,7 +184,7 @@ def _check_words(path: Path, left_out: Iterable[str]) -> None:
         )
 
 
-def _replace(path: Path, result: Result, backups: Backups, drop_metadata: bool) -> None:
+def _replace(path: Path, result: Result, backups: Backups, recipe: str, drop_metadata: bool) -> None:
     stem, source = result.stem, result.report.source
     expected = -(-source.frames * stem.rate // source.rate_hz)
     if stem.frames != expected:
@@ -192,4 +198,4 @@ def _replace(path: Path, result: Result, backups: Backups, drop_metadata: bool) 
         if not drop_metadata:
             before = metadata.said(metadata.read(path))
             _check_words(path, (before - metadata.said(metadata.read(part))).elements())
-        backups.replace(path, part, result.report.source_digest)
+        backups.replace(path, part, result.report.source_digest, recipe)

@@ -23,6 +23,9 @@ from presets.errors import InputError, OutputError
 from presets.printable import printable
 from presets.report import plain
 
+OTHER_ENDS = {"unchanged": "left as found", "skipped": "done already", "failed": "failed"}
+"""How an item can end but by being rendered, and the words for it."""
+
 
 class Results:
     """A results file under way, as a context manager.
@@ -134,12 +137,8 @@ def compared(event: Event, *, explained: bool) -> Iterator[str]:
 def summary(counts: Counter[str], total: int, seconds: float) -> str:
     """The last line of a batch."""
     parts = [f"{counts['done']} rendered"]
-    parts += [
-        f"{counts[what]} {words}"
-        for what, words in (("skipped", "done already"), ("failed", "failed"))
-        if counts[what]
-    ]
-    left = total - sum(counts[what] for what in ("done", "skipped", "failed"))
+    parts += [f"{counts[what]} {words}" for what, words in OTHER_ENDS.items() if counts[what]]
+    left = total - sum(counts[what] for what in ("done", *OTHER_ENDS))
     parts += [f"{left} not rendered"] if left else []
     return f"{', '.join(parts)} in {seconds:.1f} s"
 

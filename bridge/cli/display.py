@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from bridge.batch.forecast import Foreseen
-from bridge.batch.results import compared, comparison, described, summary
+from bridge.batch.results import OTHER_ENDS, compared, comparison, described, summary
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
 from presets.printable import printable
@@ -130,9 +130,7 @@ class JsonLines:
 
     def end(self, counts: Counter[str], seconds: float) -> None:
         """See `Display.end`."""
-        self._print(
-            what="end", **{what: counts[what] for what in ("done", "skipped", "failed")}, seconds=seconds
-        )
+        self._print(what="end", **{what: counts[what] for what in ("done", *OTHER_ENDS)}, seconds=seconds)
 
     def _print(self, **fields: Any) -> None:
         print(json.dumps(fields), file=self._file, flush=True)

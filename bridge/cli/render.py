@@ -239,7 +239,7 @@ def follow(
                 shown.show(event)
                 for sink in sinks:
                     sink(event)
-                counts[event.what] += 1
+                counts["unchanged" if event.unchanged else event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
                 report = event.report

@@ -95,6 +95,22 @@ def test_several_edits_are_undone_one_by_one(
     assert set(kept.iterdir()) == others
 
 
+def test_the_same_edit_once_more_does_nothing(
+    edit: Airband, dull: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = sample(tmp_path / "a.wav", dull, "PCM_24")
+    assert "1 rendered in" in edit(path, "--cutoff", 5000).out
+    once = path.read_bytes()
+    again = edit(path, "--cutoff", 5000)
+    assert again.code == 0
+    assert "left as it is: this very edit has made it" in again.out
+    assert "0 rendered, 1 left as found in" in again.out
+    assert path.read_bytes() == once
+    assert edit("--undo", path).code == 0
+    assert edit("--undo", path).code == 3
+    assert "1 rendered in" in edit(path, "--cutoff", 5000).out
+
+
 def test_undo_refuses_a_file_that_was_changed_since_unless_forced(
     edit: Airband, dull: NDArray[np.float32], tmp_path: Path
 ) -> None:
@@ -164,6 +180,7 @@ def test_a_file_in_which_nothing_is_missing_is_not_touched(edit: Airband, tmp_pa
     said = edit(path)
     assert said.code == 0
     assert "left as it is: " in said.out
+    assert "0 rendered, 1 left as found in" in said.out
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, changed_ns)
 
 
