@@ -40,6 +40,8 @@ def audacity(
 ) -> None:
     """Render what is selected in Audacity onto new tracks at the same time; the tracks selected stay.
 
+    A track that is rendered whole is muted.
+
     Audacity must run with its module mod-script-pipe enabled (`airband daw install audacity`).
     """
     for knob in ("start", "end", "format", "bit_depth"):
@@ -66,4 +68,7 @@ def audacity(
                 shown.begin(1, choice, estimate(tasks, speeds))
                 follow(run_tasks(client, tasks), tasks, shown, speeds)
                 results.append(item.out)
-        placed(pipe, stretches, results, "Airband")
+        twice = placed(pipe, stretches, results, "Airband")
+    if twice and not as_json:
+        names = ", ".join(map(repr, twice))
+        typer.echo(f"a stretch of {names} sounds twice now, for only a whole track is muted: mute or cut one")

@@ -7,6 +7,7 @@ selection begins. Nothing of the project changes before all results are there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Stretch:
         name: what Audacity calls it.
         source: a file of the whole track, from time 0 on.
         start, end: the selected frames of it.
+        is_whole: whether they are all that the track holds.
     """
 
     track: int
@@ -39,13 +41,14 @@ class Stretch:
     source: Path
     start: int
     end: int
+    is_whole: bool
 
 
 def selected(pipe: Pipe) -> list[int]:
     """The indices of the selected tracks that hold sound.
 
     Raises:
-        InputError: none is selected, one of them is muted, or no time is.
+        InputError: none is selected, one of them is muted, no time is, or some before 0.
     """
     tracks = _tracks(pipe)
     chosen = [index for index, track in enumerate(tracks) if _is_chosen(track)]
@@ -64,6 +67,12 @@ def selected(pipe: Pipe) -> list[int]:
         raise InputError(
             "no stretch of time is selected in Audacity: select some audio there first", "selection"
         )
+    if start < 0:
+        raise InputError(
+            f"the selection begins at {start:.3f} s, and Audacity exports nothing before 0: select from 0 "
+            "on, or move the clips",
+            "selection",
+        )
     return chosen
 
 
@@ -77,7 +86,6 @@ def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
 
     Raises:
         HostError: an export failed.
-        InputError: the selection ends before time 0.
     """
     names = [track["name"] for track in _tracks(pipe)]
     try:
@@ -87,30 +95,48 @@ def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
         _select(pipe, chosen)
 
 
-def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], label: str) -> None:
+def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], label: str) -> list[str]:
     """Puts each result on a new track, at the time its stretch begins, and selects what was added.
+
+    A track that is rendered whole is muted, for its result stands in its place; of which others a stretch now
+    sounds twice is returned, by name.
 
     Args:
         pipe: to the Audacity the stretches came from.
         stretches: what was rendered.
         results: the files, in the same order.
-        label: what the new tracks are called after, in brackets.
+        label: in brackets behind the name of new tracks and clips; a number follows where that is taken.
 
     Raises:
         HostError: an import failed; what was added before it stays.
     """
     added: list[int] = []
+    twice: list[str] = []
     try:
         for stretch, result in zip(stretches, results, strict=True):
+            name = _unused(f"{stretch.name} ({label}", [track["name"] for track in _tracks(pipe)])
             pipe.do("SelectNone")
             pipe.do("Import2", Filename=str(result))
             added.append(len(_tracks(pipe)) - 1)
             _select(pipe, added[-1:])
             pipe.do("Align_StartToSelStart")
-            name = f"{stretch.name} ({label})".replace('"', "'")
             pipe.do("SetTrackStatus", Name=name)
+            pipe.do("SetClip", Name=name)
+            if stretch.is_whole:
+                _select(pipe, [stretch.track])
+                pipe.do("SetTrackAudio", Mute=1)
+            else:
+                twice.append(stretch.name)
     finally:
         _select(pipe, added or [stretch.track for stretch in stretches])
+    return twice
+
+
+def _unused(stem: str, names: Sequence[str]) -> str:
+    """The stem with its bracket closed, after the first number that no track has."""
+    stem = stem.replace('"', "'")
+    numbers = itertools.chain([f"{stem})"], (f"{stem} {number})" for number in itertools.count(2)))
+    return next(name for name in numbers if name not in names)
 
 
 def _tracks(pipe: Pipe) -> list[dict[str, Any]]:
@@ -174,7 +200,8 @@ def _taken(pipe: Pipe, track: int, name: str, base: Path) -> Stretch:
     pipe.do("SelStart")
     whole = _exported(pipe, base.with_suffix(".wav"), channels)
     start = _found(part, whole, _frames(until_end) - _frames(part))
-    return Stretch(track, name, whole, start, start + _frames(part))
+    end = start + _frames(part)
+    return Stretch(track, name, whole, start, end, end >= _frames(whole) and _is_silent_before(whole, start))
 
 
 def _exported(pipe: Pipe, path: Path, channels: int) -> Path:
@@ -188,6 +215,13 @@ def _frames(path: Path) -> int:
     import soundfile
 
     return int(soundfile.info(path).frames)
+
+
+def _is_silent_before(path: Path, end: int) -> bool:
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        return not any(block.any() for block in file.blocks(65536, frames=end, dtype="float32"))
 
 
 def _found(part: Path, whole: Path, about: int) -> int:
