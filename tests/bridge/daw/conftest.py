@@ -1,13 +1,18 @@
 """The `airband` command as a DAW finds it, on an engine of its own; the native plugins and small hosts."""
 
+import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile as sf
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
@@ -38,12 +43,14 @@ def built() -> Path:
 
 @pytest.fixture(scope="session")
 def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the CLAP hosts: clap_host and send_session."""
+    """The folder of the CLAP hosts, clap_host and send_session, and of keep, which keeps an engine."""
     folder = tmp_path_factory.mktemp("host")
-    for name in ("clap_host", "send_session"):
-        compiler = ["g++", "-std=c++11", "-O1", f"-I{PATCHED_DPF / 'distrho' / 'src'}"]
+    includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
+    client = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
+    for name, libraries in (("clap_host", []), ("send_session", []), ("keep", client)):
         source = HERE / "plugin" / f"{name}.cpp"
-        subprocess.run([*compiler, source, "-ldl", "-lpthread", "-o", folder / name], check=True)
+        compiler = ["g++", "-std=c++11", "-O1", *includes, source, *libraries]
+        subprocess.run([*compiler, "-ldl", "-lpthread", "-o", folder / name], check=True)
     return folder
 
 
@@ -64,6 +71,7 @@ def sound() -> NDArray[np.float32]:
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that Airband Send delivers to; no engine, model `null`, short windows."""
     monkeypatch.setenv("AIRBAND_CONNECTION", str(tmp_path / "no-engine.json"))
+    monkeypatch.setenv("AIRBAND_START", "0")
     monkeypatch.setenv("AIRBAND_MODEL", "null")
     monkeypatch.setenv("AIRBAND_RENDER_WINDOW_S", str(WINDOW_S))
     monkeypatch.setenv("AIRBAND_SEND_FOLDER", str(tmp_path / "results"))
@@ -74,3 +82,94 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def running(engine: Any, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that the plugins find."""
     monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A virtual screen."""
+    log = tmp_path_factory.mktemp("screen") / "xvfb.log"
+    read, write = os.pipe()
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+            pass_fds=[write], stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as number:
+        display = f":{number.readline().strip()}"
+    assert display != ":", log.read_text()
+    yield display
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+REGION_AT, TRIM, BESIDE = 96000, 12345, 48000
+"""Where make_session.lua puts its region, what it trims of it, the silence exported on both sides: frames."""
+FLOAT_PRESET = """<?xml version="1.0" encoding="UTF-8"?>
+<ExportPreset id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10" name="float">
+  <ExportFormat id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a11"/>
+</ExportPreset>
+"""
+FLOAT_FORMAT = Path("/usr/share/ardour7/export/BWAV 32float Export.format")
+
+
+def lua(script: Path, *arguments: str | Path, cwd: Path, built: Path) -> str:
+    """Runs a script in Ardour, with nothing but our LV2 plugins."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("AIRBAND_")}
+    bundles = cwd / "lv2"
+    if not bundles.exists():
+        bundles.mkdir()
+        for bundle in built.glob("*.lv2"):
+            shutil.copytree(bundle, bundles / bundle.name)
+    path = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "LV2_PATH": str(bundles)}
+    run = subprocess.run(
+        ["ardour7-lua", script, *map(str, arguments)],
+        cwd=cwd,
+        env={**path, **settings},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return run.stdout + run.stderr
+
+
+@pytest.fixture
+def ardour_export(built: Path, tmp_path: Path) -> Callable[..., Any]:
+    """`ardour_export(sound, uri, *settings)`: a stereo track with a sound on it, exported through a plugin.
+
+    Gives what lies on the track, what is heard, both from 1 s before the sound to 1 s behind it, and what was
+    printed. At its ends the sound has fades of 64 frames.
+    """
+
+    def export(
+        sound: NDArray[np.float32], uri: str, *settings: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], str]:
+        presets = tmp_path / ".config" / "ardour7" / "export"
+        presets.mkdir(parents=True)
+        own = FLOAT_FORMAT.read_text().replace(
+            '"broadcast-info" value="true"', '"broadcast-info" value="false"'
+        )
+        own = re.sub(r' id="[0-9a-f-]{36}"', ' id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a11"', own)
+        (presets / "float.format").write_text(own)
+        (presets / "float.preset").write_text(FLOAT_PRESET)
+        session, frames = tmp_path / "session", sound.shape[1]
+        words = ("song", "2", "dry", f"frames={TRIM + frames}")
+        made = lua(HERE / "ardour" / "make_session.lua", session, *words, cwd=tmp_path, built=built)
+        assert "MADE" in made, made
+        for channel, path in enumerate(re.findall(r"SOURCE=(.*)", made)):
+            with sf.SoundFile(path, "r+") as file:
+                file.seek(TRIM)
+                file.write(sound[channel])
+        first, last = REGION_AT + TRIM - BESIDE, REGION_AT + TRIM + frames + BESIDE
+        for _ in range(3):  # headless and on busy cores, Ardour 7.3 now and then aborts
+            printed = lua(
+                HERE / "plugin" / "export.lua", session, "song", uri, str(first), str(last), tmp_path, "out",
+                *settings, cwd=tmp_path, built=built,
+            )  # fmt: skip
+            if "EXPORTED" in printed:
+                heard = sf.read(tmp_path / "out.wav", dtype="float32", always_2d=True)[0].T
+                return np.pad(sound, ((0, 0), (BESIDE, BESIDE))), heard, printed
+        pytest.fail(f"Ardour does not export: {printed}")
+
+    return export

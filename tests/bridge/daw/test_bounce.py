@@ -4,6 +4,7 @@ pytest -m plugin tests/bridge/daw/test_bounce.py
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def levels_db(sound: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def assert_restored_everywhere(heard: NDArray[np.float32]) -> None:
+    """What is above the cut-off is there, and nowhere more than 6 dB from its usual level."""
     levels = levels_db(heard)
     typical = float(np.median(levels))
     assert typical > float(np.median(levels_db(hard_case()))) + 40
@@ -69,3 +71,15 @@ def test_a_hard_bounce_in_pedalboard(
     assert plugin.windows_dry == plugin.windows_whole == 0
     assert plugin.windows_restored == 8
     assert abs(float(plugin.cutoff_found_hz) - CUTOFF_HZ) < 200
+
+
+@pytest.mark.skipif(shutil.which("ardour7-lua") is None, reason="needs Debian's ardour")
+def test_a_hard_bounce_in_an_ardour_export(
+    ardour_export: Callable[..., Any], running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRBAND_MODEL", "draft")
+    monkeypatch.delenv("AIRBAND_RENDER_WINDOW_S")
+    track, heard, printed = ardour_export(hard_case(), "urn:airband:render")
+    begins = np.flatnonzero(track.any(axis=0))[0]
+    assert_restored_everywhere(heard[:, begins : begins + FRAMES])
+    assert "PARAMETER 13=0.0" in printed, printed  # windows dry

@@ -19,6 +19,8 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
+wavinfo = pytest.importorskip("wavinfo")
+
 RATE = 48000
 PASS_FRAMES = 12000
 
@@ -90,7 +92,9 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def assert_session(folder: Path, tracks: int, passes: Sequence[int], start: int) -> None:
-    """Every pass on every track came back: once, under its track's name, at its frame, to the sample."""
+    """Every pass on every track came back: once, under its track's name, at its frame, to the sample.
+
+    Its bext time reference and its iXML track name say so to any DAW."""
     left = {(track, number): played(track, number) for track in range(tracks) for number in passes}
     assert len(results_in(folder)) == len(left)
     for path in results_in(folder):
@@ -103,6 +107,9 @@ def assert_session(folder: Path, tracks: int, passes: Sequence[int], start: int)
         assert take["transport_frame"] == start + 1000 * (number % 2)
         assert f"Track {track} " in path.name
         assert path.stem.endswith(f" at {take['transport_frame']}")
+        told = wavinfo.WavInfoReader(str(path))
+        assert told.bext.time_reference == take["transport_frame"]
+        assert [channel.name for channel in told.ixml.track_list] == [f"Track {track}"] * 2
         del left[track, number]
     assert not left
     assert not list((folder / "waiting").glob("*.wav"))

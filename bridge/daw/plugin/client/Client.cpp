@@ -1,13 +1,16 @@
 #include "Client.hpp"
+#include "Launcher.hpp"
 #include "Wire.hpp"
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <sodium.h>
 
 namespace airband {
 
 static constexpr int kVersion = 1;
+static constexpr const char* kPlainPreset = "music"; // its knobs are the engine's defaults
 static constexpr size_t kChunkBytes = 1024 * 1024;
 static constexpr size_t kDigestBytes = 32;
 
@@ -17,18 +20,26 @@ std::string modelFromEnvironment()
     return model != nullptr && *model != '\0' ? model : "auto";
 }
 
-Client::Client(const char* name, const std::atomic<bool>& stop, const Patience& patience)
-    : fWire(new Wire(readConnection(), stop, patience))
+Client::Client(const char* name, const std::atomic<bool>& stop, const Patience& patience, bool starts)
 {
+    if (sodium_init() < 0)
+        throw Refused("libsodium does not start");
     try {
-        if (sodium_init() < 0)
-            throw Refused("libsodium does not start");
-        fWire->say({{"type", "hello"}, {"v", kVersion}, {"client", name}});
-        fWire->models = fWire->hear("").header.value("models", Header::array());
-    } catch (...) {
-        delete fWire;
-        throw;
+        fWire = greet(name, stop, patience);
+    } catch (const EngineAbsent& absent) {
+        if (!absent.none || !starts || !mayLaunch())
+            throw;
+        launch(stop);
+        fWire = greet(name, stop, patience);
     }
+}
+
+Client::Wire* Client::greet(const char* name, const std::atomic<bool>& stop, const Patience& patience)
+{
+    std::unique_ptr<Wire> wire(new Wire(readConnection(), stop, patience));
+    wire->say({{"type", "hello"}, {"v", kVersion}, {"client", name}});
+    wire->models = wire->hear("").header.value("models", Header::array());
+    return wire.release();
 }
 
 Client::~Client()
@@ -49,14 +60,21 @@ static uint32_t resultRate(uint32_t rate)
     return 48000;
 }
 
-static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models)
+/// A complete preset: the one asked for, with the knobs that the plugin has set.
+static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models, const std::atomic<bool>& stop)
 {
-    Header params = {
-        {"model", chooseModel(knobs.model, models)},
-        {"seed", knobs.seed},
-        {"high_gain_db", knobs.highGainDb},
-        {"rate", resultRate(rate)},
-    };
+    Header params = knobs.preset == kPlainPreset ? Header::object() : presetNamed(knobs.preset, stop);
+    params["rate"] = resultRate(rate);
+    params["format"] = "wav";
+    params["bit_depth"] = 32;
+    if (knobs.model.empty())
+        throw Refused("the model that this project names by number is not known here");
+    if (knobs.model != "auto" || params.value("model", "auto") == "auto")
+        params["model"] = chooseModel(knobs.model, models);
+    if (knobs.seed > 0)
+        params["seed"] = knobs.seed;
+    if (knobs.highGainDb != 0)
+        params["high_gain_db"] = knobs.highGainDb;
     if (knobs.cutoffHz > 0)
         params["cutoff"] = knobs.cutoffHz;
     if (knobs.start >= 0)
@@ -69,6 +87,7 @@ static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models
 /// What a submit says of its source and of where the result goes.
 struct Client::Order {
     Header source, deliver, params;
+    std::string preset;
     uint64_t bytes;
 };
 
@@ -76,8 +95,8 @@ void Client::submitSamples(const std::string& job, const Layout& clip, const Rea
 {
     const Header audio = {{"rate", clip.rate}, {"channels", clip.channels}, {"frames", clip.frames}, {"dtype", "f4"}};
     submit(job,
-        {{{"kind", "pcm"}, {"audio", audio}}, {{"kind", "pcm"}}, parameters(clip.rate, knobs, fWire->models),
-            clip.bytes()},
+        {{{"kind", "pcm"}, {"audio", audio}}, {{"kind", "pcm"}},
+            parameters(clip.rate, knobs, fWire->models, fWire->stop), knobs.preset, clip.bytes()},
         read);
 }
 
@@ -86,14 +105,14 @@ void Client::submitFile(const std::string& job, const std::string& name, uint64_
 {
     submit(job,
         {{{"kind", "file"}, {"name", name}, {"nbytes", bytes}}, {{"kind", "path"}, {"path", path}},
-            parameters(rate, knobs, fWire->models), bytes},
+            parameters(rate, knobs, fWire->models, fWire->stop), knobs.preset, bytes},
         read);
 }
 
 void Client::submit(const std::string& job, const Order& order, const Read& read)
 {
     const Header message = {{"type", "submit"}, {"job", job}, {"source", order.source}, {"deliver", order.deliver},
-        {"params", order.params}};
+        {"params", order.params}, {"preset", order.preset}};
     for (;;) {
         fWire->say(message);
         const Message answer = fWire->hear(job);

@@ -8,12 +8,13 @@
 
 namespace airband {
 
-/// What of a preset the plugins set; the rest stays at the engine's defaults.
+/// A preset, and what of it the plugins set themselves.
 struct Knobs {
+    std::string preset = "music"; ///< A name of presets/; its own values hold where the knobs below say nothing.
     std::string model = "auto";
-    double cutoffHz = 0; ///< 0: the engine finds the cut-off.
-    uint64_t seed = 0;
-    double highGainDb = 0;
+    double cutoffHz = 0;   ///< 0: as the preset says.
+    uint64_t seed = 0;     ///< 0: as the preset says.
+    double highGainDb = 0; ///< 0: as the preset says.
     int64_t start = -1, end = -1; ///< The frames [start, end) of the clip to render; -1: all.
 };
 
@@ -60,8 +61,8 @@ public:
         using std::runtime_error::runtime_error;
     };
 
-    /// Connects and says hello.
-    Client(const char* name, const std::atomic<bool>& stop, const Patience& patience);
+    /// Connects and says hello. `starts`: starts an engine where none runs, see Launcher.hpp.
+    Client(const char* name, const std::atomic<bool>& stop, const Patience& patience, bool starts);
     ~Client();
 
     /// Submits samples and uploads them, until the engine has queued the job. The result waits to be fetched.
@@ -85,7 +86,9 @@ private:
     void upload(const std::string& job, uint64_t total, uint64_t offset, const Read& read);
 
     struct Wire;
-    Wire* const fWire;
+    Wire* greet(const char* name, const std::atomic<bool>& stop, const Patience& patience);
+
+    Wire* fWire;
 
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;

@@ -31,11 +31,17 @@ static std::string connectionPath()
 #endif
 }
 
+std::string stateFolder()
+{
+    const std::string path = connectionPath();
+    return path.substr(0, path.rfind('/'));
+}
+
 static std::string readPrivate(const std::string& path)
 {
     const int file = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (file < 0)
-        throw EngineAbsent(path + ": no engine has left its address here");
+        throw EngineAbsent(path + ": no engine has left its address here", true);
     struct stat about;
     std::string content(kFileBytes, '\0');
     const bool ours = fstat(file, &about) == 0 && about.st_uid == getuid() && (about.st_mode & 077) == 0;

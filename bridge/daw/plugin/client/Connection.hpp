@@ -4,9 +4,11 @@
 
 namespace airband {
 
-/// No engine answers: none runs, it ended, or it fell silent.
+/// No engine answers: none runs, it ended, or it fell silent. `none`: nobody listens, so that one may be started.
 struct EngineAbsent : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit EngineAbsent(const std::string& why, bool none_ = false) : std::runtime_error(why), none(none_) {}
+
+    const bool none;
 };
 
 /// The engine answered that it cannot or will not. `code` is one of presets/errors.py, or empty.
@@ -21,6 +23,9 @@ struct Connection {
     std::string endpoint;
     std::string serverKey, publicKey, secretKey;
 };
+
+/// The engine's state folder, in which the connection file lies: $AIRBAND_CONNECTION's, or the user's.
+std::string stateFolder();
 
 /// Reads the connection file: $AIRBAND_CONNECTION, or engine.json in the user's state folder.
 ///

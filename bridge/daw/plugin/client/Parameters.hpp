@@ -1,17 +1,19 @@
 #pragma once
+#include "Choices.hpp"
 #include "Client.hpp"
 #include "DistrhoPlugin.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <initializer_list>
+#include <vector>
 
 START_NAMESPACE_DISTRHO
 
 /// The parameters of a render that both plugins offer; the names are those of presets/schema.py.
-enum Knob { kCutoff, kSeed, kHighGain, kKnobs };
+enum Knob { kPreset, kModel, kCutoff, kSeed, kHighGain, kKnobs };
 
 static constexpr float kCutoffMinHz = 1000, kCutoffMaxHz = 23000;
+static constexpr float kMostChoices = 63; // of presets and of models: a range that stays whatever is installed
 
 inline void describe(Parameter& parameter, const char* name, const char* symbol, float least, float most, float preset)
 {
@@ -22,14 +24,44 @@ inline void describe(Parameter& parameter, const char* name, const char* symbol,
     parameter.ranges.def = preset;
 }
 
-inline void describeKnob(Knob knob, Parameter& parameter)
+/// A parameter that takes one of `words`.
+inline void describeChoice(Parameter& parameter, const char* name, const char* symbol,
+    const std::vector<std::string>& words, float preset)
+{
+    describe(parameter, name, symbol, 0, float(words.size() - 1), preset);
+    parameter.hints = kParameterIsAutomatable | kParameterIsInteger;
+    parameter.enumValues.count = uint8_t(words.size());
+    parameter.enumValues.restrictedMode = true;
+    parameter.enumValues.values = new ParameterEnumerationValue[words.size()]; // the framework deletes it
+    float value = 0;
+    for (const std::string& word : words) {
+        parameter.enumValues.values[size_t(value)].label = word.c_str();
+        parameter.enumValues.values[size_t(value)].value = value;
+        value += 1;
+    }
+}
+
+/// A parameter that takes one of names that may become more.
+inline void describeNames(Parameter& parameter, const char* name, const char* symbol, std::vector<std::string> names)
+{
+    names.resize(std::min(names.size(), size_t(kMostChoices) + 1));
+    describeChoice(parameter, name, symbol, names, 0);
+    parameter.enumValues.restrictedMode = false;
+    parameter.ranges.max = kMostChoices;
+}
+
+inline void describeKnob(Knob knob, Parameter& parameter, const airband::Choices& choices)
 {
     parameter.hints = kParameterIsAutomatable;
     switch (knob) {
+    case kPreset:
+        return describeNames(parameter, "Preset", "preset", choices.presets);
+    case kModel:
+        return describeNames(parameter, "Model", "model", choices.models);
     case kCutoff:
         describe(parameter, "Cutoff", "cutoff", 0, kCutoffMaxHz, 0);
         parameter.unit = "Hz";
-        parameter.description = "Where the original band ends; 0: found in the spectrum";
+        parameter.description = "Where the original band ends; 0: as the preset says, which is mostly: found in the spectrum";
         break;
     case kSeed:
         describe(parameter, "Seed", "seed", 0, 9999, 0);
@@ -50,25 +82,8 @@ inline void describeSwitch(Parameter& parameter, const char* name, const char* s
     parameter.hints = kParameterIsAutomatable | kParameterIsBoolean;
 }
 
-/// A parameter that takes one of `words`.
-inline void describeChoice(Parameter& parameter, const char* name, const char* symbol,
-    std::initializer_list<const char*> words, float preset)
-{
-    describe(parameter, name, symbol, 0, float(words.size() - 1), preset);
-    parameter.hints = kParameterIsAutomatable | kParameterIsInteger;
-    parameter.enumValues.count = uint8_t(words.size());
-    parameter.enumValues.restrictedMode = true;
-    parameter.enumValues.values = new ParameterEnumerationValue[words.size()]; // the framework deletes it
-    float value = 0;
-    for (const char* const word : words) {
-        parameter.enumValues.values[size_t(value)].label = word;
-        parameter.enumValues.values[size_t(value)].value = value;
-        value += 1;
-    }
-}
-
 /// A parameter that tells, by one of `words`, what the plugin does.
-inline void describeState(Parameter& parameter, std::initializer_list<const char*> words)
+inline void describeState(Parameter& parameter, const std::vector<std::string>& words)
 {
     describeChoice(parameter, "State", "state", words, 0);
     parameter.hints = kParameterIsOutput | kParameterIsInteger;
@@ -81,10 +96,15 @@ inline void describeCount(Parameter& parameter, const char* name, const char* sy
     parameter.hints = kParameterIsOutput | kParameterIsInteger;
 }
 
+/// $AIRBAND_MODEL stands for the model `auto`.
 inline airband::Knobs knobsFrom(const std::atomic<float>* values)
 {
+    const airband::Choices choices = airband::Choices::read(); // anew: the engine may have been met since
     airband::Knobs knobs;
-    knobs.model = airband::modelFromEnvironment();
+    knobs.preset = airband::named(choices.presets, values[kPreset]);
+    knobs.model = airband::named(choices.models, values[kModel]);
+    if (knobs.model == choices.models.front())
+        knobs.model = airband::modelFromEnvironment();
     const float cutoffHz = values[kCutoff];
     knobs.cutoffHz = cutoffHz > 0 ? std::max(cutoffHz, kCutoffMinHz) : 0;
     knobs.seed = uint64_t(values[kSeed] + 0.5f);

@@ -20,8 +20,8 @@ static double since(Clock::time_point then)
     return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop, const Patience& patience)
-    : fStop(stop), fPatience(patience), fContext(zmq_ctx_new()), fSocket(zmq_socket(fContext, ZMQ_DEALER)),
+Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop_, const Patience& patience)
+    : stop(stop_), fPatience(patience), fContext(zmq_ctx_new()), fSocket(zmq_socket(fContext, ZMQ_DEALER)),
       fMonitor(zmq_socket(fContext, ZMQ_PAIR))
 {
     zmq_setsockopt(fSocket, ZMQ_LINGER, &kLingerMs, sizeof kLingerMs);
@@ -57,7 +57,7 @@ void Client::Wire::send(const void* bytes, size_t count, int flags)
     while (zmq_send(fSocket, bytes, count, flags | ZMQ_DONTWAIT) < 0) {
         if (zmq_errno() != EAGAIN || since(began) > fPatience.silenceS)
             throw EngineAbsent("the engine takes no messages");
-        if (fStop)
+        if (stop)
             throw Stopped("the host ends the plugin");
         zmq_pollitem_t item = {fSocket, 0, ZMQ_POLLOUT, 0};
         zmq_poll(&item, 1, kSliceMs);
@@ -80,7 +80,9 @@ void Client::Wire::readMonitor()
         return;
     uint16_t kind;
     std::memcpy(&kind, event, sizeof kind);
-    throw EngineAbsent(kind == ZMQ_EVENT_DISCONNECTED ? "the engine has gone" : "no engine listens");
+    if (kind == ZMQ_EVENT_DISCONNECTED)
+        throw EngineAbsent("the engine has gone");
+    throw EngineAbsent("no engine listens", true);
 }
 
 bool Client::Wire::receive(Message& message)
@@ -116,7 +118,7 @@ Message Client::Wire::hear(const std::string& job)
 {
     Clock::time_point heard = Clock::now(), pinged = heard;
     for (;;) {
-        if (fStop)
+        if (stop)
             throw Stopped("the host ends the plugin");
         if (since(fBegan) > fPatience.totalS)
             throw EngineAbsent("the engine is too slow");
@@ -147,7 +149,7 @@ void Client::Wire::pause(double seconds) const
 {
     const Clock::time_point began = Clock::now();
     while (since(began) < seconds) {
-        if (fStop)
+        if (stop)
             throw Stopped("the host ends the plugin");
         if (since(fBegan) > fPatience.totalS)
             throw EngineAbsent("the engine is busy");

@@ -28,6 +28,7 @@ struct Client::Wire {
     void pause(double seconds) const;
 
     Header models;
+    const std::atomic<bool>& stop;
 
 private:
     bool receive(Message& message);
@@ -35,7 +36,6 @@ private:
     void readMonitor();
     void close();
 
-    const std::atomic<bool>& fStop;
     const Patience fPatience;
     const std::chrono::steady_clock::time_point fBegan = std::chrono::steady_clock::now();
     void* fContext;

@@ -1,7 +1,8 @@
 // Airband Render: an insert for offline bounces. It delays sound by one window and a context, and in a bounce gives it
 // back restored by the engine, for which it makes the host wait. In real time, or without an engine, the sound comes
 // back as it was, with the same delay; switched off, there is no delay.
-#include "Parameters.hpp"
+#include "RenderParameters.hpp"
+#include "Telling.hpp"
 #include "Window.hpp"
 
 #include <cmath>
@@ -22,23 +23,7 @@ static double windowSeconds()
     return seconds > 0 ? std::min(std::max(seconds, kWindowMinS), kWindowMaxS) : kWindowS;
 }
 
-class Render : public Plugin {
-    enum {
-        kRestore = kKnobs,
-        kOneCutoff,
-        kBypass,
-        kFreewheel, // LV2 alone: where its hosts tell that they render offline
-        kInputs,
-        kState = kInputs,
-        kRestored,
-        kNothingMissing,
-        kDry,
-        kCutoffFound,
-        kParameters
-    };
-    enum Mode { kOff, kInBounces, kAlways };
-    enum State { kRealTime, kCollecting, kStateRestored, kEngineAbsent, kFailed, kStateNothingMissing };
-
+class Render : public Plugin, public Telling {
 public:
     Render() : Plugin(kParameters, 0, 0), fWindowS(windowSeconds())
     {
@@ -53,14 +38,14 @@ protected:
     const char* getDescription() const override { return "Restores sound by the Airband engine in an offline bounce"; }
     const char* getMaker() const override { return "Airband"; }
     const char* getLicense() const override { return "GPL-3.0-or-later"; }
-    uint32_t getVersion() const override { return d_version(0, 2, 0); }
+    uint32_t getVersion() const override { return d_version(0, 3, 0); }
     int64_t getUniqueId() const override { return d_cconst('A', 'b', 'R', Window::kChannels == 1 ? 'm' : 'n'); }
 
     void initParameter(uint32_t index, Parameter& parameter) override
     {
         switch (index) {
         case kRestore:
-            describeChoice(parameter, "Restore", "restore", {"Off", "In offline bounces", "Always"}, kInBounces);
+            describeChoice(parameter, "Restore", "restore", renderModes(), kInBounces);
             return;
         case kOneCutoff:
             return describeSwitch(parameter, "One cutoff", "one_cutoff");
@@ -71,8 +56,7 @@ protected:
             parameter.hints = kParameterIsBoolean | kParameterIsInteger;
             return;
         case kState:
-            return describeState(parameter,
-                {"Real time: dry", "Collecting", "Restored", "Engine absent: dry", "Failed: dry", "Nothing missing"});
+            return describeState(parameter, renderStates());
         case kRestored:
             return describeCount(parameter, "Windows restored", "windows_restored");
         case kNothingMissing:
@@ -85,7 +69,7 @@ protected:
             parameter.hints = kParameterIsOutput;
             return;
         default:
-            return describeKnob(Knob(index), parameter);
+            return describeKnob(Knob(index), parameter, fChoices);
         }
     }
 
@@ -106,6 +90,14 @@ protected:
             return fValues[index];
         }
     }
+
+    std::string problem() const override
+    {
+        const std::lock_guard<std::mutex> guard(fProblemMutex);
+        return fProblem.empty() ? fKeeper->problem() : fProblem;
+    }
+    float cutoffHz() const override { return fCutoffFound; }
+    void meetEngine() override { fKeeper->meet(); }
 
     void setParameterValue(uint32_t index, float value) override
     {
@@ -143,7 +135,7 @@ protected:
     }
 
 private:
-    Mode mode() const { return Mode(int(fValues[kRestore] + 0.5f)); }
+    RenderMode mode() const { return RenderMode(int(fValues[kRestore] + 0.5f)); }
     bool isOn() const { return mode() != kOff; }
     bool restores() const
     {
@@ -196,6 +188,7 @@ private:
         const uint32_t rate = uint32_t(getSampleRate() + 0.5);
         const Window::Outcome outcome = fWindow.render(rate, knobsFrom(fValues), fValues[kOneCutoff] > 0.5f, fStop);
         fCutoffFound = fWindow.cutoffHz();
+        tell(fWindow.problem());
         fPlaysResult = outcome != Window::kEngineAbsent && outcome != Window::kFailed;
         switch (outcome) {
         case Window::kSilent:
@@ -219,11 +212,21 @@ private:
         }
     }
 
+    void tell(const std::string& problem)
+    {
+        const std::lock_guard<std::mutex> guard(fProblemMutex);
+        fProblem = problem;
+    }
+
+    mutable std::mutex fProblemMutex;
+    std::string fProblem;
+    const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
+    const airband::Choices fChoices = airband::Choices::read();
     std::mutex fMutex; // a host may lose patience with a render, and reset the plugin meanwhile
     const double fWindowS;
     std::atomic<bool> fStop{false};
     std::atomic<float> fValues[kInputs] = {};
-    std::atomic<State> fState{kCollecting};
+    std::atomic<RenderState> fState{kCollecting};
     std::atomic<float> fRestored{0}, fNothingMissing{0}, fDry{0}, fCutoffFound{0};
     uint32_t fFrames = 0, fLatency = 0;
     uint32_t fSpan = 0;      // of the delay line: a window and the context on both sides

@@ -33,6 +33,8 @@ void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
     fFade = fade;
     fCutoffHz = 0;
     fSilenceS = kSilenceS;
+    fStarts = true;
+    fProblem.clear();
     fSource.assign(size_t(kChannels) * sourceFrames(), 0.f);
     fResult.assign(size_t(kChannels) * (frames + fade), 0.f);
     fTail.clear();
@@ -71,11 +73,15 @@ Window::Outcome Window::render(
                 fCutoffHz = float(report.cutoffHz);
         }
         fSilenceS = kSilenceS;
-    } catch (const airband::EngineAbsent&) {
+        fProblem.clear();
+    } catch (const airband::EngineAbsent& absent) {
         outcome = kEngineAbsent;
         fSilenceS = std::max(fSilenceS / 2, kSilenceMinS);
-    } catch (const std::exception&) {
+        fStarts = false;
+        fProblem = absent.what();
+    } catch (const std::exception& error) {
         outcome = kFailed;
+        fProblem = error.what();
     }
     if (outcome == kEngineAbsent || outcome == kFailed)
         fTail.clear();
@@ -111,7 +117,8 @@ airband::Report Window::ask(
     wanted.start = first - sound.first;
     wanted.end = end - sound.first;
 
-    Client client("airband-render", stop, {fSilenceS, longestWaitS()});
+    Client client("airband-render", stop, {fSilenceS, longestWaitS()}, fStarts);
+    fKeeper->keep();
     const std::string job = airband::newJob();
     airband::Report report;
     try {

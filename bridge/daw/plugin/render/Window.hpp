@@ -1,5 +1,6 @@
 #pragma once
 #include "Client.hpp"
+#include "Keeper.hpp"
 
 #include <vector>
 
@@ -26,10 +27,14 @@ public:
     const float* result(uint32_t channel) const { return fResult.data() + channel * (fFrames + fFade); }
 
     /// Restores the source by the engine and waits for it: at most 5 s for a word from the engine, less after it failed
-    /// to give one, and $AIRBAND_RENDER_WAIT_S in all. Silence stays silence without asking.
+    /// to give one, and $AIRBAND_RENDER_WAIT_S in all. Where none runs one is started, which may take 60 s; when that
+    /// fails it is not tried again before the window is sized. Silence stays silence without asking.
     ///
     /// `oneCutoff`: the first cut-off found holds for all windows. A window too short to tell takes the last one anyway.
     Outcome render(uint32_t rate, const airband::Knobs& knobs, bool oneCutoff, const std::atomic<bool>& stop);
+
+    /// Why the last window was not restored; empty where it was.
+    const std::string& problem() const { return fProblem; }
 
     /// The last cut-off found since the window was sized; 0: none.
     float cutoffHz() const { return fCutoffHz; }
@@ -44,6 +49,9 @@ private:
     uint32_t fFrames = 0, fContext = 0, fFade = 0;
     float fCutoffHz = 0;
     double fSilenceS = 0; // how long the engine may say nothing
+    bool fStarts = true;  // an engine where none runs
+    std::string fProblem;
+    const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
     std::vector<float> fSource, fResult;
     std::vector<float> fTail; // of the window before, empty where that was not rendered
 };

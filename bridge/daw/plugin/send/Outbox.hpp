@@ -24,6 +24,8 @@ public:
     /// The takes left by instances that have ended.
     std::vector<Take> adopt();
 
+    /// The folder of results.
+    const std::string& folder() const { return fFolder; }
     /// Where a waiting take's samples are, and where its result goes.
     std::string capturePath(const Take& take) const { return fWaiting + "/" + take.name + ".wav"; }
     std::string resultPath(const Take& take) const { return fFolder + "/" + take.name + ".wav"; }

@@ -1,8 +1,9 @@
 // Airband Send: passes sound through; what passes while it is armed goes to the engine, and the result appears in a
 // folder. The audio thread only copies (Recorder); writing and sending happen on threads of their own.
-#include "Parameters.hpp"
 #include "Recorder.hpp"
+#include "SendParameters.hpp"
 #include "Sender.hpp"
+#include "Telling.hpp"
 
 #include <cstring>
 
@@ -15,25 +16,13 @@ struct Path {
     {
     }
 
+    const std::shared_ptr<airband::Keeper> keeper = airband::Keeper::shared();
     Outbox outbox;
     Sender sender;
     Recorder recorder; // ends first, and hands its last take to the sender
 };
 
-class Send : public Plugin {
-    enum {
-        kArmed = kKnobs,
-        kFollow,
-        kInputs,
-        kState = kInputs,
-        kCaptured,
-        kProgress,
-        kDelivered,
-        kTakesFailed,
-        kParameters
-    };
-    enum State { kIdle, kRecording, kSending, kRendering, kSent, kEngineAbsent, kFailed, kFull, kWaiting };
-
+class Send : public Plugin, public Telling {
 public:
     Send() : Plugin(kParameters, 0, 0)
     {
@@ -47,7 +36,7 @@ protected:
     const char* getDescription() const override { return "Sends what passes while armed to the Airband engine"; }
     const char* getMaker() const override { return "Airband"; }
     const char* getLicense() const override { return "GPL-3.0-or-later"; }
-    uint32_t getVersion() const override { return d_version(0, 2, 0); }
+    uint32_t getVersion() const override { return d_version(0, 3, 0); }
     int64_t getUniqueId() const override { return d_cconst('A', 'b', 'S', Take::kChannels == 1 ? 'm' : 'n'); }
 
     void initParameter(uint32_t index, Parameter& parameter) override
@@ -58,9 +47,7 @@ protected:
         case kFollow:
             return describeSwitch(parameter, "Follow transport", "follow");
         case kState:
-            return describeState(parameter,
-                {"Idle", "Recording", "Sending", "Rendering", "Sent", "Engine absent", "Failed", "Folder full",
-                    "Waits for the transport"});
+            return describeState(parameter, sendStates());
         case kCaptured:
             describe(parameter, "Captured", "captured", 0, 86400, 0);
             parameter.unit = "s";
@@ -75,7 +62,7 @@ protected:
         case kTakesFailed:
             return describeCount(parameter, "Takes failed", "takes_failed");
         default:
-            return describeKnob(Knob(index), parameter);
+            return describeKnob(Knob(index), parameter, fChoices);
         }
     }
 
@@ -97,6 +84,21 @@ protected:
         default:
             return fValues[index];
         }
+    }
+
+    std::string problem() const override
+    {
+        if (!fPath)
+            return "";
+        const std::string problem = fPath->sender.problem();
+        return problem.empty() ? fPath->keeper->problem() : problem;
+    }
+    float cutoffHz() const override { return fPath ? fPath->sender.cutoffHz() : 0; }
+    std::string folder() const override { return fPath ? fPath->outbox.folder() : ""; }
+    void meetEngine() override
+    {
+        if (fPath)
+            fPath->keeper->meet();
     }
 
     void setParameterValue(uint32_t index, float value) override
@@ -147,7 +149,7 @@ private:
         return transport.playing && (!fRolled || off > kJumpFrames);
     }
 
-    State state() const
+    SendState state() const
     {
         if (fPath->recorder.full())
             return kFull;
@@ -174,6 +176,7 @@ private:
 
     static constexpr uint64_t kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
 
+    const airband::Choices fChoices = airband::Choices::read();
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<bool> fWaits{false};
     bool fRan = false, fRolled = false; // audio thread, like the next

@@ -68,18 +68,32 @@ void Sender::add(const Take& take)
     fChanged.notify_all();
 }
 
+std::string Sender::problem() const
+{
+    const std::lock_guard<std::mutex> lock(fMutex);
+    return fProblem;
+}
+
+void Sender::tell(State state, const std::string& problem)
+{
+    const std::lock_guard<std::mutex> lock(fMutex);
+    fProblem = problem;
+    fState = state;
+}
+
 void Sender::deliver(const Take& take)
 {
     fState = kSending;
     fProgress = 0;
     const Source source(fOutbox.capturePath(take));
-    Client client("airband-send", fQuit, kPatience);
+    Client client("airband-send", fQuit, kPatience, true);
+    fKeeper->keep();
     client.submitFile(
         take.job, take.name + ".wav", source.bytes, take.head.rate,
         [&source](uint64_t offset, char* into, size_t count) { source.read(offset, into, count); }, take.knobs,
         fOutbox.resultPath(take));
     fState = kRendering;
-    client.watch(take.job, [this](float done) { fProgress = done; });
+    fCutoffHz = float(client.watch(take.job, [this](float done) { fProgress = done; }).cutoffHz);
 }
 
 /// Waits a moment before the engine is looked for again; false when the plugin ends.
@@ -97,10 +111,10 @@ void Sender::bring(Take& take)
             fOutbox.deliver(take);
             fProgress = 1;
             ++fDelivered;
-            fState = kSent;
+            tell(kSent);
             return;
-        } catch (const airband::EngineAbsent&) {
-            fState = kEngineAbsent;
+        } catch (const airband::EngineAbsent& absent) {
+            tell(kEngineAbsent, absent.what());
             nap();
         } catch (const Client::Stopped&) {
             return;
@@ -112,12 +126,12 @@ void Sender::bring(Take& take)
             }
             fOutbox.fail(take, refused.what());
             ++fFailed;
-            fState = kFailed;
+            tell(kFailed, refused.what());
             return;
         } catch (const std::exception& error) {
             fOutbox.fail(take, error.what());
             ++fFailed;
-            fState = kFailed;
+            tell(kFailed, error.what());
             return;
         }
     }

@@ -1,4 +1,5 @@
 #pragma once
+#include "Keeper.hpp"
 #include "Outbox.hpp"
 
 #include <atomic>
@@ -10,7 +11,7 @@
 /// Brings the takes of the outbox to the engine, one after the other, on a thread of its own.
 ///
 /// A take waits for as long as no engine runs, also beyond the end of the host: the next instance brings what is left.
-/// The engine publishes the result itself.
+/// The engine publishes the result itself. Where none runs, it is started.
 class Sender {
 public:
     enum State { kIdle, kSending, kRendering, kSent, kEngineAbsent, kFailed };
@@ -25,19 +26,26 @@ public:
     float progress() const { return fProgress; }
     uint32_t delivered() const { return fDelivered; }
     uint32_t failed() const { return fFailed; }
+    /// The cut-off of the last take that came back, Hz; 0: none, or nothing was missing.
+    float cutoffHz() const { return fCutoffHz; }
+    /// Why the last take failed, or why it still waits; empty where it came back.
+    std::string problem() const;
 
 private:
     void run();
     void bring(Take& take);
     void deliver(const Take& take);
     bool nap();
+    void tell(State state, const std::string& problem = "");
 
     Outbox& fOutbox;
+    const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
     std::atomic<State> fState{kIdle};
-    std::atomic<float> fProgress{0};
+    std::atomic<float> fProgress{0}, fCutoffHz{0};
     std::atomic<uint32_t> fDelivered{0}, fFailed{0};
     std::atomic<bool> fQuit{false};
-    std::mutex fMutex;
+    mutable std::mutex fMutex;
+    std::string fProblem; // under the mutex, like the takes
     std::condition_variable fChanged;
     std::deque<Take> fTakes;
     std::thread fThread;

@@ -20,7 +20,7 @@ std::string Take::described(const char* state) const
         {"channels", head.channels},
         {"frames", head.frames},
         {"knobs",
-            {{"model", knobs.model}, {"cutoff_hz", knobs.cutoffHz}, {"seed", knobs.seed},
+            {{"preset", knobs.preset}, {"model", knobs.model}, {"cutoff_hz", knobs.cutoffHz}, {"seed", knobs.seed},
                 {"high_gain_db", knobs.highGainDb}}},
         {"note", note},
     };
@@ -43,6 +43,7 @@ Take Take::from(const std::string& name, const std::string& text)
     take.head.frames = about.at("frames");
     take.head.position = about.at("transport_frame").is_null() ? -1 : about.at("transport_frame").get<int64_t>();
     const json& knobs = about.at("knobs");
+    take.knobs.preset = knobs.value("preset", take.knobs.preset);
     take.knobs.model = knobs.at("model");
     take.knobs.cutoffHz = knobs.at("cutoff_hz");
     take.knobs.seed = knobs.at("seed");

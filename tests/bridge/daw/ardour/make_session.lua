@@ -1,13 +1,13 @@
 -- ardour7-lua make_session.lua FOLDER NAME CHANNELS: a session with one track "vox" and a region of 3 s at 2 s, whose
 -- samples the caller writes (the paths are printed). It is trimmed by 12345 samples in front, has a fade-in of
 -- 4800 (constant power) and a fade-out of 2400 (linear), and a gain of 0.5. Words after that: `dry` leaves all that out
--- but the trim; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region.
+-- but the trim; `frames=N` makes the source N frames long in place of 3 s; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region.
 local ok, problem = pcall(function()
   local folder, name, channels = arg[1], arg[2], tonumber(arg[3])
   AudioEngine:set_backend("None (Dummy)", "", "")
   local words = {}
   for i = 4, #arg do
-    words[arg[i]] = true
+    words[arg[i]:match("^[^=]*")] = arg[i]:match("=(.*)") or true
   end
   local session = assert(create_session(folder, name, 48000))
   session:add_master_bus(ARDOUR.ChanCount(ARDOUR.DataType("audio"), 2))
@@ -15,7 +15,7 @@ local ok, problem = pcall(function()
   for t in session:new_audio_track(channels, 2, nil, 1, "vox", ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true):iter() do
     track = t
   end
-  local made = track:bounce_range(96000, 240000, ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "vox")
+  local made = track:bounce_range(96000, 96000 + tonumber(words.frames or 144000), ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "vox")
   for channel = 0, channels - 1 do
     print("SOURCE=" .. made:source(channel):to_filesource():path())
   end

@@ -1,0 +1,126 @@
+#include "Command.hpp"
+
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __APPLE__
+#include <crt_externs.h> // a library has no `environ` there
+#define environ (*_NSGetEnviron())
+#else
+extern char** environ;
+#endif
+
+namespace airband {
+
+static constexpr int kTurnMs = 50;
+static constexpr size_t kSaidBytes = 1 << 20;
+// What a host sets for its own libraries breaks the interpreter of another program.
+static constexpr const char* kHostsOwn[] = {"LD_LIBRARY_PATH=", "LD_PRELOAD=", "PYTHONHOME=", "PYTHONPATH="};
+#ifdef __APPLE__
+static constexpr const char* kShow = "open \"$0\" >/dev/null 2>&1 &";
+#else
+static constexpr const char* kShow = "xdg-open \"$0\" >/dev/null 2>&1 &";
+#endif
+
+namespace {
+
+/// A pipe that no other child inherits.
+struct Pipe {
+    Pipe()
+    {
+        int ends[2];
+        if (pipe(ends) != 0)
+            throw std::runtime_error("no pipe can be made");
+        from = ends[0];
+        into = ends[1];
+        fcntl(from, F_SETFD, FD_CLOEXEC);
+        fcntl(into, F_SETFD, FD_CLOEXEC);
+    }
+
+    int from, into;
+};
+
+bool isHostsOwn(const char* variable)
+{
+    for (const char* const name : kHostsOwn)
+        if (std::strncmp(variable, name, std::strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+bool readFrom(const pollfd& end, std::string& into)
+{
+    char piece[4096];
+    if ((end.revents & POLLIN) == 0)
+        return false;
+    const ssize_t count = read(end.fd, piece, sizeof piece);
+    if (count > 0 && into.size() < kSaidBytes)
+        into.append(piece, size_t(count));
+    return count > 0;
+}
+
+} // namespace
+
+Command::Command(const std::vector<std::string>& words)
+{
+    const Pipe out, err;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out.into, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err.into, STDERR_FILENO);
+    std::vector<char*> arguments, environment;
+    for (const std::string& word : words)
+        arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    for (char** variable = environ; *variable != nullptr; ++variable)
+        if (!isHostsOwn(*variable))
+            environment.push_back(*variable);
+    environment.push_back(nullptr);
+    const int failure = posix_spawnp(&fPid, arguments[0], &actions, nullptr, arguments.data(), environment.data());
+    posix_spawn_file_actions_destroy(&actions);
+    close(out.into);
+    close(err.into);
+    fOut = out.from;
+    fErr = err.from;
+    if (failure != 0) {
+        close(fOut);
+        close(fErr);
+        throw std::runtime_error("`" + words[0] + "` cannot be run (" + std::strerror(failure) + ")");
+    }
+}
+
+Command::~Command()
+{
+    close(fOut);
+    close(fErr);
+    if (!fEnded)
+        waitpid(fPid, nullptr, WNOHANG);
+}
+
+bool Command::turn()
+{
+    pollfd ends[] = {{fOut, POLLIN, 0}, {fErr, POLLIN, 0}};
+    poll(ends, 2, kTurnMs);
+    const bool more = readFrom(ends[0], out) | readFrom(ends[1], err);
+    int status = 0;
+    if (!fEnded && waitpid(fPid, &status, WNOHANG) == fPid) {
+        fEnded = true;
+        code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+    return more || !fEnded;
+}
+
+void showFolder(const std::string& path)
+{
+    Command shown({"/bin/sh", "-c", kShow, path});
+    while (shown.turn()) {
+    }
+}
+
+} // namespace airband

@@ -1,0 +1,34 @@
+#pragma once
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace airband {
+
+/// A child process, and what it says. It has the environment of the host, but for what the host set for its own
+/// libraries, and inherits no files. It is left alone when nobody waits for it any more.
+class Command {
+public:
+    /// Starts it; throws std::runtime_error where that fails.
+    explicit Command(const std::vector<std::string>& words);
+    ~Command();
+
+    /// Waits a moment for what it says, or its end; false once it has ended and said all.
+    bool turn();
+
+    std::string out, err;
+    int code = -1; ///< Of its end; -1 where a signal ended it.
+
+private:
+    pid_t fPid = -1;
+    int fOut = -1, fErr = -1;
+    bool fEnded = false;
+
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
+};
+
+/// Shows a folder in the desktop's file manager.
+void showFolder(const std::string& path);
+
+} // namespace airband

@@ -1,0 +1,19 @@
+#pragma once
+#include "Choices.hpp"
+
+#include <string>
+
+/// What a plugin tells its panel, beyond its parameters; safe to call from the panel's thread.
+class Telling {
+public:
+    virtual ~Telling() {}
+
+    /// Why the last thing failed, in words; empty where nothing did.
+    virtual std::string problem() const = 0;
+    /// The last cut-off found, Hz; 0: none yet.
+    virtual float cutoffHz() const = 0;
+    /// The folder that results go to; empty where there is none.
+    virtual std::string folder() const { return ""; }
+    /// Starts an engine where none runs, without waiting for it.
+    virtual void meetEngine() = 0;
+};

@@ -1,0 +1,108 @@
+"""The plugins start an engine where none runs, by the command that users have, and keep it.
+
+pytest -m plugin tests/bridge/daw/test_launch.py
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+from bridge.daw.build import DPF
+from bridge.wire.home import find_home, is_running
+
+RATE = 48000
+ENGINE_ABSENT = 5
+
+pytestmark = [
+    pytest.mark.plugin,
+    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
+    pytest.mark.timeout(1800),
+]
+
+Host = Callable[..., dict[str, float]]
+
+
+@pytest.fixture
+def launching(airband_command: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder of an engine that plugins may start; none runs."""
+    state = tmp_path / "state"
+    monkeypatch.delenv("AIRBAND_START")
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(state / "engine.json"))
+    monkeypatch.setenv("AIRBAND_COMMAND", str(airband_command))
+    return state
+
+
+@pytest.fixture
+def host(built: Path, clap_host: Path, tmp_path: Path) -> Host:
+    """`host(plugin, sound, *settings)`: passes a sound through a CLAP plugin; its parameters at the end."""
+
+    def run(plugin: str, sound: NDArray[np.float32], *settings: str) -> dict[str, float]:
+        sound.tofile(tmp_path / "in.f32")
+        command = [clap_host, built / plugin, tmp_path / "in.f32", tmp_path / "out.f32", str(RATE), "512"]
+        ran = subprocess.run([*command, *settings], capture_output=True, text=True, check=False, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        return {name: float(value) for name, value in (line.split("=") for line in ran.stdout.splitlines())}
+
+    return run
+
+
+def noise(seconds: float) -> NDArray[np.float32]:
+    return np.random.default_rng(8).uniform(-0.5, 0.5, (2, round(seconds * RATE))).astype(np.float32)
+
+
+def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
+    host: Host, launching: Path, results: Path
+) -> None:
+    launching.mkdir()
+    (launching / "plugin-choices.json").write_text('{"presets": ["music", "speech"], "models": ["auto"]}')
+    told = host("AirbandSend.clap", noise(1), "Armed=1", "Preset=1", "--", "Armed=0", "until", "Delivered=1")
+    assert told["Delivered"] == 1
+    assert is_running(find_home(launching))
+    (path,) = results.glob("*.wav")
+    np.testing.assert_array_equal(sf.read(path, dtype="float32")[0].T, noise(1))
+    assert json.loads(path.with_suffix(".take.json").read_bytes())["knobs"]["preset"] == "speech"
+    assert json.loads(path.with_name(f"{path.name}.airband.json").read_bytes())["preset"]["name"] == "speech"
+    choices = json.loads((launching / "plugin-choices.json").read_bytes())
+    assert choices["presets"][:2] == ["music", "speech"]  # what a project knows by number stays
+    assert {"draft", "null"} <= set(choices["models"])
+
+
+def test_render_starts_the_engine_for_a_bounce(host: Host, launching: Path) -> None:
+    told = host("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")
+    assert told["Windows dry"] == 0
+    assert told["Windows restored"] >= 1
+
+
+@pytest.mark.parametrize("words", ["no such command", "says no"])
+def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
+    host: Host, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    refusing = tmp_path / "refusing"
+    if words == "says no":
+        refusing.write_text("#!/bin/sh\necho 'airband: no room on disk' >&2\nexit 5\n")
+        refusing.chmod(0o755)
+    monkeypatch.setenv("AIRBAND_COMMAND", str(refusing))
+    settings = ("Armed=1", "--", "Armed=0", "until", f"State={ENGINE_ABSENT}")
+    assert host("AirbandSend.clap", noise(1), *settings)["State"] == ENGINE_ABSENT
+    assert len(list((results / "waiting").glob("*.wav"))) == 1
+    began_s = time.monotonic()
+    assert host("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")["Windows dry"] >= 1
+    assert time.monotonic() - began_s < 60  # tried once, not for every window
+
+
+def test_an_engine_is_kept_while_a_plugin_lives(
+    hosts: Path, start_engine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start_engine("--idle-exit", "4")
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
+    subprocess.run([hosts / "keep", "0.5", "9"], check=True, timeout=120)
+    assert engine.process.poll() is None
+    assert engine.process.wait(timeout=60) == 0
