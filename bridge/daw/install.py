@@ -36,17 +36,23 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     script_pipe: str = ""
 
 
-def install_host(host: Host, root: Path, home: Home) -> list[str]:
+def install_host(host: Host, root: Path, home: Home, built: Path = Path()) -> list[str]:
     """Installs what a host needs, over what an earlier version installed; says what was done.
 
+    Args:
+        host: the host.
+        root: its folder, as `root_of` gives it.
+        home: of the engine; the manifest goes to its state folder.
+        built: the folder of the built plugins; for that host alone.
+
     Raises:
-        InputError: the host has not been started yet, or the plugins not built.
+        InputError: the host has not been started yet.
         OutputError: a file of another origin is in the way, or a folder cannot be written. Files are checked
             before the first is written.
     """
     path = _manifest_path(host, root, home)
     earlier = _read(path)
-    wanted = placed(host, root)
+    wanted = placed(host, root, built, home.state)
     digests = {target: _digest(source) for target, source in wanted.items()}
     fresh = [target for target in wanted if _must_be_written(target, digests[target], earlier)]
     pipe = value(root / SETTINGS) if host is Host.audacity else ON

@@ -18,6 +18,13 @@ from presets.errors import InputError
 HERE = Path(__file__).parent
 
 
+LOOKING = {
+    "lv2": "Ardour (Window > Plugin Manager > Re-scan), Carla, jalv, Zrythm, REAPER",
+    "vst3": "REAPER (Preferences > Plug-ins > VST > Re-scan), Bitwig, Ardour, Pedalboard and others",
+    "clap": "REAPER, Bitwig",
+}
+
+
 class Host(StrEnum):
     """What `airband daw install` knows."""
 
@@ -46,15 +53,14 @@ def root_of(host: Host) -> Path:
     return root
 
 
-def placed(host: Host, root: Path) -> dict[Path, Path | bytes]:
+def placed(host: Host, root: Path, built: Path, state: Path) -> dict[Path, Path | bytes]:
     """What goes where: destination to source file or content, none for a host that needs no files.
 
     Args:
         host: the host.
         root: its folder, as `root_of` gives it.
-
-    Raises:
-        InputError: the plugins have not been built.
+        built: the folder of the built plugins; for that host alone.
+        state: the engine's state folder, where plugins look for the command that starts it.
     """
     if host is Host.reaper:
         scripts = root / "Scripts" / "Airband"
@@ -64,8 +70,13 @@ def placed(host: Host, root: Path) -> dict[Path, Path | bytes]:
         actions = {scripts / file.name: file for file in _lua("ardour") if _is_action(file)}
         return actions | _command_note(scripts)
     if host is Host.plugin:
-        return _bundles(root)
+        return _bundles(root, built) | _command_note(state)
     return {}
+
+
+def looked_at(root: Path) -> list[str]:
+    """For each format of plugins the folder that its hosts look into, and how they are made to look again."""
+    return [f"{folder}: {LOOKING[suffix]}" for suffix, folder in _plugin_folders(root).items()]
 
 
 def _command_note(scripts: Path) -> dict[Path, Path | bytes]:
@@ -85,20 +96,14 @@ def _is_action(script: Path) -> bool:
     return script.read_text(encoding="utf-8").startswith("ardour {")
 
 
-def _bundles(home: Path) -> dict[Path, Path | bytes]:
-    built = HERE / "plugin" / "bin"
-    files: dict[Path, Path | bytes] = {
+def _bundles(home: Path, built: Path) -> dict[Path, Path | bytes]:
+    return {
         folder / file.relative_to(built): file
         for suffix, folder in _plugin_folders(home).items()
         for bundle in sorted(built.glob(f"*.{suffix}"))
         for file in ([bundle] if bundle.is_file() else sorted(bundle.rglob("*")))
         if file.is_file()
     }
-    if not files:
-        raise InputError(
-            f"{built}: holds no plugins; build them as {HERE / 'plugin' / 'README.md'} says", "host"
-        )
-    return files
 
 
 def _plugin_folders(home: Path) -> dict[str, Path]:

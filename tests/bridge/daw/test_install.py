@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.daw import places
+from bridge.daw import build
 from bridge.daw.audacity.settings import switch, value
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,21 +59,15 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the scripts beside plugins as their build leaves them."""
-    here = tmp_path / "daw"
-    for name in (
-        "AirbandSend.lv2/manifest.ttl",
-        "AirbandSend.lv2/send.so",
-        "AirbandSend.vst3/Contents/x/s.so",
-    ):
-        path = here / "plugin" / "bin" / name
+def built(tmp_path: Path) -> Path:
+    """A folder of plugins built elsewhere; no VST3, which would be loaded."""
+    for name in ("AirbandSend.lv2/manifest.ttl", "AirbandSend.lv2/send.so"):
+        path = tmp_path / "bin" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
         path.chmod(0o755)
-    (here / "plugin" / "bin" / "AirbandSend.clap").write_text("clap")
-    monkeypatch.setattr(places, "HERE", here)
-    return here
+    (tmp_path / "bin" / "AirbandSend.clap").write_text("clap")
+    return tmp_path / "bin"
 
 
 @pytest.fixture
@@ -81,16 +75,21 @@ def daw(airband: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     return lambda *arguments: airband("daw", "install", *arguments, "--state", tmp_path / "state")
 
 
-@pytest.mark.usefixtures("built")
-def test_plugins_go_to_the_three_folders_and_leave_them_again(user: Path, daw: Callable[..., Any]) -> None:
+def test_plugins_go_to_their_folders_and_leave_them_again(
+    user: Path, built: Path, daw: Callable[..., Any], tmp_path: Path
+) -> None:
     before = tree(user)
-    assert daw("plugin").code == 0
+    said = daw("plugin", "--from", built)
+    assert said.code == 0, said
     assert (user / ".lv2/AirbandSend.lv2/manifest.ttl").read_text() == "AirbandSend.lv2/manifest.ttl"
     assert (user / ".lv2/AirbandSend.lv2/send.so").stat().st_mode & 0o777 == 0o755
-    assert (user / ".vst3/AirbandSend.vst3/Contents/x/s.so").is_file()
     assert (user / ".clap/AirbandSend.clap").read_text() == "clap"
+    assert Path((tmp_path / "state" / NOTE).read_text().strip()).name == "airband"
+    for folder in (".lv2", ".vst3", ".clap"):
+        assert f"{user / folder}: " in said.out.partition("where hosts look:")[2]
     assert daw("plugin", "--uninstall").code == 0
     assert tree(user) == before
+    assert not (tmp_path / "state" / NOTE).exists()
 
 
 @pytest.mark.parametrize("host", ["reaper", "ardour", "audacity"])
@@ -121,7 +120,7 @@ def test_reaper_gets_its_actions_and_the_newest_ardour_its_own(user: Path, daw: 
     assert Path((scripts / NOTE).read_text().strip()).name == "airband"
     daw("ardour")
     names = {path.name for path in (user / ".config/ardour8/scripts").iterdir()}
-    assert names == {"mine.lua", "airband_restore.lua", NOTE}
+    assert names == {"mine.lua", "airband_restore.lua", "airband_takes.lua", NOTE}
 
 
 def test_into_names_another_folder(user: Path, daw: Callable[..., Any], tmp_path: Path) -> None:
@@ -164,29 +163,77 @@ def test_a_new_version_replaces_the_old_one_and_drops_what_it_no_longer_has(
     user: Path, daw: Callable[..., Any], built: Path
 ) -> None:
     before = tree(user)
-    daw("plugin")
-    (built / "plugin/bin/AirbandSend.lv2/send.so").write_text("newer")
-    (built / "plugin/bin/AirbandSend.clap").unlink()
-    assert daw("plugin").code == 0
+    daw("plugin", "--from", built)
+    (built / "AirbandSend.lv2/send.so").write_text("newer")
+    (built / "AirbandSend.clap").unlink()
+    assert daw("plugin", "--from", built).code == 0
     assert (user / ".lv2/AirbandSend.lv2/send.so").read_text() == "newer"
     assert not (user / ".clap/AirbandSend.clap").exists()
     assert daw("plugin", "--uninstall").code == 0
     assert tree(user) == before
 
 
-def test_a_host_that_was_never_started_and_plugins_that_were_never_built_say_so(
+def test_a_host_that_was_never_started_says_so(
     user: Path, daw: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "HERE", tmp_path / "nothing")
-    said = daw("plugin")
-    assert said.code == 3
-    assert "holds no plugins" in said.err
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     for host in ("reaper", "ardour", "audacity"):
         said = daw(host)
         assert said.code == 3
         assert "start it once, or name the folder with --into" in said.err
     assert daw("logic").code == 2
+
+
+def test_a_machine_that_cannot_build_is_told_what_to_install(
+    user: Path, daw: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("make", "g++"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    (tools / "pkg-config").write_text('#!/bin/sh\n[ "$2" != libsodium ]\n')  # knows all libraries but one
+    (tools / "pkg-config").chmod(0o755)
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setattr(build, "DPF", tmp_path / "none")
+    before = tree(user)
+    said = daw("plugin")
+    assert said.code == 3
+    assert "sudo apt-get install patch libsodium-dev dpf-source`" in said.err
+    assert tree(user) == before
+
+
+def test_from_takes_plugins_or_the_framework_and_nothing_else(
+    user: Path, daw: Callable[..., Any], tmp_path: Path
+) -> None:
+    said = daw("plugin", "--from", tmp_path)
+    assert said.code == 3
+    assert "neither built plugins" in said.err
+    assert daw("reaper", "--from", tmp_path).code == 2
+
+
+@pytest.mark.plugin
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not build.DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with")
+def test_plugins_are_built_tried_out_and_installed_by_one_command(
+    daw: Callable[..., Any], tmp_path: Path
+) -> None:
+    """And once more takes what is there."""
+    home = tmp_path / "home"
+    said = daw("plugin", "--into", home)
+    assert said.code == 0, said
+    for name in ("AirbandSend", "AirbandSendMono", "AirbandRender", "AirbandRenderMono"):
+        assert f"{name}.vst3: loads" in said.out
+        assert (home / ".clap" / f"{name}.clap").is_file()
+        assert (home / ".lv2" / f"{name}.lv2" / f"{name}.ttl").is_file()
+    assert "speech" in (home / ".lv2/AirbandSend.lv2/AirbandSend.ttl").read_text()
+    installed = tree(home)
+    assert "everything is installed already" in daw("plugin", "--into", home).out
+    assert tree(home) == installed
+    assert daw("plugin", "--into", home, "--uninstall").code == 0
+    assert not home.exists()
 
 
 class TestAudacity:

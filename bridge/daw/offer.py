@@ -1,0 +1,77 @@
+"""What the native plugins are told of an engine: its models, the presets, and the number of each.
+
+A plugin's parameters are numbers, and a host keeps them in its projects. So `plugin-choices.json` in the
+state folder lists the names by number and is only ever appended to: what has gone keeps its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+import presets
+from bridge.wire.home import Home
+from bridge.wire.lock import FileLock
+from presets.errors import OutputError, PresetError
+from render.files.publish import part_beside, put_in_place
+
+CHOICES = "plugin-choices.json"
+MOST = 64
+"""How many of each the parameters have room for (kMostChoices in plugin/client/Parameters.hpp)."""
+LOCK_S = 10.0
+
+
+class Choices(msgspec.Struct):
+    """The names that the parameters Preset and Model stand for, by number."""
+
+    presets: list[str] = msgspec.field(default_factory=lambda: ["music"])
+    models: list[str] = msgspec.field(default_factory=lambda: ["auto"])
+
+
+def note_choices(home: Home, models: Iterable[str]) -> Choices:
+    """Appends the presets there are and `models` to what plugins may choose from, and returns that.
+
+    Args:
+        home: the folders of an engine; the state folder is there.
+        models: the names that the engine's welcome lists.
+
+    Raises:
+        OutputError: the list cannot be written.
+    """
+    lock, path = FileLock(home.state / "plugin-choices.lock"), home.state / CHOICES
+    if not lock.acquire(LOCK_S):
+        raise OutputError(f"{path} is held by another process; try again")
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        try:
+            choices = msgspec.json.decode(before, type=Choices)
+        except msgspec.DecodeError:
+            choices = Choices()
+        _append(choices.presets, presets.names())
+        _append(choices.models, models)
+        after = msgspec.json.encode(choices)
+        if after != before:
+            with part_beside(path) as part:
+                part.write_bytes(after)
+                put_in_place(part, path)
+    finally:
+        lock.release()
+    return choices
+
+
+def preset_knobs() -> dict[str, dict[str, Any]]:
+    """Every preset's knobs, as a submit carries them; of one that does not load, `{"error": why}`."""
+    knobs: dict[str, dict[str, Any]] = {}
+    for name in presets.names():
+        try:
+            knobs[name] = msgspec.to_builtins(presets.load(name))
+        except PresetError as error:
+            knobs[name] = {"error": error.message}
+    return knobs
+
+
+def _append(names: list[str], found: Iterable[str]) -> None:
+    names.extend(name for name in found if name not in names)
+    del names[MOST:]
