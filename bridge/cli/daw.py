@@ -1,17 +1,27 @@
-"""`airband daw install HOST`: puts Airband where a host looks for scripts or plugins, or takes it away."""
+"""`airband daw`: puts Airband where a host looks for scripts or plugins; starts the engine for plugins."""
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge.cli.engine import State
+from bridge.client.client import Client
+from bridge.daw.audacity.pipe import Pipe
+from bridge.daw.audacity.timeline import import_takes
+from bridge.daw.build import build_plugins, plugins_from, verify_plugins
 from bridge.daw.install import install_host, uninstall_host
-from bridge.daw.places import Host, root_of
-from bridge.wire.home import find_home
+from bridge.daw.offer import note_choices, preset_knobs
+from bridge.daw.places import Host, looked_at, root_of
+from bridge.daw.reapack import reapack_index
+from bridge.daw.takes import delivered_takes, takes_folder
+from bridge.wire.home import Home, find_home, prepare
+from presets.errors import UsageError
 
 app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None)
 
@@ -31,11 +41,83 @@ def install(
             help="In place of the host's settings folder (REAPER's resource path); of home for plugins.",
         ),
     ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="For plugins: a folder of built ones, or DPF 1.6's source in place of dpf-source.",
+        ),
+    ] = None,
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
     state: State = None,
 ) -> None:
-    """Put Airband where a host looks for scripts or plugins, or take it away again."""
+    """Put Airband where a host looks for scripts or plugins, or take it away again.
+
+    Plugins are built first, from the sources that come with Airband, a minute or two; each VST3 is tried out
+    in a process of its own before anything is installed.
+    """
     home = find_home(state)
     root = Path(os.path.abspath(into)) if into is not None else root_of(host)
-    for line in (uninstall_host if uninstall else install_host)(host, root, home):
+    if origin is not None and (host is not Host.plugin or uninstall):
+        raise UsageError("--from goes with the installation of plugins", "from")
+    if uninstall:
+        told = uninstall_host(host, root, home)
+    elif host is Host.plugin:
+        told = [*install_host(host, root, home, _built(home, origin)), "where hosts look:", *looked_at(root)]
+    else:
+        told = install_host(host, root, home)
+    for line in told:
         typer.echo(line)
+
+
+def _built(home: Home, origin: Path | None) -> Path:
+    found = plugins_from(origin) if origin is not None else None
+    if found is None:
+        prepare(home)
+        note_choices(home, ())  # the LV2 bundles list the presets by name
+        typer.echo("building the plugins, a minute or two...")
+        found = build_plugins(home, origin)
+    for line in verify_plugins(found):
+        typer.echo(line)
+    return found
+
+
+@app.command()
+def engine(state: State = None) -> None:
+    """Start the engine where none runs, and tell plugins in one line of JSON what it offers.
+
+    Native plugins run this; it returns once the engine can be reached.
+    """
+    home = find_home(state)
+    with Client.connect(state=state) as client:
+        models = [model.name for model in client.models]
+    note_choices(home, models)
+    typer.echo(json.dumps({"models": models, "presets": preset_knobs()}))
+
+
+@app.command()
+def reapack(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Where the folder of REAPER scripts can be fetched.")
+    ],
+) -> None:
+    """Print the index.xml that ReaPack, REAPER's package manager, takes for scripts published at a URL."""
+    typer.echo(reapack_index(url, datetime.now(UTC)), nl=False)
+
+
+@app.command("audacity-takes")
+def audacity_takes(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Of takes, where Airband Send does not deliver as usual."),
+    ] = None,
+) -> None:
+    """Put what Airband Send delivered into a running Audacity: each take once, at its time, on a new track.
+
+    REAPER and Ardour have actions for that, which `airband daw install` installs.
+    """
+    takes = list(delivered_takes(takes_folder() if folder is None else folder))
+    with Pipe() as pipe:
+        imported = import_takes(pipe, takes)
+    typer.echo("\n".join(f"{name}: imported" for name in imported) or "no new takes")

@@ -1,5 +1,5 @@
 -- @description Airband: restore items as new takes
--- @version 0.2.0
+-- @version 0.1.0
 -- @author Airband
 -- @about
 --   Regenerates the missing high band of the selected items with the Airband engine and adds the result as a

@@ -1,6 +1,7 @@
 """The Ardour script on real sessions, headless: a region goes out and comes back, to the sample."""
 
 import glob
+import json
 import re
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ pytestmark = [
 ]
 
 
-def lua(*arguments: str | Path, cwd: Path, command: Path | None = None, flags: str = "") -> str:
+def lua(
+    *arguments: str | Path, cwd: Path, command: Path | None = None, flags: str = "", takes: str = ""
+) -> str:
     run = subprocess.run(
         ["ardour7-lua", *map(str, arguments)],
         cwd=cwd,
@@ -32,6 +35,7 @@ def lua(*arguments: str | Path, cwd: Path, command: Path | None = None, flags: s
             "HOME": str(cwd),
             "AIRBAND_COMMAND": str(command),
             "AIRBAND_FLAGS": flags,
+            "AIRBAND_SEND_FOLDER": takes,
         },
         capture_output=True,
         text=True,
@@ -158,3 +162,65 @@ def test_when_the_second_region_fails_neither_is_changed(tmp_path: Path, airband
     assert names(folder) == before
     assert all(region.get("muted") == "0" for region in regions(folder))
     assert not set(glob.glob("/tmp/lua_*")) - left_over
+
+
+def deliver(
+    folder: Path, name: str, track: str, frame: int | None, channels: int, rate: int = 48000
+) -> NDArray[np.float32]:
+    """A take as Airband Send leaves it: (frames, channels) noise."""
+    noise = np.random.default_rng(len(name)).uniform(-1, 1, (10001, channels)).astype(np.float32)
+    folder.mkdir(exist_ok=True)
+    sf.write(folder / f"{name}.wav", noise, rate, "FLOAT")
+    about = {
+        "file": f"{name}.wav",
+        "knobs": {"preset": "music"},
+        "rate": rate,
+        "state": "delivered",
+        "what": "airband-take",
+    }
+    sidecar = json.dumps({**about, "track": track, "transport_frame": frame}, indent=1, sort_keys=True)
+    (folder / f"{name}.take.json").write_text(sidecar)
+    return noise
+
+
+def listed(folder: Path) -> list[tuple[str, int, list[Path]]]:
+    """Track, position and files of every region of a session."""
+    out = lua(HERE / "ardour" / "list_regions.lua", folder, "song", cwd=folder.parent)
+    assert "LISTED" in out, out
+    rows = [
+        line.removeprefix("REGION ").split("|") for line in out.splitlines() if line.startswith("REGION ")
+    ]
+    return [(row[0], int(row[1]), [Path(name) for name in row[2:]]) for row in rows]
+
+
+def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -> None:
+    folder, takes = tmp_path / "session", tmp_path / "takes"
+    make_session(folder, 1, "dry")
+    wanted = {
+        ("vox", 400000): deliver(takes, "2026-11-26 10-00-00 vox A-001 at 400000", "vox", 400000, 1),
+        ('Git "2"', 96001): deliver(takes, "2026-11-26 10-00-05 Git B-001 at 96001", 'Git "2"', 96001, 2),
+        ("Airband Send", 7): deliver(takes, "2026-11-26 10-00-06 C-001 at 7", "", 7, 2),
+    }
+    deliver(takes, "2026-11-26 10-00-09 D-001", "vox", None, 1)  # it was captured while the transport stood
+    for _ in range(2):  # the second time there is nothing new
+        out = lua(
+            SCRIPT.with_name("airband_takes_session.lua"), folder, "song", cwd=tmp_path, takes=str(takes)
+        )
+        assert "AIRBAND-OK" in out, out
+        found = {(track, at): files for track, at, files in listed(folder)}
+        assert len(found) == len(wanted) + 1  # and the region that was there
+        for place, noise in wanted.items():
+            assert len(found[place]) == noise.shape[1]
+            for channel, path in enumerate(found[place]):
+                np.testing.assert_array_equal(sf.read(path, dtype="float32")[0], noise[:, channel])
+
+
+def test_a_take_at_another_rate_is_named_and_the_others_are_imported(tmp_path: Path) -> None:
+    folder, takes = tmp_path / "session", tmp_path / "takes"
+    make_session(folder, 1, "dry")
+    deliver(takes, "a at 480000", "vox", 480000, 1, rate=44100)
+    deliver(takes, "b at 480000", "vox", 480000, 1)
+    out = lua(SCRIPT.with_name("airband_takes_session.lua"), folder, "song", cwd=tmp_path, takes=str(takes))
+    assert "AIRBAND-FAILED" in out
+    assert "it is at 44100 Hz and the session at 48000 Hz" in out
+    assert [at for _, at, _ in listed(folder)].count(480000) == 1

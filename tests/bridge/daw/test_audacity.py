@@ -5,13 +5,15 @@
 Audacity runs under Xvfb with a home of its own. Its pipes have one name a user: no other may run meanwhile.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,24 +65,6 @@ DefaultProjectSampleFormatChoice=Format32BitFloat
 def ended(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-@pytest.fixture(scope="session")
-def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A virtual screen."""
-    log = tmp_path_factory.mktemp("screen") / "xvfb.log"
-    read, write = os.pipe()
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-            pass_fds=[write], stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
-    os.close(write)
-    with os.fdopen(read) as number:
-        display = f":{number.readline().strip()}"
-    assert display != ":", log.read_text()
-    yield display
-    ended(process)
 
 
 @pytest.fixture(scope="session")
@@ -193,6 +177,7 @@ def test_a_stretch_comes_back_at_its_place(
         assert pipe.do("GetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000") == "2"
         assert not pipe.info("Labels")
         assert [track["selected"] for track in pipe.info("Tracks")] == [0, 0, 1, 1]
+        assert [track["mute"] for track in pipe.info("Tracks")] == [0, 0, 0, 0]  # only a part was rendered
         pipe.do("SetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000", Value="6")
         pipe.do("SelectTime", Start=0, End=10)
         first = exported(pipe, tmp_path / "first back.wav", 2)
@@ -203,6 +188,51 @@ def test_a_stretch_comes_back_at_its_place(
     expected = np.zeros((3 * RATE, 1), np.float32)
     expected[START:] = -sound[START : 3 * RATE, :1]
     np.testing.assert_array_equal(second, expected)
+
+
+def test_a_whole_track_is_muted_and_results_are_numbered(
+    audacity: None, airband_command: Path, sound: NDArray[np.float32], tmp_path: Path
+) -> None:
+    with Pipe() as pipe:
+        imported(pipe, tmp_path / "vox.wav", sound[: 2 * RATE])
+        pipe.do("SelectAll")
+    assert "sounds twice" not in run(airband_command, "--model", "null").stdout
+    with Pipe() as pipe:
+        assert [track["mute"] for track in pipe.info("Tracks")] == [1, 0]
+        pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
+        pipe.do("SetTrackAudio", Mute=0)
+        pipe.do("SelectTime", Start=0.5, End=1.5)
+    assert "a stretch of 'vox' sounds twice" in run(airband_command, "--model", "null").stdout
+    with Pipe() as pipe:
+        assert names(pipe) == ["vox", "vox (Airband)", "vox (Airband 2)"]
+        assert [clip["name"] for clip in pipe.info("Clips")] == names(pipe)
+        pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
+        pipe.do("SelectTime", Start=-0.5, End=1)
+    before = run(airband_command, "--model", "null")
+    assert before.returncode == InputError.exit_code
+    assert "before 0" in before.stderr
+
+
+def test_takes_of_send_land_at_their_time_once(
+    audacity: None, airband: Callable[..., Any], sound: NDArray[np.float32], tmp_path: Path
+) -> None:
+    frames = {"take A-001 at 96001": 96001, "take B-002 at 7": 7}
+    for name, frame in frames.items():
+        sf.write(tmp_path / f"{name}.wav", sound[:RATE], RATE, subtype="FLOAT")
+        about = {"what": "airband-take", "state": "delivered", "file": f"{name}.wav", "track": "Lead vox"}
+        sidecar = json.dumps({**about, "rate": RATE, "transport_frame": frame})
+        (tmp_path / f"{name}.take.json").write_text(sidecar)
+    for _ in range(2):  # the second time there is nothing new
+        said = airband("daw", "audacity-takes", tmp_path)
+        assert said.code == 0, said
+        with Pipe() as pipe:
+            assert names(pipe) == ["Lead vox", "Lead vox"]
+            pipe.do("SetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000", Value="6")
+            pipe.do("SelectTime", Start=0, End=10)
+            for track, frame in enumerate(frames.values()):
+                back = exported(pipe, tmp_path / f"back{track}.wav", track)
+                np.testing.assert_array_equal(back[frame:], sound[:RATE])
+                assert not back[:frame].any()
 
 
 def test_what_cannot_be_rendered_changes_nothing(

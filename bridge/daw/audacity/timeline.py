@@ -1,0 +1,28 @@
+"""Takes of Airband Send on Audacity's timeline: each on a new track, at the time where it was captured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bridge.daw.audacity.pipe import Pipe
+from bridge.daw.takes import Take
+
+
+def import_takes(pipe: Pipe, takes: Iterable[Take]) -> list[str]:
+    """Imports the takes that the project has no clip of; the names of those imported.
+
+    Raises:
+        HostError: an import failed; what was imported before it stays.
+    """
+    known = {clip["name"] for clip in pipe.info("Clips")}
+    imported = []
+    for take in takes:
+        if take.name in known:
+            continue
+        pipe.do("SelectNone")
+        pipe.do("Import2", Filename=str(take.path))
+        pipe.do("SelectTracks", Track=len(pipe.info("Tracks")) - 1, TrackCount=1, Mode="Set")
+        pipe.do("SetClip", At=0, Start=take.start_s, Name=take.name)
+        pipe.do("SetTrackStatus", Name=(take.track or take.name).replace('"', "'"))
+        imported.append(take.name)
+    return imported
