@@ -46,10 +46,10 @@ def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the CLAP hosts, clap_host and send_session, and of keep, which keeps an engine."""
     folder = tmp_path_factory.mktemp("host")
     includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
-    client = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
+    client: list[str | Path] = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
     for name, libraries in (("clap_host", []), ("send_session", []), ("keep", client)):
         source = HERE / "plugin" / f"{name}.cpp"
-        compiler = ["g++", "-std=c++11", "-O1", *includes, source, *libraries]
+        compiler: list[str | Path] = ["g++", "-std=c++11", "-O1", *includes, source, *libraries]
         subprocess.run([*compiler, "-ldl", "-lpthread", "-o", folder / name], check=True)
     return folder
 

@@ -46,7 +46,8 @@ def host(built: Path, clap_host: Path, tmp_path: Path) -> Host:
 
     def run(plugin: str, sound: NDArray[np.float32], *settings: str) -> dict[str, float]:
         sound.tofile(tmp_path / "in.f32")
-        command = [clap_host, built / plugin, tmp_path / "in.f32", tmp_path / "out.f32", str(RATE), "512"]
+        files = [clap_host, built / plugin, tmp_path / "in.f32", tmp_path / "out.f32"]
+        command: list[str | Path] = [*files, str(RATE), "512"]
         ran = subprocess.run([*command, *settings], capture_output=True, text=True, check=False, timeout=300)
         assert ran.returncode == 0, ran.stderr
         return {name: float(value) for name, value in (line.split("=") for line in ran.stdout.splitlines())}
