@@ -106,24 +106,25 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
 
 
 def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) -> tuple[float, float]:
-    """The cost and the edge, in octaves, of the best fit of a low-pass of one of `orders`."""
-    best, edge = np.inf, 0.0
+    """The cost and the edge, in octaves, of the best fit of a low-pass of one of `orders`: all edges and all
+    orders at once, as (edges, orders, bands)."""
     edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
-    for candidate in edges:
-        passed = octaves < candidate
-        if np.count_nonzero(passed) < 6:
-            continue
-        design = np.stack([np.ones(np.count_nonzero(passed)), octaves[passed]], axis=1)
-        solve = np.linalg.solve(design.T @ design + np.diag([0, 0.3]), design.T)
-        for order in orders:
-            fall = -10 * np.log10(1 + 3 * 4 ** (np.minimum(octaves - candidate, 2.0) * order))
-            trend = solve @ (level - fall)[passed]
-            modelled = decibels(10 ** ((trend[0] + trend[1] * octaves + fall) / 10) + floor)
-            error = np.abs(level - modelled)
-            cost = float(np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25)))
-            if cost < best:
-                best, edge = cost, float(candidate)
-    return best, edge
+    passed = octaves < edges[:, None]
+    edges, passed = edges[passed.sum(axis=1) >= 6], passed[passed.sum(axis=1) >= 6, None]
+    if not len(edges):
+        return np.inf, 0.0
+    beyond = np.minimum(octaves - edges[:, None, None], 2.0)
+    fall = -10 * np.log10(1 + 3 * 4 ** (beyond * np.array(orders)[:, None]))
+    # The straight line through what passes, by least squares; 0.3 holds its slope back.
+    count, x, xx = (np.sum(passed * octaves**power, axis=-1) for power in (0, 1, 2))
+    y, xy = (np.sum(passed * octaves**power * (level - fall), axis=-1) for power in (0, 1))
+    scale = count * (xx + 0.3) - x**2
+    start, slope = ((xx + 0.3) * y - x * xy) / scale, (count * xy - x * y) / scale
+    trend = start[..., None] + slope[..., None] * octaves
+    error = np.abs(level - decibels(10 ** ((trend + fall) / 10) + floor))
+    cost = np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25), axis=-1)
+    best = int(cost.argmin())
+    return float(cost.flat[best]), float(edges[best // len(orders)])
 
 
 def is_steady(power: Floats) -> bool:
