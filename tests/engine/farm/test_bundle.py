@@ -83,7 +83,7 @@ def test_each_task_of_the_slurm_array_renders_its_shard(bundle: Path, path: str,
         )
         assert said.returncode == 0, said.stderr
         assert len(results(tmp_path / "my out")) == 2 * int(task)
-    assert not list(tmp_path.glob("airband-*"))
+    assert not list(tmp_path.glob("airband-local-*"))
     assert "#SBATCH --array=1-2" in (bundle / "slurm.sh").read_text()
 
 
