@@ -114,7 +114,7 @@ def test_the_nearest_to_what_recordings_have_is_best_and_it_says_why() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/eval/dev")
-def test_what_is_usual_was_measured() -> None:
+def test_what_is_usual_holds_for_recordings_it_was_not_fitted_to() -> None:
     found = []
     for path in sorted([*SHARED.glob("*/*.flac"), *SHARED.glob("*/*.wav")]):
         samples, rate = soundfile.read(path, always_2d=True)
@@ -131,5 +131,5 @@ def test_what_is_usual_was_measured() -> None:
                 if (value := getattr(figures, name)) is not None
             ]
         )
-        assert np.mean(off) == pytest.approx(0, abs=0.1 * usual.deviation)
-        assert np.std(off) == pytest.approx(usual.deviation, rel=0.05)
+        assert np.mean(off) == pytest.approx(0, abs=0.5 * usual.deviation)
+        assert 0.7 < np.std(off) / usual.deviation < 1.4
