@@ -16,7 +16,7 @@ from typing import Self
 
 from bridge.client.job import Event
 from bridge.client.reconnect import Reconnecting
-from bridge.client.renderer import Renderer
+from bridge.client.renderer import Renderer, checked_priority
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, answers
 from bridge.client.transactions import fetch, upload, watch
 from bridge.wire.home import find_home
@@ -33,6 +33,7 @@ from bridge.wire.messages import (
     Model,
     Ping,
     Pong,
+    Prioritise,
     State,
     Status,
     Stem,
@@ -140,6 +141,16 @@ class Client(Renderer):
     def forget(self, job: str) -> None:
         """Drops an ended job and its result from the engine."""
         self._ended(Forget(job), job)
+
+    def prioritise(self, job: str, priority: int) -> State:
+        """Gives a job that has not ended another priority, -9 to 9; the state it is in.
+
+        Raises:
+            UsageError: it has ended, or there is no such job or priority.
+        """
+        answer = self._ask(Prioritise(job, checked_priority(priority)), answers(job, Accepted))
+        assert isinstance(answer, Accepted)
+        return answer.state
 
     def ping(self) -> float:
         """Seconds the engine takes to answer."""

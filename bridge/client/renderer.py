@@ -85,7 +85,7 @@ class Renderer(JobHolder, Protocol):
             deliver=delivery(deliver, out, force, source, self.local),
             params=with_like(params, self.local),
             preset=label(name),
-            priority=_priority(priority),
+            priority=checked_priority(priority),
         )
         with upload as source_bytes:
             self._hand_over(submit, source_bytes, is_new=job is None)
@@ -137,7 +137,8 @@ class Renderer(JobHolder, Protocol):
         self.close()
 
 
-def _priority(priority: int) -> int:
+def checked_priority(priority: int) -> int:
+    """`priority`; raises UsageError where it is outside -9 to 9."""
     if not -9 <= priority <= 9:
         raise UsageError(f"priority = {priority}; allowed: -9 to 9", "priority")
     return int(priority)

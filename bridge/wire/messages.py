@@ -12,6 +12,7 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more
     cancel, forget              accepted with the new state (cancelled), or error
+    prioritise                  accepted with the new position, or error
     ping                        pong
     bye                         nothing; jobs go on
     anything, while closing     closing
@@ -240,6 +241,13 @@ class Forget(Message, frozen=True, tag="forget"):
     job: JobId
 
 
+class Prioritise(Message, frozen=True, tag="prioritise"):
+    """Gives an unfinished job another priority, and with it another place among its client's jobs."""
+
+    job: JobId
+    priority: Annotated[int, Meta(ge=-9, le=9)]
+
+
 class Ping(Message, frozen=True, tag="ping"):
     """Asks whether the engine's loop turns."""
 
@@ -364,7 +372,9 @@ class Closing(Message, frozen=True, tag="closing"):
     reason: Text
 
 
-ClientMessage = Hello | Submit | Chunk | Watch | Status | Jobs | Fetch | Cancel | Forget | Ping | Bye
+ClientMessage = (
+    Hello | Submit | Chunk | Watch | Status | Jobs | Fetch | Cancel | Forget | Prioritise | Ping | Bye
+)
 EngineMessage = (
     Welcome
     | Accepted

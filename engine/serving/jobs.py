@@ -190,6 +190,15 @@ class Jobs:
             self._workers[device].send(Cancel(job))
         return Accepted(job, "cancelled")
 
+    def prioritise(self, job: str, priority: int, owner: str | None = None) -> Accepted:
+        """Gives a job another priority; raises UsageError for one that has ended."""
+        record = self.record(job, owner)
+        if record.state in FINAL:
+            raise UsageError(f"job {job} is {record.state}; only what has not ended has an order", "job")
+        self._store.prioritise(job, msgspec.structs.replace(record.submit, priority=priority))
+        self._queue.prioritise(job, priority)
+        return self.state(job)
+
     def forget(self, job: str, owner: str | None = None) -> Accepted:
         """Drops an ended job and what is left of it; raises UsageError for one that has not ended."""
         record = self.record(job, owner)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DEATHS_MAX = 2
 """A job ends with the worker's death number this many."""
@@ -106,6 +106,14 @@ class Queue:
         if not jobs:
             del self._waiting[entry.client]
         return True
+
+    def prioritise(self, job: str, priority: int) -> None:
+        """Gives a waiting job another priority; one that does not wait is left alone."""
+        entry = self._entries.get(job)
+        if entry is not None:
+            waiting = self._waiting[entry.client]  # the client's turn stays what it is
+            del waiting[bisect_left(waiting, entry)]
+            self._insert(replace(entry, rank=-priority))
 
     def died(self, device: str) -> tuple[str, int] | None:
         """The worker of `device` died: its job goes back to its place, or ends at DEATHS_MAX deaths.

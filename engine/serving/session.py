@@ -33,6 +33,7 @@ from bridge.wire.messages import (
     Listing,
     Ping,
     Pong,
+    Prioritise,
     Progress,
     Status,
     Submit,
@@ -185,6 +186,8 @@ class Session:
                 return [self._jobs.cancel(job, self.owner)]
             case Forget(job):
                 return [self._jobs.forget(job, self.owner)]
+            case Prioritise(job, priority):
+                return [self._jobs.prioritise(job, priority, self.owner)]
             case Ping(t):
                 return [Pong(t)]
             case Hello() | Bye():

@@ -130,6 +130,13 @@ class Store:
             (digest, time.time(), job),
         )
 
+    def prioritise(self, job: str, submit: Submit) -> None:
+        """The job is kept as `submit`, which has another priority."""
+        self._write(
+            "UPDATE jobs SET submit = ?, changed_s = ? WHERE job = ?",
+            (msgspec.msgpack.encode(submit), time.time(), job),
+        )
+
     def start(self, job: str) -> None:
         """The job was given to a worker."""
         self._write("UPDATE jobs SET state = 'running', changed_s = ? WHERE job = ?", (time.time(), job))

@@ -42,6 +42,20 @@ def test_priority_goes_before_age_and_age_before_arrival() -> None:
     assert drain(queue) == ["urgent", "older", "old", "new"]
 
 
+def test_a_job_that_waits_moves_with_its_priority_and_keeps_its_age() -> None:
+    queue = ticking()
+    for job in ("first", "second", "third"):
+        queue.add(job, "a")
+    queue.add("other", "b")
+    queue.prioritise("third", 4)
+    assert (queue.position("third"), queue.position("first")) == (1, 3)
+    queue.prioritise("third", 0)
+    assert queue.position("third") == 4
+    queue.prioritise("third", 4)
+    queue.prioritise("unknown", 9)
+    assert drain(queue) == ["third", "other", "first", "second"]
+
+
 def test_a_busy_device_takes_nothing_and_two_devices_share_the_queue() -> None:
     clock = count()
     queue = Queue(["cuda:0", "cuda:1"], lambda: float(next(clock)))
@@ -117,6 +131,14 @@ class Sequences(RuleBasedStateMachine):
         self.aged[job] = len(self.aged)
         self.queue.add(job, client, priority)
         self.wait((job, client, priority, 0))
+
+    @rule(data=st.data(), priority=st.integers(-9, 9))
+    def prioritise(self, data: st.DataObject, priority: int) -> None:
+        if self.jobs:
+            place = data.draw(st.integers(0, len(self.jobs) - 1))
+            job, client, _, deaths = self.jobs[place]
+            self.queue.prioritise(job, priority)
+            self.jobs[place] = (job, client, priority, deaths)
 
     @rule()
     def take(self) -> None:

@@ -37,6 +37,7 @@ from bridge.wire.messages import (
     Pcm,
     Ping,
     Pong,
+    Prioritise,
     Progress,
     Status,
     Stem,
@@ -313,6 +314,24 @@ def test_a_stem_that_left_the_spool_is_an_error(house: House) -> None:
     [error] = ask(house.one, Fetch(job, "full", 0, 10))
     assert isinstance(error, Error)
     assert (error.code, error.job) == ("input", job)
+
+
+def test_another_priority_is_kept_and_puts_a_job_in_front(tmp_path: Path, report: RenderReport) -> None:
+    house = House(tmp_path, report)
+    first, second = queued(house.one), queued(house.one)
+    assert ask(house.one, Prioritise(second, 3)) == [Accepted(second, "queued", 1)]
+    assert house.jobs.state(first).position == 2
+    house.close()
+    again = House(tmp_path, report)
+    try:
+        assert (again.jobs.status(second).priority, again.jobs.state(second).position) == (3, 1)
+        again.jobs.dispatch()
+        done(again, second)
+        [refused] = ask(again.one, Prioritise(second, 0))
+        assert isinstance(refused, Error)
+        assert "only what has not ended has an order" in refused.message
+    finally:
+        again.close()
 
 
 def test_only_ended_jobs_are_forgotten_and_nothing_is_left_of_them(house: House) -> None:
