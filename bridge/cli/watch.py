@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge.batch.hot_folder import HotFolder, rounds
+from bridge.batch.occasions import occasions
 from bridge.batch.results import described
 from bridge.batch.sources import named
 from bridge.cli.display import JsonLines
@@ -22,11 +21,6 @@ from bridge.cli.options import takes_preset
 from bridge.client.client import Client
 from presets.printable import printable
 from presets.schema import Preset
-
-RESCAN_S = 5.0
-"""A look at the folder is due after so long in any case: network drives do not tell of every change."""
-POLL_S = 1.0
-"""The time between looks where the system tells of no change."""
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +53,7 @@ def watch(
     with Client.connect(state=state) as client:
         _say("watching", f"{folder} -> {out}; Ctrl-C ends", as_json)
         try:
-            for _ in _occasions(hot, settle_s):
+            for _ in occasions(hot, settle_s):
                 with closing(rounds(hot, client)) as events:
                     for event in events:
                         if as_json:
@@ -68,45 +62,6 @@ def watch(
                             _say(event.what, described(event), as_json)
         except KeyboardInterrupt:
             _say("end", "ended; what is finished stays, nothing is left half-written", as_json)
-
-
-def _occasions(hot: HotFolder, settle_s: float) -> Iterator[None]:
-    """The moments at which to look: at once, after changes, while a file is settling, and now and then.
-
-    Where the system cannot tell of changes (the folder is gone, a name in it is not UTF-8, there are no more
-    watches to be had) it is looked at every second, until it can again.
-    """
-    from watchfiles import watch as changes
-
-    step_s = min(max(settle_s / 2, 0.02), 1.0)
-    while True:
-        yield
-        looked_s, folder = time.monotonic(), _identity(hot.folder)
-        with suppress(OSError, RuntimeError):
-            told = changes(
-                hot.folder,
-                watch_filter=None,
-                rust_timeout=int(1000 * step_s),
-                yield_on_timeout=True,
-                recursive=hot.recursive,
-            )
-            with closing(told):
-                for heard in told:
-                    if _identity(hot.folder) != folder:  # another one of that name
-                        break
-                    if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
-                        yield
-                        looked_s = time.monotonic()
-            continue
-        time.sleep(max(step_s, POLL_S))
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        about = os.stat(folder)
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino
 
 
 def _say(what: str, text: str, as_json: bool) -> None:

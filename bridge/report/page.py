@@ -13,22 +13,20 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import numpy as np
 
 from bridge.batch.run import Event
-from bridge.report.excerpt import Excerpt, excerpt
-from bridge.report.media import picture, sound
+from bridge.report.comparison import compare, figures
+from bridge.report.excerpt import excerpt
+from bridge.report.media import sound
 from presets.errors import AirbandError, OutputError
 from presets.report import RenderReport
-from render.clip import ArrayClip
+from presets.schema import RATE_HZ
 from render.files.publish import part_beside, put_in_place
 from render.files.sidecar import sidecar_path
-from render.loudness import integrated_lufs, true_peak_dbtp
 from render.measure.takes import USUAL, TakeFigures
 
 EMBEDDED_BYTES = 2_800_000
 """Sounds and pictures that a page holds; clips beyond are in its table only, with a link to the file."""
-CEILING = 0.97
 COLUMNS: tuple[dict[str, Any], ...] = (
     {"key": "source", "name": "source"},
     {"key": "out", "name": "result"},
@@ -51,13 +49,34 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    text = filled(
+        title,
+        contents(events, page.parent),
+        style=f"<style>\n{_file('page.css') + _file('player.css')}\n</style>",
+        script=f"<script>\n{_file('player.js') + _file('page.js')}\n</script>",
+    )
+    with part_beside(page) as part:
+        try:
+            part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{page}: cannot be written: {error.strerror}", str(page)) from None
+        put_in_place(part, page)
+
+
+def contents(events: Sequence[Event], folder: Path) -> dict[str, Any]:
+    """What a page about a batch shows: its summary, a card a clip as far as there is room, and all files.
+
+    Args:
+        events: how each item ended.
+        folder: that links to results start from.
+    """
     counts = Counter(event.what for event in events)
     rows, clips, room = [], [], EMBEDDED_BYTES
     for event in events:
         if event.judged is not None:  # it stands in the sidecars of the takes
             continue
         said = _sidecar(event)
-        rows.append(_row(event, said, page.parent))
+        rows.append(_row(event, said, folder))
         if said is not None and room > 0:
             try:
                 clip = _clip(event, said)
@@ -72,19 +91,23 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
     summary = f"{counts['done']} rendered, {counts['skipped']} done already, {counts['failed']} failed{shown}"
     takes = any(row["take"] for row in rows)
     columns = [column for column in COLUMNS if takes or column["key"] != "take"]
-    data = {"summary": summary, "clips": clips, "columns": columns, "rows": rows}
-    text = string.Template(_file("page.html")).substitute(
+    return {"summary": summary, "clips": clips, "columns": columns, "rows": rows}
+
+
+def filled(title: str, shown: dict[str, Any], *, style: str, script: str) -> str:
+    """The page's HTML.
+
+    Args:
+        title: its heading.
+        shown: its `contents`.
+        style, script: the elements that hold them, or name where they lie.
+    """
+    return string.Template(_file("page.html")).substitute(
         title=title.replace("&", "&amp;").replace("<", "&lt;"),
-        style=_file("page.css") + _file("player.css"),
-        script=_file("player.js") + _file("page.js"),
-        data=json.dumps(data).replace("<", "\\u003c"),  # no name in it ends the script
+        style=style,
+        script=script,
+        data=json.dumps(shown).replace("<", "\\u003c"),  # no name in it ends the script
     )
-    with part_beside(page) as part:
-        try:
-            part.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{page}: cannot be written: {error.strerror}", str(page)) from None
-        put_in_place(part, page)
 
 
 def _sidecar(event: Event) -> dict[str, Any] | None:
@@ -117,46 +140,22 @@ def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
     """A clip's card: three sounds on one level, their pictures on one scale, and the figures."""
     report = msgspec.convert(said["render"], RenderReport)
     heard = excerpt(event.item.source, event.item.out, report)
-    lufs = [integrated_lufs(ArrayClip(each, 48000, limited=False)) for each in (heard.before, heard.after)]
-    peak = max(float(np.abs(each).max()) for each in heard[:3])
-    scale = min(1.0, CEILING / peak) if peak else 1.0
-    seen, top_db = picture(heard.after)
-    match = 10 ** ((lufs[0] - lufs[1]) / 20) if np.isfinite(lufs).all() else 1.0
-    versions = [
-        ("a", "Before", heard.before, picture(heard.before, top_db)[0], 1.0),
-        ("b", "After", heard.after, seen, match),
-        ("g", "Only what was added", heard.added, picture(heard.added, top_db)[0], 1.0),
-    ]
+    compared = compare(heard)
+    work = f"{event.seconds:.1f} s" if event.what == "done" else "done before"
     return {
         "name": _text(event.item.out.name),
         "why": "; take ".join(filter(None, [report.cutoff_reason, _take(said)])),
         "cutoff_hz": report.cutoff_hz,
-        "duration": heard.before.shape[1] / 48000,
+        "duration": heard.before.shape[1] / RATE_HZ,
         "versions": [
-            {"key": key, "label": label, "sound": sound(scale * samples), "picture": image, "gain": gain}
-            for key, label, samples, image, gain in versions
+            {"key": key, "label": label, "sound": sound(samples), "picture": image, "gain": gain}
+            for key, label, samples, image, gain in compared.versions
         ],
-        "figures": [*_figures(event, report, heard, lufs), *_take_figures(said)],
+        "figures": [*figures(report, heard, compared.lufs, work), *_take_figures(said)],
         "settings": json.dumps(
             {name: said[name] for name in ("preset", "model", "source", "output")}, indent=1
         ),
     }
-
-
-def _figures(event: Event, report: RenderReport, heard: Excerpt, lufs: list[float]) -> list[tuple[str, str]]:
-    after = ArrayClip(heard.after, 48000, limited=False)
-    added, whole = (float(np.mean(each.astype(np.float64) ** 2)) for each in (heard.added, heard.after))
-    until_s = heard.start_s + heard.before.shape[1] / 48000
-    return [
-        ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),
-        ("cut-off", f"{report.cutoff_hz:.0f} Hz, {report.cutoff_method}" if report.cutoff_hz else "none"),
-        ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
-        ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
-        ("added, against all", f"{10 * np.log10(max(added, 1e-20) / max(whole, 1e-20)):.1f} dB"),
-        ("model", f"{report.model} ({report.model_reason})"),
-        ("seed", str(report.seed)),
-        ("work", f"{event.seconds:.1f} s" if event.what == "done" else "done before"),
-    ]
 
 
 def _take(said: dict[str, Any] | None) -> str | None:
@@ -174,13 +173,13 @@ def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
     if take is None:
         return []
     distance = f"{take['distance']:.2f} standard deviations from what recordings have"
-    figures = [("take", f"{take['number']} of {take['of']}: {distance}")]
+    told = [("take", f"{take['number']} of {take['of']}: {distance}")]
     found = msgspec.convert(take["figures"], TakeFigures)
     for name, usual in USUAL.items():
         if (value := getattr(found, name)) is not None:
             have = f"recordings like this {found.usual(name):.2f} +- {usual.deviation:g}"
-            figures.append((usual.name, f"{value:.2f} {usual.unit}: {usual.meaning}; {have}"))
-    return figures
+            told.append((usual.name, f"{value:.2f} {usual.unit}: {usual.meaning}; {have}"))
+    return told
 
 
 def _text(name: str) -> str:

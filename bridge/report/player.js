@@ -4,10 +4,10 @@
 //
 //   const player = new AirbandPlayer(element, {
 //     duration: 4.2,                                          // seconds
-//     versions: [{key: "a", label: "Before", sound: "data:...", gain: 1}, ...],
+//     versions: [{key: "a", label: "Before", sound: "data:... or an address", gain: 1}, ...],
 //   });
 //
-// Keys while it has the focus: space plays and pauses, the versions' own keys switch, arrows seek.
+// Keys while it has the focus: space plays and pauses, the versions' own keys switch, L loops, arrows seek.
 
 "use strict";
 
@@ -15,13 +15,14 @@ class AirbandPlayer {
   static SWITCH_S = 0.005;
   static SEEK_S = 1;
 
-  constructor(element, {versions, duration, matched = true}) {
+  constructor(element, {versions, duration, matched = true, loop = false, position = 0}) {
     this.element = element;
     this.versions = versions;
     this.duration = duration;
     this.matched = matched;
     this.current = versions[0].key;
-    this.position = 0;
+    this.loop = loop;
+    this.position = Math.min(position, duration);
     this.playing = false;
     this.buffers = null;
     this.build();
@@ -32,7 +33,7 @@ class AirbandPlayer {
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", "Player: space plays, " + this.versions
-      .map((version) => `${version.key.toUpperCase()} ${version.label}`).join(", ") + ", arrows seek");
+      .map((version) => `${version.key.toUpperCase()} ${version.label}`).join(", ") + ", L loops, arrows seek");
 
     this.play = this.button("Play", "play", () => this.toggle());
     this.element.append(this.play);
@@ -49,22 +50,22 @@ class AirbandPlayer {
     }
     this.element.append(group);
 
-    const label = document.createElement("label");
-    this.match = document.createElement("input");
-    this.match.type = "checkbox";
-    this.match.checked = this.matched;
-    this.match.addEventListener("change", () => {
-      this.matched = this.match.checked;
+    const match = this.box("same loudness", this.matched, (checked) => {
+      this.matched = checked;
       this.applyGains();
     });
-    label.append(this.match, " same loudness");
+    const loop = this.box("loop", this.loop, (checked) => {
+      this.loop = checked;
+      this.seek(this.now());
+    });
+    this.loopBox = loop.firstChild;
     this.time = document.createElement("output");
     this.wave = document.createElement("canvas");
     this.wave.addEventListener("pointerdown", (event) => {
       const box = this.wave.getBoundingClientRect();
       this.seek((event.clientX - box.left) / box.width * this.duration);
     });
-    this.element.append(label, this.time, this.wave);
+    this.element.append(match, loop, this.time, this.wave);
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.show();
   }
@@ -78,6 +79,16 @@ class AirbandPlayer {
     return button;
   }
 
+  box(text, checked, action) {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    input.type = "checkbox";
+    input.checked = checked;
+    input.addEventListener("change", () => action(input.checked));
+    label.append(input, ` ${text}`);
+    return label;
+  }
+
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
@@ -86,6 +97,8 @@ class AirbandPlayer {
       this.toggle();
     } else if (this.buttons.has(key)) {
       this.choose(key);
+    } else if (key === "l") {
+      this.loopBox.click();
     } else if (key === "arrowleft" || key === "arrowright") {
       this.seek(this.now() + (key === "arrowleft" ? -1 : 1) * AirbandPlayer.SEEK_S);
     } else {
@@ -131,6 +144,7 @@ class AirbandPlayer {
       const source = this.context.createBufferSource();
       const gain = this.context.createGain();
       source.buffer = this.buffers.get(version.key);
+      source.loop = this.loop;
       gain.gain.value = this.gainOf(version);
       source.connect(gain).connect(this.context.destination);
       source.start(at, this.position);
@@ -149,9 +163,16 @@ class AirbandPlayer {
     this.show();
   }
 
+  // Ends it for good, and gives back the audio device.
+  close() {
+    this.pause();
+    this.context?.close();
+  }
+
   now() {
     if (!this.playing) return this.position;
-    return Math.min(Math.max(this.context.currentTime - this.began, 0), this.duration);
+    const run = Math.max(this.context.currentTime - this.began, 0);
+    return this.loop ? run % this.duration : Math.min(run, this.duration);
   }
 
   seek(seconds) {
@@ -186,7 +207,7 @@ class AirbandPlayer {
 
   tick() {
     if (!this.playing) return;
-    if (this.now() >= this.duration) {
+    if (!this.loop && this.now() >= this.duration) {
       this.pause();
       this.position = 0;
     }

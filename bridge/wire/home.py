@@ -43,6 +43,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
         started_s: when it started, seconds since 1970.
         engine, protocol: the versions of its software and of what it speaks.
         server_key, client: over tcp, the engine's CURVE key and the keys to use.
+        roots: folders below which it opens the paths that jobs name.
     """
 
     endpoint: str
@@ -54,6 +55,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     client: KeyPair | None = None
     birth: str = ""
     host: str = ""
+    roots: tuple[str, ...] = ()
 
     @property
     def is_alive_here(self) -> bool:

@@ -1,0 +1,63 @@
+"""When to look at a folder under watch: at once, after changes, while a file settles, and now and then."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Event
+
+from bridge.batch.hot_folder import HotFolder
+
+RESCAN_S = 5.0
+"""A look at the folder is due after so long in any case: network drives do not tell of every change."""
+POLL_S = 1.0
+"""The time between looks where the system tells of no change."""
+
+
+def occasions(hot: HotFolder, settle_s: float, stop: Event | None = None) -> Iterator[None]:
+    """The moments at which to look.
+
+    Where the system cannot tell of changes (the folder is gone, a name in it is not UTF-8, there are no more
+    watches to be had) it is looked at every second, until it can again.
+
+    Args:
+        hot: the folder.
+        settle_s: how long its files must stand still.
+        stop: ends the iteration within a second when it is set.
+    """
+    from watchfiles import watch as changes
+
+    step_s = min(max(settle_s / 2, 0.02), 1.0)
+    while not (stop and stop.is_set()):
+        yield
+        looked_s, folder = time.monotonic(), _identity(hot.folder)
+        with suppress(OSError, RuntimeError):
+            told = changes(
+                hot.folder,
+                watch_filter=None,
+                rust_timeout=int(1000 * step_s),
+                yield_on_timeout=True,
+                recursive=hot.recursive,
+            )
+            with closing(told):
+                for heard in told:
+                    if stop and stop.is_set():
+                        return
+                    if _identity(hot.folder) != folder:  # another one of that name
+                        break
+                    if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
+                        yield
+                        looked_s = time.monotonic()
+            continue
+        time.sleep(max(step_s, POLL_S))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        about = os.stat(folder)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
