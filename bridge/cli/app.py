@@ -16,6 +16,7 @@ import typer
 
 from bridge.cli import (
     audacity,
+    console,
     daw,
     demo,
     doctor,
@@ -46,6 +47,7 @@ render.register(app)
 edit.register(app)
 audacity.register(app)
 watch.register(app)
+console.register(app)
 inspect.register(app)
 eval.register(app)
 engine.register(app)

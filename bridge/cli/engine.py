@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,6 +18,7 @@ import typer
 from rich.console import Console
 
 from bridge.client.client import Client
+from bridge.client.vitals import folder_bytes, memory_mb
 from bridge.wire.home import Connection, Home, find_home, is_running, read_connection, read_holder
 from bridge.wire.messages import FINAL, JobId, JobStatus
 from presets.errors import AirbandError, EngineError, UsageError
@@ -38,7 +37,7 @@ THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
-    for command in (status, jobs, cancel, forget, stop):
+    for command in (status, jobs, cancel, prioritise, forget, stop):
         app.command()(command)
     for name, told in ENGINE_COMMANDS.items():
         app.command(name, context_settings=THROUGH, help=told)(through)
@@ -104,8 +103,8 @@ def _status(home: Home, client: Client) -> dict[str, Any]:
             for job in unfinished
             if job.state == "running"
         ],
-        "memory_mb": {str(each): round(mb, 1) for each, mb in _memory_mb(pid).items()},
-        "spool_mb": round(_folder_bytes(home.state / "spool") / 1e6, 1),
+        "memory_mb": {str(each): round(mb, 1) for each, mb in memory_mb(pid).items()},
+        "spool_mb": round(folder_bytes(home.state / "spool") / 1e6, 1),
     }
 
 
@@ -122,27 +121,6 @@ def _status_lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"spool {told['spool_mb']:.0f} MB" + (f"; memory by process: {memory}" if memory else "")
     for model in told["models"]:
         yield f"model {model['name']}: {'ready on ' + model['device'] if model['ready'] else model['why']}"
-
-
-def _memory_mb(pid: int) -> dict[int, float]:
-    """The resident memory of a process and of those it started; empty where there is no `ps`."""
-    if not shutil.which("ps") or not pid:
-        return {}
-    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False)
-    rows = [tuple(map(int, line.split())) for line in table.stdout.splitlines()]
-    family = {pid}
-    for each, parent, _ in sorted(rows):
-        if parent in family:
-            family.add(each)
-    return {each: kib / 1024 for each, _, kib in rows if each in family}
-
-
-def _folder_bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.stat().st_size
-    return total
 
 
 def jobs(
@@ -175,6 +153,19 @@ def cancel(names: Names, state: State = None, as_json: Json = False) -> None:
         if names == ["all"]:
             names = [job.job for job in client.jobs(None, unfinished=True)]
         _each(names, client.cancel, as_json)
+
+
+def prioritise(
+    priority: Annotated[int, typer.Argument(min=-9, max=9, help="Higher goes first.")],
+    names: Names,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Give jobs that have not ended another priority."""
+    with Client.connect(state=state, start=False) as client:
+        if names == ["all"]:
+            names = [job.job for job in client.jobs(None, unfinished=True)]
+        _each(names, lambda job: client.prioritise(job, priority), as_json)
 
 
 def forget(names: Names, state: State = None, as_json: Json = False) -> None:

@@ -1,0 +1,1 @@
+"""Batches and watch folders that were started from a page."""

@@ -1,0 +1,296 @@
+"""Watch folders and batches that were started from a page: each a thread that does what the command does.
+
+What is to be done stands in a file of the state folder, what is done in the sidecars of the results. So a
+console that ends, or is killed, takes up when it starts again what was under way; nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+import presets
+from bridge.batch.hot_folder import HotFolder, rounds
+from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.occasions import occasions
+from bridge.batch.plan import Item
+from bridge.batch.run import Event, Order, Task, run_tasks
+from bridge.client.model_choice import choose
+from bridge.client.request import label
+from bridge.console.command_line import batch_command, is_manifest, watch_command
+from bridge.console.engine_line import EngineLine
+from bridge.wire.private_files import make_private_folder
+from bridge.wire.ulid import new_ulid
+from presets import schema
+from presets.errors import AirbandError, EngineError, OutputError, UsageError
+
+BATCHES_MAX = 100
+EVENTS_MAX = 2000
+"""Ends of items that are kept for the report; of a longer batch, the latest."""
+FAILURES_SHOWN = 20
+SETTLE_S = 1.0
+ENGINE_S = 2.0
+"""How long to wait before an engine that was gone is looked for again."""
+
+State = Literal["running", "paused", "done", "failed"]
+
+
+class BatchAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a page asks.
+
+    Attributes:
+        kind: `watch` a folder, or `render` a manifest or folder once.
+        source, out: paths.
+        preset, knobs: for what names none itself.
+        recursive: look into subfolders.
+    """
+
+    kind: Literal["watch", "render"]
+    source: str
+    out: str
+    preset: str = "music"
+    knobs: dict[str, Any] = {}
+    recursive: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command line that does the same."""
+        made = watch_command if self.kind == "watch" else batch_command
+        return made(self.source, self.out, self.preset, self.knobs, recursive=self.recursive)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A batch as its file keeps it."""
+
+    id: str
+    asked: BatchAsked
+    state: State
+
+
+class Batch:
+    """One of them, under way or not.
+
+    Args:
+        kept: what it is.
+        line: to the engine.
+        changed: called when its state changes.
+    """
+
+    def __init__(self, kept: Kept, line: EngineLine, changed: Callable[[], None]) -> None:
+        self.id, self.asked, self.state = kept.id, kept.asked, kept.state
+        self._line, self._changed = line, changed
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.events: dict[Item, Event] = {}
+        self.total = 0
+        self.why = ""
+
+    def start(self) -> None:
+        """Goes on, from where the results are."""
+        self._stop = threading.Event()
+        self.state, self.why = "running", ""
+        self._thread = threading.Thread(target=self._run, args=(self._stop,), daemon=True)
+        self._thread.start()
+        self._changed()
+
+    def pause(self) -> None:
+        """Calls off what is queued or running, and waits for that; what is finished stays."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10)
+        if self.state == "running":
+            self.state = "paused"
+        self._changed()
+
+    def check(self) -> None:
+        """Raises UsageError or InputError for what could never run."""
+        if self.asked.kind == "watch":
+            self._folder()
+        else:
+            self._planned()
+
+    def told(self) -> dict[str, Any]:
+        """What a page shows of it."""
+        counts = Counter(event.what for event in self.events.values())
+        failures = [
+            {"source": str(event.item.source), "why": str(event.error)}
+            for event in self.events.values()
+            if event.what == "failed"
+        ]
+        return {
+            "id": self.id,
+            "kind": self.asked.kind,
+            "source": self.asked.source,
+            "out": self.asked.out,
+            "state": self.state,
+            "why": self.why,
+            "total": self.total,
+            "counts": {name: counts[name] for name in ("done", "skipped", "failed")},
+            "failures": failures[-FAILURES_SHOWN:],
+            "command": self.asked.command,
+        }
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                with closing(self._looks(stop) if self.asked.kind == "watch" else self._once()) as events:
+                    for event in events:
+                        if event.what != "progress":
+                            self._keep(event)
+                        if stop.is_set():
+                            return
+            except EngineError as error:  # it goes on when the engine is back
+                self.why = error.message
+                stop.wait(ENGINE_S)
+                continue
+            except AirbandError as error:
+                self.state, self.why = "failed", error.message
+                self._changed()
+                return
+            if self.asked.kind == "render":
+                self.state, self.why = "done", ""
+                self._changed()
+                return
+
+    def _keep(self, event: Event) -> None:
+        self.why = ""
+        self.events.pop(event.item, None)
+        self.events[event.item] = event
+        while len(self.events) > EVENTS_MAX:
+            del self.events[next(iter(self.events))]
+
+    def _looks(self, stop: threading.Event) -> Generator[Event]:
+        hot = self._folder()
+        for _ in occasions(hot, SETTLE_S, stop):
+            with closing(rounds(hot, self._line.client())) as events:
+                yield from events
+
+    def _once(self) -> Generator[Event]:
+        client = self._line.client()
+        pairs, refused = self._planned()
+        self.total = len(pairs) + len(refused)
+        for item, error in refused:
+            yield Event(item, "failed", error=error)
+        tasks = [
+            Task(item, Order(row.preset, row.preset_name, choose(row.preset.model, client.models)))
+            for item, row in pairs
+        ]
+        yield from run_tasks(client, tasks)
+
+    def _folder(self) -> HotFolder:
+        preset = self._preset()
+        return HotFolder(
+            Path(self.asked.source),
+            Path(self.asked.out),
+            preset,
+            label(self.asked.preset),
+            recursive=self.asked.recursive,
+            settle_s=SETTLE_S,
+        )
+
+    def _planned(self) -> tuple[list[tuple[Item, Row]], list[tuple[Item, AirbandError]]]:
+        asked, preset = self.asked, self._preset()
+        if is_manifest(asked.source):
+            rows = read(Path(asked.source), preset, label(asked.preset), asked.knobs)
+        else:
+            rows = [Row((asked.source,), None, preset, label(asked.preset))]
+        pairs, refused = plan_rows(rows, asked.out, recursive=asked.recursive)
+        return pairs, [(item, error) for item, error in refused]
+
+    def _preset(self) -> presets.Preset:
+        return schema.make(presets.load(self.asked.preset), **self.asked.knobs)
+
+
+class Batches:
+    """All of them.
+
+    Args:
+        path: the file that keeps them.
+        line: to the engine.
+    """
+
+    def __init__(self, path: Path, line: EngineLine) -> None:
+        self._path, self._line = path, line
+        self._lock, self._closed = threading.Lock(), False
+        make_private_folder(path.parent)
+        self._batches: dict[str, Batch] = {kept.id: self._made(kept) for kept in self._read()}
+
+    def resume(self) -> None:
+        """Takes up what was under way when the console ended."""
+        for batch in self._batches.values():
+            if batch.state == "running":
+                batch.start()
+
+    def add(self, asked: BatchAsked) -> dict[str, Any]:
+        """Starts one.
+
+        Raises:
+            UsageError, InputError: what could never run, or paths outside the engine's roots.
+        """
+        roots = self._line.roots
+        source, out = roots.allowed(asked.source, "source"), roots.allowed(asked.out, "out")
+        if not source.exists():
+            raise UsageError(f"{source}: no such file or folder", "source")
+        if len(self._batches) >= BATCHES_MAX:
+            raise UsageError(f"{BATCHES_MAX} batches are listed; remove some", "batch")
+        asked = msgspec.structs.replace(asked, source=str(source), out=str(out))
+        batch = self._made(Kept(new_ulid(), asked, "paused"))
+        batch.check()
+        self._batches[batch.id] = batch
+        batch.start()
+        return batch.told()
+
+    def get(self, id: str) -> Batch:
+        """One of them; raises UsageError where there is none."""
+        batch = self._batches.get(id)
+        if batch is None:
+            raise UsageError("this batch is not listed any more", "batch")
+        return batch
+
+    def act(self, id: str, what: Literal["pause", "resume", "remove"]) -> None:
+        """Pauses one, goes on with it, or pauses it and takes it off the list."""
+        batch = self.get(id)
+        if what == "resume":
+            if batch.state != "running":
+                batch.start()
+            return
+        batch.pause()
+        if what == "remove":
+            del self._batches[id]
+            self._write()
+
+    def told(self) -> list[dict[str, Any]]:
+        """What pages show, the latest first."""
+        return [batch.told() for batch in reversed(self._batches.values())]
+
+    def close(self) -> None:
+        """Ends the threads; what was under way is taken up by the next console."""
+        self._closed = True  # the file goes on to say that they are running
+        for batch in self._batches.values():
+            if batch.state == "running":
+                batch.pause()
+
+    def _made(self, kept: Kept) -> Batch:
+        return Batch(kept, self._line, self._write)
+
+    def _read(self) -> Iterator[Kept]:
+        with suppress(OSError, msgspec.DecodeError):
+            yield from msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
+
+    def _write(self) -> None:
+        if self._closed:
+            return
+        with self._lock:
+            kept = [Kept(batch.id, batch.asked, batch.state) for batch in self._batches.values()]
+            part = self._path.with_suffix(".part")
+            try:
+                part.write_bytes(msgspec.json.encode(kept))
+                part.replace(self._path)
+            except OSError as error:
+                raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None

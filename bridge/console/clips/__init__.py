@@ -1,0 +1,1 @@
+"""Clips that pages have open: sent or named, looked at, rendered, heard."""

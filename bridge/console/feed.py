@@ -1,0 +1,223 @@
+"""What every open page sees alike: the engine, its jobs, the clips and batches; changes as they come.
+
+The engine is looked at twice a second while a page is open. A page gets everything once, then what changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from bridge.client.vitals import folder_bytes, memory_mb
+from bridge.console.engine_line import EngineLine
+from bridge.wire.home import read_connection
+from bridge.wire.messages import FINAL, JobStatus, Progress
+from presets.errors import AirbandError, UsageError
+from presets.limits import CLIP_BYTES
+
+log = logging.getLogger("airband.console")
+
+LOOK_S = 0.5
+WHOLE_S = 10.0
+"""How often all jobs are listed: so late is one noticed that somebody else forgot."""
+VITALS_S = 4.0
+NEWEST = 60
+WAITING_MAX = 64
+"""Messages that may wait for a page; one that takes none gets everything anew."""
+KEEP_ALIVE_S = 15.0
+
+Part = dict[str, Any]
+
+
+class Feed:
+    """The looks, and those who are told.
+
+    Args:
+        line: to the engine.
+        others: parts of the page that are kept elsewhere, by name: what each is now.
+    """
+
+    def __init__(self, line: EngineLine, others: dict[str, Callable[[], Any]]) -> None:
+        self._line, self._others = line, others
+        self._jobs: dict[str, Part] = {}
+        self._progress: dict[str, Progress | None] = {}
+        self._said: Part = {"engine": {"state": "unknown"}}
+        self._pages: set[asyncio.Queue[Part | None]] = set()
+        self._whole_s = self._vitals_s = -1e9
+        self._vitals: Part = {}
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Looks again at once; for the loop's own thread."""
+        self._woken.set()
+
+    def look_at_all(self) -> None:
+        """Lists all jobs at the next look."""
+        self._whole_s = -1e9
+
+    async def run(self) -> None:
+        """Looks for as long as a page is open."""
+        while True:
+            if self._pages:
+                try:
+                    await self._look()
+                except Exception:  # what nobody foresaw costs a look, not every page its news
+                    log.exception("a look at the engine failed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_S if self._pages else None)
+            self._woken.clear()
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """What a page is sent, as server-sent events; ends when it is closed."""
+        waiting: asyncio.Queue[Part | None] = asyncio.Queue(WAITING_MAX)
+        self._pages.add(waiting)
+        self.wake()
+        try:
+            yield _event(self._everything())
+            while True:
+                try:
+                    message = await asyncio.wait_for(waiting.get(), KEEP_ALIVE_S)
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                yield _event(self._everything() if message is None else message)
+        finally:
+            self._pages.discard(waiting)
+
+    def _everything(self) -> Part:
+        return {"all": True, **self._said, "jobs": list(self._jobs.values())}
+
+    async def _look(self) -> None:
+        changes: Part = {}
+        engine, jobs, gone = await run_in_threadpool(self._seen)
+        others = await run_in_threadpool(lambda: {name: part() for name, part in self._others.items()})
+        told = {"engine": engine, **others}
+        for name, part in told.items():
+            if self._said.get(name) != part:
+                self._said[name] = changes[name] = part
+        if jobs:
+            changes["jobs"] = jobs
+        if gone:
+            changes["gone"] = gone
+        if changes:
+            self._tell(changes)
+
+    def _tell(self, message: Part) -> None:
+        for waiting in self._pages:
+            if waiting.full():
+                while not waiting.empty():
+                    waiting.get_nowait()
+                waiting.put_nowait(None)
+            else:
+                waiting.put_nowait(message)
+
+    def _seen(self) -> tuple[Part, list[Part], list[str]]:
+        """The engine; the jobs that changed; those that are not there any more."""
+        try:
+            client = self._line.client()
+            answer_s = client.ping()
+            listed = self._listed(client)
+        except AirbandError as error:
+            self.look_at_all()
+            return {"state": "gone", "why": error.message}, [], []
+        states = Counter(line["state"] for line in self._jobs.values())
+        engine = {
+            "state": "here",
+            "answer_ms": _rounded_ms(answer_s),
+            "models": msgspec.to_builtins(client.models),
+            "clip_bytes": CLIP_BYTES,
+            **self._vital_signs(),
+        }
+        changed, gone = listed
+        engine["states"] = dict(states)
+        return engine, changed, gone
+
+    def _listed(self, client: Any) -> tuple[list[Part], list[str]]:
+        now_s = time.monotonic()
+        whole = now_s - self._whole_s > WHOLE_S
+        if whole:
+            self._whole_s = now_s
+            lines = {line.job: line for line in client.jobs(None)}
+        else:
+            lines = {line.job: line for line in client.jobs(NEWEST)}
+            lines |= {line.job: line for line in client.jobs(None, unfinished=True)}
+        gone = [job for job in self._jobs if job not in lines] if whole else []
+        if not whole:
+            for job, known in self._jobs.items():
+                if known["state"] not in FINAL and job not in lines:
+                    try:
+                        lines[job] = client.status(job)
+                    except UsageError:
+                        gone.append(job)
+        for job in gone:
+            del self._jobs[job]
+        changed = []
+        for job, line in lines.items():
+            if line.state == "running":
+                self._follow(client, job)
+            told = self._told(line)
+            if self._jobs.get(job) != told:
+                self._jobs[job] = told
+                changed.append(told)
+        return changed, gone
+
+    def _told(self, line: JobStatus) -> Part:
+        told: Part = msgspec.to_builtins(line)
+        progress = self._progress.get(line.job) if line.state == "running" else None
+        if progress is not None:
+            told |= {"stage": progress.stage, "step": progress.step, "of": progress.of}
+            told["eta_s"] = progress.eta_s
+        return told
+
+    def _follow(self, client: Any, job: str) -> None:
+        """Keeps what the engine says of a running job, and how long it still takes."""
+        if job in self._progress:
+            return
+        self._progress[job] = None
+
+        def follow() -> None:
+            try:
+                for event in client.watch(job):
+                    if isinstance(event, Progress):
+                        self._progress[job] = event
+            except AirbandError:
+                pass  # the next look says so
+            finally:
+                self._progress.pop(job, None)
+
+        threading.Thread(target=follow, name=f"console-{job}", daemon=True).start()
+
+    def _vital_signs(self) -> Part:
+        now_s = time.monotonic()
+        if now_s - self._vitals_s > VITALS_S:
+            self._vitals_s = now_s
+            home, connection = self._line.home, read_connection(self._line.home)
+            memory = memory_mb(connection.pid if connection else 0)
+            self._vitals = {
+                "version": connection.engine if connection else "",
+                "pid": connection.pid if connection else None,
+                "state_folder": str(home.state),
+                "roots": list(connection.roots) if connection else [],
+                "memory_mb": {str(pid): round(mb) for pid, mb in memory.items()},
+                "spool_mb": round(folder_bytes(home.state / "spool") / 1e6, 1),
+            }
+        return self._vitals
+
+
+def _rounded_ms(seconds: float) -> float:
+    """To 1, 2, 5, 10, ...: a figure that does not change with every look."""
+    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    return next((step for step in steps if 1000 * seconds <= step), 5000)
+
+
+def _event(message: Part) -> bytes:
+    return b"data: " + msgspec.json.encode(message) + b"\n\n"

@@ -1,0 +1,118 @@
+"""The wall around the console: who may speak with it, and what a browser may do with what it says.
+
+Other programs' pages run in the same browser, and names of theirs may lead to 127.0.0.1 (DNS rebinding). So a
+request must name this very host and port, come from this very page, and bring the token: as the cookie that
+the address printed at the start has set, or as a bearer. Whatever fails gets 403 and not one fact more.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "connect-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""No script, style or request but the console's own; nobody may frame it."""
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+SAFE = frozenset({"GET", "HEAD"})
+
+
+class Guard:
+    """Lets requests through to `app` that may.
+
+    Args:
+        app: what is guarded.
+        token: the secret.
+        port: where the console listens on 127.0.0.1.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+        self._app, self._token = app, token
+        self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+        self._origins = frozenset(f"http://{host}" for host in self._hosts)
+        self._cookie = f"airband-console-{port}"  # cookies are shared by all ports of a host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, after ASGI 3."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if scope["type"] != "http" or not self._comes_from_here(scope["method"], headers):
+            await self._refuse(scope, receive, send_guarded)
+        elif self._is_invited(scope):
+            entry = RedirectResponse("/", status_code=303)  # the token leaves the address bar and the history
+            entry.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
+            await entry(scope, receive, send_guarded)
+        elif self._has_token(headers) and self._is_own_page(headers):
+            await self._app(scope, receive, send_guarded)
+        else:
+            await self._refuse(scope, receive, send_guarded)
+
+    def _comes_from_here(self, method: str, headers: Headers) -> bool:
+        """Whether the request names this host, and no page of another origin made it."""
+        origin = headers.get("origin")
+        if headers.getlist("host") != [headers.get("host")] or headers.get("host") not in self._hosts:
+            return False
+        return origin in self._origins or (origin is None and method in SAFE)
+
+    def _is_invited(self, scope: Scope) -> bool:
+        """Whether this is the address that was printed at the start."""
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        return scope["method"] == "GET" and scope["path"] == "/" and self._is_token(given)
+
+    def _has_token(self, headers: Headers) -> bool:
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(bearer):
+            return True
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        except CookieError:
+            return False
+        return cookie is not None and self._is_token(cookie.value)
+
+    @staticmethod
+    def _is_own_page(headers: Headers) -> bool:
+        """For SameSite all ports of a host are one site: what a page on another includes is refused here."""
+        return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+    def _is_token(self, given: str) -> bool:
+        return compare_digest(given.encode("utf-8", "replace"), self._token.encode())
+
+    @staticmethod
+    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await PlainTextResponse("forbidden\n", 403, {"connection": "close"})(scope, receive, send)

@@ -1,0 +1,67 @@
+"""What requests and responses have in common: JSON both ways, and errors as the sentence they are."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bridge.wire.messages import JobId
+from presets.errors import AirbandError, EngineError, InputError, OutputError, UsageError
+
+BODY_BYTES = 1024 * 1024
+"""The most that a request's body may hold, other than a file's."""
+STATUS: tuple[tuple[type[AirbandError], int], ...] = (
+    (UsageError, 400),
+    (InputError, 422),
+    (OutputError, 409),
+    (EngineError, 503),
+    (AirbandError, 500),
+)
+
+T = TypeVar("T")
+
+
+def answer(value: Any = None, status: int = 200) -> Response:
+    """A response of JSON; structs become maps."""
+    return Response(
+        msgspec.json.encode({} if value is None else value), status, media_type="application/json"
+    )
+
+
+async def refusal(request: Request, error: Exception) -> Response:
+    """What is answered to a request that cannot be honoured."""
+    assert isinstance(error, AirbandError)
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    refused = answer({"code": error.code, "message": error.message, "field": error.field}, status)
+    refused.headers["connection"] = "close"  # what is still coming of a body is not wanted
+    return refused
+
+
+async def body(request: Request, kind: type[T]) -> T:
+    """A request's body as `kind`; raises UsageError where it is none."""
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > BODY_BYTES:
+            raise UsageError(f"a request's body holds at most {BODY_BYTES} bytes", "body")
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"the request does not say what it must: {error}", "body") from None
+
+
+def job_of(request: Request) -> str:
+    """The job in a request's path; raises UsageError where it is none."""
+    try:
+        return msgspec.convert(request.path_params["job"], JobId)
+    except msgspec.ValidationError:
+        raise UsageError("this is no job's name", "job") from None
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header that has a browser save a response under `name`."""
+    return {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

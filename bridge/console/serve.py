@@ -1,0 +1,71 @@
+"""The console's process: a socket on 127.0.0.1, a token, and uvicorn until Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from typing import NamedTuple
+
+import uvicorn
+
+from bridge.console.app import Console
+from bridge.wire.home import Home
+from presets.errors import UsageError
+
+HOST = "127.0.0.1"
+GRACE_S = 1
+"""How long pages that are open may keep a console that ends."""
+
+
+class Address(NamedTuple):
+    """Where a console is reached."""
+
+    port: int
+    token: str
+
+    @property
+    def url(self) -> str:
+        """What to open: it lets this browser in."""
+        return f"http://{HOST}:{self.port}/?token={self.token}"
+
+
+def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], None]) -> None:
+    """Serves until SIGINT or SIGTERM; an engine is started where none runs.
+
+    Args:
+        home: of the engine.
+        port: to listen at; 0 for any that is free.
+        quota_bytes: what uploads may weigh together.
+        ready: called once it can be reached.
+
+    Raises:
+        UsageError: the port is taken.
+        EngineError: no engine could be started, or the state folder is somebody else's.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a page that is closed is no error
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise UsageError(
+                f"port {port} of {HOST} cannot be had: {error.strerror}; give another --port, or 0 for any",
+                "port",
+            ) from None
+        address = Address(listener.getsockname()[1], secrets.token_urlsafe(32))
+        console = Console(home, quota_bytes)
+        console.line.start()
+        config = uvicorn.Config(
+            console.app(address.token, address.port),
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ws="none",
+            lifespan="on",
+        )
+        listener.listen()  # who comes before uvicorn does waits
+        ready(address)
+        uvicorn.Server(config).run(sockets=[listener])

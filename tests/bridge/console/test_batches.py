@@ -1,0 +1,108 @@
+"""Batches and watch folders started from a page, paused, gone on with, and taken up by the next console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+
+@pytest.fixture
+def clips(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
+    """Two clips and a file that is none."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number, name in enumerate(("kick.wav", "snare.wav")):
+        soundfile.write(folder / name, dull[:, 10000 * number : 40000 + 10000 * number].T, 48000, "PCM_24")
+    (folder / "broken.wav").write_bytes(b"no audio")
+    return folder
+
+
+def batch(page: Any, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = next((each for each in page.parts.get("batches", []) if each["id"] == id), {})
+    return found
+
+
+def remove(console: Any, id: str) -> None:
+    assert console.ask("POST", f"/api/batches/{id}", {"what": "remove"}).status == 200
+
+
+def test_a_manifest_is_rendered_counted_and_reported(console: Any, clips: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "jobs.csv"
+    manifest.write_text("path,seed\nclips/kick.wav,1\nclips/snare.wav,2\nclips/broken.wav,3\n")
+    out = tmp_path / "out"
+    asked = {"kind": "render", "source": str(manifest), "out": str(out), "knobs": {"high_gain_db": -3}}
+    told = console.ask("POST", "/api/batches", asked).said
+    assert told["command"] == f"airband render --manifest {manifest} -o {out} -p music --high-gain-db=-3"
+    with console.events() as page:
+        page.until(lambda: batch(page, told["id"]).get("state") == "done")
+        ended = batch(page, told["id"])
+        assert (ended["total"], ended["counts"]) == (3, {"done": 2, "skipped": 0, "failed": 1})
+        assert "broken.wav" in ended["failures"][0]["why"]
+    assert sorted(path.name for path in out.glob("*.wav")) == ["kick.wav", "snare.wav"]
+    report = console.ask("GET", f"/batches/{told['id']}/report")
+    assert report.status == 200
+    assert b"2 rendered, 0 done already, 1 failed; 2 to hear below" in report.body
+    assert b"<script>" not in report.body
+    assert b"<style" not in report.body
+    for name in ("player.js", "report-page.js", "report-page.css"):
+        assert name.encode() in report.body
+        assert console.ask("GET", f"/static/{name}").status == 200
+    remove(console, told["id"])
+
+
+def test_a_folder_is_watched_paused_and_gone_on_with(console: Any, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (clips / "broken.wav").unlink()
+    (clips / "snare.wav").rename(tmp_path / "snare.wav")
+    told = console.ask("POST", "/api/batches", {"kind": "watch", "source": str(clips), "out": str(out)}).said
+    with console.events() as page:
+        page.until(lambda: batch(page, told["id"]).get("counts", {}).get("done") == 1)
+        assert console.ask("POST", f"/api/batches/{told['id']}", {"what": "pause"}).status == 200
+        page.until(lambda: batch(page, told["id"])["state"] == "paused")
+        (tmp_path / "snare.wav").rename(clips / "snare.wav")
+        assert console.ask("POST", f"/api/batches/{told['id']}", {"what": "resume"}).status == 200
+        page.until(lambda: (out / "snare.wav").exists() and batch(page, told["id"])["state"] == "running")
+        remove(console, told["id"])
+        page.until(lambda: not batch(page, told["id"]))
+
+
+def test_what_could_never_run_is_refused_at_once(console: Any, clips: Path, tmp_path: Path) -> None:
+    for asked in (
+        {"kind": "watch", "source": str(clips), "out": str(clips)},
+        {"kind": "watch", "source": str(tmp_path / "none"), "out": str(tmp_path / "out")},
+        {"kind": "watch", "source": "/etc", "out": str(tmp_path / "out")},
+        {"kind": "render", "source": str(clips), "out": "/etc/out"},
+        {"kind": "render", "source": str(clips), "out": str(tmp_path / "out"), "preset": "none"},
+        {
+            "kind": "render",
+            "source": str(clips / "kick.wav"),
+            "out": str(tmp_path / "out"),
+            "knobs": {"seed": -1},
+        },
+    ):
+        assert console.ask("POST", "/api/batches", asked).status in (400, 422), asked
+    with console.events() as page:
+        page.until(lambda: "batches" in page.parts)
+        assert page.parts["batches"] == []
+
+
+def test_the_next_console_takes_up_a_watch(
+    start_engine: Callable[..., Any], begin: Callable[[Path], Any], clips: Path, tmp_path: Path
+) -> None:
+    state = start_engine().home.state
+    first = begin(state)
+    out = tmp_path / "out"
+    told = first.ask("POST", "/api/batches", {"kind": "watch", "source": str(clips), "out": str(out)}).said
+    with first.events() as page:
+        page.until(lambda: batch(page, told["id"]).get("counts", {}).get("done") == 2)
+    first.end()
+    (clips / "kick.wav").rename(clips / "late.wav")
+    second = begin(state)
+    with second.events() as page:
+        page.until(lambda: batch(page, told["id"]).get("state") == "running" and (out / "late.wav").exists())
