@@ -72,6 +72,8 @@ def load(name: str) -> Preset:
         PresetError: unknown, unreadable, not TOML, or a key or value the schema refuses.
     """
     path = path_of(name)
+    if path.exists() and not path.is_file():
+        raise PresetError(f"{path}: is not a file", "preset")  # a named pipe would be waited on
     try:
         with path.open("rb") as file:
             text = file.read(PRESET_BYTES + 1)

@@ -2,9 +2,9 @@
 
 A length is believed as far as it proved right: every stream is decoded to its true end, and what is there is
 held against what the file promised. ffmpeg decodes; libsndfile where ffmpeg cannot or is not to be had, and
-first for FLAC in mono and stereo and for what ffmpeg does not know. Measured with libsndfile 1.2.2: of an
-MP3 without a Xing frame, of joined MP3 and of chained Ogg it loses the end, and surround comes in the codec's
-own order.
+first what it knows by a header of its own. Measured with libsndfile 1.2.2: of an MP3 without a Xing frame,
+of joined MP3, of chained Ogg and of FLAC with too low a count it loses the end, VOC and 8SVX in several
+blocks or channels it misreads, and surround comes in the codec's own order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import soundfile
 
@@ -23,7 +23,7 @@ from presets.report import Shortfall
 from render.channels import FLAC_MASKS, XIPH_ORDER
 from render.limits import truncated
 from render.sources import ffmpeg
-from render.sources.links import links
+from render.sources.links import links, tagged_parts
 from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import PcmHeader
@@ -33,6 +33,8 @@ from render.sources.stretch import Stretch
 BLOCK_FRAMES = 1 << 17
 UNKNOWN_FRAMES = 1 << 40
 """libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
+MISREAD = ("FLAC", "VOC", "SVX")
+"""What libsndfile knows and ffmpeg reads better."""
 NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
 
 
@@ -71,6 +73,12 @@ class Decoded:
     shortfall: Shortfall | None
 
 
+Parts: TypeAlias = list[tuple[int, int]]
+"""First byte and end of each stream of a file."""
+Decoder: TypeAlias = Callable[[Wanted, Parts, Promise, PcmFile], str]
+"""Decodes parts of a file; "", or why it is not all there."""
+
+
 def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Decoded:
     """The samples of a source, to its true end.
 
@@ -89,10 +97,10 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
     reasons: list[str] = []
     best: tuple[PcmFile, Shortfall] | None = None
     with tempfile.TemporaryDirectory(prefix="airband-", dir=folder) as work:
-        for decoder in _decoders(wanted, header):
-            out = PcmFile(Path(work, decoder.__name__), wanted.name, layout)
+        for number, (decoder, its_parts) in enumerate(_ways(wanted, header, parts)):
+            out = PcmFile(Path(work, str(number)), wanted.name, layout)
             try:
-                reason = decoder(wanted, parts, promise, out)
+                reason = decoder(wanted, its_parts, promise, out)
             finally:
                 out.close()
             if not out.frames:
@@ -113,12 +121,10 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
     raise InputError(f"{wanted.name} is not audio that can be read: {'; '.join(reasons)}{hint}", "source")
 
 
-def _decoders(
-    wanted: Wanted, header: PcmHeader | None
-) -> list[Callable[[Wanted, list[tuple[int, int]], Promise, PcmFile], str]]:
-    """Who is asked, in order."""
+def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[Decoder, Parts]]:
+    """Who is asked, in order, and for which parts of the file."""
     if not ffmpeg.is_there():
-        return [_by_libsndfile]
+        return [(_by_libsndfile, parts)]
     wanted.file.seek(0)
     head = wanted.file.read(4)
     if (
@@ -130,14 +136,16 @@ def _decoders(
     ):
         try:
             with soundfile.SoundFile(_stretch(wanted)) as file:
-                if file.format != "FLAC" or file.channels <= 2:
-                    return [_by_libsndfile, _by_ffmpeg]
+                if file.format not in MISREAD:
+                    return [(_by_libsndfile, parts), (_by_ffmpeg, parts)]
         except soundfile.SoundFileError:
             pass
-    return [_by_ffmpeg, _by_libsndfile]
+    joined = tagged_parts(wanted.file)  # ffmpeg stumbles at tags inside a stream, but not at all of them
+    in_parts = [(_by_ffmpeg, joined)] if len(joined) > 1 else []
+    return [(_by_ffmpeg, parts), *in_parts, (_by_libsndfile, parts)]
 
 
-def _by_ffmpeg(wanted: Wanted, parts: list[tuple[int, int]], promise: Promise, out: PcmFile) -> str:
+def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:
     """ "", or why it is not all there."""
     for part in parts:
         link = part if len(parts) > 1 else None
@@ -146,7 +154,7 @@ def _by_ffmpeg(wanted: Wanted, parts: list[tuple[int, int]], promise: Promise, o
     return ""
 
 
-def _by_libsndfile(wanted: Wanted, parts: list[tuple[int, int]], promise: Promise, out: PcmFile) -> str:
+def _by_libsndfile(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:
     """ "", or why it is not all there."""
     if wanted.stream:
         return f"it has no audio stream {wanted.stream} that libsndfile could read"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 from bridge.batch.plan import Item
 from presets.printable import printable
 from render.files.encode import file_digest
-from render.files.sidecar import sidecar_path
+from render.files.sidecar import read_sidecar
 
 
 def is_ours(item: Item) -> bool:
     """Whether the destination holds a result as it was delivered, of this source or of one that is gone."""
-    said = _said(item.out)
+    said = read_sidecar(item.out)
     try:
         if said is None or said["output"]["digest"] != file_digest(item.out):
             return False
@@ -38,20 +37,12 @@ def rivals(outs: Mapping[Path, Path]) -> dict[Path, Path]:
     found = {}
     for out, sources in by_out.items():
         if len(sources) > 1:
-            name = _source_name(_said(out))
+            name = _source_name(read_sidecar(out))
             owner = next((source for source in sources if printable(source.name) == name), None)
             for source in sources:
                 if source != owner:
                     found[source] = owner or next(other for other in sources if other != source)
     return found
-
-
-def _said(out: Path) -> dict[str, Any] | None:
-    try:
-        said = json.loads(sidecar_path(out).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return said if isinstance(said, dict) else None
 
 
 def _source_name(said: dict[str, Any] | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 from contextlib import closing
 
@@ -12,7 +11,7 @@ from bridge.batch.run import Event, Order, Task
 from presets.errors import AirbandError, InputError
 from presets.report import RenderReport
 from render.files.remux import has_picture, remux
-from render.files.sidecar import sidecar_path
+from render.files.sidecar import read_sidecar
 
 
 def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]:
@@ -44,6 +43,8 @@ def _remux(event: Event, order: Order) -> None:
         return
     report = event.report
     if report is None:
-        said = json.loads(sidecar_path(stem).read_bytes())
+        said = read_sidecar(stem)
+        if said is None:
+            raise InputError(f"{stem}: its sidecar is gone; render it again with --force", "remux")
         report = msgspec.convert(said["render"], RenderReport)
     remux(source, stem, video, stream=order.preset.stream, peak=report.peak, force=order.force)

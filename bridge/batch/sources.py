@@ -19,7 +19,8 @@ from render.files.sidecar import sidecar_path
 
 AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
     ".bwf", ".rf64", ".bw64", ".w64", ".aifc", ".au", ".snd", ".caf", ".ogg", ".oga", ".opus", ".mp2", ".mp3",
-    ".m4a", ".m4b", ".mp4", ".m4v", ".aac", ".ac3", ".wma", ".mka", ".mkv", ".mov", ".webm",
+    ".m4a", ".m4b", ".mp4", ".m4v", ".aac", ".ac3", ".eac3", ".dts", ".wma", ".mka", ".mkv", ".mov", ".webm",
+    ".mxf", ".wv", ".ape", ".tta", ".mpc", ".tak", ".dsf", ".dff", ".spx", ".amr", ".voc",
 }  # fmt: skip
 """What is taken for audio in a folder. A file that is named is taken whatever its suffix."""
 KINDS = (

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
+from render.sources.pcm_header import large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
 """A chunk up to this size is read; a cover picture or the description of an hour's objects is smaller."""
@@ -126,7 +127,7 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
             chunk = StoredChunk(name, path, at + 8, size)
             chunks.append(chunk if size > IN_MEMORY_BYTES else chunk.load())
             if name == b"ds64":
-                large = _large_sizes(chunks[-1])
+                large = large_sizes(chunk.load().body)
         odd = size % 2 == 1
         at += 8 + size + size % 2
     return Chunks(form, tuple(chunks), max(0, end - at))
@@ -142,16 +143,9 @@ def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(0x20 <= letter < 0x7F or letter == 0xA9 for letter in name)
 
 
-def _large_sizes(ds64: AnyChunk) -> dict[bytes, int]:
-    """The 64-bit sizes of a ds64 chunk: that of the audio, and those of its table."""
-    body = ds64.body if isinstance(ds64, Chunk) else b""
-    if len(body) < 28:
-        return {}
-    sizes = {b"data": int(struct.unpack_from("<Q", body, 8)[0])}
-    for index in range(min(struct.unpack_from("<I", body, 24)[0], (len(body) - 28) // 12)):
-        name, size = struct.unpack_from("<4sQ", body, 28 + 12 * index)
-        sizes[name] = size
-    return sizes
+def is_large(chunk: AnyChunk) -> bool:
+    """Whether a chunk's size does not fit 32 bits."""
+    return chunk.nbytes >= UNKNOWN_SIZE
 
 
 def append_chunks(path: Path, chunks: Sequence[AnyChunk]) -> None:
@@ -159,22 +153,22 @@ def append_chunks(path: Path, chunks: Sequence[AnyChunk]) -> None:
 
     Args:
         path: a finished WAV or AIFF file that nobody else reads yet.
-        chunks: what to append, in order.
+        chunks: what to append, in order. Those of 4 GiB and more need an RF64 file whose header keeps room
+            for their sizes (see `render.files.headers.wav_header`).
 
     Raises:
-        OutputError: a file that would pass 4 GiB and is not RF64, or a chunk that would.
+        OutputError: a file that would pass 4 GiB and is not RF64, or a chunk that its header has no room for.
     """
     form = form_of(path)
     order = ">" if form.startswith(b"AIF") else "<"
+    large = [chunk for chunk in chunks if is_large(chunk)]
     with path.open("r+b") as file:
+        if large:
+            _write_large_sizes(file, path, large)
         file.seek(0, os.SEEK_END)
         if file.tell() % 2:
             file.write(b"\0")
         for chunk in chunks:
-            if chunk.nbytes >= UNKNOWN_SIZE:
-                raise OutputError(
-                    f"{path}: a chunk {chunk.name!r} of {chunk.nbytes} bytes is too large", None
-                )
             _write(file, chunk, order)
         size = file.tell() - 8
         if form in (b"RF64", b"BW64"):
@@ -191,6 +185,19 @@ def append_chunks(path: Path, chunks: Sequence[AnyChunk]) -> None:
             file.write(struct.pack(f"{order}I", size))
 
 
+def _write_large_sizes(file: BinaryIO, path: Path, chunks: Sequence[AnyChunk]) -> None:
+    """Fills in the table of ds64, which stands first in the files written here."""
+    file.seek(12)
+    name, nbytes = struct.unpack("<4sI", file.read(8))
+    if name != b"ds64" or nbytes < 28 + 12 * len(chunks):
+        names = ", ".join(chunk.name.decode("latin-1") for chunk in chunks)
+        raise OutputError(f"{path}: no room for the size of {names} of 4 GiB or more", str(path))
+    file.seek(20 + 24)
+    file.write(struct.pack("<I", len(chunks)))
+    for chunk in chunks:
+        file.write(struct.pack("<4sQ", chunk.name, chunk.nbytes))
+
+
 def rename_form(path: Path, form: bytes) -> None:
     """Turns an RF64 file into BW64, or back."""
     with path.open("r+b") as file:
@@ -201,7 +208,7 @@ def _write(file: BinaryIO, chunk: AnyChunk, order: str) -> None:
     if isinstance(chunk, Chunk):
         file.write(chunk.packed(order))
         return
-    file.write(chunk.name + struct.pack(f"{order}I", chunk.nbytes))
+    file.write(chunk.name + struct.pack(f"{order}I", min(chunk.nbytes, UNKNOWN_SIZE)))
     begin = file.tell()
     with chunk.path.open("rb") as source:
         source.seek(chunk.offset)

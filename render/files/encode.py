@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
+from render.files.chunks import is_large
 from render.files.headers import aiff_header, wav_header
 from render.files.metadata import Metadata, attach
 
@@ -121,7 +122,8 @@ def encode(
             _write_flac(blocks, path, how, preset, mask)
         else:
             long = nbytes > RIFF_BYTES_MAX or (carried is not None and carried.form in (b"RF64", b"BW64"))
-            _write_pcm(blocks, path, how, preset, mask, long)
+            large = sum(is_large(chunk) for chunk in carried.chunks) if carried is not None and long else 0
+            _write_pcm(blocks, path, how, preset, mask, long, large)
     except OSError as error:
         _check_room(path, nbytes)
         raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
@@ -149,14 +151,16 @@ class _Blocks:
             yield block
 
 
-def _write_pcm(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int, long: bool) -> None:
+def _write_pcm(
+    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int, long: bool, large_chunks: int
+) -> None:
     clip, rng = blocks.clip, _dither(preset)
     nbytes = clip.frames * clip.channels * how.bits // 8
     about = clip.frames, clip.channels, clip.rate, how.bits, mask
     end = "<" if how.format == "wav" else ">"
     with path.open("wb") as file:
         if how.format == "wav":
-            file.write(wav_header(*about, long=long))
+            file.write(wav_header(*about, long=long, large_chunks=large_chunks))
         else:
             file.write(aiff_header(*about))
         for block in blocks:

@@ -20,7 +20,9 @@ AIFC_VERSION = 0xA2805140
 BITMAP_LAYOUT = 1 << 16
 
 
-def wav_header(frames: int, channels: int, rate: int, bits: int, mask: int, long: bool) -> bytes:
+def wav_header(
+    frames: int, channels: int, rate: int, bits: int, mask: int, long: bool, large_chunks: int = 0
+) -> bytes:
     """RIFF, or RF64.
 
     Args:
@@ -28,6 +30,7 @@ def wav_header(frames: int, channels: int, rate: int, bits: int, mask: int, long
         bits: 16 or 24 (integer) or 32 (float).
         mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
         long: RF64.
+        large_chunks: how many chunks of 4 GiB and more will follow; RF64 keeps room for their sizes.
     """
     nbytes = frames * channels * bits // 8
     tag = FLOAT if bits == 32 else PCM
@@ -36,7 +39,9 @@ def wav_header(frames: int, channels: int, rate: int, bits: int, mask: int, long
     length = 4 + len(head) + 8 + nbytes + nbytes % 2
     if not long:
         return b"RIFF" + struct.pack("<I", length) + b"WAVE" + head + b"data" + struct.pack("<I", nbytes)
-    sizes = b"ds64" + struct.pack("<IQQQI", 28, length + 36, nbytes, frames, 0)
+    table = bytes(12 * large_chunks)
+    length += 36 + len(table)
+    sizes = b"ds64" + struct.pack("<IQQQI", 28 + len(table), length, nbytes, frames, 0) + table
     unsaid = b"\xff\xff\xff\xff"
     return b"RF64" + unsaid + b"WAVE" + sizes + head + b"data" + unsaid
 

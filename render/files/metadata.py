@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from presets.errors import OutputError
 from presets.schema import Format
-from render.files import aiff_chunks, wave_chunks
+from render.files import aiff_chunks, broadcast, sampler, wave_chunks
 from render.files.aiff_chunks import Marker
 from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks, rename_form
 from render.files.flac_blocks import PICTURE, Block, moved_blocks, read_flac, write_flac
@@ -63,7 +63,8 @@ class Metadata:
         tags: texts and pictures, whatever they were kept in; of a FLAC file all comments.
         seeks: whether a FLAC file has seek points.
         made: what was done, in a line; empty for a source.
-        ixml: the same as an iXML chunk, for a WAV file that had none.
+        for_wave: the same as an iXML chunk, and what else of it a WAV file says in chunks of its own; empty
+            for a source.
         others: what was found and cannot be carried to any file, by name.
     """
 
@@ -73,7 +74,7 @@ class Metadata:
     tags: Tags = NOTHING
     seeks: bool = False
     made: str = ""
-    ixml: bytes = b""
+    for_wave: tuple[Chunk, ...] = ()
     others: tuple[str, ...] = ()
 
     def left_out(self, format: Format) -> tuple[str, ...]:
@@ -119,14 +120,19 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
     elif source.form == FLAC:
         blocks, lost = moved_blocks(source.blocks, timing)
     lost += (before - Counter(map(_chunk_name, chunks))).elements()
+    tags = replace(source.tags, texts=broadcast.moved(source.tags.texts, timing))
     return Metadata(
         form=source.form,
         chunks=tuple(chunks),
         blocks=tuple(blocks),
-        tags=source.tags,
+        tags=tags,
         seeks=source.seeks,
         made=made.line(),
-        ixml=wave_chunks.ixml(b"", timing, made),
+        for_wave=(
+            Chunk(b"iXML", wave_chunks.ixml(b"", timing, made)),
+            *wave_chunks.with_history(broadcast.bext(tags.texts), made),
+            *sampler.for_wave(chunks, timing.rate_out),
+        ),
         others=(*source.others, *lost),
     )
 
@@ -187,10 +193,12 @@ def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
     if metadata.form in WAVE_FORMS:
         return list(metadata.chunks), []
     texts = _list(metadata.tags.texts)
-    chunks: list[AnyChunk] = [Chunk(b"iXML", metadata.ixml)] if metadata.ixml else []
+    chunks: list[AnyChunk] = sorted(metadata.for_wave, key=lambda chunk: chunk.name != b"bext")
     if entries := [Chunk(INFO[name], text.encode() + b"\0").packed() for name, text in texts if name in INFO]:
         chunks.append(Chunk(b"LIST", b"INFO" + b"".join(entries)))
     kept, lost = set(), list(metadata.tags.others if not metadata.tags.id3 else ())
+    if any(chunk.name == b"inst" for chunk in metadata.for_wave):
+        kept |= {b"INST"}
     own = next((chunk for chunk in metadata.chunks if chunk.name == b"ID3 "), None)
     tag = metadata.tags.id3 or to_id3(metadata.tags.texts, metadata.tags.pictures)
     if isinstance(own, Chunk):
@@ -222,19 +230,26 @@ def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
     if tag:
         chunks.append(Chunk(b"ID3 ", tag))
     lost = [*(metadata.tags.others if not metadata.tags.id3 else ())]
-    places = wave_chunks.markers(metadata.chunks)
-    if places:
-        chunks.append(Chunk(b"MARK", aiff_chunks.marked(places)))
-    said_elsewhere = {"LIST INFO", "id3", "ID3", "iXML", *(("cue", "LIST adtl") if places else ())}
-    lost += [name for name in map(_chunk_name, metadata.chunks) if name not in said_elsewhere]
-    if any(c.name == b"iXML" and c != Chunk(b"iXML", metadata.ixml) for c in metadata.chunks):
-        lost.append("iXML")
+    cues = wave_chunks.markers(metadata.chunks)  # their numbers may be larger than a marker's
+    places = [cue._replace(number=number) for number, cue in enumerate(cues, start=1)]
+    loops, instrument = sampler.for_aiff(metadata.chunks, [place.number for place in places])
+    if places or loops:
+        chunks.append(Chunk(b"MARK", aiff_chunks.marked([*places, *loops])))
+    if instrument:
+        chunks.append(Chunk(b"INST", instrument))
+    said_elsewhere = {"LIST INFO", "id3", "ID3", *(("cue", "LIST adtl") if places else ())}
+    said_elsewhere |= {"smpl", "inst"} if instrument else set()
+    lost += [
+        name
+        for chunk in metadata.chunks
+        if (name := _chunk_name(chunk)) not in said_elsewhere and chunk not in metadata.for_wave
+    ]
     return [*chunks, *made], lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
 
 
 def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]:
     made = [(SOFTWARE, metadata.made)] if metadata.made else []
-    comments = [*metadata.tags.texts, *made]
+    comments = [*metadata.tags.texts, *_broadcast_texts(metadata), *made]
     if metadata.form == FLAC:
         return (comments, list(metadata.blocks)), []
     blocks = [Block(PICTURE, picture) for picture in metadata.tags.pictures]
@@ -242,11 +257,18 @@ def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]
     for chunk in metadata.chunks:
         if isinstance(chunk, Chunk) and chunk.name.lower() == b"id3 ":
             lost += parse_id3(chunk.body).others
-        elif chunk.name == b"LIST" and isinstance(chunk, Chunk) and chunk.body[:4] == b"INFO":
+        elif _chunk_name(chunk) == "LIST INFO" or (chunk.name == b"bext" and _broadcast_texts(metadata)):
             continue
-        elif chunk.name not in AIFF_NAMES and chunk != Chunk(b"iXML", metadata.ixml):
+        elif chunk.name not in AIFF_NAMES and chunk not in metadata.for_wave:
             lost.append(_chunk_name(chunk))
     return (comments, blocks), lost
+
+
+def _broadcast_texts(metadata: Metadata) -> list[Tag]:
+    """What a WAV file's bext says, but for names that it says otherwise already."""
+    have = {name.upper() for name, _ in metadata.tags.texts}
+    bodies = [c.body for c in metadata.chunks if isinstance(c, Chunk) and c.name == b"bext"]
+    return [tag for body in bodies for tag in broadcast.texts(body) if tag[0] not in have]
 
 
 def _list(texts: tuple[Tag, ...]) -> list[Tag]:

@@ -19,6 +19,7 @@ from render.files.encode import Encoded, file_digest
 from render.files.recordings import recordings_digest
 
 SUFFIX = ".airband.json"
+SIDECAR_BYTES_MAX = 16 * 1024**2
 NAME_BYTES = 143
 """A name of this length has room on every file system in use; eCryptfs has the least."""
 
@@ -92,10 +93,25 @@ class DoneStem(NamedTuple):
     report: RenderReport
 
 
+def read_sidecar(out: Path) -> dict[str, Any] | None:
+    """What the sidecar of `out` says; None where there is none, or `out` itself is no file."""
+    path = sidecar_path(out)
+    if not (os.path.isfile(path) and os.path.isfile(out)):  # a named pipe would be waited on
+        return None
+    try:
+        with path.open("rb") as file:
+            said = json.loads(file.read(SIDECAR_BYTES_MAX))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
 def find_done(out: Path, key: str) -> DoneStem | None:
     """The stem at `out` if it is what `key` names: its sidecar has that key, and the file its digest."""
+    said = read_sidecar(out)
+    if said is None:
+        return None
     try:
-        said = json.loads(sidecar_path(out).read_bytes())
         output = said["output"]
         done = DoneStem(output["digest"], output["bytes"], msgspec.convert(said["render"], RenderReport))
         return done if said["key"] == key and done.digest == file_digest(out) else None

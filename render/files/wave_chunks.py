@@ -111,11 +111,20 @@ def _bext(body: bytes, timing: Timing, made: Provenance) -> bytes:
     struct.pack_into("<Q", out, 338, timing.scaled(reference))
     if version >= 2:
         struct.pack_into("<5h", out, 412, *(LOUDNESS_UNSET,) * 5)
+    return _with_line(bytes(out) + body[602:], made)
+
+
+def with_history(body: bytes, made: Provenance) -> list[Chunk]:
+    """A bext chunk whose coding history says what was done; none for an empty body."""
+    return [Chunk(b"bext", _with_line(body, made))] if body else []
+
+
+def _with_line(body: bytes, made: Provenance) -> bytes:
     history = body[602:].rstrip(b"\0")
     if history and not history.endswith(b"\r\n"):
         history += b"\r\n"
     line = f"{made.layout},T={made.line().replace(',', ' ')}\r\n".encode("ascii", "replace")
-    return bytes(out) + history + line
+    return body[:602] + history + line
 
 
 def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:

@@ -6,6 +6,7 @@ It is asked for a float WAV on its standard output, whose head tells rate, chann
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,14 +17,16 @@ from typing import IO, Any
 
 import numpy as np
 
+from presets.errors import InputError
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import read_stream_head
 
 FORMATS = (
     "mov,matroska,aac,ac3,eac3,dts,dtshd,truehd,asf,avi,mpegts,mpeg,mp3,ogg,flac,wav,w64,aiff,au,caf,ape,tta,wv,amr,"
-    "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam"
+    "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam,mxf,gxf,nut,wtv,mlp,loas,swf,roq,adx,hcom,mmf,oma,qcp"
 )
-"""Containers it may open: none that refers to other files or addresses (playlists, concat scripts)."""
+"""Containers it may open: none that refers to other files or addresses (playlists, concat scripts), and none
+that has no header and is known by a file's name alone."""
 GUARD = ("-protocol_whitelist", "file,subfile", "-format_whitelist", FORMATS)
 SELF_SYNCHRONISING = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "mpegts"})
 """Streams without a length of their own, which a recorder may end anywhere: the last packet may be a part,
@@ -31,8 +34,17 @@ and a duration is an estimate."""
 TAIL_FRAMES = 1 << 14
 """An error so near to the end is the last packet's: ffmpeg decodes a few packets ahead of what it writes."""
 BLOCK_BYTES = 1 << 20
-ENDED_EARLY = "File ended prematurely"
-"""What the Matroska reader says of a file that was cut; it does not count as an error."""
+LOSSES = (
+    "File ended prematurely",
+    "CRC mismatch",
+    "exceeds containing master element",
+    "invalid as first byte of an EBML number",
+    "exceeds max length",
+)
+"""What its readers of Matroska and Ogg say of bytes that they passed over; to ffmpeg that is no failure."""
+SHAPE = re.compile(r"\[graph\S* @ .*samplerate:(\d+) chlayout:(\S+)")
+"""Its word on the rate and the speakers of what comes next; once a stream, unless they change within it."""
+PROBLEM = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +130,8 @@ def _run(
     name = f"file:{source.resolve()}"
     if link is not None:
         name = f"subfile,,start,{link[0]},end,{link[1]},,:{name}"
-    command = ["ffmpeg", "-nostdin", *GUARD, "-v", "error", *(["-xerror"] if strict else []), "-i", name]
+    quiet = ["-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose"]
+    command = ["ffmpeg", *quiet, *GUARD, *(["-xerror"] if strict else []), "-i", name]
     wav = ["-map", f"0:a:{stream}", "-map_metadata", "-1", "-fflags", "+bitexact", "-c:a", "pcm_f32le"]
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(
@@ -131,11 +144,26 @@ def _run(
                 process.kill()
                 raise
         said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
-    if process.returncode or any(ENDED_EARLY in line for line in lines):
-        lines = [line for line in lines if "Error while decoding stream" not in line]
-        return _plain(lines[0], source) if lines else "no reason given"
+        lines = said.read().decode(errors="replace").splitlines()
+    _check_shape(lines, source)
+    problems = [found[1] for line in lines if (found := PROBLEM.match(line))]
+    losses = [line for line in problems if any(loss in line for loss in LOSSES)]
+    if process.returncode or losses:
+        reasons = losses + [line for line in problems if "Error while decoding stream" not in line]
+        return _plain(reasons[0], source) if reasons else "no reason given"
     return ""
+
+
+def _check_shape(lines: list[str], source: Path) -> None:
+    """Refuses a stream that changes its rate or its speakers: ffmpeg would convert what comes after."""
+    shapes = list(dict.fromkeys(found.groups() for line in lines if (found := SHAPE.search(line))))
+    if len(shapes) > 1:
+        (rate, speakers), (then_rate, then_speakers) = shapes[:2]
+        raise InputError(
+            f"{source.name} changes within from {rate} Hz, {speakers}, to {then_rate} Hz, {then_speakers}; "
+            "take the parts apart",
+            "source",
+        )
 
 
 def _copy(wav: IO[bytes], out: PcmFile, hook: Callable[[], None]) -> None:
@@ -157,6 +185,5 @@ def _copy(wav: IO[bytes], out: PcmFile, hook: Callable[[], None]) -> None:
 
 
 def _plain(line: str, source: Path) -> str:
-    """A line of ffmpeg's without addresses in memory and paths."""
-    text = line.partition("] ")[2] if line.startswith("[") else line
-    return text.replace("file:", "").replace(f"{source.resolve()}: ", "").strip()
+    """A line of ffmpeg's without paths."""
+    return line.replace("file:", "").replace(f"{source.resolve()}: ", "").strip()

@@ -102,6 +102,7 @@ def is_placeholder(size: int) -> bool:
     """Whether a size was never filled in: 0, -1, the largest that fits, or a round one above a gigabyte."""
     return (
         size <= 0
+        or 0x7F000000 <= size <= 0x7F000100  # SoX, in an AIFF on a pipe
         or 0x7FFF0000 <= size <= 0x80000000
         or 0xFFFF0000 <= size <= 0xFFFFFFFF
         or size >= 1 << 56
@@ -122,11 +123,16 @@ def _sized(at: int, size: int, end: int) -> tuple[int | None, int]:
 
 
 def _chunks(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator[tuple[bytes, int, int]]:
-    """Name, size and first byte of the chunks of a RIFF or FORM from byte `at` on."""
+    """Name, size and first byte of the chunks of a RIFF or FORM from byte `at` on; sizes by ds64 in RF64."""
     order = ">" if big_endian else "<"
+    large: dict[bytes, int] = {}
     while at + 8 <= end:
         file.seek(at)
         name, size = struct.unpack(f"{order}4sI", file.read(8))
+        if name == b"ds64":
+            large = large_sizes(_body(file, at + 8, size))
+        elif size == 0xFFFFFFFF:
+            size = large.get(name, size)
         yield name, size, at + 8
         at += 8 + size
         if size % 2:
@@ -134,6 +140,16 @@ def _chunks(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator[tup
             after = file.read(4)
             # A pad byte is zero. Some writers leave it out, and the next name stands in its place.
             at += 0 if len(after) == 4 and after[:1] != b"\0" and _is_name(after) else 1
+
+
+def large_sizes(ds64: bytes) -> dict[bytes, int]:
+    """The 64-bit sizes of a ds64 chunk: that of the audio where it is filled in, and those of its table."""
+    data, _, count = struct.unpack_from("<QQI", ds64.ljust(28, b"\0"), 8)
+    sizes = {b"data": data} if data else {}
+    for index in range(min(count, (len(ds64) - 28) // 12)):
+        name, size = struct.unpack_from("<4sQ", ds64, 28 + 12 * index)
+        sizes[name] = size
+    return sizes
 
 
 def _is_name(name: bytes) -> bool:
@@ -162,17 +178,13 @@ def _wave(file: BinaryIO, big_endian: bool) -> PcmHeader | None:
     end = os.fstat(file.fileno()).st_size
     order = ">" if big_endian else "<"
     about: tuple[int, int, str, int] | None = None
-    long_size = 0
     for name, size, at in _chunks(file, 12, end, big_endian):
-        if name == b"ds64":
-            long_size = struct.unpack_from("<Q", _body(file, at, size), 8)[0]
-        elif name == b"fmt ":
+        if name == b"fmt ":
             about = _fmt(_body(file, at, size), order)
         elif name == b"data":
             if about is None:
                 return None
             rate, channels, subtype, mask = about
-            size = long_size if size == 0xFFFFFFFF and long_size else size
             promised, held = (
                 (0, 0) if size == 0 and _only_chunks(file, at, end, order) else _sized(at, size, end)
             )

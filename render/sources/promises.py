@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from render.sources.links import ogg_breaks_off
+from render.sources.links import ogg_lacks
 from render.sources.pcm_header import PcmHeader
 
 HEAD_BYTES = 4096
@@ -52,7 +52,7 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
         counts = [_flac_frames(_read(file, start if start else _after_id3(file))) for start, _ in links]
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
-        return Promise(cut="its last page is cut off" if ogg_breaks_off(file) else "")
+        return Promise(cut=ogg_lacks(file))
     if head[:4] == b"RIFF":  # AVI
         promised, held = 8 + struct.unpack_from("<I", head, 4)[0], os.fstat(file.fileno()).st_size
         return Promise(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -248,10 +252,36 @@ def path_format(name: str) -> str:
     return Path(name).suffix[1:].upper()
 
 
-def test_an_mp3_file_is_refused_by_name(tmp_path: Path, edited: Callable[..., Event]) -> None:
-    event = edited(write(tmp_path / "a.mp3", "MP3", "MPEG_LAYER_III"))
+LOSSY = {
+    "a.mp3": ("libmp3lame", "MP3"), "a.ogg": ("libvorbis", "OGG"), "a.opus": ("libopus", "OGG"),
+    "a.m4a": ("aac", "m4a"), "alac.m4a": ("alac", "m4a"), "a.wma": ("wmav2", "wma"),
+    "a.wv": ("wavpack", "wv"), "a.caf": ("pcm_s16le", "CAF"), "a.w64": ("pcm_s16le", "W64"),
+    "mp3.wav": ("libmp3lame", "MP3|MPEG|mp3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_file_that_cannot_be_written_as_it_was_is_refused_by_name_and_stays(
+    tmp_path: Path, edited: Callable[..., Event], name: str
+) -> None:
+    path, (codec, kind) = tmp_path / name, LOSSY[name]
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not on PATH")
+    source = write(tmp_path / "source.wav", "WAV")
+    form = ["-f", "wav"] if name == "mp3.wav" else []
+    words = ["-metadata", "title=Title", "-metadata", "artist=One", "-metadata", "comment=said"]
+    command = ["ffmpeg", "-v", "error", "-i", source, *words, "-c:a", codec, *form, path]
+    subprocess.run(command, check=True)
+    content, tags = path.read_bytes(), mutagen.File(path)
+    event = edited(path)
     assert event.what == "failed"
-    assert "MP3" in str(event.error)
+    assert name in str(event.error)
+    assert re.search(kind, str(event.error))
+    assert path.read_bytes() == content
+    assert mutagen.File(path) == tags
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.is_file()) == sorted(
+        [name, "source.wav"]
+    )
 
 
 def test_an_over_is_told_with_ways_out_that_an_edit_has(tmp_path: Path, engine: Any) -> None:

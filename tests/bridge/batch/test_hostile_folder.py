@@ -56,7 +56,18 @@ ODD_NAMES = (
     "e\u0301 decomposed %03d.wav".encode(),
     "right-to-left \u202e%03d.wav".encode(),
     b"UPPER %03d.WAV",
+    "marks \u200f\u200b\u2028\ufeff %03d.wav".encode(),
+    b"surrogate \xed\xa0\x80 %03d.wav",
+    b"tab\t %03d.wav",
+    b"return\r %03d.wav",
+    b"@list %03d.wav",
+    b"# %03d.flac",
+    b"%03d\n.wav",
+    b"dots %03d....wav",
+    b"%03d. .wav",
+    b"CON.%03d.wav",
     b"L" * 235 + b" %03d.wav",
+    b"M" * 248 + b"%03d.wav",
     "é".encode() * 120 + b" %03d.wav",
 )
 """Names of files that can be rendered; each holds its number."""
@@ -130,7 +141,7 @@ def hostile_folder(folder: Path, good: int, bad: int) -> Iterator[Hostile]:
     folder.mkdir()
     formats = {b".wav": "WAV", b".WAV": "WAV", b".flac": "FLAC", b".aiff": "AIFF"}
     for number in range(good):
-        name = ODD_NAMES[number % len(ODD_NAMES)] % number if number % 2 else b"clip %03d.wav" % number
+        name = ODD_NAMES[number // 2 % len(ODD_NAMES)] % number if number % 2 else b"clip %03d.wav" % number
         ending = b"." + name.rpartition(b".")[2]
         (folder / os.fsdecode(name)).write_bytes(encoded(number, formats[ending]))
         made.good.add(os.fsdecode(name))

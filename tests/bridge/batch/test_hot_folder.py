@@ -22,7 +22,7 @@ from bridge.batch.run import Event
 from presets.errors import UsageError
 from presets.schema import Preset
 from render.files.encode import file_digest
-from render.files.sidecar import sidecar_path
+from render.files.sidecar import read_sidecar, sidecar_path
 
 PROGRAM = [
     sys.executable,
@@ -307,6 +307,37 @@ def test_a_preset_in_a_folder_counts_for_what_is_below_it(folder: Path) -> None:
     own.unlink()
     clock.scan(1)
     assert clock.names(1) == ["a.wav"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "nothing", "device"])
+def test_a_preset_file_that_is_none_is_told_once_and_never_waited_on(folder: Path, kind: str) -> None:
+    own = folder / "airband.toml"
+    make: dict[str, Callable[[], None]] = {
+        "pipe": lambda: os.mkfifo(own),
+        "folder": own.mkdir,
+        "loop": lambda: own.symlink_to(own),
+        "nothing": lambda: own.symlink_to("nowhere"),
+        "device": lambda: own.symlink_to("/dev/zero"),
+    }
+    make[kind]()
+    (folder / "a.wav").write_bytes(b"1")
+    clock = Clock(hot_folder(folder, folder / "out"))
+    assert [event.what for event in clock.scan() if isinstance(event, Event)] == ["failed"]
+    assert clock.scan(1) == []
+    own.rmdir() if kind == "folder" else own.unlink()
+    clock.scan(1)
+    assert clock.names(1) == ["a.wav"]
+
+
+def test_a_sidecar_that_is_no_file_is_never_waited_on(folder: Path, tmp_path: Path) -> None:
+    for number, make in enumerate((os.mkfifo, lambda path: path.symlink_to("/dev/zero"))):
+        out = tmp_path / f"{number}.wav"
+        out.write_bytes(b"result")
+        make(sidecar_path(out))
+        assert read_sidecar(out) is None
+    os.mkfifo(tmp_path / "pipe.wav")
+    sidecar_path(tmp_path / "pipe.wav").write_text("{}")
+    assert read_sidecar(tmp_path / "pipe.wav") is None
 
 
 def test_results_among_the_sources_are_refused(folder: Path) -> None:

@@ -216,6 +216,31 @@ def test_status_and_jobs_tell_of_the_engine(airband: Airband, state: Path, clips
     assert f"{newest['job']}: done" in airband("cancel", newest["job"], "--state", state).out
 
 
+def test_cancel_tells_a_script_what_became_of_each_job(airband: Airband, state: Path, clips: Path) -> None:
+    airband("render", clips / "kick.wav", "-o", clips / "c.wav", "--state", state)
+    job = json.loads(airband("jobs", "--state", state, "--json").out.splitlines()[0])["job"]
+    said = airband("cancel", job, "nonsense", "--state", state, "--json")
+    assert said.code == 2
+    done, refused = said.events
+    assert done == {"job": job, "state": "done"}
+    assert (refused["job"], refused["code"], sorted(refused)) == (
+        "nonsense",
+        "usage",
+        ["code", "job", "message"],
+    )
+
+
+def test_a_raw_file_is_read_by_its_content_or_fails_alone(airband: Airband, state: Path, clips: Path) -> None:
+    (clips / "kick.wav").rename(clips / "take.raw")
+    (clips / "noise.raw").write_bytes(np.random.default_rng(0).bytes(9000))
+    names = [clips / name for name in ("take.raw", "noise.raw", "snare.flac")]
+    said = airband("render", *names, "-o", clips.parent / "out", "--state", state)
+    assert said.code == 3
+    assert "noise.raw is not audio that can be read" in said.out
+    assert (clips.parent / "out" / "take.wav").exists()
+    assert (clips.parent / "out" / "snare.flac").exists()
+
+
 @pytest.mark.parametrize("name", ["nonsense", "01ARZ3NDEKTSV4RRFFQ69G5FAV"])
 def test_cancelling_what_is_no_job_says_so(airband: Airband, state: Path, name: str) -> None:
     said = airband("cancel", name, "--state", state)

@@ -221,6 +221,18 @@ def test_one_result_is_fetched_by_several_threads(renderer: Renderer, long: Samp
         assert all(pool.map(fetched, range(3)))
 
 
+def test_scalars_of_numpy_are_taken_wherever_a_number_is(renderer: Renderer, dull: Samples) -> None:
+    knobs: dict[str, Any] = {
+        "seed": np.random.default_rng(0).integers(0, 2**31), "cutoff": np.float64(5000),
+        "high_gain_db": np.float32(-3), "start": np.float64(0.5), "end": np.float32(1.5),
+        "joint": np.bool_(False), "priority": np.int64(1), "gate_db": float("-inf"),
+    }  # fmt: skip
+    result = renderer.submit((dull, np.int64(48000)), "speech", model="null", **knobs).wait(60)
+    assert result.audio.shape == (2, 48000)
+    assert result.report.seed == knobs["seed"]
+    assert result.report.cutoff_hz == 5000
+
+
 def test_jobs_are_listed_and_forgotten(renderer: Renderer, dull: Samples, dull_file: Path) -> None:
     first = renderer.submit((dull, 48000), "speech", model="null")
     second = renderer.submit(dull_file, "archive", model="null", priority=3)

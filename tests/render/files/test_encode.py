@@ -196,7 +196,7 @@ def test_an_encoding_that_cannot_be_is_refused(knobs: dict[str, Any], out: str, 
 def test_chunks_reach_wav_and_tags_reach_the_others(tmp_path: Path) -> None:
     ixml = Chunk(b"iXML", b"<BWFXML/>")
     tags = Tags((("TITLE", "Dawn"), ("COMMENT", "by Airband")))
-    carried = Metadata(tags=tags, ixml=ixml.body)
+    carried = Metadata(tags=tags, for_wave=(ixml,))
     clip = ArrayClip(tone(), 48000)
     encode(clip, tmp_path / "a.wav", Encoding("wav", 32), Preset(), carried)
     assert ixml in read_chunks(tmp_path / "a.wav").chunks

@@ -11,9 +11,15 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.files import metadata, wave_chunks
+from presets.errors import OutputError
+from presets.schema import Preset
+from render.clip import ArrayClip, open_clip
+from render.files import aiff_chunks, metadata, wave_chunks
+from render.files.aiff_chunks import Marker
 from render.files.chunks import Chunk, StoredChunk, append_chunks, read_chunks
+from render.files.encode import Encoding, encode
 from render.files.metadata import Metadata, Provenance, Timing
+from render.files.tags import Tags
 
 MADE = Provenance(
     "Airband 0.1.0", "A=PCM,F=48000,W=32,M=mono", {"PRESET": "music", "SEED": "7", "CUTOFF": "4000 Hz"}
@@ -194,6 +200,96 @@ def test_times_of_audio_objects_hold_at_any_rate_and_go_with_a_selection() -> No
     assert part.left_out("wav") == ("axml", "bxml", "chna")
 
 
+def instrument() -> Chunk:
+    loops = struct.pack(">HHH", 1, 1, 2) + struct.pack(">HHH", 0, 0, 0)
+    return Chunk(b"INST", struct.pack(">6bh", 61, -20, 1, 100, 5, 120, -6) + loops)
+
+
+def test_bext_stands_in_flac_comments_and_comes_back(tmp_path: Path) -> None:
+    """To the rate of each file, from WAV over FLAC to FLAC of another rate, and to WAV."""
+    umid = bytes(range(64))
+    wave = Metadata(b"RIFF", (bext(),))
+    flac = metadata.carried(wave, Timing(44100, 48000, 0, 44100), MADE)
+    assert flac.left_out("flac") == ()
+    path = tmp_path / "a.flac"
+    sf.write(path, np.zeros(48000), 48000, subtype="PCM_24")
+    metadata.attach(path, "flac", flac)
+    said = dict(metadata.read(path).tags.texts)
+    assert said["DESCRIPTION"] == "Scene 12 take 3"
+    assert (said["ORIGINATOR"], said["ORIGINATOR_REFERENCE"]) == ("Mixer", "REF1")
+    assert (said["ORIGINATION_DATE"], said["ORIGINATION_TIME"]) == ("2026-11-22", "10:00:00")
+    assert said["TIME_REFERENCE"] == str(round(REFERENCE * 48 / 44.1))
+    assert bytes.fromhex(said["UMID"][2:]) == umid
+    moved = metadata.carried(metadata.read(path), Timing(48000, 96000, 100, 1000, whole=False), MADE)
+    assert dict(moved.tags.texts)["TIME_REFERENCE"] == str(2 * (round(REFERENCE * 48 / 44.1) + 100))
+    out = tmp_path / "b.wav"
+    sf.write(out, np.zeros(100), 96000, subtype="PCM_24")
+    metadata.attach(out, "wav", moved)
+    body = next(c.body for c in read_chunks(out).chunks if isinstance(c, Chunk) and c.name == b"bext")
+    assert body[:338] == bext().body[:338]
+    assert struct.unpack_from("<Q", body, 338)[0] == 2 * (round(REFERENCE * 48 / 44.1) + 100)
+    assert body[348:412] == umid
+    history = body[602:].split(b"\r\n")
+    assert history[0].endswith(b"T=field")
+    assert b"T=Airband 0.1.0" in history[1]
+
+
+def test_a_flac_file_without_such_comments_gets_no_bext() -> None:
+    said = metadata.carried(Metadata(b"fLaC", tags=Tags((("TITLE", "x"),))), Timing(44100, 44100, 0, 9), MADE)
+    assert [chunk.name for chunk in said.for_wave] == [b"iXML"]
+
+
+def test_notes_and_loops_go_from_aiff_to_wav_and_back(tmp_path: Path) -> None:
+    marks = aiff_chunks.marked([Marker(1, 4410, b"in"), Marker(2, 40000, b"out")])
+    aiff = Metadata(b"AIFF", (Chunk(b"MARK", marks), instrument()))
+    carried = metadata.carried(aiff, Timing(44100, 48000, 0, 44100), MADE)
+    assert carried.left_out("wav") == ()
+    path = tmp_path / "a.wav"
+    sf.write(path, np.zeros(48000), 48000, subtype="PCM_24")
+    metadata.attach(path, "wav", carried)
+    wave = metadata.read(path)
+    chunks = by_name(wave)
+    head = struct.unpack_from("<9I", chunks[b"smpl"])
+    assert (head[2], head[3], head[7]) == (20833, 60, 1)
+    assert round(head[4] / 2**32 * 100) == 80
+    first, last = struct.unpack_from("<6I", chunks[b"smpl"], 36)[2:4]
+    assert (first, last + 1) == (4800, round(40000 * 48 / 44.1))
+    assert struct.unpack("<BbbBBBB", chunks[b"inst"]) == (61, -20, -6, 1, 100, 5, 120)
+    back = metadata.carried(wave, Timing(48000, 48000, 0, 48000), MADE)
+    assert back.left_out("aiff") == ()
+    out = tmp_path / "b.aiff"
+    sf.write(out, np.zeros(48000), 48000, subtype="PCM_24")
+    metadata.attach(out, "aiff", back)
+    again = {chunk.name: chunk for chunk in read_chunks(out).chunks}
+    inst = again[b"INST"]
+    assert isinstance(inst, Chunk)
+    assert struct.unpack_from(">6bh", inst.body) == (61, -20, 1, 100, 5, 120, -6)
+    mode, begin, end = struct.unpack_from(">HHH", inst.body, 8)
+    places = {marker.number: marker.frame for marker in aiff_chunks.markers(again[b"MARK"])}
+    assert (mode, places[begin], places[end]) == (1, 4800, round(40000 * 48 / 44.1))
+    assert sf.info(out).frames == 48000
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [(2, 1), (0, 3)], ids=["a loop that plays backwards", "more loops than AIFF holds"]
+)
+def test_loops_that_aiff_does_not_hold_are_told(kind: int, count: int) -> None:
+    loop = struct.pack("<6I", 0, kind, 10, 20, 0, 0)
+    smpl = Chunk(b"smpl", struct.pack("<9I", 0, 0, 22676, 60, 0, 0, 0, count, 0) + count * loop)
+    carried = metadata.carried(Metadata(b"RIFF", (smpl,)), Timing(44100, 44100, 0, 100), MADE)
+    assert carried.left_out("aiff") == ("smpl",)
+
+
+def test_cues_of_any_number_become_markers(tmp_path: Path) -> None:
+    cue = struct.pack("<I", 1) + struct.pack("<II4sIII", 0xDEADBEEF, 5, b"data", 0, 0, 5)
+    carried = metadata.carried(Metadata(b"RIFF", (Chunk(b"cue ", cue),)), Timing(44100, 44100, 0, 99), MADE)
+    path = tmp_path / "a.aiff"
+    sf.write(path, np.zeros(99), 44100, subtype="PCM_24")
+    metadata.attach(path, "aiff", carried)
+    mark = next(chunk for chunk in read_chunks(path).chunks if chunk.name == b"MARK")
+    assert [marker.frame for marker in aiff_chunks.markers(mark)] == [5]
+
+
 @pytest.mark.large
 def test_rf64_above_4_gb_takes_its_chunks(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
@@ -209,3 +305,46 @@ def test_rf64_above_4_gb_takes_its_chunks(tmp_path: Path) -> None:
     append_chunks(path, [bext()])
     assert sf.info(path).frames == data_bytes // 4
     assert bext() in read_chunks(path).chunks
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("before", [False, True], ids=["after the audio", "before it"])
+def test_a_chunk_above_4_gb_is_carried_whole(tmp_path: Path, before: bool) -> None:
+    """A sparse one: 5 GiB of zeros with a word at its end."""
+    path, out = tmp_path / "a.wav", tmp_path / "b.wav"
+    large_bytes, end = 5 * 1024**3, b"the last words"
+    samples = np.zeros(1000, np.float32)
+    sf.write(path, samples, 48000, subtype="FLOAT", format="WAV")
+    plain = path.read_bytes()
+    fmt, audio = plain[12 : plain.index(b"data")], samples.tobytes()
+    sizes = struct.pack("<QQQI4sQ", 0, len(audio), 1000, 1, b"axml", large_bytes)
+    head = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes + fmt
+    data = b"data\xff\xff\xff\xff" + audio
+    with path.open("wb") as file:
+        file.write(head + data * (not before) + b"axml\xff\xff\xff\xff")
+        begin = file.tell()
+        file.seek(begin + large_bytes - len(end))
+        file.write(end + data * before + Chunk(b"chna", b"1234").packed())
+    found = metadata.read(path)
+    assert [(chunk.name, chunk.nbytes) for chunk in found.chunks] == [(b"axml", large_bytes), (b"chna", 4)]
+    carried = metadata.carried(found, Timing(48000, 48000, 0, 1000), MADE)
+    encode(ArrayClip(samples, 48000), out, Encoding("wav", 32), Preset(), carried)
+    again = {chunk.name: chunk for chunk in read_chunks(out).chunks}
+    axml = again[b"axml"]
+    assert isinstance(axml, StoredChunk)
+    assert axml.nbytes == large_bytes
+    with out.open("rb") as file:
+        file.seek(axml.offset + large_bytes - len(end))
+        assert file.read(len(end)) == end
+    assert again[b"chna"] == Chunk(b"chna", b"1234")
+    assert sf.info(out).frames == 1000
+    with open_clip(path) as clip:
+        assert clip.frames == 1000
+
+
+def test_the_size_of_a_large_chunk_needs_room_in_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    sf.write(path, np.zeros(10), 48000, subtype="PCM_24", format="RF64")
+    large = StoredChunk(b"axml", path, 0, 2**32)
+    with pytest.raises(OutputError, match="no room for the size of axml"):
+        append_chunks(path, [large])

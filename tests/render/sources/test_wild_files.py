@@ -81,6 +81,43 @@ def test_an_mp3_with_a_gapless_tag_has_the_length_of_its_source(
     assert np.abs(heard - original)[:, 1000:-1000].max() < 0.01  # delay taken off once, not twice
 
 
+def test_an_mp3_joined_from_parts_without_lengths_is_read_part_by_part(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    """A tag between two parts is no damage, whichever of them has a Xing frame."""
+    mp3, id3v1 = ("-c:a", "libmp3lame", "-b:a", "128k"), b"TAG" + bytes(125)
+    ffmpeg("-i", tones(2), *mp3, "-write_xing", 0, "-id3v2_version", 0, tmp_path / "bare.mp3")
+    ffmpeg("-i", tones(2), *mp3, tmp_path / "tagged.mp3")
+    bare, tagged = tmp_path / "bare.mp3", tmp_path / "tagged.mp3"
+    for order, between in (((bare, tagged), b""), ((bare, tagged, bare), id3v1), ((bare, bare), id3v1)):
+        joined = tmp_path / "joined.mp3"
+        joined.write_bytes(between.join(part.read_bytes() for part in order))
+        expected = np.concatenate([opened(part) for part in order], axis=1)
+        assert abs(opened(joined).shape[1] - expected.shape[1]) <= 1152
+        assert np.abs(opened(joined)[:, :44100] - expected[:, :44100]).max() < 1e-6
+
+
+UNLIKE = {
+    "rate.mp3": ("libmp3lame", (2, 44100), (2, 48000)), "mono.mp3": ("libmp3lame", (2, 44100), (1, 44100)),
+    "rate.aac": ("aac", (2, 44100), (2, 48000)), "five.ac3": ("ac3", (2, 48000), (6, 48000)),
+    "rate.mp2": ("mp2", (2, 44100), (2, 48000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_a_stream_that_changes_its_rate_or_its_speakers_is_refused(
+    tmp_path: Path, ffmpeg: Any, tones: Any, name: str
+) -> None:
+    codec, *shapes = UNLIKE[name]
+    path, content = tmp_path / name, b""
+    for channels, rate in shapes:
+        ffmpeg("-i", tones(channels, rate, 3), "-c:a", codec, path)
+        content += path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} (changes within|is joined) from .*take the parts apart"):
+        opened(path)
+
+
 # 04: chains
 
 
@@ -133,6 +170,29 @@ def test_joined_and_tagged_flac(tmp_path: Path) -> None:
     assert np.array_equal(opened(path), once)
 
 
+@pytest.mark.parametrize("share", [0.5, 1 / 88200])
+def test_flac_that_counts_too_few_samples_is_read_to_its_end(
+    tmp_path: Path, heard_by_ffmpeg: Any, share: float
+) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.concatenate([SPEECH, SPEECH], axis=1).T, 44100, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    word = int.from_bytes(content[18:26], "big")
+    content[18:26] = (word >> 36 << 36 | int(share * 88200)).to_bytes(8, "big")
+    path.write_bytes(content)
+    assert opened(path).shape == (1, 88200)
+    assert np.array_equal(opened(path), heard_by_ffmpeg(path, 1))
+
+
+def test_flac_that_holds_another_flac_in_a_block_is_one_stream(tmp_path: Path, ffmpeg: Any) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SPEECH.T, 44100, subtype="PCM_24")
+    whole, content = opened(path), path.read_bytes()
+    inside = b"ATCH" + content[:3000]
+    path.write_bytes(content[:42] + b"\x02" + len(inside).to_bytes(3, "big") + inside + content[42:])
+    assert np.array_equal(opened(path), whole)
+
+
 # 13: recordings that were never finished
 
 
@@ -141,7 +201,17 @@ def pcm(path: Path, kind: str, subtype: str = "PCM_16") -> bytearray:
     return bytearray(path.read_bytes())
 
 
-SIZES = [0, 0xFFFFFFFF, 0x7FFFFFFF, 2_000_000_000, 0x7FFFFFFF - 44, 88200 + 16, 88200 + 36, 88200 + 44]
+SIZES = [
+    0,
+    0xFFFFFFFF,
+    0x7FFFFFFF,
+    0x7F000000,
+    2_000_000_000,
+    0x7FFFFFFF - 44,
+    88200 + 16,
+    88200 + 36,
+    88200 + 44,
+]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -252,6 +322,42 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, ffmpeg: Any, to
         opened(path)
 
 
+def test_an_ogg_file_that_lost_a_page_is_not_whole(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    for name, codec in (("a.ogg", "libvorbis"), ("a.opus", "libopus"), ("a.oga", "flac")):
+        path = tmp_path / name
+        ffmpeg("-i", tones(2, 48000, 8), "-c:a", codec, path)
+        content = path.read_bytes()
+        pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+        middle = pages[len(pages) // 2]
+        following = pages[len(pages) // 2 + 1]
+        path.write_bytes(content[:middle] + content[following:])
+        with pytest.raises(InputError, match="a part is missing: page"):
+            opened(path)
+        path.write_bytes(content[: middle + 200] + bytes(90) + content[middle + 290 :])
+        with pytest.raises(InputError, match=f"{name} is truncated or damaged: CRC mismatch"):
+            opened(path)
+
+
+def test_an_ogg_file_recorded_off_the_air_begins_where_it_begins(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    path = tmp_path / "a.ogg"
+    ffmpeg("-i", tones(2, 48000, 8), "-c:a", "libvorbis", path)
+    content = path.read_bytes()
+    pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+    path.write_bytes(content[: pages[2]] + content[pages[len(pages) // 2] :])
+    assert 1 < opened(path).shape[1] / 48000 < 7
+
+
+def test_a_matroska_file_with_a_hole_is_not_whole(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    path = tmp_path / "a.mka"
+    ffmpeg("-i", tones(2, seconds=30), "-c:a", "libvorbis", path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + RNG.bytes(900) + content[len(content) // 2 + 900 :])
+    with pytest.raises(InputError, match=r"a\.mka is truncated"):
+        opened(path)
+
+
 # 14, 17: what libsndfile does not read; names that say nothing
 
 
@@ -259,7 +365,9 @@ OTHERS = {
     "mp2.wav": ("-c:a", "mp2"), "ac3.wav": ("-c:a", "ac3"), "wma.wav": ("-c:a", "wmav2"),
     "yamaha.wav": ("-c:a", "adpcm_yamaha"), "g726.wav": ("-ac", 1, "-ar", 8000, "-c:a", "g726"),
     "g723.wav": ("-ac", 1, "-ar", 8000, "-b:a", 6300, "-c:a", "g723_1"), "flac.oga": ("-c:a", "flac"),
-    "448.opus": ("-ac", 6, "-c:a", "libopus", "-b:a", "448k"),
+    "448.opus": ("-ac", 6, "-c:a", "libopus", "-b:a", "448k"), "a.nut": ("-c:a", "pcm_s24le"),
+    "a.mlp": ("-strict", -2, "-c:a", "mlp"), "a.loas": ("-c:a", "aac", "-f", "latm"), "a.adx": (),
+    "a.swf": ("-c:a", "libmp3lame"), "a.wtv": ("-c:a", "mp2"), "blocks.voc": ("-c:a", "pcm_s16le"),
 }  # fmt: skip
 
 
