@@ -29,8 +29,7 @@ XIPH_ORDER = {
 }  # fmt: skip
 """Where channel n of the WAV order stands in Vorbis and Opus, by the number of channels."""
 
-# Core Audio's layout tags, by their upper half: the order they stand for. MPEG 6.1 A and 7.1 C (125, 128) are
-# taken as ffmpeg writes and reads them, surrounds in the WAV order; Apple names the sides before the back.
+# Core Audio's layout tags, by their upper half: the order they stand for.
 _TAGS = {
     100: "FC", 101: "FL FR", 102: "FL FR", 103: "FL FR", 106: "FL FR", 108: "FL FR BL BR",
     109: "FL FR SL SR FC",
@@ -38,14 +37,18 @@ _TAGS = {
     117: "FL FR FC SL SR", 118: "FL FR SL SR FC", 119: "FL FC FR SL SR", 120: "FC FL FR SL SR",
     121: "FL FR FC LFE SL SR", 122: "FL FR SL SR FC LFE", 123: "FL FC FR SL SR LFE",
     124: "FC FL FR SL SR LFE",
-    125: "FL FR FC LFE BC SL SR", 126: "FL FR FC LFE SL SR FLC FRC", 127: "FC FLC FRC FL FR SL SR LFE",
-    128: "FL FR FC LFE BL BR SL SR", 129: "FL FR SL SR FC LFE FLC FRC", 131: "FL FR BC", 132: "FL FR SL SR",
+    125: "FL FR FC LFE SL SR BC", 126: "FL FR FC LFE SL SR FLC FRC", 127: "FC FLC FRC FL FR SL SR LFE",
+    128: "FL FR FC LFE SL SR BL BR", 129: "FL FR SL SR FC LFE FLC FRC", 131: "FL FR BC", 132: "FL FR SL SR",
     133: "FL FR LFE", 134: "FL FR LFE BC", 135: "FL FR LFE SL SR", 136: "FL FR FC LFE",
     137: "FL FR FC LFE BC",
     138: "FL FR SL SR LFE", 139: "FL FR SL SR FC BC", 140: "FL FR SL SR FC BL BR", 141: "FC FL FR SL SR BC",
     142: "FC FL FR SL SR BC LFE", 143: "FC FL FR SL SR BL BR", 144: "FC FL FR SL SR BL BR BC",
     148: "FL FR SL SR FC FLC FRC",
 }  # fmt: skip
+_FFMPEG_TAGS = {125: "FL FR FC LFE BC SL SR", 128: "FL FR FC LFE BL BR SL SR"}
+"""MPEG 6.1 A and 7.1 C as ffmpeg writes them: in the WAV order."""
+FFMPEG = b"Lavf"
+"""How a file says that ffmpeg wrote it."""
 _BY_DESCRIPTION, _BY_BITMAP = 0, 1 << 16
 _REAR_LABELS = {33: "BL", 34: "BR", 42: "FC"}
 """Core Audio's labels past the mask's own (n + 1 is bit n): rear surround, and mono."""
@@ -67,12 +70,13 @@ def to_wav_order(names: Sequence[str]) -> tuple[int, list[int]]:
     return sum(1 << bit for bit in bits), sorted(range(len(bits)), key=bits.__getitem__)
 
 
-def core_audio_order(chunk: bytes, channels: int) -> tuple[int, list[int]]:
+def core_audio_order(chunk: bytes, channels: int, by_ffmpeg: bool = False) -> tuple[int, list[int]]:
     """Mask and order (see `to_wav_order`) by a Core Audio layout: `chan` of CAF and MOV, `CHAN` of AIFF.
 
     Args:
         chunk: tag, bitmap, count, descriptions; big-endian.
         channels: of the file; a layout of another number of channels says nothing.
+        by_ffmpeg: whether ffmpeg wrote it, which means another order by two of the tags than Apple.
     """
     unsaid = 0, list(range(channels))
     try:
@@ -83,7 +87,8 @@ def core_audio_order(chunk: bytes, channels: int) -> tuple[int, list[int]]:
             labels = struct.unpack_from(">" + "I16x" * count, chunk, 12) if count == channels else ()
             names = [_labelled(label) for label in labels]
         else:
-            names = _TAGS.get(tag >> 16, "").split()
+            tags = _TAGS | _FFMPEG_TAGS if by_ffmpeg else _TAGS
+            names = tags.get(tag >> 16, "").split()
     except struct.error:
         return unsaid
     return to_wav_order(names) if len(names) == channels else unsaid

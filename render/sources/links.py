@@ -71,6 +71,8 @@ def ogg_lacks(file: BinaryIO) -> str:
             return ""
         end, last = 0, {}
         for page in _ogg_pages(content):
+            if end and page.at != end and not page.first:
+                return f"a part is damaged: no page stands at byte {end}"
             end = page.end
             before = last.get(page.serial)
             # A stream that was recorded off the air begins anywhere: after its headers, whose position is 0.

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from render.channels import core_audio_order
+from render.channels import FFMPEG, core_audio_order
 
 PCM = frozenset(
     {b"lpcm", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw"}
@@ -49,8 +49,17 @@ def mov_order(file: BinaryIO, stream: int) -> tuple[int, list[int]] | None:
     at = entry.find(b"chan", 36)
     if at < 0 or not 1 <= channels <= 8:
         return None
-    mask, order = core_audio_order(entry[at + 8 :], channels)
+    mask, order = core_audio_order(entry[at + 8 :], channels, _is_by_ffmpeg(file, end))
     return (mask, order) if mask else None
+
+
+def _is_by_ffmpeg(file: BinaryIO, end: int) -> bool:
+    for moov in _inside(file, b"moov", 0, end):
+        for at, stop in _inside(file, b"udta", *moov):
+            file.seek(at)
+            if FFMPEG in file.read(min(stop - at, DESCRIPTION_BYTES_MAX)):
+                return True
+    return False
 
 
 def _audio_description(file: BinaryIO, trak: tuple[int, int]) -> bytes:

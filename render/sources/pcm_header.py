@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from render.channels import core_audio_order
+from render.channels import FFMPEG, core_audio_order
 
 HEADER_BYTES_MAX = 48
 """A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
@@ -253,7 +253,7 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
     else:
         size -= skipped
     promised, held = _sized(at + skipped, size, end)
-    mask, order = core_audio_order(layout, channels)
+    mask, order = core_audio_order(layout, channels, by_ffmpeg=True)  # nothing in it says who wrote it
     return PcmHeader(
         rate,
         channels,
@@ -269,7 +269,7 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
 
 def _caf(file: BinaryIO) -> PcmHeader | None:
     end, at = os.fstat(file.fileno()).st_size, 8
-    described, layout, sound = b"", b"", None
+    described, layout, sound, by_ffmpeg = b"", b"", None, False
     while at + 12 <= end:
         file.seek(at)
         name, size = struct.unpack(">4sq", file.read(12))
@@ -278,6 +278,8 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
             described = _body(file, at, size)
         elif name == b"chan":
             layout = _body(file, at, size)
+        elif name == b"info":
+            by_ffmpeg = FFMPEG in _body(file, at, size)
         elif name == b"data":
             sound = at + 4, 0 if is_placeholder(size) else size - 4  # after the edit count
             if is_placeholder(size):
@@ -293,7 +295,7 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
     if coding == b"lpcm" and width * 8 == (bits + 7) // 8 * 8:
         subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width, "") if flags & 1 else INTEGERS.get(width, "")
     promised, held = _sized(*sound, end)
-    mask, order = core_audio_order(layout, channels)
+    mask, order = core_audio_order(layout, channels, by_ffmpeg)
     return PcmHeader(round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order)
 
 

@@ -115,6 +115,29 @@ def test_an_order_that_a_layout_tag_tells_is_undone(tmp_path: Path, suffix: str,
     assert [names[n] for n in order] == speakers(mask)
 
 
+@pytest.mark.parametrize("suffix", ["caf", "mov"])
+@pytest.mark.parametrize(
+    ("layout", "tag", "names"),
+    [("6.1", 125 << 16 | 7, "FL FR FC LFE SL SR BC"), ("7.1", 128 << 16 | 8, "FL FR FC LFE SL SR BL BR")],
+)
+def test_two_tags_mean_another_order_where_ffmpeg_did_not_write_them(
+    tmp_path: Path, suffix: str, layout: str, tag: int, names: str
+) -> None:
+    path, codec = tmp_path / f"a.{suffix}", ["-c:a", "pcm_s24be"]
+    source = tones(tmp_path, LAYOUTS[layout])
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, *codec, path], check=True)
+    content = bytearray(path.read_bytes())
+    body = content.index(b"chan") + (12 if suffix == "caf" else 8)
+    content[body : body + 12] = struct.pack(">III", tag, 0, 0)
+    path.write_bytes(content)
+    count = LAYOUTS[layout].bit_count()
+    assert heard_order(path, tmp_path) == (list(range(count)), LAYOUTS[layout])
+    path.write_bytes(content.replace(b"Lavf", b"Logi"))
+    mask, order = to_wav_order(names.split())
+    assert heard_order(path, tmp_path) == (order, mask)
+    assert mask == LAYOUTS[layout]
+
+
 def test_an_order_told_speaker_by_speaker() -> None:
     labels = [1, 2, 5, 6, 3, 4]  # left, right, both surrounds, centre, LFE
     described = struct.pack(">III", 0, 0, 6) + b"".join(struct.pack(">I16x", label) for label in labels)

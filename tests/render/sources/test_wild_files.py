@@ -334,6 +334,9 @@ def test_an_ogg_file_that_lost_a_page_is_not_whole(tmp_path: Path, ffmpeg: Any, 
         with pytest.raises(InputError, match="a part is missing: page"):
             opened(path)
         path.write_bytes(content[: middle + 200] + bytes(90) + content[middle + 290 :])
+        with pytest.raises(InputError, match=f"{name} is truncated or damaged"):
+            opened(path)
+        path.write_bytes(content[: following - 90] + bytes(90) + content[following:])
         with pytest.raises(InputError, match=f"{name} is truncated or damaged: CRC mismatch"):
             opened(path)
 
