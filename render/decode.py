@@ -142,7 +142,8 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
             pass
     joined = tagged_parts(wanted.file)  # ffmpeg stumbles at tags inside a stream, but not at all of them
     in_parts = [(_by_ffmpeg, joined)] if len(joined) > 1 else []
-    return [(_by_ffmpeg, parts), *in_parts, (_by_libsndfile, parts)]
+    by_libsndfile = [(_by_libsndfile, parts)] if head != b"OggS" else []  # it passes over holes in silence
+    return [(_by_ffmpeg, parts), *in_parts, *by_libsndfile]
 
 
 def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:

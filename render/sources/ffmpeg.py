@@ -34,17 +34,12 @@ and a duration is an estimate."""
 TAIL_FRAMES = 1 << 14
 """An error so near to the end is the last packet's: ffmpeg decodes a few packets ahead of what it writes."""
 BLOCK_BYTES = 1 << 20
-LOSSES = (
-    "File ended prematurely",
-    "CRC mismatch",
-    "exceeds containing master element",
-    "invalid as first byte of an EBML number",
-    "exceeds max length",
-)
-"""What its readers of Matroska and Ogg say of bytes that they passed over; to ffmpeg that is no failure."""
+PASSES_OVER = ("matroska,webm", "ogg")
+"""Readers that pass over damaged bytes: what they call an error is a loss, but to ffmpeg no failure."""
 SHAPE = re.compile(r"\[graph\S* @ .*samplerate:(\d+) chlayout:(\S+)")
 """Its word on the rate and the speakers of what comes next; once a stream, unless they change within it."""
-PROBLEM = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
+PROBLEM = re.compile(r"(?:\[(\S*) @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
+"""Who says it, and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +141,10 @@ def _run(
         said.seek(0)
         lines = said.read().decode(errors="replace").splitlines()
     _check_shape(lines, source)
-    problems = [found[1] for line in lines if (found := PROBLEM.match(line))]
-    losses = [line for line in problems if any(loss in line for loss in LOSSES)]
+    problems = [(found[1], found[2]) for line in lines if (found := PROBLEM.match(line))]
+    losses = [text for who, text in problems if who in PASSES_OVER]
     if process.returncode or losses:
-        reasons = losses + [line for line in problems if "Error while decoding stream" not in line]
+        reasons = losses + [text for _, text in problems if "Error while decoding stream" not in text]
         return _plain(reasons[0], source) if reasons else "no reason given"
     return ""
 
