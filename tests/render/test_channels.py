@@ -13,9 +13,13 @@ import pytest
 from render.channels import PAIRS, core_audio_order, speakers, to_wav_order
 from render.clip import open_clip
 
-LAYOUTS = {"3.0": 0x7, "4.0": 0x107, "quad": 0x33, "5.0": 0x37, "5.0(side)": 0x607, "5.1": 0x3F,
-           "5.1(side)": 0x60F, "6.0": 0x707, "6.1": 0x70F, "7.0": 0x637, "7.1": 0x63F,
-           "7.1(wide)": 0xFF}  # fmt: skip
+LAYOUTS = {"3.0": 0x7, "2.1": 0xB, "3.0(back)": 0x103, "4.0": 0x107, "3.1": 0xF, "quad": 0x33,
+           "quad(side)": 0x603, "5.0": 0x37, "5.0(side)": 0x607, "4.1": 0x10F, "5.1": 0x3F,
+           "5.1(side)": 0x60F, "6.0": 0x707, "6.0(front)": 0x6C3, "hexagonal": 0x137, "6.1": 0x70F,
+           "6.1(back)": 0x13F,
+           "6.1(front)": 0x6CB, "7.0": 0x637, "7.0(front)": 0x6C7, "7.1": 0x63F, "7.1(wide-side)": 0x6CF,
+           "octagonal": 0x737, "7.1(wide)": 0xFF}  # fmt: skip
+"""All that ffmpeg 5.1 names of 3 to 8 channels."""
 ORDERED = {
     "a.wav": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
     "a.w64": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
