@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -65,6 +66,23 @@ def test_an_engine_is_found_whatever_the_environment_says(
         monkeypatch.setenv(name, str(tmp_path / name))
     with Client.connect(state=live.home.state, start=False) as client:
         assert client.ping() >= 0
+
+
+@posix
+@pytest.mark.parametrize("said", [{}, {"XDG_RUNTIME_DIR": "/nowhere"}, {"TMPDIR": "/nowhere", "PATH": ""}])
+def test_a_command_from_cron_finds_the_engine_of_its_home(
+    start_engine: Start, tmp_path: Path, said: dict[str, str]
+) -> None:
+    home = tmp_path / "home"
+    state = home / ".local" / "state" / "airband"
+    state.parent.mkdir(parents=True)
+    live = start_engine(state=state)
+    command = [sys.executable, "-c", "from bridge.cli.app import main; main()", "status", "--json"]
+    told = subprocess.run(
+        command, env={"HOME": str(home), **said}, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["pid"] == live.process.pid
 
 
 @posix
