@@ -69,7 +69,8 @@ def ogg_lacks(file: BinaryIO) -> str:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content[:4] != b"OggS":
             return ""
-        end, last = 0, {}
+        end = 0
+        last: dict[int, _Page] = {}
         for page in _ogg_pages(content):
             if end and page.at != end and not page.first:
                 return f"a part is damaged: no page stands at byte {end}"

@@ -330,7 +330,8 @@ def test_a_preset_file_that_is_none_is_told_once_and_never_waited_on(folder: Pat
 
 
 def test_a_sidecar_that_is_no_file_is_never_waited_on(folder: Path, tmp_path: Path) -> None:
-    for number, make in enumerate((os.mkfifo, lambda path: path.symlink_to("/dev/zero"))):
+    makers: list[Callable[[Path], object]] = [os.mkfifo, lambda path: path.symlink_to("/dev/zero")]
+    for number, make in enumerate(makers):
         out = tmp_path / f"{number}.wav"
         out.write_bytes(b"result")
         make(sidecar_path(out))

@@ -225,7 +225,7 @@ def test_scalars_of_numpy_are_taken_wherever_a_number_is(renderer: Renderer, dul
     knobs: dict[str, Any] = {
         "seed": np.random.default_rng(0).integers(0, 2**31), "cutoff": np.float64(5000),
         "high_gain_db": np.float32(-3), "start": np.float64(0.5), "end": np.float32(1.5),
-        "joint": np.bool_(False), "priority": np.int64(1), "gate_db": float("-inf"),
+        "joint": np.bool_(False), "priority": np.int64(1),
     }  # fmt: skip
     result = renderer.submit((dull, np.int64(48000)), "speech", model="null", **knobs).wait(60)
     assert result.audio.shape == (2, 48000)
