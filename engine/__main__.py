@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "farm": ("engine.farm.command", "render a manifest on a Ray cluster"),
     "farm bundle": ("engine.farm.bundle", "write a manifest as a job for a render farm"),
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
+    "bench gt-mel": ("engine.bench.gt_mel", "make sound of a true mel spectrogram, a ceiling of models"),
+    "bench phase": ("engine.bench.phase", "set phase retrieval beside HiFi-GAN on one spectrogram"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""

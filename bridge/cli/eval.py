@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,28 +13,13 @@ from rich.table import Table
 
 from bridge.cli.engine import State
 
+if TYPE_CHECKING:
+    from bridge.evaluation.rows import Row
+
 LOG_COLUMNS = 200
 """Width of the table where no terminal says its own."""
 
-COLUMNS = {
-    "clips": "{}",
-    "lsd": "{:.2f}",
-    "lsd_hf": "{:.2f}",
-    "lsd_in": "{:.2f}",
-    "bias_db": "{:+.1f}",
-    "power_db": "{:+.1f}",
-    "power_abs_db": "{:.1f}",
-    "shelf_db": "{:+.1f}",
-    "visqol": "{:.2f}",
-    "zimtohrli": "{:.2f}",
-    "texture": "{:.2f}",
-    "partials": "{:.2f}",
-    "envelope": "{:.2f}",
-    "null_db": "{:.0f}",
-    "lag": "{}",
-    "length": "{:+}",
-    "work_ratio": "{:.3f}",
-}
+CUTOFFS_HZ = (4000.0, 8000.0)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,15 +32,26 @@ def evaluate(
         Path, typer.Option("--data", metavar="DIR", help="Clips, or folders of them, one a domain.")
     ],
     cutoffs: Annotated[
-        str, typer.Option("--cutoffs", metavar="HZ,HZ", help="Where to cut them.")
-    ] = "4000,8000",
+        str,
+        typer.Option(
+            "--cutoffs",
+            metavar="HZ,HZ",
+            help="Where to cut them. [default: 4000,8000; with --paper 4000,8000,12000,16000]",
+        ),
+    ] = "",
     system: Annotated[
         list[str] | None,
         typer.Option(
             "--system",
-            help="A model, `unprocessed`, or a command with {in} and {out}; repeatable. [default: draft]",
+            help="A model, perhaps with knobs (draft:seed=1), `unprocessed`, or a command with {in} and "
+            "{out}; repeatable. [default: draft]",
         ),
     ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option("--paper", help="The table of AudioSR's paper: all models here, and --system."),
+    ] = False,
+    every: Annotated[int, typer.Option("--every", metavar="N", help="Every Nth clip of a domain.")] = 1,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where tables and plots go.")
     ] = Path("airband-eval"),
@@ -65,28 +62,34 @@ def evaluate(
     state: State = None,
 ) -> None:
     """Measure models, or any other system, on full-band clips that are cut and rendered again."""
+    from bridge.evaluation import paper as papers
     from bridge.evaluation import rows as tables
     from bridge.evaluation.evaluate import evaluate as measured
+    from bridge.evaluation.systems import label
     from presets.errors import UsageError
     from render.measure.perceptual import missing
     from render.measure.plots import box_plots
 
+    usual_hz = papers.CUTOFFS_HZ if paper else CUTOFFS_HZ
     try:
-        cutoffs_hz = [float(word) for word in cutoffs.split(",")]
+        cutoffs_hz = [float(word) for word in cutoffs.split(",")] if cutoffs else list(usual_hz)
     except ValueError:
         raise UsageError(f"cutoffs = {cutoffs!r}: give frequencies in Hz, as 4000,8000", "cutoffs") from None
     if table is not None:
         tables.check_csv(table)
+    paper_rows = papers.paper_rows(papers.models_here(), system or []) if paper else []
+    systems = [row.system for row in paper_rows if row.system] or system or ["draft"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         shown = progress.add_task("measuring")
         rows = measured(
             data,
             cutoffs_hz,
-            system or ["draft"],
+            systems,
             out / "rows.csv",
             lambda done, of: progress.update(shown, completed=done, total=of),
             state,
+            every,
         )
     tables.write_json(out / "summary.json", rows)
     if table is not None:
@@ -94,31 +97,33 @@ def evaluate(
     groups: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         panel = groups.setdefault(f"{row.domain}, cut at {row.cutoff_hz:g} Hz", {})
-        panel.setdefault(_short(row.system), []).append(row.lsd_in)
+        panel.setdefault(label(row.system), []).append(row.lsd_in)
     box_plots(out / "lsd_in.png", groups, "LSD-in")
     console = Console()
     if not console.is_terminal:
         console.width = LOG_COLUMNS
     absent = missing()
-    console.print(_table(tables.summary(rows), [name for name in COLUMNS if name not in absent]))
+    console.print(_table(rows))
     if absent:
         typer.echo(f"left out: {', '.join(absent)}; pip install 'airband[eval]'", err=True)
-    written = [out / name for name in ("rows.csv", "summary.json", "lsd_in.png")] + ([table] if table else [])
+    if paper:
+        (out / "paper.md").write_text(papers.markdown(paper_rows, rows))
+    names = ["rows.csv", "summary.json", "lsd_in.png", *(["paper.md"] if paper else [])]
+    written = [out / name for name in names] + ([table] if table else [])
     typer.echo(f"wrote {', '.join(map(str, written))}")
 
 
-def _table(lines: list[dict[str, str | float | int]], names: list[str]) -> Table:
+def _table(rows: Sequence[Row]) -> Table:
+    from bridge.evaluation.rows import FORMATS, summary
+    from bridge.evaluation.systems import label
+    from render.measure.perceptual import missing
+
+    absent = missing()
+    names = [name for name in FORMATS if name not in absent]
     table = Table("system", "cut at", "domain", caption="means; of the null the worst clip")
     for name in names:
         table.add_column(name, justify="right")
-    for line in lines:
-        figures = [COLUMNS[name].format(line[name]) for name in names]
-        table.add_row(_short(str(line["system"])), f"{line['cutoff_hz']:g}", str(line["domain"]), *figures)
+    for line in summary(rows):
+        figures = [FORMATS[name].format(line[name]) for name in names]
+        table.add_row(label(str(line["system"])), f"{line['cutoff_hz']:g}", str(line["domain"]), *figures)
     return table
-
-
-def _short(system: str) -> str:
-    """A system's name: of a command, the first file that is neither an interpreter nor an argument."""
-    words = [word for word in system.split() if "{" not in word]
-    scripts = [Path(word).stem for word in words if Path(word).suffix in (".py", ".sh")]
-    return (scripts or [Path(words[0]).name])[0]

@@ -1,37 +1,31 @@
 """`airband eval`: systems rendered and measured on a folder of full-band clips (render/measure/).
 
-A system is a model of the engine, any external command, or nothing at all; every one gets the same input and
-is held to the same figures. Models render without the gate: the figures count frames at -95 dBFS like any
-other, and what a gate leaves empty there would be all they tell. Each row is on disk before the next begins,
-so a run that ends early goes on where it was.
+A system (bridge/evaluation/systems.py) gets the same input as every other and is held to the same figures.
+Models render without the gate: the figures count frames at -95 dBFS like any other, and what a gate leaves
+empty there would be all they tell. Each row is on disk before the next begins, so a run that ends early goes
+on where it was.
 """
 
 from __future__ import annotations
 
 import math
-import shlex
-import subprocess
-import tempfile
-import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.client.client import Client
 from bridge.evaluation.rows import Appended, Row, kept
-from presets.errors import InputError, RenderError, UsageError
+from bridge.evaluation.systems import Given, System, opened
+from presets.errors import InputError, UsageError
 from presets.schema import RATE_HZ
 from render.clip import open_clip
-from render.measure import perceptual
-from render.measure.metrics import Signal
-from render.measure.protocol import degrade, fitted, measure, reference
+from render.measure import perceptual, ssr_eval
+from render.measure.protocol import degrade, fitted, measure, reference, subsampled
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
-UNPROCESSED = "unprocessed"
-COMMAND_TIMEOUT_S = 600.0
-System = Callable[[Signal], tuple[Signal, float]]
-"""(frames,) at 48 kHz in; what it made of it and the seconds that took, NaN where it was there before."""
+SPEECH = "speech"
+"""The domain whose clips are rendered a second time for `lsd_ssr`, really resampled, as in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +46,35 @@ def evaluate(
     table: Path,
     on_row: Callable[[int, int], None],
     state: Path | None = None,
+    every: int = 1,
 ) -> list[Row]:
     """Every system on every clip at every cut-off.
 
     Args:
         data: a folder of clips, or of folders of clips, one a domain.
         cutoffs_hz: where the clips are cut, Hz.
-        systems: `unprocessed`, names of models, or commands with {in} and {out} (48 kHz float WAV).
+        systems: see `bridge.evaluation.systems.opened`.
         table: CSV the rows are kept in; those in it already are not measured again, but for those that lack
             a score that can be taken now.
         on_row: called with how many rows there are, and how many there will be.
         state: the engine's state folder.
+        every: take every so manieth clip of each domain, in the order of their names, from the first on.
 
     Returns:
         The rows asked for, in the order of systems, cut-offs, clips.
 
     Raises:
-        UsageError: a folder without clips, a cut-off outside 1 to 23 kHz, a command without {in} or {out}.
+        UsageError: a folder without clips, a cut-off outside 1 to 23 kHz, `every` below 1, a system that is
+            none.
         RenderError: a command that fails, or writes no 48 kHz audio.
         OutputError: a table that cannot be written, or is no table of ours.
     """
     for cutoff_hz in cutoffs_hz:
         if not 1000 <= cutoff_hz <= 23000:
             raise UsageError(f"cutoff = {cutoff_hz:g} Hz is outside 1000 to 23000 Hz", "cutoffs")
-    clips = _clips(data)
+    if every < 1:
+        raise UsageError(f"every = {every}: take every clip (1), every second (2), ...", "every")
+    clips = _clips(data, every)
     tasks = [
         Task(system, domain, path, str(path.relative_to(data)), float(cutoff_hz))
         for system in systems
@@ -85,8 +84,8 @@ def evaluate(
     rows = {row.key: row for row in kept(table) if row.complete}
     wanted = [(task.system, task.clip, task.cutoff_hz) for task in tasks]
     left = [task for task, key in zip(tasks, wanted, strict=True) if key not in rows]
-    with ExitStack() as opened, Appended(table) as write:
-        runners = {name: _runner(name, opened, state) for name in dict.fromkeys(task.system for task in left)}
+    with ExitStack() as stack, Appended(table) as write:
+        runners = {name: opened(name, stack, state) for name in dict.fromkeys(task.system for task in left)}
         for done, task in enumerate(left):
             on_row(len(tasks) - len(left) + done, len(tasks))
             row = _measured(task, runners[task.system])
@@ -96,13 +95,16 @@ def evaluate(
     return [rows[key] for key in wanted]
 
 
-def _clips(data: Path) -> list[tuple[str, Path]]:
+def _clips(data: Path, every: int) -> list[tuple[str, Path]]:
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder; give one with full-band clips in it", "data")
     paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise UsageError(f"{data}: holds no clips ({', '.join(SUFFIXES)})", "data")
-    return [(path.parent.name if path.parent != data else "all", path) for path in paths]
+    domains: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        domains[path.parent.name if path.parent != data else "all"].append(path)
+    return [(domain, path) for domain, its in domains.items() for path in its[::every]]
 
 
 def _measured(task: Task, run: System) -> Row:
@@ -111,12 +113,16 @@ def _measured(task: Task, run: System) -> Row:
     if task.cutoff_hz >= limit_hz:
         raise InputError(f"{task.path}: ends at {limit_hz:.0f} Hz; cut it lower than that", "data")
     given = degrade(full, task.cutoff_hz)
-    made, seconds = run(given)
+    made, seconds = run(Given(given, RATE_HZ, full))
     figures = measure(full, given, made, task.cutoff_hz, limit_hz)
     absent = perceptual.missing()
     made = fitted(made, len(full))
+    as_in_paper = made
+    if task.domain == SPEECH:
+        as_in_paper = fitted(run(Given(*subsampled(full, task.cutoff_hz), full))[0], len(full))
     return Row(
         **asdict(figures),
+        lsd_ssr=ssr_eval.lsd(full, as_in_paper),
         visqol=math.nan if "visqol" in absent else perceptual.visqol(full, made),
         zimtohrli=math.nan if "zimtohrli" in absent else perceptual.zimtohrli(full, made),
         system=task.system,
@@ -125,46 +131,3 @@ def _measured(task: Task, run: System) -> Row:
         cutoff_hz=task.cutoff_hz,
         work_ratio=seconds * RATE_HZ / len(given),
     )
-
-
-def _runner(system: str, opened: ExitStack, state: Path | None) -> System:
-    if system == UNPROCESSED:
-        return lambda given: (given, 0.0)
-    if "{" in system or " " in system:
-        words = shlex.split(system)
-        if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
-            raise UsageError(f"system {system!r}: a command names its files {{in}} and {{out}}", "system")
-        return lambda given: _command(words, given)
-    client = opened.enter_context(Client.connect(state=state))
-
-    def model(given: Signal) -> tuple[Signal, float]:
-        result = client.submit((given[None], RATE_HZ), model=system, gate_db="off").wait()
-        return result.audio[0], math.nan if result.report.cached else result.seconds
-
-    return model
-
-
-def _command(words: Sequence[str], given: Signal) -> tuple[Signal, float]:
-    import soundfile
-
-    with tempfile.TemporaryDirectory(prefix="airband-eval-") as folder:
-        source, made = Path(folder, "in.wav"), Path(folder, "out.wav")
-        soundfile.write(source, given, RATE_HZ, subtype="FLOAT")
-        arguments = [word.replace("{in}", str(source)).replace("{out}", str(made)) for word in words]
-        begin = time.perf_counter()
-        try:
-            done = subprocess.run(arguments, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
-        except OSError as error:
-            raise RenderError(f"{words[0]}: cannot be run: {error.strerror}", "system") from None
-        except subprocess.TimeoutExpired:
-            raise RenderError(f"{words[0]}: not done after {COMMAND_TIMEOUT_S:g} s", "system") from None
-        seconds = time.perf_counter() - begin
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise RenderError(f"{words[0]}: exit code {done.returncode}: {said[-1]}", "system")
-        if not made.exists():
-            raise RenderError(f"{words[0]}: ended well but wrote no {{out}}", "system")
-        with open_clip(made) as clip:
-            if clip.rate != RATE_HZ:
-                raise RenderError(f"{words[0]}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
-            return clip.read(0, clip.frames).mean(axis=0), seconds

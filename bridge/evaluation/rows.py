@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,28 @@ from render.measure.protocol import Figures
 SCORES = tuple(perceptual.PACKAGES)
 LARGEST = ("lag", "length")
 """Figures whose means say nothing: of them the largest is told."""
-MEANS = (*(f.name for f in fields(Figures) if f.name not in LARGEST), *SCORES, "work_ratio")
+MEANS = (*(f.name for f in fields(Figures) if f.name not in LARGEST), "lsd_ssr", *SCORES, "work_ratio")
+FORMATS = {
+    "clips": "{}",
+    "lsd": "{:.2f}",
+    "lsd_hf": "{:.2f}",
+    "lsd_in": "{:.2f}",
+    "lsd_ssr": "{:.2f}",
+    "bias_db": "{:+.1f}",
+    "power_db": "{:+.1f}",
+    "power_abs_db": "{:.1f}",
+    "shelf_db": "{:+.1f}",
+    "visqol": "{:.2f}",
+    "zimtohrli": "{:.2f}",
+    "texture": "{:.2f}",
+    "partials": "{:.2f}",
+    "envelope": "{:.2f}",
+    "null_db": "{:.0f}",
+    "lag": "{}",
+    "length": "{:+}",
+    "work_ratio": "{:.3f}",
+}
+"""The figures of a table, in order, and how each is written."""
 PLACE = ("system", "cutoff_hz", "domain", "clip")
 EVERY_CLIP = "(all)"
 """Stands for a clip's name in the lines of `write_csv` that hold a domain's means."""
@@ -27,6 +49,7 @@ EVERY_CLIP = "(all)"
 class Row(Figures):
     """The figures of one clip, cut at one frequency, by one system; a score without its package is NaN."""
 
+    lsd_ssr: float
     visqol: float
     zimtohrli: float
     system: str
@@ -126,7 +149,7 @@ def _plain(value: float) -> float | str | None:
 
 
 def kept(table: Path) -> Iterator[Row]:
-    """The rows of a table that an earlier run wrote; none where there is no table.
+    """The rows of a table that an earlier run wrote, all whole ones; none where there is no table.
 
     Raises:
         OutputError: a file that is no such table.
@@ -134,25 +157,31 @@ def kept(table: Path) -> Iterator[Row]:
     if not table.exists():
         return
     kinds = {field.name: {"int": int, "float": float}.get(str(field.type), str) for field in fields(Row)}
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if list(reader.fieldnames or ()) != list(kinds):
-            raise OutputError(f"{table}: is not a table of this version; choose another --out", "out")
-        for values in reader:
-            yield Row(**{name: kinds[name](value) for name, value in values.items()})
+    text = table.read_bytes()[: _whole(table)].decode(errors="replace")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if list(reader.fieldnames or ()) != list(kinds):
+        raise OutputError(f"{table}: is not a table of this version; choose another --out", "out")
+    for values in reader:
+        yield Row(**{name: kinds[name](value) for name, value in values.items()})
+
+
+def _whole(table: Path) -> int:
+    """Bytes of a table up to its last line's end: a killed run may leave half a row after it."""
+    return table.read_bytes().rfind(b"\n") + 1
 
 
 class Appended:
-    """The table opened for more rows, each flushed."""
+    """The table opened for more rows after its last whole one, each flushed."""
 
     def __init__(self, table: Path) -> None:
         try:
             table.parent.mkdir(parents=True, exist_ok=True)
             self._file = table.open("a", newline="")
+            self._file.truncate(_whole(table))
         except OSError as error:
             raise OutputError(f"{table}: cannot be written: {error.strerror}", "out") from None
         self._writer = csv.DictWriter(self._file, [field.name for field in fields(Row)])
-        if not self._file.tell():
+        if not table.stat().st_size:
             self._writer.writeheader()
 
     def __enter__(self) -> Callable[[Row], None]:

@@ -10,6 +10,9 @@ from presets.errors import ModelError
 
 DRAFT = "draft.safetensors"
 
+HOURS = {DRAFT: 1.0}
+"""Hours of processor time that each took to train, as its model card tells."""
+
 
 def read(name: str) -> bytes:
     """The bytes of an embedded file.

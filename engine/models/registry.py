@@ -6,6 +6,7 @@ official checkpoint in the Hugging Face cache is converted on first use.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import presets
 from engine import checkpoints
-from engine.checkpoints import DRAFT
+from engine.checkpoints import DRAFT, HOURS
 from presets.errors import ModelError, UsageError
 from render.upscaler import Upscaler
 
@@ -37,6 +38,8 @@ class Listed:
         where: the file it would be read from.
         nbytes: that file's size, 0 without.
         why: what to do when it is not ready.
+        hours: of training, where its file tells.
+        vocoder: whether it is an AudioSR model with a vocoder of its own.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Listed:
     where: str = ""
     nbytes: int = 0
     why: str = ""
+    hours: float | None = None
+    vocoder: bool = False
 
 
 def folder() -> Path:
@@ -64,7 +69,10 @@ def converted(name: str) -> Path:
 
 def available() -> list[Listed]:
     """Every model by name, ready or not; cheap enough for every start of an engine."""
-    listed = [Listed("null", True, "none"), Listed("draft", True, checkpoints.digest(DRAFT))]
+    listed = [
+        Listed("null", True, "none"),
+        Listed("draft", True, checkpoints.digest(DRAFT), hours=HOURS[DRAFT]),
+    ]
     names = set(REPOSITORIES)
     for family in FAMILIES:
         for path in folder().glob(f"{family}-*.safetensors"):
@@ -79,10 +87,13 @@ def _listed(name: str) -> Listed:
     path = converted(name)
     if path.is_file():
         try:
-            digest = header(name, path)["digest"]
+            told = header(name, path)
         except ModelError as error:
             return Listed(name, False, "", str(path), path.stat().st_size, error.message)
-        return Listed(name, True, digest, str(path), path.stat().st_size)
+        hours = float(told["hours"]) if "hours" in told else None
+        vocoder = json.loads(told.get("configuration", "{}")).get("vocoder") is not None
+        size = path.stat().st_size
+        return Listed(name, True, told["digest"], str(path), size, hours=hours, vocoder=vocoder)
     cached = cached_checkpoint(name)
     if cached is not None:
         return Listed(name, True, "", str(cached), cached.stat().st_size)

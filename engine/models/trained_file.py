@@ -15,13 +15,24 @@ from engine.models.audiosr.checkpoint import digest, open_safetensors
 from presets.errors import ModelError
 
 
-def write_model(path: Path, family: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
-    """Writes a model, whole or not at all; `arguments` are what its builder takes."""
+def write_model(
+    path: Path, family: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor], hours: float
+) -> None:
+    """Writes a model, whole or not at all.
+
+    Args:
+        path: replaced when it exists.
+        family: nvsr or nuwave.
+        arguments: what the network's builder takes.
+        state: of the network.
+        hours: of training.
+    """
     whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in state.items()}
     metadata = {
         "format": f"airband-{family}-1",
         "arguments": json.dumps(dict(arguments)),
         "digest": digest(whole),
+        "hours": f"{hours:.3f}",
     }
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

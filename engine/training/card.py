@@ -19,7 +19,8 @@ def write_card(run: Run, config: Heard, path: Path) -> None:
     for name, network in run.networks.items():
         millions = sum(p.numel() for p in network.parameters()) / 1e6
         lines.append(f"- {name}: {millions:.2f} M parameters" + (", kept" if name in run.means else ""))
-    lines += [f"- {run.step} of {config.steps} steps of {config.batch} examples on {run.device}", ""]
+    spent = f"{run.task.hours:.2f} hours"
+    lines += [f"- {run.step} of {config.steps} steps of {config.batch} examples on {run.device}, {spent}", ""]
     lines += ["## Data", ""]
     minutes = lengths(Path(config.pack))
     lines += [

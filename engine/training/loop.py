@@ -1,10 +1,10 @@
 """One loop for every trainer: what is trained and how an example is judged, a Task says.
 
 A run is a function of its configuration. It keeps a checkpoint (networks, their running means, optimizer,
-step) in its folder and goes on from it when started again, also after kill -9, with the losses it would have
-had: example k depends on the seed and on k alone, and chance within a step on the seed, the step and the
-part of the batch. Under torchrun, processes share the parts of a batch; that gives what one process with as
-many parts gives, up to rounding.
+step, hours) in its folder and goes on from it when started again, also after kill -9, with the losses it
+would have had: example k depends on the seed and on k alone, and chance within a step on the seed, the step
+and the part of the batch. Under torchrun, processes share the parts of a batch; that gives what one process
+with as many parts gives, up to rounding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Run:
                 "out",
             ) from None
         self.step = int(state["step"])
+        self.task.hours = float(state.get("hours", 0.0))
 
     def checkpoint(self) -> None:
         """Writes the model as it is, then the checkpoint, which stands whole or not at all."""
@@ -100,6 +101,7 @@ class Run:
             "means": self.means.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
+            "hours": self.task.hours,
         }
         torch.save(state, part)
         os.replace(part, self.folder / CHECKPOINT)
@@ -108,12 +110,15 @@ class Run:
         """Trains up to `stop` steps (or all); SIGINT or SIGTERM ends it after a step, with a checkpoint."""
         schedule = self.schedule
         stop = schedule.steps if stop is None else stop
-        began_s = time.monotonic()
+        began_s, before_hours, clock = time.monotonic(), self.task.hours, self._clock()
+        clock_s = clock()
         with self._stops_on_signals():
             batches = self._parts_of(self.step, stop)
             while self.step < stop and not self.stopped:
                 found = self._descend(batches)
+                self.stopped = self.processes.any(self.stopped)
                 self.step += 1
+                self.task.hours = before_hours + self.processes.count * (clock() - clock_s) / 3600
                 self._log("train", found, time.monotonic() - began_s)
                 last = self.step == stop or self.stopped
                 if self.step % schedule.validation_steps == 0 or self.step == stop:
@@ -145,8 +150,13 @@ class Run:
         return sums
 
     def rehearse(self) -> float:
-        """Seconds of one step, taken and forgotten: the second of two, for the first also warms up."""
+        """Seconds of one step, taken and forgotten: the second of two, for the first also warms up.
+
+        Every process takes it; none does where all steps are done.
+        """
         seconds = 0.0
+        if self.step >= self.schedule.steps:
+            return seconds
         for _ in range(2):
             began_s = time.monotonic()
             self._gradients(self._parts_of(self.step, self.step + 1))
@@ -203,6 +213,10 @@ class Run:
             num_workers=schedule.workers,
             prefetch_factor=4 if schedule.workers else None,
         )
+
+    def _clock(self) -> Callable[[], float]:
+        """Seconds of the processor, or of the clock where a GPU works: what `Task.hours` counts."""
+        return time.process_time if self.device.type == "cpu" else time.monotonic
 
     def _judged(self) -> dict[str, nn.Module]:
         return {**dict(self.networks.items()), **dict(self.means.items())}

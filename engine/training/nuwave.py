@@ -76,7 +76,7 @@ class WaveformDiffusion(Task):
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """Writes `model.safetensors`."""
         state = networks["denoiser"].state_dict()
-        write_model(folder / "model.safetensors", "nuwave", self.config.network, state)
+        write_model(folder / "model.safetensors", "nuwave", self.config.network, state, self.hours)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -66,7 +66,8 @@ class MelPrediction(Task):
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """Writes `model.safetensors`."""
         arguments = {"kind": self.config.kind, "sizes": self.config.network}
-        write_model(folder / "model.safetensors", "nvsr", arguments, networks["predictor"].state_dict())
+        state = networks["predictor"].state_dict()
+        write_model(folder / "model.safetensors", "nvsr", arguments, state, self.hours)
 
 
 def main(argv: Sequence[str]) -> int:

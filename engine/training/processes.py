@@ -28,6 +28,12 @@ class Processes:
         """Whether this process logs, validates and writes."""
         return self.rank == 0
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any of the processes, all of which ask."""
+        raised = torch.tensor([float(flag)])
+        self.average([raised])
+        return bool(raised > 0)
+
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replaces tensors, the same ones in every process, by their means over the processes."""
         if self.count == 1 or not tensors:
@@ -49,7 +55,7 @@ def joined(on_gpu: bool) -> Iterator[Processes]:
         return
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:

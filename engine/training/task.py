@@ -69,12 +69,14 @@ class Task(ABC):
         networks: everything that is trained, by name.
         averaged: the networks of which a running mean is kept.
         examples_an_item: how many examples one item of a dataset holds.
+        hours: that the run took so far, in all its sessions; the loop keeps it, exports tell it.
     """
 
     schedule: Schedule
     networks: nn.ModuleDict
     averaged: tuple[str, ...]
     examples_an_item: int = 1
+    hours: float = 0.0
 
     @abstractmethod
     def examples(self, validation: bool) -> Dataset[Any]:

@@ -189,8 +189,22 @@ def convert(source: Path, target: Path, configuration: Configuration, dtype: tor
     return inventory
 
 
-def write(state: Mapping[str, Tensor], target: Path, configuration: Configuration, source: str) -> None:
-    """Write the state of `Networks` as a file that `load_networks` reads; `source` says where it is from."""
+def write(
+    state: Mapping[str, Tensor],
+    target: Path,
+    configuration: Configuration,
+    source: str,
+    hours: float | None = None,
+) -> None:
+    """Write the state of `Networks` as a file that `load_networks` reads.
+
+    Args:
+        state: of the networks.
+        target: replaced when it exists.
+        configuration: of the networks.
+        source: where they are from.
+        hours: of training, where it is known.
+    """
     contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     metadata = {
         "format": FORMAT,
@@ -198,6 +212,8 @@ def write(state: Mapping[str, Tensor], target: Path, configuration: Configuratio
         "digest": digest(contiguous),
         "source": source,
     }
+    if hours is not None:
+        metadata["hours"] = f"{hours:.3f}"
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:

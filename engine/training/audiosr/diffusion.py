@@ -155,7 +155,8 @@ class Diffusion(Task):
         unet = merged(networks["unet"]).state_dict()
         state |= {f"unet.{name}": tensor.detach() for name, tensor in unet.items()}
         source = f"trained from {self.config.origin}" if self.config.origin else "trained by airband"
-        write({n: t.cpu() for n, t in state.items()}, folder / MODEL, self.model.configuration, source)
+        whole = {n: t.cpu() for n, t in state.items()}
+        write(whole, folder / MODEL, self.model.configuration, source, self.hours)
 
 
 def whole_model(config: Config) -> Networks:

@@ -137,7 +137,8 @@ class VocoderTask(Task):
             had = self.origin.configuration
             configuration = Configuration(had.unet, had.vae, self.config.network)
             whole = kept | {name: tensor.detach().cpu() for name, tensor in state.items()}
-            write(whole, folder / MODEL, configuration, f"vocoder trained for {self.config.origin}")
+            source = f"vocoder trained for {self.config.origin}"
+            write(whole, folder / MODEL, configuration, source, self.hours)
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:

@@ -16,8 +16,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bridge.cli import eval
-from bridge.evaluation.evaluate import UNPROCESSED, evaluate
+from bridge.evaluation.evaluate import evaluate
 from bridge.evaluation.rows import EVERY_CLIP, Row, summary, write_csv
+from bridge.evaluation.systems import UNPROCESSED, label
 from presets.errors import OutputError, RenderError, UsageError
 from render.measure import perceptual
 
@@ -104,11 +105,78 @@ def test_a_run_goes_on_where_the_last_one_ended(data: Path, tmp_path: Path) -> N
     assert repr(measured(data, table, UNPROCESSED)) == repr(first)
 
 
+def test_a_run_killed_within_a_row_measures_that_row_again(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    rows = measured(data, table, UNPROCESSED)
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-25])
+    assert repr(measured(data, table, UNPROCESSED)) == repr(rows)
+    assert table.read_bytes() == whole
+
+
 def test_a_model_is_rendered_by_the_engine(data: Path, tmp_path: Path, engine: Any) -> None:
     table = tmp_path / "rows.csv"
     rows = evaluate(data, [8000], ["draft", UNPROCESSED], table, quiet, engine.home.state)
     assert all(row.lsd < 0.5 * other.lsd for row, other in zip(rows[:2], rows[2:], strict=True))
     assert all(row.null_db <= -90 and row.lag == row.length == 0 for row in rows)
+
+
+def test_every_second_clip_of_a_domain_from_the_first_on(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    for domain, names in {"music": "abc", "effects": "de"}.items():
+        (folder / domain).mkdir(parents=True)
+        for name in names:
+            (folder / domain / f"{name}.wav").write_bytes((data / "music" / "a.wav").read_bytes())
+    rows = evaluate(folder, [8000], [UNPROCESSED], tmp_path / "rows.csv", quiet, every=2)
+    assert [row.clip for row in rows] == ["effects/d.wav", "music/a.wav", "music/c.wav"]
+
+
+RATES = (
+    "import sys, soundfile, soxr\n"
+    "x, r = soundfile.read(sys.argv[1]); open(sys.argv[3], 'a').write(f'{r} {len(x)}\\n')\n"
+    "soundfile.write(sys.argv[2], soxr.resample(x, r, 48000), 48000, subtype='FLOAT')\n"
+)
+"""A script that notes what it was given and makes 48 kHz of it."""
+
+
+def test_speech_alone_is_rendered_again_really_resampled(data: Path, tmp_path: Path) -> None:
+    """The paper's distance of two sounds that are alike below 8 kHz and empty above, by another low-pass."""
+    folder, script, notes = tmp_path / "clips", tmp_path / "rates.py", tmp_path / "notes.txt"
+    script.write_text(RATES)
+    for domain in ("music", "speech"):
+        (folder / domain).mkdir(parents=True)
+        (folder / domain / "a.wav").write_bytes((data / "music" / "a.wav").read_bytes())
+    command = f"{sys.executable} {script} {{in}} {{out}} {notes}"
+    music, speech = measured(folder, tmp_path / "rows.csv", command)
+    assert notes.read_text().splitlines() == ["48000 96000", "48000 96000", "16000 32000"]
+    assert music.lsd == pytest.approx(speech.lsd, abs=1e-6), (
+        "its other figures are of the protocol's own input"
+    )
+    assert music.lsd_ssr != speech.lsd_ssr
+    assert music.lsd_ssr > 3 < speech.lsd_ssr
+
+
+def test_a_command_may_be_shown_the_whole_clip_and_be_called_something(data: Path, tmp_path: Path) -> None:
+    """A ceiling: it answers with the truth."""
+    script = tmp_path / "copy.py"
+    script.write_text("import shutil, sys; shutil.copy(sys.argv[2], sys.argv[3])")
+    command = f"the-truth={sys.executable} {script} {{in}} {{full}} {{out}}"
+    rows = measured(data, tmp_path / "rows.csv", command)
+    assert label(command) == "the-truth"
+    assert label(f"{sys.executable} {script} {{in}} {{out}}") == "copy"
+    assert label("draft:seed=1") == "draft:seed=1"
+    assert all(row.lsd < 1e-6 and row.lsd_ssr < 1e-6 and row.lag == row.length == 0 for row in rows)
+
+
+def test_a_model_takes_knobs(data: Path, tmp_path: Path, engine: Any) -> None:
+    systems = ["null", "draft", "draft:high_gain_db=-6,stereo=mono"]
+    rows = evaluate(data, [8000], systems, tmp_path / "rows.csv", quiet, engine.home.state)
+    whole, quieter = rows[2:4], rows[4:]
+    for row, other in zip(whole, quieter, strict=True):
+        # 6 dB on what is generated; what is made good of the input's own slope just above the cut-off stays.
+        assert -6.1 < other.power_db - row.power_db < -4
+    with pytest.raises(UsageError, match="unknown knob 'loudness'"):
+        evaluate(data, [8000], ["draft:loudness=1"], tmp_path / "rows.csv", quiet, engine.home.state)
 
 
 def test_a_summary_holds_means_and_the_worst_null(data: Path, tmp_path: Path) -> None:
@@ -201,6 +269,8 @@ def test_what_makes_no_sense_is_refused(data: Path, tmp_path: Path, monkeypatch:
     table = tmp_path / "rows.csv"
     with pytest.raises(UsageError, match="500 Hz is outside"):
         measured(data, table, UNPROCESSED, cutoffs_hz=(500,))
+    with pytest.raises(UsageError, match="every = 0"):
+        evaluate(data, [8000], [UNPROCESSED], table, quiet, every=0)
     with pytest.raises(UsageError, match="no such folder"):
         measured(tmp_path / "nowhere", table, UNPROCESSED)
     (tmp_path / "empty").mkdir()

@@ -32,9 +32,8 @@ def config(tiny: dict[str, Any]) -> Callable[..., Config]:
 def test_it_overfits_one_batch(
     kind: str, config: Callable[..., Config], overfit: Callable[..., list[float]]
 ) -> None:
-    losses = overfit(MelPrediction(config(kind, steps=200, rate=3e-3, batch=1)))
-    # A network that begins as no change may start near, and errs more before it fits.
-    assert min(losses) < 0.1 * max(losses[:5])
+    losses = overfit(MelPrediction(config(kind, steps=300, rate=3e-3, batch=1)))
+    assert min(losses) < 0.1 * losses[0]
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from presets.errors import InputError
-from render.measure.protocol import degrade, fitted, measure, reference
+from render.measure.protocol import degrade, fitted, measure, reference, subsampled
 
 DEV = Path(__file__).parents[4] / "shared" / "eval" / "dev"
 CUTOFF_HZ, TOP_HZ = 8000.0, 24000.0
@@ -46,6 +46,16 @@ def test_degrading_empties_the_band_above_and_moves_nothing() -> None:
     assert 20 * np.log10(gain[hz > 13000].max()) < -115
     with pytest.raises(InputError, match="3 frames"):
         degrade(np.zeros(3), 8000)
+
+
+@pytest.mark.parametrize(("cutoff_hz", "rate"), [(4000, 8000), (8000, 16000), (12000, 24000)])
+def test_speech_is_really_resampled(cutoff_hz: float, rate: int) -> None:
+    t = np.arange(48000) / 48000
+    kept, lost = (np.sin(2 * np.pi * share * cutoff_hz * t) for share in (0.5, 1.2))
+    samples, found = subsampled(kept + lost, cutoff_hz)
+    assert (found, len(samples), samples.dtype) == (rate, rate, np.float32)
+    expected = np.sin(2 * np.pi * 0.5 * cutoff_hz * np.arange(rate) / rate)
+    np.testing.assert_allclose(samples[1000:-1000], expected[1000:-1000], atol=1e-4)
 
 
 def test_an_output_of_another_length_is_measured_and_its_length_told(noise: np.ndarray) -> None:
