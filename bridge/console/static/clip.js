@@ -22,7 +22,7 @@ export class ClipPage {
     });
     this.form = new KnobForm(() => this.changed());
     this.takes = new TakeList(clip, this.view);
-    this.element.append(this.heading, this.verdict, details, this.view.element, this.actions(), this.model, this.form.element, this.takes.element);
+    this.element.append(this.heading, this.verdict, details, this.view.element, this.actions(), this.model, this.takes.element, this.form.element);
     this.load();
   }
 
