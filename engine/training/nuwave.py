@@ -9,34 +9,29 @@ from pathlib import Path
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from engine.models.nuwave.network import DATA_DEVIATION, NuWave
 from engine.models.trained_file import write_model
-from engine.training.audiosr.crops import VALIDATION_SEED, Crops
-from engine.training.audiosr.vae import whole_cells
+from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.command import parser_of, train
-from engine.training.heard import Heard, part_of
-from engine.training.task import Task
 from presets.errors import UsageError
 
 LOG_SIGMA_MEAN, LOG_SIGMA_DEVIATION = math.log(DATA_DEVIATION), 1.5
 """Noise levels of training are log-normal around the data's own deviation."""
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
         network: arguments of NuWave that differ from its defaults.
-        crop_s: length of an example, seconds; a multiple of 0.08.
     """
 
     network: dict[str, int] = msgspec.field(default_factory=dict)
     crop_s: float = 0.64
 
 
-class WaveformDiffusion(Task):
+class WaveformDiffusion(CropTask):
     """What the loop needs to train NuWave.
 
     Args:
@@ -46,18 +41,12 @@ class WaveformDiffusion(Task):
     averaged = ("denoiser",)
 
     def __init__(self, config: Config) -> None:
-        torch.manual_seed(config.seed)
-        self.schedule = self.config = config
-        self.frames = whole_cells(config.crop_s)
+        super().__init__(config)
+        self.config = config
         try:
             self.networks = nn.ModuleDict({"denoiser": NuWave(**config.network)})
         except TypeError as error:
             raise UsageError(f"network: {error}", "network") from None
-
-    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
-        """Crops of the corpus."""
-        seed = VALIDATION_SEED if validation else self.config.seed
-        return Crops(part_of(self.config, validation), seed, self.frames)
 
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int

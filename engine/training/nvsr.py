@@ -6,27 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from engine.models.audiosr import mel
 from engine.models.nvsr.predictors import build
 from engine.models.trained_file import write_model
-from engine.training.audiosr.crops import VALIDATION_SEED, Crops
-from engine.training.audiosr.vae import whole_cells
+from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.command import parser_of, train
-from engine.training.heard import Heard, part_of
-from engine.training.task import Task
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
         kind: dnn or resunet.
         network: its sizes.
-        crop_s: length of an example, seconds; a multiple of 0.08.
     """
 
     kind: str
@@ -34,7 +28,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     crop_s: float = 2.56
 
 
-class MelPrediction(Task):
+class MelPrediction(CropTask):
     """What the loop needs to train a mel predictor.
 
     Args:
@@ -44,15 +38,9 @@ class MelPrediction(Task):
     averaged = ("predictor",)
 
     def __init__(self, config: Config) -> None:
-        torch.manual_seed(config.seed)
-        self.schedule = self.config = config
-        self.frames = whole_cells(config.crop_s)
+        super().__init__(config)
+        self.config = config
         self.networks = nn.ModuleDict({"predictor": build(config.kind, config.network)})
-
-    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
-        """Crops of the corpus."""
-        seed = VALIDATION_SEED if validation else self.config.seed
-        return Crops(part_of(self.config, validation), seed, self.frames)
 
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int

@@ -11,8 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from engine.models.audiosr import mel
 from engine.training.data import Corpus
+from engine.training.heard import Heard, part_of
 from engine.training.simulate import FILTERS, Array, on, response
+from engine.training.task import Task
+from presets.errors import UsageError
+from presets.schema import RATE_HZ
 from render.generate import MODEL_PEAK
 
 CUTOFF_HZ = (2000.0, 16000.0)
@@ -62,3 +67,42 @@ class Crops(Dataset[dict[str, Tensor]]):
             "low": torch.from_numpy(low),
             "cutoff_hz": torch.tensor(cutoff_hz),
         }
+
+
+class CropConfig(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run on crops.
+
+    Attributes:
+        crop_s: length of an example, seconds; a multiple of 0.08.
+    """
+
+    crop_s: float
+
+
+class CropTask(Task):
+    """What trainers on crops have in common.
+
+    Args:
+        config: what to do; its corpus is packed.
+
+    Raises:
+        UsageError: crops that are not whole latent cells.
+    """
+
+    def __init__(self, config: CropConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.schedule = self._heard = config
+        self.frames = whole_cells(config.crop_s)
+
+    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+        """Crops of the corpus."""
+        seed = VALIDATION_SEED if validation else self._heard.seed
+        return Crops(part_of(self._heard, validation), seed, self.frames)
+
+
+def whole_cells(crop_s: float) -> int:
+    """Frames of a crop of `crop_s` seconds, which has to be whole latent cells of 0.08 s, two at least."""
+    frames = round(crop_s * RATE_HZ)
+    if frames % (8 * mel.HOP) or frames < 16 * mel.HOP:
+        raise UsageError(f"crop_s = {crop_s}: not a multiple of 0.08 s, or below 0.16 s", "crop_s")
+    return frames

@@ -23,11 +23,10 @@ from engine.models.audiosr import sampler
 from engine.models.audiosr.checkpoint import digest, load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.pipeline import EMPTY_CONDITION
-from engine.training.audiosr.crops import VALIDATION_SEED
+from engine.training.audiosr.crops import VALIDATION_SEED, whole_cells
 from engine.training.audiosr.latents import LatentCrops, Latents
 from engine.training.audiosr.low_rank import add_changes, merged
 from engine.training.audiosr.parts import read_part
-from engine.training.audiosr.vae import whole_cells
 from engine.training.command import parser_of, train
 from engine.training.heard import Heard, part_of
 from engine.training.task import Task, device_of

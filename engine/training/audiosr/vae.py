@@ -14,19 +14,15 @@ from typing import Any
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from engine.models.audiosr import mel
 from engine.models.audiosr.autoencoder import Decoder, Encoder
-from engine.training.audiosr.crops import VALIDATION_SEED, Crops
+from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.audiosr.discriminators import Patch, held, hinge
 from engine.training.audiosr.parts import write_part
 from engine.training.command import parser_of, train
-from engine.training.heard import Heard, part_of
 from engine.training.logbook import Shown
-from engine.training.task import Task
 from presets.errors import UsageError
-from presets.schema import RATE_HZ
 
 MEAN_LOG_MEL = -6.0
 """About the mean level of music and speech: where the decoder's answers begin."""
@@ -35,12 +31,11 @@ GREATEST_BALANCE = 1e4
 """Limit of the factor between the gradients of distance and opinion, as in latent diffusion's own trainer."""
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
         network: arguments of Encoder and Decoder that differ from the published ones.
-        crop_s: length of an example, seconds; a multiple of 0.08.
         band_limited: share of the examples that are band-limited, as the conditions of a diffusion are.
         divergence: what the Kullback-Leibler divergence (mean over latents) counts beside the distance.
         opinion: what the discriminator's opinion counts, as a share of the distance's gradient.
@@ -57,7 +52,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     patch: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class Autoencoder(Task):
+class Autoencoder(CropTask):
     """What the loop needs to train an autoencoder.
 
     Args:
@@ -70,9 +65,8 @@ class Autoencoder(Task):
     averaged = ("encoder", "decoder")
 
     def __init__(self, config: Config) -> None:
-        torch.manual_seed(config.seed)
-        self.schedule = self.config = config
-        self.frames = whole_cells(config.crop_s)
+        super().__init__(config)
+        self.config = config
         try:
             encoder, decoder = Encoder(**config.network), Decoder(**config.network)
             patch = Patch(**config.patch)
@@ -80,11 +74,6 @@ class Autoencoder(Task):
             raise UsageError(f"network or patch: {error}", "network") from None
         nn.init.constant_(decoder.decoder.conv_out.bias, MEAN_LOG_MEL)  # type: ignore[arg-type]
         self.networks = nn.ModuleDict({"encoder": encoder, "decoder": decoder, "patch": patch})
-
-    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
-        """Crops of the corpus."""
-        seed = VALIDATION_SEED if validation else self.config.seed
-        return Crops(part_of(self.config, validation), seed, self.frames)
 
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
@@ -132,14 +121,6 @@ class Autoencoder(Task):
         x = mel.log_mel(mel.magnitude(full.to(next(networks["encoder"].parameters()).device)))[:, None]
         y = networks["decoder"](networks["encoder"](x).mean)
         return Shown({"mel": x[0, 0].T.cpu().numpy(), "mel decoded": y[0, 0].T.float().cpu().numpy()})
-
-
-def whole_cells(crop_s: float) -> int:
-    """Frames of a crop of `crop_s` seconds, which has to be whole latent cells of 0.08 s, two at least."""
-    frames = round(crop_s * RATE_HZ)
-    if frames % (8 * mel.HOP) or frames < 16 * mel.HOP:
-        raise UsageError(f"crop_s = {crop_s}: not a multiple of 0.08 s, or below 0.16 s", "crop_s")
-    return frames
 
 
 def _balance(distance: Tensor, opinion: Tensor, last: Tensor) -> Tensor:

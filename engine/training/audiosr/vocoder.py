@@ -14,13 +14,12 @@ from typing import Any
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from engine.models import registry
 from engine.models.audiosr import mel
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, vocoder_of
-from engine.training.audiosr.crops import VALIDATION_SEED, Crops
+from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.audiosr.diffusion import MODEL
 from engine.training.audiosr.discriminators import (
     MultiPeriod,
@@ -32,21 +31,17 @@ from engine.training.audiosr.discriminators import (
     least_squares,
 )
 from engine.training.audiosr.parts import write_part
-from engine.training.audiosr.vae import whole_cells
 from engine.training.command import parser_of, train
-from engine.training.heard import Heard, part_of
 from engine.training.logbook import Shown
-from engine.training.task import Task
 from presets.errors import UsageError
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
         origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.
         network: arguments of Vocoder, or of IstftVocoder where it says `kind = "istft"`.
-        crop_s: length of an example, seconds; a multiple of 0.08.
         distance, features: what the distances of mels and of features count beside the opinion, 1.
         opinion_from: the step from which on the discriminators take part.
         width: of the discriminators.
@@ -61,7 +56,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     width: int = 32
 
 
-class VocoderTask(Task):
+class VocoderTask(CropTask):
     """What the loop needs to train a vocoder.
 
     Args:
@@ -75,9 +70,8 @@ class VocoderTask(Task):
     averaged = ("vocoder",)
 
     def __init__(self, config: Config) -> None:
-        torch.manual_seed(config.seed)
-        self.schedule = self.config = config
-        self.frames = whole_cells(config.crop_s)
+        super().__init__(config)
+        self.config = config
         try:
             vocoder = vocoder_of(config.network)
         except (KeyError, TypeError) as error:
@@ -92,11 +86,6 @@ class VocoderTask(Task):
                 "resolutions": MultiResolution(config.width),
             }
         )
-
-    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
-        """Crops of the corpus."""
-        seed = VALIDATION_SEED if validation else self.config.seed
-        return Crops(part_of(self.config, validation), seed, self.frames)
 
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
