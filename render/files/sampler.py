@@ -29,7 +29,7 @@ def for_wave(chunks: Iterable[AnyChunk], rate_hz: int) -> list[Chunk]:
         return []
     note, detune, *ranges, gain = struct.unpack_from(">bbbbbbh", own)
     places = {marker.number: marker.frame for chunk in chunks for marker in markers(chunk)}
-    loops = []
+    loops: list[bytes] = []
     for at in (8, 14):
         mode, begin, end = struct.unpack_from(">HHH", own, at)
         first, after = places.get(begin, 0), places.get(end, 0)
