@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ def tiny(packed: Path) -> dict[str, Any]:
         "threads": 1,
         "workers": 0,
     }
+
+
+@pytest.fixture
+def as_toml() -> Callable[[dict[str, Any]], str]:
+    """`as_toml(values)`: a configuration as a file holds it."""
+
+    def inline(value: Any) -> str:
+        """Like JSON, but for tables."""
+        if isinstance(value, dict):
+            return "{ " + ", ".join(f"{name} = {inline(item)}" for name, item in value.items()) + " }"
+        return json.dumps(value)
+
+    return lambda values: "".join(f"{name} = {inline(value)}\n" for name, value in values.items())
 
 
 def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
