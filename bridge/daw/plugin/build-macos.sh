@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the plugins on macOS, for the processor it runs on: bash build-macos.sh DPF_FOLDER
 #
-# UNTESTED: nobody has run this on a Mac yet; it was checked by `bash -n` and shellcheck alone.
+# UNTESTED: nobody has run this on a Mac yet; it was checked by `bash -n` alone.
 #
 # Needs Xcode's command line tools and `brew install zeromq libsodium nlohmann-json pkg-config`. DPF_FOLDER is DPF 1.6,
 # which dpf/host-context.patch is made for. Audio Units (for Logic) come with a later DPF alone: where DPF_FOLDER has a
