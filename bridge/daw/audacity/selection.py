@@ -118,15 +118,15 @@ def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], la
             pipe.do("SelectNone")
             pipe.do("Import2", Filename=str(result))
             added.append(len(_tracks(pipe)) - 1)
+            if stretch.is_whole:
+                _select(pipe, [stretch.track])
+                pipe.do("SetTrackAudio", Mute=1)  # not in Audacity's history before one of the next commands
+            else:
+                twice.append(stretch.name)
             _select(pipe, added[-1:])
             pipe.do("Align_StartToSelStart")
             pipe.do("SetTrackStatus", Name=name)
             pipe.do("SetClip", Name=name)
-            if stretch.is_whole:
-                _select(pipe, [stretch.track])
-                pipe.do("SetTrackAudio", Mute=1)
-            else:
-                twice.append(stretch.name)
     finally:
         _select(pipe, added or [stretch.track for stretch in stretches])
     return twice

@@ -9,12 +9,12 @@ from bridge.daw.takes import Take
 
 
 def import_takes(pipe: Pipe, takes: Iterable[Take]) -> list[str]:
-    """Imports the takes that the project has no clip of; the names of those imported.
+    """Imports the takes that no track of the project is called after; the names of those imported.
 
     Raises:
         HostError: an import failed; what was imported before it stays.
     """
-    known = {clip["name"] for clip in pipe.info("Clips")}
+    known = {track["name"] for track in pipe.info("Tracks")}
     imported = []
     for take in takes:
         if take.name in known:
@@ -22,7 +22,7 @@ def import_takes(pipe: Pipe, takes: Iterable[Take]) -> list[str]:
         pipe.do("SelectNone")
         pipe.do("Import2", Filename=str(take.path))
         pipe.do("SelectTracks", Track=len(pipe.info("Tracks")) - 1, TrackCount=1, Mode="Set")
-        pipe.do("SetClip", At=0, Start=take.start_s, Name=take.name)
-        pipe.do("SetTrackStatus", Name=(take.track or take.name).replace('"', "'"))
+        pipe.do("SetClip", At=0, Start=take.start_s)
+        pipe.do("SetTrackStatus", Name=take.name)
         imported.append(take.name)
     return imported

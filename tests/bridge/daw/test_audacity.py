@@ -201,11 +201,12 @@ def test_a_whole_track_is_muted_and_results_are_numbered(
         assert [track["mute"] for track in pipe.info("Tracks")] == [1, 0]
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SetTrackAudio", Mute=0)
+        pipe.do("SelectNone")  # or Audacity's next Undo mutes it again
+        pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SelectTime", Start=0.5, End=1.5)
     assert "a stretch of 'vox' sounds twice" in run(airband_command, "--model", "null").stdout
     with Pipe() as pipe:
         assert names(pipe) == ["vox", "vox (Airband)", "vox (Airband 2)"]
-        assert [clip["name"] for clip in pipe.info("Clips")] == names(pipe)
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SelectTime", Start=-0.5, End=1)
     before = run(airband_command, "--model", "null")
@@ -226,7 +227,7 @@ def test_takes_of_send_land_at_their_time_once(
         said = airband("daw", "audacity-takes", tmp_path)
         assert said.code == 0, said
         with Pipe() as pipe:
-            assert names(pipe) == ["Lead vox", "Lead vox"]
+            assert names(pipe) == list(frames)
             pipe.do("SetPreference", Name="/FileFormats/ExportFormat_SF1_Type/WAV_10000", Value="6")
             pipe.do("SelectTime", Start=0, End=10)
             for track, frame in enumerate(frames.values()):
