@@ -19,11 +19,6 @@ from numpy.typing import NDArray
 
 from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
-from bridge.wire.messages import Cancelled, DeliverPcm, Submit
-from bridge.wire.messages import Path as PathSource
-from bridge.wire.ulid import new_ulid
-from engine.serving.store import Store
-from presets.schema import Preset
 
 pytestmark = pytest.mark.browser
 
@@ -266,38 +261,3 @@ def test_axe_finds_nothing_serious(
         ]
         assert serious == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_a_change_among_a_thousand_jobs_touches_its_own_row_alone(
-    start_engine: Callable[..., Any], begin: Callable[[Path], Any], visit: Callable[..., Any], tmp_path: Path
-) -> None:
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    store = Store(state / "jobs.sqlite")
-    for number in range(1000):
-        source = PathSource(f"/stems/{number:04}.wav")
-        job = store.add(Submit(new_ulid(), source, DeliverPcm(), Preset()), new_ulid(), "queued").job
-        store.end(Cancelled(job))
-    store.close()
-    console = begin(start_engine(state=state).home.state)
-    page = visit(console)
-    until(page, "document.querySelectorAll('#jobs > li').length === 1000")
-    page.evaluate(
-        """() => {
-            globalThis.touched = new Set();
-            const row = (node) => (node.closest ? node : node.parentElement)?.closest("li")?.dataset.job;
-            const list = document.getElementById("jobs");
-            const note = ({target, addedNodes, removedNodes}) => {
-                const nodes = target === list ? [...addedNodes, ...removedNodes] : [target];
-                nodes.forEach((node) => touched.add(row(node)));
-            };
-            const watch = new MutationObserver((records) => records.forEach(note));
-            watch.observe(list, {subtree: true, childList: true, characterData: true});
-        }"""
-    )
-    with Client.connect(state=state, start=False) as client:
-        silence = np.zeros((1, 4800), "f4")
-        job = client.submit((silence, 48000), "music", model="null").id
-    page.wait_for_selector(f"#jobs [data-job='{job}'][data-state=done]")
-    assert page.evaluate("[...touched]") == [job]
-    assert page.locator("#count").inner_text() == "1001 jobs, 0 at work"
