@@ -9,6 +9,7 @@ same command finds what is done by its sidecars and goes on.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -27,6 +28,7 @@ MOST_TRIES = 2
 """A clip that so many workers were lost on is not tried again."""
 STORE_BYTES = 80 * 2**20
 """Ray's shared memory on this machine, near its least: no sound goes through it."""
+KNOCK_S = 10.0
 QUIET_S, LOST_S = 60.0, 900.0
 """After so long without a worker the user is told; and the farm given up."""
 
@@ -183,8 +185,9 @@ def _cluster(pool: Pool) -> Generator[tuple[Any, Any]]:
         raise UsageError("the farm needs Ray; pip install 'airband[farm]'", "farm") from None
     local = {"object_store_memory": STORE_BYTES} if pool.address is None else {}
     try:
+        _knock(pool.address or "")
         ray.init(address=pool.address or "local", logging_level="ERROR", log_to_driver=False, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         way_out = "`ray start --head` starts one; without --address this machine is used alone"
         raise EngineError(f"no Ray cluster at {pool.address}: {error}; {way_out}", "address") from None
     try:
@@ -201,6 +204,13 @@ def _cluster(pool: Pool) -> Generator[tuple[Any, Any]]:
         yield ray, lambda number=count: [actor.remote(device) for _ in range(number)]
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at host:port; Ray itself would try for long."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _say(text: str) -> None:
