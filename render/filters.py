@@ -18,6 +18,8 @@ BETA = 0.1102 * (STOP_DB - 8.7)
 """Kaiser's, for that stop band."""
 STOP_EDGE = 0.9
 """Below this part of the cut-off nothing is let through, whatever width the crossover asks for."""
+SEAM_OCTAVES = 1.0
+"""How far above a crossover the level of the generated band is brought to the original's end."""
 SHAPE_REACH = 1024
 """Frames to each side of a filter of any shape: it follows what is wider than 100 Hz."""
 
@@ -76,8 +78,9 @@ def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
 def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_octaves: float) -> Filter:
     """What to add of the input itself, to make good what its filter took between the cut-off and a crossover.
 
-    It is (E - 1) (1 - H), E what the filter took and H the high-pass of the crossover, through a high-pass of
-    its own that lets nothing through below 0.9 of the cut-off.
+    It is E K - (1 - H), E what the filter took, H the high-pass of the crossover and K its complement in
+    power, K^2 + H^2 = 1: what is made good and what is generated have nothing to do with each other, so it is
+    their powers that must add up. A high-pass of its own lets nothing through below 0.9 of the cut-off.
 
     Args:
         slope: of the input's filter.
@@ -86,16 +89,26 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
         crossover_octaves: width of the crossover.
     """
     upper = _highpass(crossover_hz, crossover_octaves)
-    reach = len(upper) // 2
+    reach = 2 * (len(upper) // 2)
     size = 1 << (16 * reach - 1).bit_length()
+    passed = np.abs(scipy.fft.rfft(upper, size)).clip(0, 1)
     hz = np.minimum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), slope.end_hz)
-    raised = scipy.fft.irfft(10 ** (slope.loss_db(hz) / 20) - 1, size)
-    raised = np.roll(raised, reach)[: 2 * reach + 1] * np.kaiser(2 * reach + 1, BETA)
-    below = -upper
-    below[reach] += 1
+    added = 10 ** (slope.loss_db(hz) / 20) * np.sqrt(1 - passed**2) - (1 - passed)
+    taps = np.roll(scipy.fft.irfft(added, size), reach)[: 2 * reach + 1] * np.kaiser(2 * reach + 1, BETA)
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
-    return _filter(fftconvolve(fftconvolve(raised, below), lower))
+    return _filter(fftconvolve(taps, lower))
+
+
+def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
+    """The high-pass of a crossover, times what falls from 1 there to 0 within SEAM_OCTAVES above it."""
+    upper = _highpass(crossover_hz, crossover_octaves)
+    reach = 2 * (len(upper) // 2)
+    size = 1 << (8 * reach - 1).bit_length()
+    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / crossover_hz)
+    fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
+    taps = np.roll(scipy.fft.irfft(fading, size), reach // 2)[: reach + 1] * np.kaiser(reach + 1, BETA)
+    return _filter(fftconvolve(upper, taps))
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:

@@ -9,7 +9,7 @@ import numpy as np
 from presets.schema import RATE_HZ, Preset
 from render.band.bandwidth import Cutoff
 from render.clip import Clip
-from render.filters import Filter, highpass, made_good
+from render.filters import Filter, highpass, made_good, seam
 from render.limits import check_finite
 from render.noise import PhiloxNoise
 from render.restore import Restorer
@@ -59,17 +59,14 @@ class Generator:
         self._policy = policy
         self._correction = correction
         slope = cutoff.slope if upscaler.generates else None
-        self._restorer = Restorer(preset, cutoff.hz, policy, slope.noise_density if slope else 0.0)
         width = preset.crossover_octaves
-        if slope is None:
-            self._made_good = None
-            self._highpass = highpass(cutoff.hz, width)
-            self.reach = self._highpass.reach
-        else:
-            crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2))
-            self._made_good = made_good(slope, cutoff.hz, crossover_hz, width)
-            self._highpass = highpass(crossover_hz, width)
-            self.reach = self._made_good.reach
+        crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2)) if slope else cutoff.hz
+        matched_hz = crossover_hz if upscaler.generates else None
+        self._restorer = Restorer(preset, cutoff.hz, policy, slope, matched_hz)
+        self._highpass = highpass(crossover_hz, width)
+        self._seam = seam(crossover_hz, width)
+        self._made_good = made_good(slope, cutoff.hz, crossover_hz, width) if slope else None
+        self.reach = max(each.reach for each in (self._highpass, self._seam, self._made_good) if each)
         self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
@@ -95,14 +92,17 @@ class Generator:
     def _part(self, index: int, heard: Audio, made: Audio | None) -> Audio:
         start, _ = self._grid.extent(index)
         kept, weights = self._grid.kept(index), self._grid.weights(index)
-        part = self._highpass(self._restorer.difference(heard, made, start, *kept) * weights)
-        if self._made_good is None:
-            return part
-        spare = self.reach - self._highpass.reach
-        part = np.pad(part, ((0, 0), (spare, spare)))
-        if self._preset.stem != "high":
-            part += self._made_good(self._restorer.original(heard, start, *kept) * weights)
+        difference, matched = self._restorer.difference(heard, made, start, *kept)
+        part = self._spread(self._highpass, difference * weights)
+        if matched is not None:
+            part += self._spread(self._seam, matched * weights)
+        if self._made_good is not None and self._preset.stem != "high":
+            part += self._spread(self._made_good, self._restorer.original(heard, start, *kept) * weights)
         return part
+
+    def _spread(self, through: Filter, samples: Audio) -> Audio:
+        spare = self.reach - through.reach
+        return np.pad(through(samples), ((0, 0), (spare, spare)))
 
     def _upscale(self, places: list[tuple[Audio, int]]) -> list[Audio]:
         windows = []

@@ -22,7 +22,7 @@ from presets.errors import InputError
 from presets.report import LikeReport
 from presets.schema import RATE_HZ, Preset
 from render.band.bandwidth import Cutoff, find_cutoff
-from render.band.slope import fall_db
+from render.band.slope import RIPPLES, Slope
 from render.clip import ArrayClip, Clip
 from render.filters import Filter, shaped
 from render.generate import Generator
@@ -157,11 +157,10 @@ def degrade(full: Audio, cutoff: Cutoff) -> Audio:
     from scipy import fft
 
     assert cutoff.hz is not None
-    edge_hz, order = (cutoff.slope.edge_hz, cutoff.slope.order) if cutoff.slope else (cutoff.hz, EDGE_ORDER)
+    slope = cutoff.slope or Slope(cutoff.hz, EDGE_ORDER, RIPPLES[0], RATE_HZ / 2, cutoff.hz, 0.0)
     frames = full.shape[1]
     size = fft.next_fast_len(2 * frames, real=True)
-    octaves = np.log2(np.maximum(fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / edge_hz)
-    gain = 10 ** (-fall_db(octaves, order) / 20)
+    gain = 10 ** (-slope.loss_db(fft.rfftfreq(size, 1 / RATE_HZ)) / 20)
     return np.asarray(fft.irfft(fft.rfft(full, size) * gain, size)[:, :frames], np.float32)
 
 

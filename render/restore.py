@@ -1,18 +1,24 @@
-"""The low band put back: what of a generated signal reaches the output, y = x + h * (g - x) + k * x.
+"""The low band put back: what of a generated signal reaches the output,
+y = x + h * (g - x) + k * x + s * (m - 1) g.
 
 h is a linear-phase high-pass, so below the cut-off nothing of g arrives and nothing of x changes. Where the
 input's own filter falls so gently that something of the original is left above the cut-off, h begins only
-where that ends, and k makes good what the filter took until then (render/filters.py). What changes with time
-(level match, gate, fades) is applied before h and k: after them, it would spread below the cut-off.
+where that ends, and k makes good what the filter took until then. m brings the generated band, where it
+begins, to the level at which the original ends, and s lets that go within an octave (render/filters.py). What
+changes with time (level match, m, gate, fades) is applied before the filters: after them, it would spread
+below the cut-off.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from presets.schema import RATE_HZ, Preset
+from render.band.slope import Slope
 from render.stereo import StereoPolicy
 from render.upscaler import Audio
 
@@ -24,6 +30,19 @@ KNEE_DB = 6.0
 
 MATCH_BAND = (0.5**0.5, 0.9)
 """Levels are compared in the half octave below h's transition, as parts of the cut-off."""
+
+SEAM_BELOW, SEAM_ABOVE = (2 ** (-1 / 3), 2 ** (-1 / 12)), (2 ** (1 / 24), 2 ** (7 / 24))
+"""Where the original ends and the generated band begins, as parts of the crossover: a quarter of an octave
+each, clear of what a steep filter bites off (from 0.955 of its edge on) and of the crossover itself."""
+
+SEAM_TILT_DB = -1.9
+"""What lies between the two: 3/8 of an octave, at the 5 dB an octave that sound falls by in the mean."""
+
+SEAM_OWN_DB, SEAM_WEIGHT = 3.0, 0.7
+"""A step of so many dB may be the sound's own (full-band recordings' levels 3/8 of an octave apart differ by
+about 3.5 dB beside the tilt); how much of what goes beyond is taken away."""
+
+SEAM_MOST_DB = 12.0
 
 MATCH_SPAN = 11
 """Frames a level is taken over: 0.55 s, Hann-weighted."""
@@ -39,22 +58,35 @@ class Restorer:
         preset: gate, gain of the generated band, and which stem is wanted.
         cutoff_hz: the -6 dB edge of the band that is there.
         policy: how the model saw the channels.
-        noise_density: of the slope of the input's filter, see `Slope`.
+        slope: of the input's filter, where there is one.
+        crossover_hz: where the generated band begins, where its level there is to be matched.
     """
 
     def __init__(
-        self, preset: Preset, cutoff_hz: float, policy: StereoPolicy, noise_density: float = 0.0
+        self,
+        preset: Preset,
+        cutoff_hz: float,
+        policy: StereoPolicy,
+        slope: Slope | None = None,
+        crossover_hz: float | None = None,
     ) -> None:
         self._policy = policy
         self._gate_db = None if preset.gate_db == "off" else preset.gate_db
         self._gain = np.float32(10 ** (preset.high_gain_db / 20))
         self._stem = preset.stem
+        noise_density = slope.noise_density if slope else 0.0
         self._slope_noise = noise_density * cutoff_hz * (MATCH_BAND[1] - MATCH_BAND[0])
-        first, last = (np.array(MATCH_BAND) * cutoff_hz * FRAME / RATE_HZ).round().astype(int)
-        self._match_bins = slice(first, last + 1)
+        self._match_bins = _bins(MATCH_BAND, cutoff_hz)
+        self._seam: tuple[slice, slice] | None = None
+        if crossover_hz is not None and SEAM_ABOVE[1] * crossover_hz < RATE_HZ / 2:
+            self._seam = _bins(SEAM_BELOW, crossover_hz), _bins(SEAM_ABOVE, crossover_hz)
+            hz = np.arange(FRAME // 2 + 1)[self._seam[0]] * RATE_HZ / FRAME
+            self._lost = 10 ** (slope.loss_db(hz) / 10) if slope else np.ones(len(hz))
 
-    def difference(self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int) -> Audio:
-        """gate (gain g - x), the stretch of it that a window is kept for.
+    def difference(
+        self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int
+    ) -> tuple[Audio, Audio | None]:
+        """gate (gain g - x) and gate gain (m - 1) g, the stretch of them that a window is kept for.
 
         Args:
             samples: (channels, frames) of the window at 48 kHz, context included.
@@ -64,10 +96,12 @@ class Restorer:
             lo, hi: the frames of the clip wanted.
 
         Returns:
-            (channels, hi - lo) float32; `high` leaves x out of it, so that `full` = `low` + `high`.
+            (channels, hi - lo) float32 each; `high` leaves x out, so that `full` = `low` + `high`. The second
+            is None where nothing is generated, or no seam is to be matched.
         """
         kept = slice(lo - start, hi - start)
         gate = self.gate(samples, start, lo, hi)
+        seam: Audio | None = None
         if generated is None:
             added = -samples[:, kept]
         else:
@@ -75,11 +109,16 @@ class Restorer:
                 encoded = self._policy.encode(samples)
                 generated = generated * self.gate(encoded, start, start, start + encoded.shape[1])
             generated = self._policy.decode(generated)
-            added = generated[:, kept] * (self._gain * self.level_match(samples, generated, start, lo, hi))
+            gain_db, seam_db, first = self._gains_db(samples, generated, start)
+            added = generated[:, kept] * (self._gain * _gain(gain_db, first, lo, hi))
+            if seam_db is not None:
+                seam = added * (_gain(seam_db, first, lo, hi) - 1)
+                seam[self._policy.spared] = 0
+                seam *= gate
             if self._stem != "high":
                 added -= samples[:, kept]
         added[self._policy.spared] = 0
-        return added * gate
+        return added * gate, seam
 
     def gate(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
         """1 where a channel sounds, 0 where it is silent: (channels, hi - lo), or (1, 1) when all sound.
@@ -102,13 +141,39 @@ class Restorer:
         It follows the signal over half a second. Up to +12 dB are made good; a model that leaves its low
         band empty (30 dB and more below x) says nothing about its level and is taken at its word.
         """
-        levels, first = [], 0
-        for signal in (samples, generated):
-            framed, first = frames_of(signal, start)
-            levels.append(np.stack([self._band_levels(channel) for channel in framed]))
+        gain_db, _, first = self._gains_db(samples, generated, start)
+        return _gain(gain_db, first, lo, hi)
+
+    def seam_match(self, samples: Audio, generated: Audio, start: int, lo: int, hi: int) -> Audio:
+        """m, the gain that brings a matched g, where it begins, to where x ends: to x with what the input's
+        filter took made good, as it would go on by itself. It follows the signal as the level match does."""
+        _, seam_db, first = self._gains_db(samples, generated, start)
+        assert seam_db is not None
+        return _gain(seam_db, first, lo, hi)
+
+    def _gains_db(self, samples: Audio, generated: Audio, start: int) -> tuple[Levels, Levels | None, int]:
+        """Level match and seam match in dB, (channels, frames) each, and the index of the first frame."""
+        framed, first = frames_of(samples, start)
+        x = [_powers(channel) for channel in framed]
+        g = [_powers(channel) for channel in frames_of(generated, start)[0]]
+        levels = [np.stack([_level(each[:, self._match_bins]) for each in powers]) for powers in (x, g)]
         short_db = 10 * np.log10((levels[0] + MATCH_FLOOR) / (levels[1] + MATCH_FLOOR))
         gain_db = np.interp(short_db, (-40, 12, 30), (-40, 12, 0))
-        return over_samples((10 ** (gain_db / 20)).astype(np.float32), first, lo, hi)
+        if self._seam is None:
+            return gain_db, None, first
+        below, above = self._seam
+        ends = np.stack([_level(each[:, below] * self._lost) for each in x]) * self._share(levels[0]) ** 2
+        begins = np.stack([_level(each[:, above]) for each in g]) * 10 ** (gain_db / 10)
+        width = (above.stop - above.start) / (below.stop - below.start)
+        step_db = 10 * np.log10((ends * width + MATCH_FLOOR) / (begins + MATCH_FLOOR)) + SEAM_TILT_DB
+        seam_db = SEAM_WEIGHT * (step_db - step_db.clip(-SEAM_OWN_DB, SEAM_OWN_DB))
+        return gain_db, seam_db.clip(-SEAM_MOST_DB, SEAM_MOST_DB), first
+
+    def _share(self, signal: Levels) -> Levels:
+        """Signal over signal and noise, of levels in the match band."""
+        if not self._slope_noise:
+            return np.ones(1)
+        return np.asarray(signal / (signal + self._slope_noise + MATCH_FLOOR))
 
     def original(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
         """x, the stretch of it that a window is kept for, quieter where what its filter left is mere noise.
@@ -123,22 +188,36 @@ class Restorer:
         if not self._slope_noise:
             return kept
         framed, first = frames_of(samples, start)
-        signal = np.stack([self._band_levels(channel) for channel in framed])
-        share = signal / (signal + self._slope_noise + MATCH_FLOOR)
-        return kept * over_samples(share.astype(np.float32), first, lo, hi)
-
-    def _band_levels(self, framed: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Mean square in the match band: (frames, FRAME) -> (frames,), smoothed over MATCH_SPAN frames."""
-        spectrum = scipy.fft.rfft(framed * HANN, axis=1)[:, self._match_bins]
-        power = (spectrum.real.astype(np.float64) ** 2 + spectrum.imag**2).sum(axis=1) * (
-            2 / FRAME / HANN_POWER
-        )
-        weights = np.hanning(MATCH_SPAN + 2)[1:-1]
-        return np.convolve(power, weights / weights.sum(), mode="same")
+        signal = np.stack([_level(_powers(channel)[:, self._match_bins]) for channel in framed])
+        return kept * over_samples(self._share(signal).astype(np.float32), first, lo, hi)
 
 
 HANN = np.hanning(FRAME + 1)[:-1].astype(np.float32)
 HANN_POWER = float(np.square(HANN, dtype=np.float64).sum())
+Levels = NDArray[np.float64]
+
+
+def _bins(band: tuple[float, float], hz: float) -> slice:
+    """The bins of a frame between the two shares of `hz`."""
+    first, last = (np.array(band) * hz * FRAME / RATE_HZ).round().astype(int)
+    return slice(int(first), int(last) + 1)
+
+
+def _powers(framed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean square of each bin: (frames, FRAME) -> (frames, FRAME // 2 + 1)."""
+    spectrum = scipy.fft.rfft(framed * HANN, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) * (2 / FRAME / HANN_POWER)
+    return np.asarray(power, np.float32)
+
+
+def _level(powers: NDArray[np.floating[Any]]) -> Levels:
+    """Mean square of a band: (frames, bins) -> (frames,), smoothed over MATCH_SPAN frames."""
+    weights = np.hanning(MATCH_SPAN + 2)[1:-1]
+    return np.asarray(np.convolve(powers.sum(axis=1, dtype=np.float64), weights / weights.sum(), mode="same"))
+
+
+def _gain(gain_db: Levels, first: int, lo: int, hi: int) -> Audio:
+    return over_samples((10 ** (gain_db / 20)).astype(np.float32), first, lo, hi)
 
 
 def frames_of(samples: Audio, start: int) -> tuple[NDArray[np.float32], int]:

@@ -186,7 +186,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
     slope = None
     if hz == cliff.edge_hz and hz < SLOPE_ROOM * nyquist_hz:
-        slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz)
+        slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz, nyquist_hz)
     return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope, holes)
 
 

@@ -1,10 +1,9 @@
 """What the input's own low-pass took where its band ends.
 
 From the cut-off on the original falls, and what is left of it is worth more than anything generated: raised
-by what the filter took, it is the original. The loss is taken to be that of a Butterworth low-pass,
-1 / (1 + 3 (f / edge)^(2 order)), which fits others as well once order and edge are free: order 31 is within
-1 dB of an eighth-order Chebyshev at 4 kHz run forwards and backwards, from -6 to -48 dB. Both are fitted to
-the clip's long-term spectrum, against its own trend below the edge.
+by what the filter took, it is the original. Which filter that was is told from the clip's spectrum: of a
+family of low-passes, the one is taken whose removal leaves the most natural contour, in the sense of a
+Gaussian process (Rasmussen and Williams 2006, 2.2) that was measured on full-band recordings.
 """
 
 from __future__ import annotations
@@ -15,42 +14,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import Powers, decibels
+from render.band.cliff import Powers, decibels, loudest
 
 Floats = NDArray[np.floating[Any]]
 
 MOST_DB = 42.0
-"""The greatest loss that is made good. Beyond, filters fall otherwise than a Butterworth low-pass, and the
-input's own errors are raised with it: up to 60 dB, one in ten clips at 12 kHz is 17 dB off."""
+"""The greatest loss that is made good: an error in the filter's order is raised with it."""
+FITTED_DB = 50.0
+"""The greatest loss that tells of the filter. Deeper, windowed sincs and elliptic filters rise again."""
 ABOVE_FLOOR_DB = 12.0
 """How far the signal must stand above what lies beyond the slope: noise then adds 0.3 dB to its power."""
-BITES_OCTAVES = 1 / 10
-"""How far below its -6 dB edge a filter bites. The eighth-order Chebyshev of evaluations does so from 0.094
-octaves on; a Butterworth of order 8 run forwards and backwards has taken 3 dB there."""
-TREND_OCTAVES, LEVEL_OCTAVES = 1.0, 1 / 4
-"""The sound's trend takes its slope from the octave below, its level from the last quarter of it. On the 88
-evaluation clips at 4, 8 and 12 kHz that is 2 to 3 dB off a quarter of an octave above the edge in the median,
-8 dB in one of ten clips; slope and level from half an octave are off by up to 11."""
+QUIET_DB = 25.0
+"""Frames this far below the loud ones do not count: their slope soon drowns in the floor."""
 LEAST_OCTAVES = 1 / 48
 """A slope shorter than a band is an edge: nothing is left on it."""
 SILENT_DB = -150.0
 """Power per bin below which what lies beyond is the rounding of 32-bit floats, not a noise."""
-BELOW_OCTAVES = 1 / 3
-"""Where the signal's level below the edge is taken, for the noise to be weighed against."""
+BELOW_OCTAVES = (0.1, 0.35)
+"""Where the signal's level below the edge is taken."""
 HANN_BINS = 1.5
-OUTLIER_DB = 12.0
-"""Errors of a band count up to here: a partial that stands out is no part of the filter."""
-ORDERS = np.round(np.geomspace(6, 240, 38))
-OFFSETS = np.arange(-12, 7) / 96
+
+CONTOUR_OCTAVES = 1.0
+"""How far below the edge the contour is looked at."""
+TILT_DB, TILT_SPREAD_DB = -5.0, 6.0
+"""The contour falls by so much an octave; mean and spread of 141 full-band recordings."""
+WANDER_DB, GRAIN_DB = 3.0, 1.5
+"""About its line it wanders by so much in an octave (Brownian), and single bands stray by so much from that.
+The same recordings' levels a third of an octave apart differ by 3.3 dB beside the tilt, neighbours by 1.7."""
+OUTLIER = 4.0
+"""Deviations beyond so many standard ones count in proportion, not squared (Huber 1964): partials."""
+OFFSETS = np.concatenate([np.arange(-60, -20, 3), np.arange(-20, 13)]) / 96
+ORDERS = np.geomspace(3, 240, 23)
+RIPPLES = (0.05, 0.9, 0.96)
+"""Where a low-pass of the family ends to be flat, as a share of its edge: a Butterworth low-pass falls from
+the start, a Chebyshev one (0.05 dB of ripple, order 8, run forwards and backwards) from 0.96 of its edge."""
+FINER = ((1 / 192, 0.1), (1 / 384, 0.05))
+"""Steps of offset, in octaves, and of order, in nepers, around the best point of the grid, and once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """The fall of the input's filter.
+    """The fall of the input's filter: of Chebyshev's first kind, or Butterworth's as `ripple_share` nears 0.
 
     Attributes:
         edge_hz: where it has taken 6 dB.
-        order: of the Butterworth low-pass that falls alike.
+        order: of the filter; 20 order dB a decade far above its edge.
+        ripple_share: where the fall begins, as a share of the edge (on the bilinear transform's axis).
+        nyquist_hz: of the source: a digital filter has taken all there.
         end_hz: as far as the input is more than noise; above it nothing can be made good.
         noise_density: mean square per Hz of what lies beyond the slope, of all channels, raised by what is
             made good at its end, as it weighs against the signal below the edge; 0 where there is silence.
@@ -58,21 +68,20 @@ class Slope:
 
     edge_hz: float
     order: float
+    ripple_share: float
+    nyquist_hz: float
     end_hz: float
     noise_density: float
 
     def loss_db(self, hz: Floats) -> Floats:
         """How much the filter took at `hz`."""
-        return fall_db(np.log2(np.maximum(hz, 1.0) / self.edge_hz), self.order)
+        edge = _analogue(np.array(self.edge_hz), self.nyquist_hz)
+        return _loss_db(_analogue(hz, self.nyquist_hz) / edge, self.order, self.ripple_share)
 
 
-def fall_db(octaves: Floats, order: Any) -> Floats:
-    """The loss of a Butterworth low-pass, octaves above its -6 dB edge."""
-    # 10 log10(1 + 3 * 4^(octaves * order)), which a steep filter would take beyond what a float holds.
-    return np.asarray(10 / np.log(10) * np.logaddexp(0.0, np.log(3.0) + np.log(4.0) * octaves * order))
-
-
-def find_slope(powers: Powers, edges_hz: Floats, edge_hz: float, bin_hz: float) -> Slope | None:
+def find_slope(
+    powers: Powers, edges_hz: Floats, edge_hz: float, bin_hz: float, nyquist_hz: float
+) -> Slope | None:
     """The slope at a cliff's edge, or None where nothing of the input is left above it.
 
     Args:
@@ -80,43 +89,84 @@ def find_slope(powers: Powers, edges_hz: Floats, edge_hz: float, bin_hz: float) 
         edges_hz: (bands + 1,) the bands' edges.
         edge_hz: the cliff's.
         bin_hz: width of a bin.
+        nyquist_hz: of the source.
     """
-    octaves = np.log2(np.sqrt(edges_hz[1:] * edges_hz[:-1]) / edge_hz)
-    level: Floats = decibels(powers.mean(axis=0).astype(np.float64))
+    hz = np.sqrt(edges_hz[1:] * edges_hz[:-1])
+    octaves = np.log2(hz / edge_hz)
+    below = (octaves > -BELOW_OCTAVES[1]) & (octaves < -BELOW_OCTAVES[0])
+    sounds = powers[:, below].sum(axis=1)
+    counts = sounds > sounds[loudest(sounds)].mean() * 10 ** (-QUIET_DB / 10)
+    level: Floats = decibels(powers[counts].astype(np.float64)).mean(axis=0)
     beyond = level[octaves > 0.5]
     floor_db = float(np.percentile(beyond, 75)) if beyond.size else -200.0
-    bitten: Floats = np.zeros(len(level))
+    drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
+    natural: Floats = level[below].mean() + TILT_DB * (octaves + np.mean(BELOW_OCTAVES))
     for _ in range(2):
-        trend = _trend(octaves, level, bitten)
-        lost = trend - level
-        over = np.flatnonzero((octaves > 0) & ((level < floor_db + ABOVE_FLOOR_DB) | (lost > MOST_DB)))
+        over = np.flatnonzero(drowned | ((octaves > 0) & (natural - level > FITTED_DB)))
         end = int(over[0]) if over.size else len(octaves)
-        fitted = np.flatnonzero((octaves > -2 * BITES_OCTAVES) & (np.arange(len(octaves)) < end))
+        fitted = np.flatnonzero((octaves > -CONTOUR_OCTAVES) & (np.arange(len(octaves)) < end))
         if not fitted.size or octaves[fitted[-1]] < LEAST_OCTAVES:
             return None
-        offset, order = _fit(octaves[fitted], lost[fitted])
-        bitten = fall_db(octaves - offset, order)
-    reached = offset + np.log2((10 ** (MOST_DB / 10) - 1) / 3) / (2 * order)
-    last = min(float(octaves[fitted[-1]]), reached)
+        offset, order, ripple_share = _fit(hz[fitted], octaves[fitted], level[fitted], edge_hz, nyquist_hz)
+        slope = Slope(edge_hz * 2**offset, order, ripple_share, nyquist_hz, 0.0, 0.0)
+        lost = slope.loss_db(hz)
+        natural = np.polyval(np.polyfit(octaves[fitted], (level + lost)[fitted], 1), octaves)
+    taken = fitted[lost[fitted] <= MOST_DB]
+    end_hz = float(hz[taken[-1]])
+    if end_hz < slope.edge_hz * 2**LEAST_OCTAVES:
+        return None
     noise_density = 0.0
     if floor_db > SILENT_DB:
-        raised_db = floor_db + float(fall_db(np.array(last - offset), order))
-        tilt_db = float(np.interp(last, octaves, trend) - np.interp(-BELOW_OCTAVES, octaves, trend))
-        noise_density = 10 ** ((raised_db - tilt_db) / 10) / (2 * HANN_BINS * bin_hz)
-    return Slope(edge_hz * 2**offset, order, edge_hz * 2**last, noise_density)
+        tilt_db = float(natural[taken[-1]] - natural[below].mean())
+        raised_db = floor_db + float(lost[taken[-1]]) - tilt_db
+        noise_density = 10 ** (raised_db / 10) / (2 * HANN_BINS * bin_hz)
+    return Slope(slope.edge_hz, order, ripple_share, nyquist_hz, end_hz, noise_density)
 
 
-def _fit(octaves: Floats, lost_db: Floats) -> tuple[float, float]:
-    """The edge, in octaves, and the order of the low-pass that took `lost_db`."""
-    falls = fall_db(octaves - OFFSETS[:, None, None], ORDERS[:, None])
-    cost = np.minimum(np.abs(lost_db - falls), OUTLIER_DB).sum(axis=2)
-    at, order = np.unravel_index(int(cost.argmin()), cost.shape)
-    return float(OFFSETS[at]), float(ORDERS[order])
+def _fit(
+    hz: Floats, octaves: Floats, level: Floats, edge_hz: float, nyquist_hz: float
+) -> tuple[float, float, float]:
+    """Edge (in octaves above `edge_hz`), order and ripple share of the low-pass without which `level` is the
+    most natural contour."""
+    above_start = octaves + CONTOUR_OCTAVES
+    covariance = WANDER_DB**2 * np.minimum.outer(above_start, above_start)
+    covariance += TILT_SPREAD_DB**2 * np.outer(octaves, octaves) + GRAIN_DB**2 * np.eye(len(octaves))
+    covariance += 100.0**2  # the level itself: anything
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T.astype(np.float32)
+    strange = level - level.mean() - TILT_DB * octaves
+    analogue = _analogue(hz, nyquist_hz)
+
+    def best(offsets: Floats, orders: Floats, ripples: tuple[float, ...]) -> tuple[float, float, float]:
+        ratio = analogue / _analogue(edge_hz * 2**offsets, nyquist_hz)[:, None, None]
+        least, found = np.inf, (0.0, 0.0, 0.0)
+        for ripple_share in ripples:
+            restored = strange + _loss_db(ratio, orders[:, None], ripple_share)
+            away = np.abs(restored.astype(np.float32) @ whiten)
+            cost = np.where(away < OUTLIER, away**2, 2 * OUTLIER * away - OUTLIER**2).sum(axis=2)
+            at, order = np.unravel_index(int(cost.argmin()), cost.shape)
+            if cost[at, order] < least:
+                least, found = cost[at, order], (float(offsets[at]), float(orders[order]), ripple_share)
+        return found
+
+    offset, order, ripple_share = best(OFFSETS, ORDERS, RIPPLES)
+    for octave, neper in FINER:
+        offsets = offset + octave * np.arange(-3, 4)
+        offset, order, ripple_share = best(offsets, order * np.exp(neper * np.arange(-2, 3)), RIPPLES)
+    return offset, order, ripple_share
 
 
-def _trend(octaves: Floats, level: Floats, bitten: Floats) -> Floats:
-    """What the level would be without the filter, which took `bitten`: a straight line over octaves."""
-    near = (octaves > -BITES_OCTAVES - LEVEL_OCTAVES) & (octaves < -BITES_OCTAVES)
-    wide = (octaves > -BITES_OCTAVES - TREND_OCTAVES) & (octaves < -BITES_OCTAVES)
-    slope = np.polyfit(octaves[wide], (level + bitten / 2)[wide], 1)[0]
-    return np.asarray(np.mean((level + bitten - slope * octaves)[near]) + slope * octaves)
+def _analogue(hz: Floats, nyquist_hz: float) -> Floats:
+    """A digital filter's frequency on the axis of the analogue one it was made of (bilinear transform)."""
+    return np.asarray(np.tan(np.pi / 2 * np.minimum(hz / nyquist_hz, 0.999)))
+
+
+def _loss_db(ratio: Floats, order: Any, ripple_share: float) -> Floats:
+    """10 log10(1 + 3 (T(ratio / ripple_share) / T(1 / ripple_share))^2), T Chebyshev's polynomial of `order`,
+    which is cosh(order arcosh(x)); at most 1 below x = 1, where it is taken to be that."""
+
+    def log_cosh(x: Floats) -> Floats:
+        angle = order * np.arccosh(np.maximum(x, 1.0))
+        return np.asarray(angle + np.log1p(np.exp(-2 * angle)))
+
+    rise = log_cosh(ratio / ripple_share) - log_cosh(np.array(1 / ripple_share))
+    return np.asarray(10 / np.log(10) * np.logaddexp(0.0, np.log(3.0) + 2 * rise))

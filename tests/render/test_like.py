@@ -109,7 +109,7 @@ def test_silence_teaches_nothing(rendered: Any) -> None:
 def test_degrading_is_the_clips_own_filter() -> None:
     impulse = np.zeros((1, RATE), np.float32)
     impulse[0, RATE // 2] = 1
-    slope = Slope(5000.0, 20.0, 6000.0, 0.0)
+    slope = Slope(5000.0, 20.0, 0.05, 24000.0, 6000.0, 0.0)
     gain = np.abs(np.fft.rfft(degrade(impulse, Cutoff(5000.0, "auto", "", slope=slope))[0]))
     expected_db = -slope.loss_db(np.array([2500.0, 5000, 5500]))
     np.testing.assert_allclose(20 * np.log10(gain[[2500, 5000, 5500]]), expected_db, atol=0.1)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from presets.schema import make
-from render.filters import highpass
+from render.band.slope import Slope
+from render.filters import highpass, seam
 from render.restore import FRAME, Restorer
 from render.stereo import StereoPolicy
 from render.upscaler import Audio
@@ -118,12 +119,45 @@ def test_the_level_is_that_just_below_the_cut_off() -> None:
     assert np.allclose(restorer().level_match(samples, generated, 0, 30720, 92160), 2, rtol=0.01)
 
 
+@pytest.mark.parametrize("level_db", [-12.0, -6.0, 0.0, 6.0])
+def test_most_of_a_step_at_the_seam_is_taken_away_but_not_the_sounds_own(level_db: float) -> None:
+    preset, policy = make(), StereoPolicy("linked", 1, True)
+    noise = np.fft.rfft(RNG.standard_normal((1, 122880)))
+    hz = np.fft.rfftfreq(122880, 1 / 48000)
+    slope = Slope(4000.0, 30.0, 0.05, 24000.0, 4500.0, 0.0)
+    for each, crossover_hz in ((None, 4000.0), (slope, 4400.0)):
+        lost = 10 ** (-slope.loss_db(hz) / 20) if each else hz < 4000
+        given = np.fft.irfft(noise * lost).astype(np.float32)
+        level = 10 ** (level_db / 20) * (hz > 4000)
+        made = given + np.fft.irfft(noise * level).astype(np.float32)
+        one = Restorer(preset, 4000.0, policy, each, crossover_hz)
+        gain_db = 20 * np.log10(one.seam_match(given, made, 0, 30720, 92160))
+        # White noise goes on at its level, where sound falls by 5 dB an octave over the 3/8 compared.
+        step_db = -level_db - 1.9
+        wanted_db = 0.7 * (step_db - np.clip(step_db, -3, 3))
+        assert np.mean(gain_db) == pytest.approx(wanted_db, abs=0.6)
+
+
+def test_the_seam_filter_lets_go_within_an_octave_and_lets_nothing_through_below() -> None:
+    through = seam(4000.0, 1 / 12)
+    impulse = np.zeros((1, 1), np.float32)
+    impulse[0, 0] = 1
+    taps = through(impulse)[0].astype(np.float64)
+    at = np.arange(len(taps)) - through.reach
+    hz = np.array([1000.0, 3000, 3600, 4000 * 2 ** (1 / 12), 4000 * 2**0.5, 8200, 16000])
+    gain = np.abs(np.exp(-2j * np.pi * np.outer(hz, at) / 48000) @ taps)
+    assert gain[:3].max() < 10 ** (-110 / 20)
+    assert gain[3] > 0.95
+    assert gain[4] == pytest.approx(0.5, abs=0.03)
+    assert gain[5:].max() < 0.02
+
+
 def test_low_and_high_add_up_to_full() -> None:
     samples = (0.1 * RNG.standard_normal((2, 122880))).astype(np.float32)
     generated = (0.1 * RNG.standard_normal((2, 122880))).astype(np.float32)
     at = (-30720, 0, 61440)
     parts = {
-        stem: restorer(2, stem=stem).difference(samples, None if stem == "low" else generated, *at)
+        stem: restorer(2, stem=stem).difference(samples, None if stem == "low" else generated, *at)[0]
         for stem in ("full", "high", "low")
     }
     assert np.allclose(parts["full"], parts["high"] + parts["low"], atol=1e-6)
@@ -132,6 +166,6 @@ def test_low_and_high_add_up_to_full() -> None:
 
 def test_the_gain_is_that_of_the_generated_band() -> None:
     samples = (0.1 * RNG.standard_normal((1, 122880))).astype(np.float32)
-    plain = restorer(stem="high").difference(samples, samples, 0, 30720, 92160)
-    louder = restorer(stem="high", high_gain_db=6).difference(samples, samples, 0, 30720, 92160)
+    plain = restorer(stem="high").difference(samples, samples, 0, 30720, 92160)[0]
+    louder = restorer(stem="high", high_gain_db=6).difference(samples, samples, 0, 30720, 92160)[0]
     assert np.allclose(louder, plain * 10 ** (6 / 20), rtol=1e-5)
