@@ -10,7 +10,7 @@ from presets.errors import ModelError
 
 DRAFT = "draft.safetensors"
 
-HOURS = {DRAFT: 1.0}
+HOURS = {DRAFT: 1.5}
 """Hours of processor time that each took to train, as its model card tells."""
 
 
