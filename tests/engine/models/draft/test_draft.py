@@ -70,6 +70,18 @@ def test_spectrum_is_undone_by_samples_of() -> None:
     assert torch.allclose(samples_of(spectrum(samples), FRAMES), samples, atol=1e-5)
 
 
+def test_a_single_band_does_not_stand_out_but_slopes_and_steps_stay() -> None:
+    bands = torch.arange(float(BANDS))
+    slope = -0.02 * bands
+    step = torch.where(bands < 60, 0.0, -1.0)
+    line = slope.clone()
+    line[105] += 0.15
+    cleared = draft.without_lines(torch.stack([slope, step, line]))
+    assert torch.equal(cleared[0], slope)
+    assert torch.equal(cleared[1], step)
+    assert float((cleared[2] - slope).abs().max()) <= 0.02
+
+
 def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
     assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1025,), -7.0))
     ramp = over_bins(torch.arange(128.0))
