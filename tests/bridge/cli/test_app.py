@@ -72,7 +72,8 @@ def test_what_is_done_is_skipped_and_what_is_changed_is_refused(
     assert {event["what"] for event in airband(*command).events} >= {"begin", "done", "end"}
     again = airband(*command)
     assert again.code == 0
-    assert [event["what"] for event in again.events] == ["begin", "skipped", "skipped", "skipped", "end"]
+    told = [event["what"] for event in again.events if event["what"] != "progress"]  # of a source's digest
+    assert told == ["begin", "skipped", "skipped", "skipped", "end"]
     changed = clips.parent / "out" / "kick.wav"
     changed.write_bytes(changed.read_bytes() + b"\0")
     refused = airband(*command)
