@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import zmq
@@ -46,6 +47,9 @@ from bridge.wire.ulid import new_ulid
 from presets.report import RenderReport, SourceReport
 from presets.schema import make
 
+# How fast an example is says nothing on a busy machine.
+hypothesis.settings.register_profile("airband", deadline=None)
+hypothesis.settings.load_profile("airband")
 # Read once by OpenMP, when torch loads it: threads that spin while they wait starve each other on busy cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -322,7 +322,7 @@ BAD_ARRAYS: dict[str, tuple[Any, int, str]] = {
     "no channels": (np.zeros((0, 9), "f4"), 48000, "0 channels"),
     "nine channels": (np.zeros((9, 100), "f4"), 48000, "9 channels"),
     "frames first": (np.zeros((48000, 2), "f4"), 48000, "48000 channels"),
-    "three dimensions": (np.zeros((1, 2, 3), "f4"), 48000, "1x2x3"),
+    "three dimensions": (np.zeros((2, 2, 3), "f4"), 48000, "2x2x3"),
     "text": (np.array(["a"]), 48000, "give"),
     "complex": (np.zeros((1, 9), "c8"), 48000, "complex64"),
     "rate of 100 Hz": (np.zeros((1, 9), "f4"), 100, "100"),

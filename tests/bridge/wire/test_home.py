@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -122,14 +123,21 @@ def test_engines_on_different_state_folders_do_not_meet(tmp_path: Path) -> None:
     assert ipc_endpoint(one) != ipc_endpoint(two)
 
 
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """A folder whose name leaves a socket's the room it has, which those of pytest may not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield folder
+
+
 @posix
 def test_the_runtime_folder_is_named_after_the_state_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", short_folder)
     own = find_home()
-    assert own.runtime.parent == tmp_path / "airband"
+    assert own.runtime.parent == Path(short_folder) / "airband"
     assert find_home(own.state) == own
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
     assert find_home().runtime != own.runtime, "two homes with one runtime folder do not meet"
