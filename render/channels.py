@@ -45,8 +45,10 @@ _TAGS = {
     142: "FC FL FR SL SR BC LFE", 143: "FC FL FR SL SR BL BR", 144: "FC FL FR SL SR BL BR BC",
     148: "FL FR SL SR FC FLC FRC",
 }  # fmt: skip
-_FFMPEG_TAGS = {125: "FL FR FC LFE BC SL SR", 128: "FL FR FC LFE BL BR SL SR"}
-"""MPEG 6.1 A and 7.1 C as ffmpeg writes them: in the WAV order."""
+_FFMPEG_TAGS = {
+    125: "FL FR FC LFE BC SL SR", 126: "FL FR FC LFE FLC FRC SL SR", 128: "FL FR FC LFE BL BR SL SR"
+}  # fmt: skip
+"""MPEG 6.1 A, 7.1 A and 7.1 C as ffmpeg writes them: in the WAV order."""
 FFMPEG = b"Lavf"
 """How a file says that ffmpeg wrote it."""
 _BY_DESCRIPTION, _BY_BITMAP = 0, 1 << 16
@@ -76,7 +78,7 @@ def core_audio_order(chunk: bytes, channels: int, by_ffmpeg: bool = False) -> tu
     Args:
         chunk: tag, bitmap, count, descriptions; big-endian.
         channels: of the file; a layout of another number of channels says nothing.
-        by_ffmpeg: whether ffmpeg wrote it, which means another order by two of the tags than Apple.
+        by_ffmpeg: whether ffmpeg wrote it, which means another order by three of the tags than Apple.
     """
     unsaid = 0, list(range(channels))
     try:

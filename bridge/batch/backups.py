@@ -20,6 +20,7 @@ import msgspec
 from bridge.wire.home import Home, prepare
 from bridge.wire.lock import FileLock
 from presets.errors import InputError, OutputError
+from presets.printable import printable
 from render.files.encode import file_digest
 from render.files.publish import part_beside, put_in_place
 
@@ -169,7 +170,7 @@ def _read(folder: Path, path: Path) -> History:
     try:
         return msgspec.json.decode((folder / "history.json").read_bytes(), type=History)
     except FileNotFoundError:
-        return History(str(path))
+        return History(printable(str(path)))
     except msgspec.DecodeError as error:
         raise OutputError(f"{folder / 'history.json'} is damaged: {error}; move it away", str(path)) from None
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.engine import Json
-from presets.errors import AirbandError, InputError
+from presets.errors import AirbandError, InputError, OutputError
+from presets.printable import printable
 
 if TYPE_CHECKING:
     from render.measure.inspect import Inspection
@@ -37,7 +38,6 @@ def inspect(
     """
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
-    from render.measure.plots import band
 
     failures = 0
     for path, _, error in found(inputs, None, recursive):
@@ -47,8 +47,7 @@ def inspect(
             check_source(path)
             seen = look(path)
             if plot is not None:
-                plot.mkdir(parents=True, exist_ok=True)
-                band(plot / f"{path.name}.png", path, seen)
+                _draw(plot, path, seen)
         except AirbandError as problem:
             failures += 1
             if as_json:
@@ -56,11 +55,22 @@ def inspect(
                     json.dumps({"source": str(path), "code": problem.code, "message": problem.message})
                 )
             else:
-                typer.echo(f"{path}: {problem.message}", err=True)
+                typer.echo(printable(f"{path}: {problem.message}"), err=True)
             continue
         typer.echo(json.dumps(as_plain(path, seen)) if as_json else told(path, seen))
     if failures:
         raise typer.Exit(InputError.exit_code)
+
+
+def _draw(folder: Path, path: Path, seen: Inspection) -> None:
+    from render.measure.plots import band
+
+    picture = folder / f"{path.name}.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        band(picture, path, seen)
+    except OSError as error:
+        raise OutputError(f"{picture}: cannot be written: {error.strerror or error}", str(picture)) from None
 
 
 def as_plain(path: Path, seen: Inspection) -> dict[str, object]:
@@ -74,4 +84,4 @@ def told(path: Path, seen: Inspection) -> str:
     """An inspection as a small table."""
     from render.measure.facts import facts
 
-    return "\n".join([str(path), *(f"  {name:9} {text}" for name, text in facts(seen))])
+    return "\n".join([printable(str(path)), *(f"  {name:9} {text}" for name, text in facts(seen))])

@@ -8,6 +8,7 @@ loudness in bext) is dropped; what has no place in the stem is told of by name.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -314,7 +315,7 @@ def _known_texts(path: Path) -> tuple[Tag, ...]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             return tuple((name.upper(), text) for name, text in file.copy_metadata().items() if text)
     except (soundfile.SoundFileError, TypeError):
         return ()

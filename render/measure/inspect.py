@@ -5,6 +5,7 @@ The cut-off is the one that a render with `cutoff = "auto"` takes: the same code
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +113,8 @@ def inspect(path: Path) -> Inspection:
 
 def _encoding(path: Path) -> tuple[str, str]:
     try:
-        about = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError):
+        about = soundfile.info(os.fsencode(path))
+    except (soundfile.SoundFileError, OSError, TypeError):  # .raw raises the last
         return path.suffix.lstrip(".").upper(), ""
     return str(about.format), str(about.subtype)
 

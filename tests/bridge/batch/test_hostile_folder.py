@@ -218,6 +218,27 @@ def test_a_folder_is_rendered_and_what_cannot_be_is_told_of(
         told_once(lines, made)
 
 
+def test_a_folder_is_looked_into_and_edited_and_what_cannot_be_is_told_of(
+    engine: Any, tmp_path: Path, counts: tuple[int, int]
+) -> None:
+    folder = tmp_path / "in"
+    with hostile_folder(folder, *counts) as made:
+        looked = subprocess.run([*PROGRAM, "inspect", str(folder)], capture_output=True, check=False)
+        assert b"Traceback" not in looked.stderr, looked.stderr.decode(errors="replace")
+        assert looked.returncode == 3
+        lines = looked.stdout.decode().splitlines()
+        assert {f"{folder}/{printable(name)}" for name in made.good} <= set(lines)
+        names = [str(path) for path in folder.iterdir() if not path.is_dir() and path.suffix != ".txt"]
+        command = [*PROGRAM, "edit", *names, "--state", str(engine.home.state), *KNOBS]
+        edited = subprocess.run(command, capture_output=True, check=False)
+        assert b"Traceback" not in edited.stderr, edited.stderr.decode(errors="replace")
+        last = edited.stdout.decode().splitlines()[-1]
+        assert "not rendered" not in last
+        assert int(last.split(" rendered")[0]) >= len(made.good)
+        for name in made.good:
+            soundfile.info(os.fsencode(folder / name))
+
+
 def watch(folder: Path, out: Path, state: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [
         *PROGRAM,
