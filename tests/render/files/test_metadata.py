@@ -326,7 +326,8 @@ def test_a_chunk_above_4_gb_is_carried_whole(tmp_path: Path, before: bool) -> No
         file.seek(begin + large_bytes - len(end))
         file.write(end + data * before + Chunk(b"chna", b"1234").packed())
     found = metadata.read(path)
-    assert [(chunk.name, chunk.nbytes) for chunk in found.chunks] == [(b"axml", large_bytes), (b"chna", 4)]
+    sizes_found = {chunk.name: chunk.nbytes for chunk in found.chunks if chunk.name != b"PEAK"}
+    assert sizes_found == {b"axml": large_bytes, b"chna": 4}
     carried = metadata.carried(found, Timing(48000, 48000, 0, 1000), MADE)
     encode(ArrayClip(samples, 48000), out, Encoding("wav", 32), Preset(), carried)
     again = {chunk.name: chunk for chunk in read_chunks(out).chunks}
