@@ -17,6 +17,9 @@ app = typer.Typer(
 )
 
 
+A_KEY_MAY_BEGIN_WITH_A_DASH = {"ignore_unknown_options": True}
+
+
 @app.command()
 def new(state: State = None, as_json: Json = False) -> None:
     """Make this machine's own key, if it has none, and print its public half, to be allowed elsewhere."""
@@ -24,7 +27,7 @@ def new(state: State = None, as_json: Json = False) -> None:
     typer.echo(json.dumps({"key": public}) if as_json else public)
 
 
-@app.command(name="allow")
+@app.command(name="allow", context_settings=A_KEY_MAY_BEGIN_WITH_A_DASH)
 def allow_key(
     key: Annotated[str, typer.Argument(help="40 characters, from `airband keys new` on the other machine.")],
     name: Annotated[str, typer.Argument(help="What to call it in `airband keys list`.")] = "",
@@ -47,7 +50,7 @@ def list_keys(state: State = None, as_json: Json = False) -> None:
         typer.echo(f"allowed  {key} {name}".rstrip())
 
 
-@app.command(name="revoke")
+@app.command(name="revoke", context_settings=A_KEY_MAY_BEGIN_WITH_A_DASH)
 def revoke_key(
     key: Annotated[str, typer.Argument(help="The key, or its name.")],
     state: State = None,
