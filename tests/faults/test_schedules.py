@@ -244,7 +244,8 @@ def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEng
         database.execute("ALTER TABLE jobs DROP COLUMN owner")
         database.execute("PRAGMA user_version = 1")
     for note in (schedule.state / "spool" / "results").glob("*.json"):
-        note.write_text(json.dumps(json.loads(note.read_text())["report"]))
+        kept = json.loads(note.read_text())
+        note.write_text(json.dumps(kept.get("report", kept)))  # a note of a layout before stays as it is
     return schedule.start()
 
 
