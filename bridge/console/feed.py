@@ -186,11 +186,10 @@ class Feed:
 
         def follow() -> None:
             try:
-                for event in client.watch(job):
-                    if isinstance(event, Progress):
-                        self._progress[job] = event
-            except AirbandError:
-                pass  # the next look says so
+                with suppress(AirbandError):  # a job that is lost to us is told by the next look
+                    for event in client.watch(job):
+                        if isinstance(event, Progress):
+                            self._progress[job] = event
             finally:
                 self._progress.pop(job, None)
 

@@ -23,9 +23,6 @@ from render.clip import Clip, open_clip
 from render.render import render
 from render.upscaler import Audio, NoiseField, Step, StepHook, Window
 
-NOISE_CELL = 8 * mel.HOP
-"""Samples of one cell of the noise whose phases retrieval begins with."""
-
 
 class TrueMel:
     """An Upscaler that knows the answer's mel spectrogram.
@@ -63,12 +60,10 @@ class TrueMel:
             full = torch.from_numpy(self._full.read(window.start, frames) * np.float32(window.gain))
             log_mel = mel.log_mel(mel.magnitude(full))
             if self._vocoder is None:
-                cells = frames // NOISE_CELL
-                drawn = noise("phase", window.group, window.start // NOISE_CELL, cells, (NOISE_CELL,))
                 wave = phase.waveform(
                     log_mel,
                     torch.from_numpy(window.samples * np.float32(window.gain)),
-                    torch.from_numpy(drawn).reshape(1, -1),
+                    phase.drawn(window, noise),
                     torch.tensor([window.cutoff_hz]),
                 )
             else:

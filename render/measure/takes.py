@@ -175,7 +175,7 @@ def told(take: TakeFigures) -> str:
 def legend() -> list[str]:
     """What the figures mean, a line each."""
     return [
-        "takes are judged by their distance, in standard deviations, from recordings cut on such a trend:",
+        "takes are judged by their distance, in standard deviations, from recordings cut at that frequency:",
         *(f"  {usual.name}: {usual.meaning}" for usual in USUAL.values()),
         "  peak: above full scale where the input was not",
     ]

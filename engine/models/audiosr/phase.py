@@ -16,10 +16,14 @@ from torch import Tensor
 
 from engine.models.audiosr import mel
 from presets.schema import RATE_HZ
+from render.upscaler import NoiseField, Window
 
 ITERATIONS = 2
 MOMENTUM = 0.99
 """Of fast Griffin-Lim, as its authors found best."""
+
+NOISE_CELL = 8 * mel.HOP
+"""Samples of one cell of the noise whose phases a window begins with."""
 
 MARGIN = (mel.N_FFT - mel.HOP) // 2
 """Samples that a spectrogram reaches beyond its waveform on both sides."""
@@ -51,6 +55,13 @@ def waveform(log_mel: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> 
         found = consistent_with_mel(spectrum(samples(bins)))
         bins, before = found + MOMENTUM * (found - before), found
     return samples(consistent_with_mel(bins))
+
+
+def drawn(window: Window, noise: NoiseField, device: torch.device | str = "cpu") -> Tensor:
+    """(1, samples): the noise of a window for `waveform`, the same in whatever window a cell lies."""
+    cells = window.samples.shape[1] // NOISE_CELL
+    cells_of_noise = noise("phase", window.group, window.start // NOISE_CELL, cells, (NOISE_CELL,))
+    return torch.from_numpy(cells_of_noise).reshape(1, -1).to(device)
 
 
 def bin_amplitude(log_mel: Tensor) -> Tensor:

@@ -14,9 +14,6 @@ from presets.errors import UsageError
 from presets.schema import Preset
 from render.upscaler import Audio, NoiseField, Step, StepHook, Window
 
-NOISE_CELL = 8 * mel.HOP
-"""Samples of one cell of the noise whose phases retrieval begins with."""
-
 
 class Nvsr:
     """A mel predictor and phase retrieval, 48 kHz; every channel by itself.
@@ -72,12 +69,10 @@ class Nvsr:
         y = self._predictor(x)
         edge = mel.bands_below(window.cutoff_hz)
         y = torch.cat([x[..., :edge], y[..., edge:]], dim=-1)
-        cells = len(samples) // NOISE_CELL
-        drawn = noise("phase", window.group, window.start // NOISE_CELL, cells, (NOISE_CELL,)).reshape(1, -1)
         wave = phase.waveform(
             y,
             torch.from_numpy(given).to(self._device)[None],
-            torch.from_numpy(drawn).to(self._device),
+            phase.drawn(window, noise, self._device),
             torch.tensor([window.cutoff_hz], device=self._device),
         )
         return np.asarray(wave[0].cpu().numpy() / window.gain, dtype=np.float32)

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
+import soundfile
+from numpy.typing import NDArray
 
 pytest.importorskip("starlette", reason="the console needs starlette")
 pytest.importorskip("uvicorn", reason="the console needs uvicorn")
@@ -26,6 +29,14 @@ REPOSITORY = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_S = 120.0
 QUOTA_BYTES = 20_000_000
+
+
+@pytest.fixture
+def source(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
+    """4 s that end at 4 kHz."""
+    path = tmp_path / "kick.wav"
+    soundfile.write(path, np.tile(dull, 2).T, 48000, "FLOAT")
+    return path
 
 
 @dataclass

@@ -16,13 +16,6 @@ RATE = 48000
 
 
 @pytest.fixture
-def source(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
-    path = tmp_path / "kick.wav"
-    soundfile.write(path, np.tile(dull, 2).T, RATE, "FLOAT")
-    return path
-
-
-@pytest.fixture
 def clip(console: Any, source: Path) -> Any:
     """The source, opened by its path; closed after the test."""
     opened = console.ask("POST", "/api/clips/path", {"path": str(source)}).said

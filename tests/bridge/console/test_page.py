@@ -27,14 +27,6 @@ WAIT_MS = 60_000
 
 
 @pytest.fixture
-def source(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
-    """4 s that end at 4 kHz."""
-    path = tmp_path / "kick.wav"
-    soundfile.write(path, np.tile(dull, 2).T, RATE, "FLOAT")
-    return path
-
-
-@pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     """`visit(console, width, height, ...)`: a tab with the page; its console must stay silent."""
     complaints: list[str] = []
