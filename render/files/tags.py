@@ -275,14 +275,34 @@ def _from_ape(tag: Any) -> Tags:
 
 
 def _from_asf(tag: Any) -> Tags:
-    texts, others = [], []
+    texts, pictures, others = [], [], []
     for key, value in tag:
         name = key.upper().removeprefix("WM/")
         if isinstance(value, str) or (hasattr(value, "value") and isinstance(value.value, str | int)):
             texts.append((ASF_NAMES.get(name, name), str(value)))
+        elif name == "PICTURE" and (block := _asf_picture(value.value)):
+            pictures.append(block)
         else:
             others.append(f"ASF {key}")
-    return Tags(tuple(texts), (), b"", tuple(others))
+    return Tags(tuple(texts), tuple(pictures), b"", tuple(others))
+
+
+def _asf_picture(value: bytes) -> bytes:
+    """A FLAC PICTURE block of what stands in WM/Picture; empty where it is not whole.
+
+    Source: https://learn.microsoft.com/en-us/windows/win32/wmformat/wm-picture
+    """
+    from mutagen.flac import Picture
+
+    words, length = value[5:], int.from_bytes(value[1:5], "little")
+    data = words[len(words) - length :]
+    mime, _, rest = words[: len(words) - length].decode("utf-16-le", "replace").partition("\0")
+    if not value or not 0 < length < len(words) or not rest.endswith("\0"):
+        return b""
+    picture = Picture()
+    picture.type, picture.mime, picture.desc, picture.data = value[0], mime, rest[:-1], data
+    block: bytes = picture.write()
+    return block
 
 
 def _cover(data: bytes) -> bytes:

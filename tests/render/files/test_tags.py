@@ -1,0 +1,145 @@
+"""Tags of every kind that mutagen writes are read under one set of names, and none goes in silence."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mutagen
+import pytest
+from mutagen.apev2 import BINARY, APEValue
+from mutagen.asf._attrs import ASFByteArrayAttribute
+from mutagen.flac import Picture
+from mutagen.mp4 import MP4Cover, MP4FreeForm
+
+from render.files.tags import Tags, read_tags
+
+JPEG = b"\xff\xd8\xff\xe0 the cover, as bytes"
+PNG = b"\x89PNG\r\n\x1a\n the cover, as bytes"
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Callable[..., Tags]:
+    """`tagged(name, fields)`: what is read of a tenth of a second of audio that mutagen tagged."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not on PATH")
+
+    def read(name: str, fields: dict[str, Any]) -> Tags:
+        path = tmp_path / name
+        tone = ("-f", "lavfi", "-i", "sine=duration=0.1:sample_rate=48000")
+        subprocess.run(["ffmpeg", "-v", "error", *tone, "-map_metadata", "-1", path], check=True)
+        file: Any = mutagen.File(path)
+        if file.tags is None:
+            file.add_tags()
+        for key, value in fields.items():
+            file.tags[key] = value
+        file.save()
+        return read_tags(path)
+
+    return read
+
+
+def picture(block: bytes) -> tuple[int, str, bytes]:
+    """Kind, media type and image of a PICTURE block."""
+    read = Picture(block)
+    return read.type, read.mime, read.data
+
+
+def test_an_m4a_files_atoms(tagged: Callable[..., Tags]) -> None:
+    tags = tagged(
+        "a.m4a",
+        {
+            "©nam": ["Dawn"],
+            "©ART": ["One", "Two"],
+            "trkn": [(3, 12)],
+            "disk": [(1, 0)],
+            "tmpo": [93],
+            "cpil": True,
+            "----:com.apple.iTunes:MusicBrainz Track Id": [MP4FreeForm("ü-1".encode())],
+            "covr": [MP4Cover(PNG, MP4Cover.FORMAT_PNG), MP4Cover(JPEG, MP4Cover.FORMAT_JPEG)],
+            "rtng": [1],
+        },
+    )
+    said = [text for text in tags.texts if text[0] != "ENCODER"]
+    assert sorted(said) == sorted(
+        [
+            ("TITLE", "Dawn"), ("ARTIST", "One"), ("ARTIST", "Two"), ("TRACKNUMBER", "3/12"),
+            ("DISCNUMBER", "1"), ("BPM", "93"), ("COMPILATION", "1"), ("MUSICBRAINZ TRACK ID", "ü-1"),
+        ]
+    )  # fmt: skip
+    assert [picture(block) for block in tags.pictures] == [(3, "image/png", PNG), (3, "image/jpeg", JPEG)]
+    assert tags.others == ("MP4 rtng",)
+
+
+def test_the_ape_tag_of_a_wavpack_file(tagged: Callable[..., Tags]) -> None:
+    tags = tagged(
+        "a.wv",
+        {
+            "Title": "Dawn",
+            "Artist": ["One", "Two"],
+            "Track": "3/12",
+            "Year": "1987",
+            "Album Artist": "Both",
+            "Cover Art (Front)": APEValue(b"front.jpg\0" + JPEG, BINARY),
+            "Fingerprint": APEValue(b"\0\1\2", BINARY),
+        },
+    )
+    said = [text for text in tags.texts if text[0] != "ENCODER"]
+    assert sorted(said) == sorted(
+        [
+            ("TITLE", "Dawn"), ("ARTIST", "One"), ("ARTIST", "Two"), ("TRACKNUMBER", "3/12"),
+            ("DATE", "1987"), ("ALBUMARTIST", "Both"),
+        ]
+    )  # fmt: skip
+    assert [picture(block) for block in tags.pictures] == [(3, "image/jpeg", JPEG)]
+    assert tags.others == ("APE Fingerprint",)
+
+
+def test_the_attributes_of_a_wma_file(tagged: Callable[..., Tags]) -> None:
+    cover = struct.pack("<BI", 4, len(PNG)) + "image/png\0the back\0".encode("utf-16-le") + PNG
+    tags = tagged(
+        "a.wma",
+        {
+            "Title": ["Dawn"],
+            "Author": ["One", "Two"],
+            "WM/AlbumTitle": ["Days"],
+            "WM/TrackNumber": ["3"],
+            "WM/Picture": [ASFByteArrayAttribute(cover)],
+            "WM/MCDI": [ASFByteArrayAttribute(b"\0\1")],
+        },
+    )
+    said = [text for text in tags.texts if text[0] in ("TITLE", "ARTIST", "ALBUM", "TRACKNUMBER")]
+    assert sorted(said) == sorted(
+        [("TITLE", "Dawn"), ("ARTIST", "One"), ("ARTIST", "Two"), ("ALBUM", "Days"), ("TRACKNUMBER", "3")]
+    )
+    assert [picture(block) for block in tags.pictures] == [(4, "image/png", PNG)]
+    assert Picture(tags.pictures[0]).desc == "the back"
+    assert tags.others == ("ASF WM/MCDI",)
+
+
+def test_a_wma_picture_that_is_cut_is_told(tagged: Callable[..., Tags]) -> None:
+    tags = tagged("a.wma", {"WM/Picture": [ASFByteArrayAttribute(struct.pack("<BI", 3, 99) + b"i\0m\0")]})
+    assert not tags.pictures
+    assert tags.others == ("ASF WM/Picture",)
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus"])
+def test_the_comments_of_ogg_files(tagged: Callable[..., Tags], name: str) -> None:
+    import base64
+
+    block = Picture()
+    block.type, block.mime, block.data = 3, "image/png", PNG
+    fields = {
+        "title": ["Dawn"],
+        "artist": ["One", "Two"],
+        "metadata_block_picture": [base64.b64encode(block.write()).decode()],
+    }
+    tags = tagged(name, fields)
+    said = [(key.upper(), value) for key, value in tags.texts if key.upper() != "ENCODER"]
+    assert sorted(said) == [("ARTIST", "One"), ("ARTIST", "Two"), ("TITLE", "Dawn")]
+    assert [picture(block) for block in tags.pictures] == [(3, "image/png", PNG)]
+    assert not tags.others
