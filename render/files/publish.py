@@ -12,8 +12,10 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
     from render.clip import Clip
     from render.files.metadata import Metadata
 
+SWEEP_S = 1.0
+"""How often, at most, a process looks through a folder for what killed ones left: among thousands of files
+that takes a hundredth of a second."""
+
 _serial = itertools.count()
+_swept_s: dict[Path, float] = {}
 
 
 def check_destination(out: Path, source: Path | None = None, *, force: bool = False) -> None:
@@ -97,7 +104,8 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
     """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
 
     Missing folders are made, in the group of the folder above where that hands its group on (setgid). What
-    processes of this machine that no longer live left for the same `out` is removed first.
+    processes of this machine that no longer live left in the folder is removed first; a process
+    looks for that once in SWEEP_S at most.
 
     Args:
         out: what the path will become.
@@ -108,14 +116,11 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
         OutputError: the folder cannot be made or written.
     """
     tag = hashlib.blake2b(os.fsencode(out.name), digest_size=6).hexdigest()
-    prefix = f".airband-{tag}-{socket.gethostname()}-"
-    part = out.with_name(f"{prefix}{os.getpid()}-{next(_serial)}.part")
+    part = out.with_name(f".airband-{tag}-{socket.gethostname()}-{os.getpid()}-{next(_serial)}.part")
     try:
         with _told(out):
             _make_folder(out.parent, umask)
-            for left in out.parent.glob(f"{prefix}*.part"):
-                if not _lives(left.name.removeprefix(prefix).partition("-")[0]):
-                    left.unlink(missing_ok=True)
+            _sweep(out.parent)
             part.touch(exist_ok=False)
             if umask is not None:
                 part.chmod(0o666 & ~umask)
@@ -201,6 +206,19 @@ def own_umask() -> int:
     umask = os.umask(0o077)
     os.umask(umask)
     return umask
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the parts of this machine's dead processes, unless the folder was looked through just now."""
+    now_s = time.monotonic()
+    if now_s - _swept_s.get(folder, -SWEEP_S) < SWEEP_S:
+        return
+    _swept_s[folder] = now_s
+    ours = re.compile(rf"\.airband-[0-9a-f]{{12}}-{re.escape(socket.gethostname())}-(\d+)-\d+\.part")
+    for name in os.listdir(folder):
+        found = ours.fullmatch(name)
+        if found and not _lives(found[1]):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path, umask: int | None) -> None:

@@ -1,14 +1,17 @@
-"""A batch whose client, worker and engine are killed: the same command brings it to its end."""
+"""A batch whose client, worker and engine are killed: the same command brings it to its end.
+
+`AIRBAND_BATCH=1000 pytest -m slow tests/bridge/batch/test_kills.py` is the same with a thousand clips.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +22,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from bridge.batch.run import AHEAD
+from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
 from render.files.encode import file_digest
 from render.files.sidecar import sidecar_path
@@ -28,6 +32,9 @@ PROGRAM = [
     "-c",
     "import sys; sys.argv[0] = 'airband'; from bridge.cli.app import main; main()",
 ]
+
+CLIPS = int(os.environ.get("AIRBAND_BATCH", "200"))
+STANDSTILL_S = 240
 
 
 @pytest.fixture
@@ -70,41 +77,69 @@ def victim(what: str, client: int, state: Path) -> int:
     return connection.pid
 
 
+def rendered(state: Path) -> Counter[str]:
+    """How often the engine of `state` rendered each stem: jobs that found it done, or in the cache, do not
+    count."""
+    with Client.connect(state=state) as client:
+        ended = [client.job(told.job).wait() for told in client.jobs(None) if told.state == "done"]
+    return Counter(str(result.path) for result in ended if not (result.already or result.report.cached))
+
+
+def batch(clips: Path, out: Path, state: Path) -> list[str]:
+    """The command that is given again and again."""
+    return [*PROGRAM, "render", str(clips), "-o", str(out), "--state", str(state)]
+
+
+def there(out: Path) -> int:
+    """How many stems there are."""
+    return sum(name.endswith(".wav") for name in os.listdir(out)) if out.exists() else 0
+
+
+def comes_to(from_count: int, client: subprocess.Popen[bytes], out: Path) -> bool:
+    """Waits until there are so many stems; False where the client ends before."""
+    seen, since_s = -1, time.monotonic()
+    while client.poll() is None and (count := there(out)) < from_count:
+        if count > seen:
+            seen, since_s = count, time.monotonic()
+        assert time.monotonic() - since_s < STANDSTILL_S, "the batch stands still"
+        time.sleep(0.02)
+    return client.poll() is None
+
+
 def killed_to_the_end(
     count: int, kills: int, folder: Path, states: tuple[Path, Path], dull: NDArray[np.float32]
 ) -> None:
-    source, out, results = clips(folder / "clips", count, dull), folder / "out", folder / "results.jsonl"
-    calm = [*PROGRAM, "render", str(source), "-o", str(folder / "calm"), "--state", str(states[0])]
-    subprocess.run(calm, check=True, capture_output=True)
+    source, out = clips(folder / "clips", count, dull), folder / "out"
+    subprocess.run(batch(source, folder / "calm", states[0]), check=True, capture_output=True)
 
-    command = [*PROGRAM, "render", str(source), "-o", str(out), "--state", str(states[1])]
-    command += ["--results", str(results)]
+    # Kills at random places of the batch, of one process after the other in random order.
     dice = random.Random(1)
-    left = [("client", "worker", "engine")[number % 3] for number in range(kills)]
-    dice.shuffle(left)
+    victims = [("client", "worker", "engine")[number % 3] for number in range(kills)]
+    dice.shuffle(victims)
+    left = list(zip(sorted(dice.sample(range(1, count - AHEAD), kills)), victims, strict=True))
+    said = folder / "said.txt"
     for _ in range(2 * kills + 5):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
-            while left:
-                # A kill comes a random while after the batch came forward, whatever the pace of the machine.
-                there, since_s = len(list(out.glob("*.wav"))), time.monotonic()
-                while client.poll() is None and len(list(out.glob("*.wav"))) == there:
-                    assert time.monotonic() - since_s < 240, "the batch stands still"
-                    time.sleep(0.02)
+        with (
+            said.open("wb") as errors,
+            subprocess.Popen(
+                batch(source, out, states[1]), stdout=subprocess.DEVNULL, stderr=errors
+            ) as client,
+        ):
+            while left and comes_to(left[0][0], client, out):
                 time.sleep(dice.uniform(0, 0.3))
-                if client.poll() is not None:
-                    break
                 with suppress(ProcessLookupError):
-                    os.kill(victim(left.pop(), client.pid, states[1]), signal.SIGKILL)
+                    os.kill(victim(left.pop(0)[1], client.pid, states[1]), signal.SIGKILL)
         if client.returncode == 0:
             break
-    assert client.returncode == 0, results.read_text()[-2000:]
+    assert client.returncode == 0, said.read_text()[-2000:]
     assert not left, f"the batch was over before {left} could be killed"
 
     expected = digests(folder / "calm")
     assert len(expected) == count
     assert digests(out) == expected
-    done = [json.loads(text)["out"] for text in results.read_text().splitlines() if '"done"' in text]
-    assert len(done) - len(set(done)) <= kills * AHEAD
+    renders = rendered(states[1])
+    assert set(renders) == {str(out / name) for name in expected}
+    assert renders.total() - count <= kills * AHEAD
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the engine's processes in /proc")
@@ -116,7 +151,7 @@ def test_a_few_kills(tmp_path: Path, states: tuple[Path, Path], dull: NDArray[np
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the engine's processes in /proc")
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_a_thousand_clips_and_twenty_kills(
+def test_many_clips_and_twenty_kills(
     tmp_path: Path, states: tuple[Path, Path], dull: NDArray[np.float32]
 ) -> None:
-    killed_to_the_end(1000, 20, tmp_path, states, dull)
+    killed_to_the_end(CLIPS, 20, tmp_path, states, dull)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -183,8 +184,9 @@ def test_no_permission_says_so(tmp_path: Path, record: StemRecord) -> None:
 
 
 @pytest.fixture
-def killed_writer(tmp_path: Path, record: StemRecord) -> Iterator[int]:
+def killed_writer(tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The pid of a process that was killed while it held a part beside tmp_path/kick.wav."""
+    monkeypatch.setattr("render.files.publish.SWEEP_S", 0.0)
     code = (
         "import sys, time; from pathlib import Path; from render.files.publish import part_beside\n"
         "with part_beside(Path(sys.argv[1])) as part: print(part, flush=True); time.sleep(60)"
@@ -202,12 +204,31 @@ def killed_writer(tmp_path: Path, record: StemRecord) -> Iterator[int]:
         yield writer.pid
 
 
-def test_what_a_killed_process_left_is_swept_by_the_next(
+def test_what_a_killed_process_left_is_swept_by_the_next_in_its_folder(
     tmp_path: Path, killed_writer: int, record: StemRecord
 ) -> None:
     assert str(killed_writer) in hidden(tmp_path)[0]
-    deliver(CLIP, tmp_path / "kick.wav", record)
-    assert hidden(tmp_path) == []
+    elsewhere = tmp_path / hidden(tmp_path)[0].replace(socket.gethostname(), "elsewhere")
+    elsewhere.touch()
+    deliver(CLIP, tmp_path / "tom.wav", record)
+    assert hidden(tmp_path) == [elsewhere.name]
+
+
+def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(
+    tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("render.files.publish.SWEEP_S", 3600.0)
+    looked: list[Path] = []
+    listed = os.listdir
+
+    def look(folder: Path) -> list[str]:
+        looked.append(folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", look)
+    for name in ("kick.wav", "snare.wav", "tom.wav"):
+        deliver(CLIP, tmp_path / name, record)
+    assert looked == [tmp_path]
 
 
 def test_killed_at_any_moment_a_stem_is_whole_or_absent(tmp_path: Path, report: RenderReport) -> None:
