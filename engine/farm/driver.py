@@ -183,7 +183,9 @@ def _cluster(pool: Pool) -> Generator[tuple[Any, Any]]:
         import ray
     except ImportError:
         raise UsageError("the farm needs Ray; pip install 'airband[farm]'", "farm") from None
-    local = {"object_store_memory": STORE_BYTES} if pool.address is None else {}
+    local: dict[str, Any] = {}
+    if pool.address is None:
+        local = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
         _knock(pool.address or "")
         ray.init(address=pool.address or "local", logging_level="ERROR", log_to_driver=False, **local)

@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from engine.local import LocalRenderer
+from presets.errors import EngineError
 from render.files.sidecar import sidecar_path
 
 pytest.importorskip("ray", reason="needs Ray (the extra `farm`)")
@@ -35,7 +36,7 @@ if any(part.endswith("default_worker.py") for part in sys.orig_argv):
         name, folder = os.path.basename(arguments[0]), os.path.dirname(arguments[0])
         if name == "poison.wav":
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == "3.wav" and os.path.exists(os.path.join(folder, "once")):
+        if name == "5.wav" and os.path.exists(os.path.join(folder, "once")):
             os.unlink(os.path.join(folder, "once"))
             os.kill(os.getpid(), signal.SIGKILL)
         if os.path.exists(os.path.join(folder, "wait")) and name.removesuffix(".wav").isdigit():
@@ -101,33 +102,16 @@ def made(out: Path) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def test_it_equals_a_local_render_whoever_is_lost(
-    tmp_path: Path, clips: Path, start: Callable[..., subprocess.Popen[str]]
+def test_whoever_is_killed_the_same_command_ends_as_a_local_render(
+    tmp_path: Path, clips: Path, start: Callable[..., subprocess.Popen[str]], wait_until: Callable[..., None]
 ) -> None:
-    (clips / "once").touch()
+    out = tmp_path / "out"
+    (clips / "wait").touch()
     (clips / "poison.wav").write_bytes((clips / "0.wav").read_bytes())
     with (clips / "jobs.csv").open("a") as manifest:
         manifest.write("\npoison.wav,0\n")
-    farm = start()
-    events = ended(farm)
-    assert farm.returncode == 7, events
-    assert (events["poison"]["what"], events["poison"]["code"]) == ("failed", "worker_crashed")
-    assert "2 workers were lost on it" in events["poison"]["message"]
-    assert (events[""]["done"], events[""]["failed"]) == (CLIPS, 1)
-    assert not (clips / "once").exists()
-    results, expected = made(tmp_path / "out"), local(clips, range(CLIPS))
-    assert results.keys() == expected.keys()
-    for name, samples in expected.items():
-        np.testing.assert_array_equal(results[name], samples)
-    lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
-    assert sorted(line["what"] for line in lines) == ["done"] * CLIPS + ["failed"]
 
-
-def test_a_driver_that_is_killed_is_followed_by_the_same_command(
-    tmp_path: Path, clips: Path, start: Callable[..., subprocess.Popen[str]], wait_until: Callable[..., None]
-) -> None:
-    (clips / "wait").touch()
-    out = tmp_path / "out"
+    # The driver is killed after four clips.
     first = start()
     wait_until(lambda: len(list(out.glob("*.wav"))) == 4 or first.poll() is not None, "four results")
     assert first.poll() is None, first.communicate()
@@ -135,22 +119,36 @@ def test_a_driver_that_is_killed_is_followed_by_the_same_command(
     first.communicate()
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.wav")}
     (clips / "wait").unlink()
-    events = ended(start())
-    assert (events[""]["failed"], events[""]["done"] + events[""]["skipped"]) == (0, CLIPS)
+    (clips / "once").touch()
+
+    # The same command goes on. Clip 5 kills the first worker that opens it, the poison clip every one.
+    farm = start()
+    events = ended(farm)
+    assert not (clips / "once").exists()
+    assert farm.returncode == 7, events
+    assert (events["poison"]["what"], events["poison"]["code"]) == ("failed", "worker_crashed")
+    assert "2 workers were lost on it" in events["poison"]["message"]
+    assert (events[""]["failed"], events[""]["done"] + events[""]["skipped"]) == (1, CLIPS)
     assert events[""]["skipped"] >= 4
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert set(made(out)) == {f"{number}.wav" for number in range(CLIPS)}
+
+    results, expected = made(out), local(clips, range(CLIPS))
+    assert results.keys() == expected.keys()
+    for name, samples in expected.items():
+        np.testing.assert_array_equal(results[name], samples)
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert {Path(line["out"]).name: line["what"] for line in lines if line["what"] == "failed"} == {
+        "poison.wav": "failed"
+    }
+    assert {Path(line["out"]).name for line in lines} == {*expected, "poison.wav"}
 
 
-def test_what_cannot_be_is_one_line(tmp_path: Path, clips: Path) -> None:
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, clips: Path) -> None:
     command = [sys.executable, "-m", "engine", "farm", "--manifest", str(clips / "jobs.csv")]
-    command += ["-o", str(tmp_path / "out")]
-    said = subprocess.run([*command, "--address", "127.0.0.1:1"], capture_output=True, text=True, check=False)
+    command += ["-o", str(tmp_path / "out"), "--address", "127.0.0.1:1"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 5
     assert "engine: no Ray cluster at 127.0.0.1:1" in said.stderr
-    said = subprocess.run([*command, "--gpus-per-worker", "64"], capture_output=True, text=True, check=False)
-    assert said.returncode == 5
-    assert "no room for a worker of 64 GPUs" in said.stderr
 
 
 @pytest.mark.slow
@@ -167,6 +165,8 @@ def test_a_lost_node_costs_its_clips_a_retry(tmp_path: Path, clips: Path) -> Non
         node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
         cluster.wait_for_nodes()
         pairs, _ = plan_rows(read(clips / "jobs.csv", Preset(), "music", {}), str(tmp_path / "out"))
+        with pytest.raises(EngineError, match="no room for a worker of 64 GPUs"):
+            next(farm(pairs, Pool(cluster.address, gpus_each=64)))
         events = farm(pairs, Pool(cluster.address))
         heard = [next(events)]
         cluster.remove_node(node, allow_graceful=False)
