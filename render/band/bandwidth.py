@@ -170,7 +170,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
             return nothing(f"the sound fades out below half its sampling rate, without a cliff{ARCHIVE}")
     if cliff is None:
         return nothing(f"the spectrum has no cliff; give a cutoff in Hz if the sound is dull{ARCHIVE}")
-    hz = cliff.edge_hz
+    hz = seen_hz = cliff.edge_hz
     if not cliff.floor:
         holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
         cliff, hz = replace(cliff, edge_hz=holes.shelf_hz), holes.from_hz
@@ -185,7 +185,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
     slope = None
-    if hz == cliff.edge_hz and hz < SLOPE_ROOM * nyquist_hz:
+    if hz == seen_hz < SLOPE_ROOM * nyquist_hz:  # else a codec ended it, and no filter
         slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz, nyquist_hz)
     return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope, holes)
 

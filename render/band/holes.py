@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import SIXTH, THIRD, Powers, loudest
+from render.band.cliff import SIXTH, THIRD, Powers, decibels, loudest
 
 HOLE_DB = 45.0
 """A cell this far below the band a third of an octave further down is empty."""
@@ -21,8 +21,11 @@ FLOOR_MARGIN_DB, CLEAR_DB = 6.0, 25.0
 """So is one as empty as what is above the shelf, where the sound stands this clear of it."""
 SOUNDING_DB = 30.0
 """Frames this far below the loud ones do not count: there a codec rightly saves."""
-NEARLY_ALL, MOST = 0.85, 0.5
-"""Shares of the frames: a band empty in more is no part of the file's band; of the sound's."""
+MOST = 0.5
+"""A band that more of the frames leave out is no part of the sound's band."""
+EDGE_DB = 6.0
+"""Nor of the file's, where all frames together lack more than this: what is left is attacks, whose short
+blocks reach above an encoder's low-pass."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -32,7 +35,7 @@ class Holes:
     """What was left out below a shelf.
 
     Attributes:
-        shelf_hz: where the file's band ends: what is above, nearly all frames leave out.
+        shelf_hz: the -6 dB edge of the file's band, all frames together.
         from_hz: where most frames end: what is between here and the shelf, most of them leave out; the shelf
             itself where they reach it.
         lowest_hz: the lowest band with holes in a tenth of the frames or more, None where there is none.
@@ -54,27 +57,35 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float) -> Holes:
         edge_hz: where the loudest moments end.
     """
     end = max(1, int(np.searchsorted(edges_hz, edge_hz)) - 1)
-    empty = _empty(powers, end).mean(axis=0)
-
-    def lowered(share: float) -> int:
-        top = end
-        while top > max(4, end - THIRD) and empty[top - 1] > share:
-            top -= 1
-        return top
-
-    shelf, most = lowered(NEARLY_ALL), lowered(MOST)
+    cells, holed = _empty(powers, end)
+    empty = holed.mean(axis=0)
+    most = end
+    while most > max(4, end - THIRD) and empty[most - 1] > MOST:
+        most -= 1
+    shelf, missing_db = end, _missing_db(cells, most)
+    while shelf > most and missing_db[shelf - 1] > EDGE_DB:
+        shelf -= 1
     octave = slice(max(4, shelf - 3 * THIRD), max(5, shelf))
-    holed = octave.start + np.flatnonzero(empty[octave] >= 0.1)
+    holed_bands = octave.start + np.flatnonzero(empty[octave] >= 0.1)
     return Holes(
         shelf_hz=float(edges_hz[shelf]) if shelf < end else edge_hz,
         from_hz=float(edges_hz[most]) if most < end else edge_hz,
-        lowest_hz=float(edges_hz[holed[0]]) if len(holed) else None,
+        lowest_hz=float(edges_hz[holed_bands[0]]) if len(holed_bands) else None,
         share=float(empty[octave].mean()),
     )
 
 
-def _empty(powers: Powers, end: int) -> NDArray[np.bool_]:
-    """(sounding frames, bands): which cells are empty although the frame sounds below them."""
+def _missing_db(cells: Powers, start: int) -> Floats:
+    """(bands,): how far the mean of all frames lies below the straight line through the third of an octave
+    before band `start`; a line that rises is taken for flat."""
+    level = decibels(cells.mean(axis=0))
+    before = np.arange(max(0, start - THIRD), start)
+    slope = min(0.0, float(np.polyfit(before, level[before], 1)[0]))
+    return np.asarray(level[before].mean() + slope * (np.arange(len(level)) - before.mean()) - level)
+
+
+def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_]]:
+    """(frames, bands) of the frames that sound, and which of their cells are empty although they do."""
     under = np.median(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)], axis=1)
     sounding = under > under[loudest(under)].mean() * 10 ** (-SOUNDING_DB / 10)
     cells, level = powers[sounding], under[sounding, None]
@@ -82,4 +93,4 @@ def _empty(powers: Powers, end: int) -> NDArray[np.bool_]:
     if powers.shape[1] - end > 2 * SIXTH:
         floor = np.median(cells[:, end + SIXTH :], axis=1, keepdims=True) * 10 ** (FLOOR_MARGIN_DB / 10)
         empty |= (cells < floor) & (floor < level * 10 ** (-CLEAR_DB / 10))
-    return np.asarray(empty)
+    return cells, np.asarray(empty)
