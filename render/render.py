@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from presets.errors import OutputError, UsageError
+from presets.errors import InputError, OutputError, RenderError, UsageError
 from presets.report import EffectsReport, LikeReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.band.bandwidth import find_cutoff
@@ -76,7 +76,8 @@ def render(
         UsageError: a selection that is empty or outside the source, an effect that refuses its parameters.
         PluginError: an external plugin failed, and was not to be bypassed.
         OutputError: the spool cannot be written.
-        RenderError: a stage made NaN or infinity; the message says which.
+        RenderError: a stage made NaN or infinity, or an effect before the model samples beyond the limits;
+            the message says which.
     """
     effects, delivery = preset.effects, preset.delivery
     if (
@@ -88,7 +89,15 @@ def render(
     with workplace(spool) as work:
         before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), on_step)
         written = work.with_name(f"{work.name}.band")
-        band = generate_band(before.clip, preset, upscaler, on_step, written, mask, recordings)
+        try:
+            band = generate_band(before.clip, preset, upscaler, on_step, written, mask, recordings)
+        except InputError as error:
+            if before.clip is source or error.field != "source":
+                raise
+            names = ", ".join(label(effect) for effect in effects.before)
+            raise RenderError(
+                f"{names}, before the model, made what cannot be rendered: {error.message}", "effects"
+            ) from None
         after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
         delivered = deliver(after.clip, source, delivery)
         blocks = _checked(_blocks(delivered.clip), preset.rate, "an effect after the model, or its loudness,")

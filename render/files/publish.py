@@ -160,13 +160,14 @@ def publish(
         note.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         _settle(note)
         _settle(part)
-        if out.exists():
-            check_destination(out, force=force)
-        os.replace(note, sidecar_path(out))
-        if force:
-            os.replace(part, out)
-        else:
-            _move_without_replacing(part, out)
+        with _one_at_a_time(out.parent):
+            if out.exists():
+                check_destination(out, force=force)
+            os.replace(note, sidecar_path(out))
+            if force:
+                os.replace(part, out)
+            else:
+                _move_without_replacing(part, out)
         _settle(out.parent)
     return said
 
@@ -235,6 +236,25 @@ def _settle(path: Path) -> None:
         try:
             os.fsync(handle)
         finally:
+            os.close(handle)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keeps others who publish in a folder waiting, so that a stem and its sidecar are of one render.
+
+    Where the system has no such lock, two who replace the same file at the same moment may still mix them.
+    """
+    handle = None
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle is not None:
             os.close(handle)
 
 

@@ -11,6 +11,7 @@ import soundfile
 
 from engine.models.draft.draft import load as load_draft
 from engine.models.null import Null
+from presets.chains import Effect, Effects
 from presets.errors import Cancelled, InputError, OutputError, RenderError, UsageError
 from presets.report import RenderReport, SourceReport
 from presets.schema import make
@@ -414,3 +415,10 @@ def test_a_model_that_makes_nan_fails_the_render_and_is_named(
     with pytest.raises(RenderError, match="the model noise made NaN or infinity"):
         render(source, make(cutoff=3000), Broken(), ignore, spool=spool)
     assert not spool.exists()
+
+
+def test_an_effect_before_the_model_is_blamed_for_what_it_made(programme: Any) -> None:
+    source = ArrayClip(programme(0.5, 48000, 1, 3000.0), 48000)
+    preset = make(effects=Effects(before=(Effect(name="Gain", params={"gain_db": 60.0}),)))
+    with pytest.raises(RenderError, match=r"Gain, before the model.*beyond \+-16"):
+        render(source, preset, Null(), ignore)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -307,3 +309,26 @@ def test_a_name_that_is_no_text_is_written_like_any_other(tmp_path: Path, record
     said = deliver(CLIP, out, record)
     assert is_done(out, said["key"])
     assert sorted(map(os.fsencode, os.listdir(tmp_path))) == [b"caf\xe9.flac", b"caf\xe9.flac.airband.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks a folder")
+@pytest.mark.parametrize("force", [True, False])
+def test_two_who_write_one_stem_leave_it_with_its_own_sidecar(
+    tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    real, chance = os.replace, random.Random(1)
+
+    def slow(source: Path, target: Path) -> None:
+        time.sleep(0.02 * chance.random())
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", slow)
+    clips = [ArrayClip(share * SAMPLES, 48000) for share in (0.5, 0.25)]
+    for take in range(12):
+        out = tmp_path / f"{take}.wav"
+        with ThreadPoolExecutor() as pool:
+            made = [pool.submit(deliver, clip, out, record, force=force) for clip in clips]
+        refused = [error for error in (each.exception() for each in made) if error is not None]
+        assert len(refused) == (0 if force else 1)
+        assert all(isinstance(error, OutputError) for error in refused)
+        assert json.loads(sidecar_path(out).read_text())["output"]["digest"] == file_digest(out)
