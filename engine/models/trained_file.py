@@ -52,8 +52,11 @@ def read_header(path: Path, family: str) -> dict[str, str]:
 
 
 def read_model(path: Path, family: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:
-    """Arguments, state and digest of a model that `write_model` wrote."""
+    """Arguments, state and digest of a model that `write_model` wrote; ModelError where it is damaged."""
     header = read_header(path, family)
     with open_safetensors(path) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return json.loads(header["arguments"]), state, header["digest"]
+    try:
+        return json.loads(header["arguments"]), state, header["digest"]
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path}: its header is damaged ({error})") from None
