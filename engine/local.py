@@ -40,12 +40,12 @@ from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.transfer import Bytes, Sender
 from bridge.wire.ulid import new_ulid
 from engine.serving.jobs import Jobs
-from engine.serving.spool import Spool
-from engine.serving.store import Store
 from engine.serving.worker_messages import Ready, Task
+from engine.state.spool import Spool
+from engine.state.store import Store
 from engine.worker.model_cache import ModelCache
 from engine.worker.process import Reporter, outcome
-from presets.errors import EngineError
+from presets.errors import BusyError, EngineError
 from presets.limits import CHUNK_BYTES
 
 DEVICE = "here"
@@ -82,7 +82,7 @@ class LocalRenderer(Renderer):
             prepare(home)
             stack.callback(claim(home).release)
             stack.callback(remove_connection, home)
-            store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
+            self._store = store = stack.enter_context(closing(Store(home.state / "jobs.sqlite")))
             self._spool = Spool(home.state / "spool")
             self._jobs = stack.enter_context(closing(Jobs(store, self._spool, {DEVICE: self}, self._tell)))
             self._resources = stack.pop_all()
@@ -186,8 +186,14 @@ class LocalRenderer(Renderer):
 
     def _hand_over(self, submit: Submit, source: Bytes | None, *, is_new: bool) -> None:
         with self._open():
-            self._take(submit, source)
+            try:
+                self._take(submit, source)
+            except BusyError:
+                self._spool.make_room(source.nbytes if source else 0)
+                self._take(submit, source)
+            self._jobs.finish_uploads()
             self._jobs.dispatch()
+            self._store.sync()
 
     def _take(self, submit: Submit, source: Bytes | None) -> None:
         answers = self._jobs.submit(submit, self._session)
@@ -216,6 +222,7 @@ class LocalRenderer(Renderer):
                 if self._closed:  # it waits for whoever opens the state folder next
                     return
                 self._jobs.handle_worker(DEVICE, ended)
+                self._store.sync()
                 self._jobs.dispatch()
 
     def _is_off(self, job: str) -> bool:

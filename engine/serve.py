@@ -31,13 +31,14 @@ from bridge.wire.home import (
 )
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
+from engine.metrics import start_metrics
 from engine.serving.curve_auth import CurveAuth
 from engine.serving.listener import Listener
 from engine.serving.server import FAREWELL_S, Server
-from engine.serving.spool import QUOTA_BYTES, Spool
-from engine.serving.store import Store
 from engine.serving.worker_messages import WorkerOptions
 from engine.serving.worker_pool import WorkerPool
+from engine.state.spool import QUOTA_BYTES, Spool
+from engine.state.store import Store
 from engine.worker import process
 from presets.errors import EngineError, UsageError
 from presets.version import VERSION as SOFTWARE
@@ -58,6 +59,8 @@ class Options:
     allow: Path | None
     quota_bytes: int
     idle_exit_s: float | None
+    on_demand: bool
+    metrics_port: int | None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,14 +94,19 @@ def serve(options: Options) -> None:
         listener = Listener(endpoint, _curve_auth(endpoint, options), make_folder)
         stack.callback(_remove_runtime, home)
         stack.callback(listener.close, int(1000 * FAREWELL_S))
-        roots = tuple(map(str, options.worker.roots))
-        connection = msgspec.structs.replace(_connection(listener, home), roots=roots)
+        connection = msgspec.structs.replace(
+            _connection(listener, home),
+            roots=tuple(map(str, options.worker.roots)),
+            on_demand=options.on_demand,
+        )
         pool = WorkerPool(options.devices, process.main, options.worker)
         stack.callback(pool.kill)
         announce = partial(_announce, home, lock, connection)
         server = stack.enter_context(
             closing(Server(listener, store, spool, pool, announce, options.idle_exit_s))
         )
+        if options.metrics_port is not None:
+            stack.callback(start_metrics(server, options.metrics_port))
         server.handle_signals()
         server.wait_ready()
         log.info("engine %s serves at %s", SOFTWARE, connection.endpoint)
@@ -192,6 +200,14 @@ def _options(argv: Sequence[str]) -> Options:
         "--quota", type=float, default=QUOTA_BYTES / 1e9, metavar="GB", help="what the spool may hold"
     )
     parser.add_argument("--idle-exit", type=float, metavar="S", help="leave after S seconds without work")
+    parser.add_argument(
+        "--on-demand",
+        action="store_true",
+        help="make way for an engine of another version when its client comes",
+    )
+    parser.add_argument(
+        "--metrics", type=int, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
+    )
     given = parser.parse_args(argv)
     home = find_home(given.state)
     roots = tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint))
@@ -203,4 +219,6 @@ def _options(argv: Sequence[str]) -> Options:
         given.allow,
         int(given.quota * 1e9),
         given.idle_exit,
+        given.on_demand,
+        given.metrics,
     )

@@ -30,7 +30,7 @@ def modules_after(code: str) -> set[str]:
         "from bridge import Client, Job, Result, Progress",
         "import presets; presets.load('music')",
         "import bridge.cli",
-        "import engine.serving.server, engine.serving.session, engine.serving.queue, engine.serving.store",
+        "import engine.serving.server, engine.serving.session, engine.serving.queue, engine.state.store",
     ],
 )
 def test_a_thin_client_pays_for_nothing_heavy(code: str) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.wire.home import Connection, Home, is_running, prepare, read_connection, read_holder
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
 from presets.errors import EngineError, VersionError
+from presets.version import VERSION as SOFTWARE
 
 IDLE_EXIT_S = 900
 """An engine that a client started leaves after so long without work."""
@@ -35,18 +38,22 @@ def find_engine(home: Home, timeout_s: float = START_S) -> Connection | None:
         EngineError: it is there but did not come up within `timeout_s`, or cannot be reached from here; a
             connection file open to others.
     """
+    found = _find(home, timeout_s)
+    if found is not None and found.protocol != VERSION:
+        raise VersionError(
+            f"engine {found.pid} is airband {found.engine} and speaks protocol {found.protocol}, this client "
+            f"{VERSION}; end it with `airband stop`"
+        )
+    return found
+
+
+def _find(home: Home, timeout_s: float) -> Connection | None:
     began_s = time.monotonic()
     unreachable_s: float | None = None
     while is_running(home):
         connection, now_s = read_connection(home), time.monotonic()
-        if connection is not None:
-            if connection.protocol != VERSION:
-                raise VersionError(
-                    f"engine {connection.pid} is airband {connection.engine} and speaks protocol "
-                    f"{connection.protocol}, this client {VERSION}; end it with `airband stop`"
-                )
-            if connection.is_reachable:
-                return connection
+        if connection is not None and (connection.protocol != VERSION or connection.is_reachable):
+            return connection
         holder = read_holder(home)
         if holder is None or holder.endpoint:  # it makes a lost file, or its lost socket, anew
             unreachable_s = unreachable_s or now_s
@@ -74,21 +81,41 @@ def _unreachable(home: Home, holder: Connection | None) -> EngineError:
 def ensure_engine(home: Home, timeout_s: float = START_S) -> Connection:
     """The engine of a state folder, started if none runs; of two clients that come at once one starts it.
 
+    One of another version that a client started is told to leave; its running jobs end before it does, and
+    what is queued goes on in the new one.
+
     Raises:
-        VersionError: one runs that speaks another protocol.
+        VersionError: one runs that speaks another protocol, or that still renders after `timeout_s`.
         EngineError: it could not be started; the message ends with what it last said.
     """
-    found = find_engine(home, timeout_s)
-    if found is not None:
-        return found
+    found = _find(home, timeout_s)
+    if found is not None and not found.is_outdated:
+        return find_engine(home, timeout_s) or ensure_engine(home, timeout_s)
     prepare(home)
     lock = FileLock(home.state / "start.lock")
     if not lock.acquire(timeout_s):
         raise EngineError(f"another client has been starting an engine on {home.state} for {timeout_s:g} s")
     try:
+        found = _find(home, timeout_s)
+        if found is not None and found.is_outdated:
+            _end(found, home, timeout_s)
         return find_engine(home, timeout_s) or _start(home, timeout_s)
     finally:
         lock.release()
+
+
+def _end(outdated: Connection, home: Home, timeout_s: float) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(outdated.pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + timeout_s
+    while is_running(home):
+        if time.monotonic() > deadline_s:
+            raise VersionError(
+                f"engine {outdated.pid} is airband {outdated.engine} and makes way for {SOFTWARE} once its "
+                f"running job has ended, which took longer than {timeout_s:g} s; come again, or end it with "
+                "`airband stop --now`"
+            )
+        time.sleep(POLL_S)
 
 
 def no_engine(home: Home) -> EngineError:
@@ -145,7 +172,7 @@ def _give_up(home: Home, process: subprocess.Popen[bytes], said_from: int, timeo
 def _command(home: Home) -> list[str]:
     return [
         *(sys.executable, "-P", "-m", "engine", "serve"),
-        *("--idle-exit", str(IDLE_EXIT_S), "--state", str(home.state)),
+        *("--on-demand", "--idle-exit", str(IDLE_EXIT_S), "--state", str(home.state)),
     ]
 
 

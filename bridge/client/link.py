@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from bridge.client.replies import Accepts, LinkLost, NoAnswer, Replies, Reply
+from bridge.client.replies import Accepts, LinkLost, NoAnswer, NotUnderstood, Replies, Reply
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Closing, EngineMessage, Error, Message
@@ -107,7 +107,7 @@ class Link:
         replies = Replies()
         with self._lock:
             if self._lost:
-                raise LinkLost(*self._lost.args)
+                raise type(self._lost)(*self._lost.args)
             self._open.setdefault(job, []).append(replies)
         try:
             yield replies
@@ -117,11 +117,11 @@ class Link:
                 if not self._open[job]:
                     del self._open[job]
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, kind: type[LinkLost] = LinkLost) -> None:
         """Declares the link lost: everybody who waits, or will, is told."""
         with self._lock:
             if self._lost is None:
-                self._lost = LinkLost(f"lost the engine at {self.endpoint}: {reason}")
+                self._lost = kind(f"lost the engine at {self.endpoint}: {reason}")
             waiting = [replies for _, replies in self._expected]
             waiting += [replies for boxes in self._open.values() for replies in boxes]
             self._expected.clear()
@@ -144,7 +144,7 @@ class Link:
         frames = encode(message, buffer)
         with self._lock:
             if self._lost:
-                raise LinkLost(*self._lost.args)
+                raise type(self._lost)(*self._lost.args)
             self._outbox.append(frames)
             if expects:
                 self._expected.append(expects)
@@ -192,13 +192,13 @@ class Link:
                 try:
                     self._deliver(decode([frame.buffer for frame in frames], "engine"))
                 except WireError as error:
-                    self.drop(f"it said something that is not protocol 1: {error.message}")
+                    self.drop(f"it said something that is not protocol 1: {error.message}", NotUnderstood)
 
     def _deliver(self, reply: Reply) -> None:
         message, _ = reply
         job = getattr(message, "job", None)
         if isinstance(message, Error) and job is None and message.code == WireError.code:
-            self.drop(f"it does not follow: {message.message}")
+            self.drop(f"it does not follow: {message.message}", NotUnderstood)
             return
         with self._lock:
             if isinstance(message, Closing):

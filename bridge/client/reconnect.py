@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from bridge.client import launch
 from bridge.client.link import Link
-from bridge.client.replies import LinkLost
+from bridge.client.replies import LinkLost, NotUnderstood
 from bridge.wire.curve_keys import check_key, own_keys
 from bridge.wire.home import Connection, Home
 from bridge.wire.messages import VERSION, Bye, EngineMessage, Error, Hello, Welcome
-from presets.errors import EngineError, UsageError
+from presets.errors import EngineError, UsageError, VersionError
+from presets.version import VERSION as SOFTWARE
 
 TRIES = 10
 """How often one thing is asked of engines that go away over it."""
@@ -78,6 +79,7 @@ class Reconnecting:
 
         Raises:
             EngineError: the link broke TRIES times without one item between.
+            VersionError: the engine is of another version, and one does not follow the other.
         """
         pauses = _pauses()
         while True:
@@ -87,6 +89,12 @@ class Reconnecting:
                     yield item
                 return
             except LinkLost as lost:
+                if isinstance(lost, NotUnderstood) and self.welcome and self.welcome.engine != SOFTWARE:
+                    raise VersionError(
+                        f"the engine is airband {self.welcome.engine}, this client {SOFTWARE}; one does not "
+                        f"follow the other ({lost}); run both from one installation (`airband stop` ends the "
+                        "engine)"
+                    ) from None
                 pause_s = next(pauses, None)
                 if pause_s is None:
                     raise EngineError(str(lost)) from None

@@ -21,6 +21,10 @@ class LinkLost(Exception):
     """The engine is gone or going; what was asked can be asked again over another link."""
 
 
+class NotUnderstood(LinkLost):
+    """The link is gone because the engine, or this client, does not follow the other's messages."""
+
+
 class NoAnswer(Exception):
     """Nothing came before the deadline."""
 
@@ -41,7 +45,7 @@ class Replies:
             with suppress(Empty):
                 reply = self._queue.get(timeout=min(left_s, SLICE_S))
                 if isinstance(reply, LinkLost):
-                    raise LinkLost(*reply.args)
+                    raise type(reply)(*reply.args)
                 return reply
         raise NoAnswer
 

@@ -44,6 +44,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
         engine, protocol: the versions of its software and of what it speaks.
         server_key, client: over tcp, the engine's CURVE key and the keys to use.
         roots: folders below which it opens the paths that jobs name.
+        on_demand: a client started it, so that another version's client may replace it.
     """
 
     endpoint: str
@@ -56,11 +57,17 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     birth: str = ""
     host: str = ""
     roots: tuple[str, ...] = ()
+    on_demand: bool = False
 
     @property
     def is_alive_here(self) -> bool:
         """Whether its process is one of this machine that lives, and not another under the same number."""
         return self.birth != "" and self.birth == process_birth(self.pid)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it is another version's, which a client of this one may replace."""
+        return self.on_demand and self.engine != SOFTWARE and self.is_alive_here
 
     @property
     def is_reachable(self) -> bool:

@@ -1,14 +1,17 @@
-"""The one-line descriptions of jobs that `status` and `jobs` answer with."""
+"""Jobs in one line each: for the answers to `status` and `jobs`, and for the log."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable
 from itertools import accumulate
 
 import msgspec
 
-from bridge.wire.messages import Failed, File, JobStatus, Path, Pcm, Progress
-from engine.serving.store import JobRecord
+from bridge.wire.bounds import bounded_text
+from bridge.wire.messages import Done, Failed, File, JobStatus, Path, Pcm, Progress
+from engine.state.store import JobRecord, Outcome
 from presets.limits import HEADER_BYTES
 
 SHOWN_CHARS = 96
@@ -48,3 +51,17 @@ def fit_header(lines: Iterable[JobStatus]) -> tuple[JobStatus, ...]:
     lines = list(lines)
     weights = accumulate(len(msgspec.msgpack.encode(line)) for line in lines)
     return tuple(line for line, weight in zip(lines, weights, strict=True) if weight < LISTING_BYTES)
+
+
+def log_line(outcome: Outcome, record: JobRecord) -> str:
+    """A line of JSON about the end of a job, for the log."""
+    failed = outcome if isinstance(outcome, Failed) else None
+    line = {
+        "job": record.job,
+        "state": type(outcome).__name__.lower(),
+        "seconds": round(time.time() - record.created_s, 3),
+        "render_seconds": round(outcome.seconds, 3) if isinstance(outcome, Done) else None,
+        "code": failed.code if failed else None,
+        "message": bounded_text(failed.message, 500) if failed else None,
+    }
+    return json.dumps({key: value for key, value in line.items() if value is not None})

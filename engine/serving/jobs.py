@@ -1,15 +1,16 @@
 """The life of a job in the engine: submitted, uploaded, queued, run, ended, fetched, forgotten.
 
 No sockets: sessions call in with what clients asked, the server with what workers said, and `tell` carries
-news to whoever watches. Every reply is returned after the store has committed what it says.
+news to whoever watches. What a reply says is in the store when it is returned, and on the disk once
+`Store.synced` has reached what `written` was then.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -30,22 +31,24 @@ from bridge.wire.messages import (
     JobStatus,
     Path,
     Progress,
+    Source,
     Submit,
 )
 from bridge.wire.messages import (
     Jobs as ListJobs,
 )
-from engine.serving.job_status import fit_header, status_line
+from engine.serving.job_status import fit_header, log_line, status_line
 from engine.serving.queue import DEATHS_MAX, Queue
-from engine.serving.spool import Spool, write_errors_explained, write_errors_logged
-from engine.serving.store import JobRecord, Outcome, Store
-from engine.serving.uploads import Uploads, credit, nbytes
+from engine.serving.same_job import is_same
+from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import FromWorker, JobWorker, Task
+from engine.state.spool import Spool, write_errors_explained, write_errors_logged
+from engine.state.store import JobRecord, Outcome, Store
+from engine.state.uploads import Uploads, credit, nbytes
 from presets.errors import (
     AirbandError,
     BusyError,
     EngineError,
-    InputError,
     OutputError,
     UsageError,
     WireError,
@@ -56,6 +59,8 @@ log = logging.getLogger("airband.jobs")
 
 JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
+UPLOAD_SILENCE_S = 60.0
+"""An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -65,7 +70,8 @@ class Jobs:
     Args:
         store, spool: where they are kept; what an earlier engine left in them goes on.
         workers: who runs them, by device.
-        tell: takes (job, message) for the sessions that watch the job.
+        tell: takes (job, message) for the sessions that watch the job or send its source.
+        wake: called from a thread when `dispatch` has something to do.
 
     Where a method takes an `owner`, None may see and do everything; a key only what it submitted itself, and
     jobs of others are to it as if they did not exist.
@@ -77,19 +83,31 @@ class Jobs:
         spool: Spool,
         workers: Mapping[str, JobWorker],
         tell: Callable[[str, EngineMessage], None],
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
         self._queue = Queue(list(workers), time.time)
-        self._uploads = Uploads()
+        self._uploads = Uploads(wake)
+        self._unneeded: deque[tuple[int, str]] = deque()
+        """Sources that no job needs, with what must have been synced of the store before they go."""
+        self._lapsed: set[str] = set()
+        """Uploads that were silent for so long that the room for the rest of them was given back."""
         self._progress: dict[str, Progress] = {}
         self._ended: list[Outcome] = []
+        self.ended: Counter[str] = Counter()
+        """How many ended in which way since this engine started."""
+        self.render_s = 0.0
         self.closing = False
         store.requeue_running()
         for record in store.in_state("queued"):
             if record.asked is None:
                 self._ended.append(Failed(record.job, EngineError.code, UNREADABLE))
             else:
+                self._set_aside(record.asked)
                 self._enqueue(record)
+        for record in store.in_state("uploading"):
+            if record.asked is not None:
+                self._set_aside(record.asked)
         spool.tidy(store.needs, lambda job: store.get(job) is not None)
 
     # What clients ask
@@ -106,12 +124,15 @@ class Jobs:
         if record is None:
             self._add(submit, session, owner)
             record = self.record(submit.job)
-        elif not _is_same(record.submit, submit) or not _may_see(owner, record):
+        elif not is_same(record.submit, submit) or not _may_see(owner, record):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
             return [self.state(record.job)]
+        self._take_up(record.job, source)
         upload = self._uploads.open(record.job, self._spool.part(record.job), source)
+        if upload.receiver.complete:  # and about to be queued
+            return [Accepted(record.job, "uploading", offset=upload.receiver.offset)]
         offset, count = upload.receiver.renew()
         return [Accepted(record.job, "uploading", offset=offset), Grant(record.job, offset, count)]
 
@@ -132,30 +153,52 @@ class Jobs:
             self._uploads.close(submit.job)
             raise
 
+    def _set_aside(self, submit: Submit) -> None:
+        if not isinstance(submit.source, Path):
+            self._spool.set_aside(submit.job, nbytes(submit.source))
+
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
-        """Takes a piece of a source; the last one queues the job.
+        """Takes a piece of a source; once the last one is on the disk, `dispatch` queues the job.
 
         Raises:
             WireError: no upload of that name, or a piece out of turn.
+            BusyError: it was silent for long, and there is no room now for the rest of it.
             OutputError: no room on the disk; the job has failed.
         """
         if chunk.job not in self._uploads or (owner and not _may_see(owner, self.record(chunk.job))):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
+        if chunk.job in self._lapsed:
+            self._take_up(chunk.job, self.record(chunk.job).submit.source)
         try:
             upload = self._uploads.take(chunk, buffer)
         except (OutputError, WireError) as error:
             if error.field != "offset":  # no room, or other bytes than were sent: nothing to go on from
                 self._end(Failed(chunk.job, error.code, bounded_text(error.message), error.field))
             raise
-        digest = upload.receiver.digest
-        if digest is None:
-            return list(credit(chunk.job, upload))
-        self._uploads.close(chunk.job)
-        with write_errors_explained(self._spool.folder):  # the upload has synced its last bytes
-            os.replace(self._spool.part(chunk.job), self._spool.source(digest))
-        self._store.queue(chunk.job, digest)
-        self._enqueue(self.record(chunk.job))
-        return [self.state(chunk.job)]
+        return list(credit(chunk.job, upload))
+
+    def let_uploads_lapse(self) -> None:
+        """Gives back the room for what is missing of uploads that were silent for UPLOAD_SILENCE_S."""
+        for job, upload in self._uploads.silent(UPLOAD_SILENCE_S):
+            if job not in self._lapsed:
+                self._lapsed.add(job)
+                self._spool.set_aside(job, upload.receiver.offset)
+
+    def _take_up(self, job: str, source: Source) -> None:
+        if job in self._lapsed and not isinstance(source, Path):
+            there = self._spool.settle(job)
+            try:
+                self._spool.promise(job, nbytes(source))
+            except AirbandError:
+                self._spool.set_aside(job, there)
+                raise
+            self._lapsed.discard(job)
+
+    def finish_uploads(self) -> None:
+        """Waits until the sources that came whole are on the disk, and queues their jobs."""
+        for _, upload in self._uploads.complete:
+            upload.wait()
+        self._queue_uploaded()
 
     def state(self, job: str, owner: str | None = None) -> Accepted:
         """Where a job stands."""
@@ -216,29 +259,7 @@ class Jobs:
             InputError: the stem has gone from the spool, or is shorter than it was.
         """
         outcome = self.record(fetch.job, owner).outcome
-        stems = outcome.stems if isinstance(outcome, Done) else ()
-        stem = next((stem for stem in stems if stem.name == fetch.stem and not stem.path), None)
-        if stem is None:
-            raise UsageError(f"job {fetch.job} has no stem {fetch.stem!r} to fetch", "stem")
-        if fetch.offset > stem.nbytes:
-            raise UsageError(f"offset {fetch.offset} of a stem of {stem.nbytes} bytes", "offset")
-        wanted = min(nbytes, stem.nbytes - fetch.offset)
-        try:
-            with open(self._spool.stem(fetch.job), "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(fetch.offset)
-                piece = file.read(wanted)
-        except OSError as error:
-            raise InputError(
-                f"the stem of job {fetch.job} cannot be read: {error.strerror}", "stem"
-            ) from None
-        if size != stem.nbytes or len(piece) != wanted:
-            raise InputError(
-                f"the stem of job {fetch.job} is damaged: {size} bytes are there of {stem.nbytes}; "
-                "submit the job again under a new name",
-                "stem",
-            )
-        return Data(fetch.job, fetch.stem, fetch.offset, fetch.offset + len(piece) >= stem.nbytes), piece
+        return read_piece(self._spool.stem(fetch.job), outcome, fetch, nbytes)
 
     # What workers report
 
@@ -255,8 +276,10 @@ class Jobs:
             self._settle()
 
     def dispatch(self) -> None:
-        """Hands jobs to idle workers."""
+        """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
+        self._queue_uploaded()
         self._settle()
+        self._drop_unneeded()
         for device, worker in self._workers.items():
             if self.closing or worker.ready is None:
                 continue
@@ -265,7 +288,7 @@ class Jobs:
                     record = self.record(job)
                     with write_errors_logged("start", job):
                         self._store.start(job)
-                    worker.send(Task(record.submit, record.digest))
+                    worker.send(Task(record.submit, record.digest, self._spool.room()))
                 except AirbandError as error:
                     self._queue.finish(device)
                     self._ended.append(Failed(job, error.code, bounded_text(error.message)))
@@ -283,6 +306,11 @@ class Jobs:
         return self._uploads.writing
 
     @property
+    def waiting(self) -> int:
+        """How many wait for a worker."""
+        return len(self._queue)
+
+    @property
     def idle(self) -> bool:
         """True when nothing waits and nothing runs."""
         return self._queue.idle
@@ -295,6 +323,35 @@ class Jobs:
     def close(self) -> None:
         """Lets go of the files; what is unfinished goes on in the next engine."""
         self._uploads.close_all()
+
+    @property
+    def written(self) -> int:
+        """How many changes of the store there were."""
+        return self._store.written
+
+    def _queue_uploaded(self) -> None:
+        for job, upload in self._uploads.complete:
+            digest = upload.receiver.digest or ""
+            try:
+                if not upload.stored:
+                    continue
+                self._uploads.close(job)
+                with write_errors_explained(self._spool.folder):
+                    os.replace(self._spool.part(job), self._spool.source(digest))
+                self._store.queue(job, digest)
+            except OutputError as error:
+                self._uploads.close(job)
+                self._unneeded.append((self.written, digest))
+                self._ended.append(Failed(job, error.code, bounded_text(error.message), error.field))
+            else:
+                self._enqueue(self.record(job))
+                self._tell(job, self.state(job))
+
+    def _drop_unneeded(self) -> None:
+        while self._unneeded and self._unneeded[0][0] <= self._store.synced:
+            digest = self._unneeded.popleft()[1]
+            if not self._store.needs(digest):
+                self._spool.drop_source(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
         self._queue.add(
@@ -341,42 +398,21 @@ class Jobs:
         record = self.record(job)
         digest = record.digest
         self._store.end(outcome)
-        log.info("%s", _told(outcome, record))
+        self.ended[type(outcome).__name__.lower()] += 1
+        self.render_s += outcome.seconds if isinstance(outcome, Done) else 0.0
+        log.info("%s", log_line(outcome, record))
         self._queue.drop(job)
         self._uploads.close(job)
         self._progress.pop(job, None)
+        self._lapsed.discard(job)
         self._spool.settle(job)
         if isinstance(outcome, Done):
-            self._spool.used_bytes += sum(2 * stem.nbytes for stem in outcome.stems if not stem.path)
+            self._spool.add(kept_bytes(outcome))
         else:
             self._spool.drop(job)
-        if digest and not self._store.needs(digest):
-            self._spool.drop_source(digest)
+        if digest:
+            self._unneeded.append((self.written, digest))
         self._tell(job, outcome)
-
-
-def _told(outcome: Outcome, record: JobRecord) -> str:
-    """A line of JSON about the end of a job, for the log."""
-    failed = outcome if isinstance(outcome, Failed) else None
-    line = {
-        "job": record.job,
-        "state": type(outcome).__name__.lower(),
-        "seconds": round(time.time() - record.created_s, 3),
-        "render_seconds": round(outcome.seconds, 3) if isinstance(outcome, Done) else None,
-        "code": failed.code if failed else None,
-        "message": bounded_text(failed.message, 500) if failed else None,
-    }
-    return json.dumps({key: value for key, value in line.items() if value is not None})
-
-
-def _is_same(known: Submit | None, submit: Submit) -> bool:
-    """Whether two submits ask for the same stem in the same place, whatever their presets are called."""
-    return known is not None and _asked(known) == _asked(submit)
-
-
-def _asked(submit: Submit) -> Submit:
-    params = msgspec.structs.replace(submit.params, description="")
-    return msgspec.structs.replace(submit, params=params, preset="music", priority=0)
 
 
 def _may_see(owner: str | None, record: JobRecord) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from bridge.wire.messages import State
-from engine.serving.clock import WallClock
 from engine.serving.jobs import Jobs
-from engine.serving.spool import Spool, write_errors_logged
-from engine.serving.store import Store
+from engine.state.clock import WallClock
+from engine.state.spool import Spool, write_errors_logged
+from engine.state.store import Store
+from presets.errors import AirbandError
 
 RESULT_TTL_S = 7 * 24 * 3600.0
 """How long an ended job and its stem wait for their client, and an unused result stays cached."""
@@ -18,6 +20,8 @@ UPLOAD_TTL_S = 24 * 3600.0
 """How long an upload may lie still."""
 DUE_S = 15.0
 """How often all this is looked at."""
+COUNT_S = 600.0
+"""How often the spool is counted, and its results are looked through."""
 FORGOTTEN_AT_ONCE = 100
 """Jobs forgotten in one turn of the loop, at 0.1 ms each; the rest follow the next time."""
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -31,21 +35,26 @@ class Retention:
     def __init__(self, jobs: Jobs, store: Store, spool: Spool) -> None:
         self._jobs, self._store, self._spool = jobs, store, spool
         self._thread = ThreadPoolExecutor(1, "airband-retention")
-        self._counting: Future[None] | None = None
-        self._applied_s = time.monotonic()
+        self._working: Future[None] | None = None
+        self._applied_s = self._counted_s = time.monotonic()
         self._clock = WallClock(spool.folder / "clock.json")
 
     def apply_when_due(self) -> None:
-        """Applies them if DUE_S have passed and the clock can be believed."""
+        """Makes room if some was wanted in vain; applies the limits every DUE_S, while ages can be told."""
         now_s = time.monotonic()
+        is_free = self._working is None or self._working.done()
+        if is_free and self._spool.wanted_bytes:
+            self._working, is_free = self._thread.submit(self._make_room), False
         if now_s - self._applied_s < DUE_S:
             return
         self._applied_s = now_s
+        self._jobs.let_uploads_lapse()
         is_believed = self._clock.is_believed()
         if is_believed:
             self.apply()
-        if self._counting is None or self._counting.done():
-            self._counting = self._thread.submit(self._count, is_believed)
+        if is_free and now_s - self._counted_s >= COUNT_S:
+            self._counted_s = now_s
+            self._working = self._thread.submit(self._count, is_believed)
 
     def apply(self) -> None:
         """Forgets ended jobs and cancels stalled uploads that are too old."""
@@ -63,6 +72,10 @@ class Retention:
     def close(self) -> None:
         """Ends the thread."""
         self._thread.shutdown()
+
+    def _make_room(self) -> None:
+        with suppress(AirbandError):  # who asked is told when it asks again
+            self._spool.make_room(self._spool.wanted_bytes)
 
     def _count(self, is_clock_believed: bool) -> None:
         if is_clock_believed:

@@ -13,6 +13,7 @@ import signal
 import socket as sockets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import zmq
@@ -31,15 +32,17 @@ from bridge.wire.messages import (
     Welcome,
 )
 from bridge.wire.ulid import new_ulid
+from engine.serving.figures import Figures, figures
 from engine.serving.jobs import Jobs
 from engine.serving.listener import Listener
 from engine.serving.memory import MemoryBudget
 from engine.serving.retention import Retention
 from engine.serving.session import Session, error_message
-from engine.serving.spool import Spool
-from engine.serving.store import Store
 from engine.serving.worker_messages import Beat
 from engine.serving.worker_pool import Worker, WorkerPool
+from engine.state.spool import Spool
+from engine.state.store import Store
+from engine.state.syncer import Syncer
 from presets import names
 from presets.errors import AirbandError, BusyError, EngineError, VersionError, WireError, error_class
 from presets.version import VERSION as SOFTWARE
@@ -48,8 +51,10 @@ SESSIONS_MAX = 1024
 """Clients remembered at a time; beyond it the one that was silent longest is let go."""
 OUTBOXES_BYTES = 32 * 1024**2
 """What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
-MESSAGES_PER_TURN = 64
-"""Client messages handled before the workers get their turn."""
+LISTEN_S = 0.002
+"""How long client messages are handled before their answers leave and the workers get their turn."""
+REPLIES_PER_TURN = 64
+"""Replies to one client before the next gets its own."""
 POLL_S, BACKLOG_POLL_S = 0.1, 0.002
 """How long the loop sleeps at most; memory is looked at in every turn, for it can grow by 1 GB/s over ipc."""
 WATCH_S = 0.5
@@ -83,16 +88,22 @@ class Server:
         idle_exit_s: float | None = None,
     ) -> None:
         self._listener, self._pool, self._announce = listener, pool, announce
-        self._jobs = Jobs(store, spool, pool.workers, self._tell)
+        self._woken, self._wake = sockets.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        self._store, self._spool, self._syncer = store, spool, Syncer(store, self._wake_up)
+        self._jobs = Jobs(store, spool, pool.workers, self._tell, self._wake_up)
         self._retention = Retention(self._jobs, store, spool)
         self._memory = MemoryBudget()
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
         self._last_word_s = self._watched_s = time.monotonic()
         self._signals = 0
-        self._woken, self._wake = sockets.socketpair()
-        for end in (self._woken, self._wake):
-            end.setblocking(False)
+
+    def _wake_up(self) -> None:
+        """Ends the loop's sleep; from any thread."""
+        with suppress(OSError):  # full: it is awake; closed: it has ended
+            self._wake.send(b"!")
 
     def _tell(self, job: str, message: EngineMessage) -> None:
         """News of a job, for the sessions that watch it."""
@@ -124,9 +135,15 @@ class Server:
             except Exception:  # a fault nobody foresaw costs its turn, not everybody's engine
                 log.exception("a turn of the loop failed")
                 time.sleep(BACKLOG_POLL_S)
+        self._syncer.finish()
         deadline_s = time.monotonic() + FAREWELL_S
         while self._signals < 2 and self._flush() and time.monotonic() < deadline_s:
             time.sleep(BACKLOG_POLL_S)
+
+    def figures(self) -> Figures:
+        """How it stands; from any thread."""
+        workers = sum(worker.ready is not None for worker in self._pool)
+        return figures(self._jobs, self._store, self._spool, workers, len(self._sessions))
 
     def handle_signals(self) -> None:
         """Makes SIGTERM and SIGINT drain this server. For the main thread."""
@@ -138,6 +155,7 @@ class Server:
         """Closes everything but the listener; unfinished jobs go on in the next engine."""
         self._retention.close()
         self._jobs.close()
+        self._syncer.close()
         signal.set_wakeup_fd(-1)
         self._woken.close()
         self._wake.close()
@@ -164,6 +182,7 @@ class Server:
         if not self._jobs.closing:
             self._pool.start_due()
         self._jobs.dispatch()
+        self._syncer.start_when_due()
         backlog = self._flush()
         poller = zmq.Poller()
         poller.register(self._woken, zmq.POLLIN)
@@ -230,11 +249,12 @@ class Server:
         self._listener.reopen()
 
     def _listen(self) -> None:
-        for _ in range(MESSAGES_PER_TURN):
+        began_s = now_s = time.monotonic()
+        while now_s - began_s < LISTEN_S:
             received = self._listener.receive()
             if received is None:
                 return
-            self._last_word_s = time.monotonic()
+            self._last_word_s = now_s = time.monotonic()
             route, key, frames = received
             try:
                 message, buffer = decode(frames, "client")
@@ -294,8 +314,8 @@ class Server:
         """Sends what clients take; True while something is left."""
         backlog = False
         for route, session in list(self._sessions.items()):
-            for _ in range(MESSAGES_PER_TURN):
-                if (frames := session.peek()) is None:
+            for _ in range(REPLIES_PER_TURN):
+                if (frames := session.peek(self._store.synced)) is None:
                     break
                 try:
                     self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
@@ -309,7 +329,7 @@ class Server:
                 session.sent()
             if session.overrun:
                 self._sessions.pop(route, None)
-            backlog = backlog or session.peek() is not None
+            backlog = backlog or session.peek(self._store.synced) is not None
         while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
             largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
             del self._sessions[largest]

@@ -1,8 +1,9 @@
 """One client's side of protocol 1 in the engine: what its messages do, and what waits to be sent to it.
 
 A session outlives nothing: what matters of it is in the store. Replies wait in an outbox of bounded length;
-progress is conflated, one message a job; pieces of a fetched stem are read when there is room to send them,
-so that a slow client costs a file position and no memory.
+those that say where a job stands wait until that is on the disk. Progress is conflated, one message a job;
+pieces of a fetched stem are read when there is room to send them, so that a slow client costs a file position
+and no memory.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ import msgspec
 from bridge.wire.bounds import bounded_field, bounded_report, bounded_text
 from bridge.wire.frames import encode
 from bridge.wire.messages import (
+    Accepted,
     Busy,
     Bye,
     Cancel,
+    Cancelled,
     Chunk,
     ClientMessage,
     Closing,
     Done,
     EngineMessage,
     Error,
+    Failed,
     Fetch,
     Forget,
     Hello,
@@ -56,6 +60,9 @@ FETCHES_MAX = 64
 FETCHING_S = 60.0
 """How long pieces of a stem may still wait for a slow client after it asked for the last one."""
 
+PROMISES = Accepted | Listing | Done | Failed | Cancelled
+"""What says where a job stands."""
+
 log = logging.getLogger("airband.engine")
 
 Frames = Sequence[bytes | memoryview]
@@ -73,10 +80,12 @@ class Session:
     def __init__(self, name: str, jobs: Jobs, owner: str | None = None) -> None:
         self.name, self.owner = name, owner
         self._jobs = jobs
-        self._outbox: deque[Frames] = deque()
+        self._outbox: deque[tuple[int, Frames]] = deque()
+        """With what must have been synced of the store before they go."""
         self._outbox_bytes = 0
         self._progress: dict[str, Progress] = {}
         self._watching: set[str] = set()
+        self._uploading: set[str] = set()
         self._fetches: deque[Fetch] = deque()
         self._fetched_s = -math.inf
         self._next: Frames | None = None
@@ -119,27 +128,36 @@ class Session:
             self.post(error_message(EngineError(f"the engine failed at this: {error}; see its log"), job))
 
     def tell(self, job: str, message: EngineMessage) -> None:
-        """News of a job: kept if the client watches it, the last progress only."""
-        if job not in self._watching:
-            return
+        """News of a job: kept if the client watches it, the last progress only, or waits for its upload."""
         if isinstance(message, Progress):
-            self._progress[job] = message
+            if job in self._watching:
+                self._progress[job] = message
             return
-        self._progress.pop(job, None)
-        self._watching.discard(job)
-        self.post(message)
+        is_wanted = job in self._watching or job in self._uploading
+        self._uploading.discard(job)
+        if not isinstance(message, Accepted):
+            self._progress.pop(job, None)
+            self._watching.discard(job)
+        if is_wanted:
+            self.post(message)
 
     def post(self, message: EngineMessage) -> None:
         """Puts a message in the outbox."""
         frames = _encoded(message)
-        self._outbox.append(frames)
+        self._outbox.append((self._jobs.written if isinstance(message, PROMISES) else 0, frames))
         self._outbox_bytes += sum(map(len, frames))
 
-    def peek(self) -> Frames | None:
-        """The frames to send next, None when nothing waits; the same ones until `sent`."""
+    def peek(self, synced: float = math.inf) -> Frames | None:
+        """The frames to send next, None when nothing waits; the same ones until `sent`.
+
+        Args:
+            synced: how many of the store's changes are on the disk.
+        """
         if self._next is None:
             if self._outbox:
-                self._next = self._outbox.popleft()
+                if self._outbox[0][0] > synced:
+                    return None
+                self._next = self._outbox.popleft()[1]
                 self._outbox_bytes -= sum(map(len, self._next))
             elif self._progress:
                 self._next = _encoded(self._progress.pop(next(iter(self._progress))))
@@ -165,11 +183,17 @@ class Session:
         if self._jobs.closing and not isinstance(message, Ping | Bye):
             return [Closing("the engine is leaving; what is queued goes on when it is started again")]
         match message:
-            case Submit():
-                return self._jobs.submit(message, self.name, self.owner)
-            case Chunk():
+            case Submit(job):
+                replies = self._jobs.submit(message, self.name, self.owner)
+                if isinstance(replies[0], Accepted) and replies[0].state == "uploading":
+                    self._uploading.add(job)
+                return replies
+            case Chunk(job):
                 assert buffer is not None
-                return self._jobs.chunk(message, buffer, self.owner)
+                self._uploading.discard(job)  # an error is the answer to this piece, not news of the job
+                replies = self._jobs.chunk(message, buffer, self.owner)
+                self._uploading.add(job)
+                return replies
             case Watch(job):
                 return self._watch(job)
             case Status(job):

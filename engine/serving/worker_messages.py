@@ -32,10 +32,15 @@ class WorkerOptions:
 
 
 class Task(Message, frozen=True, tag="task"):
-    """A job for a worker; `digest` names its source in the spool, "" where the source is a path."""
+    """A job for a worker.
+
+    `digest` names its source in the spool, "" where the source is a path; `room` is how many bytes the spool
+    had left for it.
+    """
 
     submit: Submit
     digest: str
+    room: int
 
 
 class Ready(Message, frozen=True, tag="ready"):

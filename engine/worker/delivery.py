@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
-from engine.serving.spool import Spool, file_digest, write_errors_explained
+from engine.state.spool import Spool, file_digest, write_errors_explained
 from engine.worker.planar_pcm import write_planar
 from engine.worker.source import JobSource, below, outside
 from presets.errors import OutputError

@@ -36,7 +36,7 @@ from presets.errors import Cancelled as CancelledError
 from render.upscaler import Step, StepHook
 
 if TYPE_CHECKING:
-    from engine.serving.spool import Spool
+    from engine.state.spool import Spool
     from engine.worker.model_cache import ModelCache
 
 PROGRESS_S = 0.05
@@ -102,7 +102,7 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
 
-    from engine.serving.spool import Spool
+    from engine.state.spool import Spool
     from engine.worker.model_cache import ModelCache
 
     try:
@@ -125,7 +125,7 @@ def outcome(
 
     job = task.submit.job
     try:
-        return run_job(task.submit, task.digest, spool, models, roots, on_step)
+        return run_job(task, spool, models, roots, on_step)
     except CancelledError:
         return Cancelled(job)
     except AirbandError as error:

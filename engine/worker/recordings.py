@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from engine.serving.spool import Spool
+from engine.state.spool import Spool
 from engine.worker.source import below, outside
 from presets.errors import InputError
 from render.clip import Clip, open_clip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.serving.spool import Spool, content_key
+from engine.state.spool import Spool, content_key
 from engine.worker.source import JobSource
 from presets.report import RenderReport
 from presets.schema import Preset
@@ -21,7 +21,7 @@ class ResultCache:
         spool: where results lie.
         source: of the job.
         params: the preset with `model` resolved.
-        facts: what else decides the samples, see `engine.serving.spool.content_key`.
+        facts: what else decides the samples, see `engine.state.spool.content_key`.
     """
 
     def __init__(self, spool: Spool, source: JobSource, params: Preset, facts: dict[str, str]) -> None:

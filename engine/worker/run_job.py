@@ -10,14 +10,15 @@ import msgspec
 
 from bridge.client.model_choice import Choice, choose
 from bridge.wire.bounds import bounded_report
-from bridge.wire.messages import Done, Submit
-from engine.serving.spool import Spool
+from bridge.wire.messages import Done
+from engine.serving.worker_messages import Task
+from engine.state.spool import Spool
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
 from engine.worker.recordings import check_like, open_recordings
 from engine.worker.result_cache import ResultCache
 from engine.worker.source import open_source
-from presets.errors import BusyError, OutputError
+from presets.errors import OutputError
 from presets.version import VERSION
 from render.clip import PcmClip
 from render.effects.plugin_folders import files_digest, plugin_settings
@@ -31,14 +32,11 @@ WORK_FILES = 4
 """Files as large as the result that a render has at a time: the result, its stem, and two between effects."""
 
 
-def run_job(
-    submit: Submit, digest: str, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook
-) -> Done:
+def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook) -> Done:
     """Does a job.
 
     Args:
-        submit: the job.
-        digest: of its source in the spool, "" for a source given by path.
+        task: the job, its source in the spool, and the room it has there.
         spool, models: the engine's files and models.
         roots: folders below which paths may be read and written.
         on_step: told of progress; cancels by raising.
@@ -46,7 +44,7 @@ def run_job(
     Raises:
         AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
     """
-    began_s = time.monotonic()
+    began_s, submit = time.monotonic(), task.submit
 
     # 1. The model.
     model, why = _with_digest(choose(submit.params.model, models.listed), models)
@@ -54,7 +52,7 @@ def run_job(
     check_like(params.like, roots)
 
     # 2. The source, and where its result is to go.
-    with open_source(submit, digest, spool, roots, on_step) as source:
+    with open_source(submit, task.digest, spool, roots, on_step) as source:
         destination = Destination(submit, source, spool, roots)
         found = destination.find(model.name, model.digest)
         if found is not None:
@@ -81,7 +79,8 @@ def run_job(
             samples, report = kept
         else:
             frames = resampled_frames(source.clip.frames, source.clip.rate, params.rate)
-            _make_room(spool, WORK_FILES * 4 * source.clip.channels * frames)
+            wanted_bytes = WORK_FILES * 4 * source.clip.channels * frames
+            _make_room(spool, wanted_bytes, task.room)
             written = spool.scratch(submit.job, "pcm")
             upscaler = models.load(model.name)
             with open_recordings(params.like, spool, roots, on_step) as recordings:
@@ -123,10 +122,17 @@ def _with_digest(choice: Choice, models: ModelCache) -> Choice:
     return Choice(msgspec.structs.replace(choice.model, digest=digest), choice.reason)
 
 
-def _make_room(spool: Spool, nbytes: int) -> None:
-    """Makes room for what a render writes; raises OutputError when there is none."""
-    try:
-        spool.count()
-        spool.make_room(nbytes)
-    except BusyError as error:
-        raise OutputError(error.message, "spool") from None
+def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int) -> None:
+    """Makes room for what a render writes, at the cost of cached results.
+
+    Raises:
+        OutputError: there is none.
+    """
+    lacking = wanted_bytes - room_bytes
+    if lacking > 0 and (lacking := lacking - spool.evict(lacking)) > 0:
+        raise OutputError(
+            f"the spool {spool.folder} lacks {lacking} of the {wanted_bytes} bytes that this render writes; "
+            "forget finished jobs (`airband forget all`), give the engine a larger --quota, or make room on "
+            "its disk",
+            "spool",
+        )

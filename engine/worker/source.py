@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.wire.messages import Audio, File, Pcm, Submit
-from engine.serving.spool import Spool
+from engine.state.spool import Spool
 from engine.worker.planar_pcm import PlanarClip
 from engine.worker.source_digest import SourceDigest
 from presets.errors import AirbandError, InputError

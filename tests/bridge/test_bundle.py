@@ -12,7 +12,7 @@ from bridge.bundle import write_bundle
 from bridge.diagnosis import Finding
 from bridge.wire.curve_keys import allow, own_keys
 from bridge.wire.home import find_home, prepare, this_process, write_connection
-from engine.serving.spool import Spool
+from engine.state.spool import Spool
 from presets.errors import OutputError
 
 

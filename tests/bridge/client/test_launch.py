@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +146,52 @@ def test_an_engine_that_cannot_start_says_why(home: Home) -> None:
 def test_an_engine_that_takes_too_long_is_given_up(home: Home) -> None:
     with pytest.raises(EngineError, match=r"did not come up in 0\.2 s"):
         ensure_engine(home, timeout_s=0.2)
+
+
+@pytest.fixture
+def start_other_version(home: Home) -> Iterator[Callable[..., Connection]]:
+    """`start_other_version(*options)`: an engine of airband 0.0.9 on `home`."""
+    code = (
+        "import sys, presets.version; presets.version.VERSION = '0.0.9'\n"
+        "from engine.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    started = []
+
+    def start(*options: str) -> Connection:
+        command = [sys.executable, "-c", code, "serve", "--state", str(home.state), "--device", "cpu"]
+        started.append(subprocess.Popen([*command, *options], cwd=ROOT))
+        while (connection := read_connection(home)) is None:
+            assert started[0].poll() is None
+            time.sleep(0.05)
+        return connection
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends an engine by a signal")
+def test_an_engine_of_another_version_ends_its_job_and_makes_way(
+    home: Home, start_other_version: Callable[..., Connection], dull: Samples
+) -> None:
+    old = start_other_version("--on-demand")
+    assert old.engine == "0.0.9"
+    with Client.connect(state=home.state, start=False) as early:
+        jobs = [early.submit((np.tile(dull, 30), 48000), model="draft", cutoff=4000) for _ in range(2)]
+        with Client.connect(state=home.state, timeout_s=200) as client:
+            found = find_engine(home)
+            assert found is not None
+            assert found.engine != old.engine
+            assert found.pid != old.pid
+            for job in jobs:
+                assert client.job(job.id).wait(200).audio.shape == (2, 30 * 96000)
+
+
+def test_an_engine_that_somebody_started_stays_whatever_its_version(
+    home: Home, start_other_version: Callable[..., Connection]
+) -> None:
+    old = start_other_version()
+    with Client.connect(state=home.state) as client:
+        assert client.ping() >= 0
+    assert find_engine(home) == old

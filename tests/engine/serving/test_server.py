@@ -47,7 +47,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
-from engine.serving.store import Store
+from engine.state.store import Store
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
 
@@ -439,18 +439,30 @@ def test_a_signal_drains_a_second_one_aborts_and_nothing_is_lost(
 
 
 def test_beyond_the_quota_a_job_waits_outside(
-    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
+    start_engine: Callable[..., LiveEngine],
+    connect: Callable[..., Peer],
+    dull: Samples,
+    wait_until: Callable[[Callable[[], bool], str], None],
 ) -> None:
-    peer = connect(start_engine("--quota", "0.002"))
+    peer = connect(start_engine("--quota", "0.005"))
     big = Submit(new_ulid(), Pcm(Audio(48000, 2, 10**6)), DeliverPcm(), make(model="null"))
     never = peer.ask(big)
     assert isinstance(never, Error)
     assert (never.code, never.job) == ("output", big.job)
     kept = peer.submit(dull)
     assert isinstance(peer.outcome(kept), Done)
-    another = Submit(new_ulid(), Pcm(Audio(48000, 2, 200_000)), DeliverPcm(), make(model="null"))
+    another = Submit(new_ulid(), Pcm(Audio(48000, 2, 550_000)), DeliverPcm(), make(model="null"))
     busy = peer.ask(another)
     assert isinstance(busy, Busy)
     assert busy.retry_s > 0
     peer.ask(Forget(kept))
-    assert isinstance(peer.ask(another), Accepted)
+    wait_until(lambda: isinstance(peer.ask(another), Accepted), "the cached result to make room")
+
+
+def test_a_render_that_would_exceed_the_quota_says_what_it_wants(
+    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
+) -> None:
+    peer = connect(start_engine("--quota", "0.002"))
+    failed = peer.outcome(peer.submit(dull))
+    assert isinstance(failed, Failed)
+    assert (failed.code, "--quota" in failed.message) == ("output", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -51,16 +52,17 @@ from bridge.wire.messages import Path as PathSource
 from bridge.wire.process_birth import boot_id
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
-from engine.serving import clock, retention
 from engine.serving import jobs as jobs_module
+from engine.serving import retention
 from engine.serving import session as session_module
 from engine.serving.job_status import fit_header
 from engine.serving.jobs import Jobs
 from engine.serving.retention import Retention
 from engine.serving.session import Session, error_message
-from engine.serving.spool import Spool
-from engine.serving.store import Store
 from engine.serving.worker_messages import Ready, Task
+from engine.state import clock
+from engine.state.spool import Spool
+from engine.state.store import Store
 from presets.errors import OutputError
 from presets.limits import CREDIT_BYTES
 from presets.report import EffectsReport, RenderReport
@@ -119,6 +121,7 @@ def heard(session: Session) -> list[EngineMessage]:
 
 def ask(session: Session, message: Message, buffer: bytes | None = None) -> list[EngineMessage]:
     session.receive(message, None if buffer is None else memoryview(buffer))  # type: ignore[arg-type]
+    session._jobs.finish_uploads()
     return heard(session)
 
 
@@ -342,6 +345,8 @@ def test_only_ended_jobs_are_forgotten_and_nothing_is_left_of_them(house: House)
     house.jobs.dispatch()
     done(house, job)
     assert ask(house.one, Forget(job)) == [Accepted(job, "done")]
+    house.store.sync()
+    house.jobs.dispatch()
     assert [path for path in house.spool.folder.rglob("*") if path.is_file()] == []
 
 
@@ -501,6 +506,74 @@ def test_a_report_too_large_for_a_message_costs_nobody_else_anything(house: Hous
     assert ask(house.one, Ping(1)) == [Pong(1)]
 
 
+def test_what_is_told_of_a_job_is_on_the_disk_and_a_ping_waits_for_no_disk(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    house.one.receive(submit(), None)
+    house.two.receive(Ping(1.0), None)
+    assert house.one.peek(house.store.synced) is None
+    assert house.two.peek(house.store.synced) is not None
+    assert not synced
+    house.store.sync()
+    assert len(synced) == 1
+    assert house.one.peek(house.store.synced) is not None
+
+
+def test_nothing_is_told_while_the_disk_refuses(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    house.one.receive(submit(), None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OutputError, match="broken"):
+            house.store.sync()
+        assert house.one.peek(house.store.synced) is None
+    house.store.sync()
+    assert house.one.peek(house.store.synced) is not None
+
+
+def test_a_submit_repeated_while_the_last_piece_is_written_waits_for_it(house: House) -> None:
+    asked, digest = submit(), hasher()
+    house.one.receive(asked, None)
+    digest.update(SAMPLES.tobytes())
+    heard(house.one)
+    house.one.receive(Chunk(asked.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    house.two.receive(asked, None)
+    assert [message.state for message in heard(house.two)] == ["uploading"]  # type: ignore[union-attr]
+    house.jobs.finish_uploads()
+    for session in (house.one, house.two):
+        assert [message.state for message in heard(session)] == ["queued"]  # type: ignore[union-attr]
+
+
+def test_a_silent_upload_keeps_nobody_else_out_and_is_taken_up_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.spool.quota_bytes = SAMPLES.nbytes + 100
+    silent, other = submit(), submit()
+    ask(house.one, silent)
+    assert isinstance(ask(house.two, other)[0], Busy)
+    house.jobs.let_uploads_lapse()
+    assert isinstance(ask(house.two, other)[0], Busy), "it was heard of just now"
+    monkeypatch.setattr(jobs_module, "UPLOAD_SILENCE_S", -1.0)
+    house.jobs.let_uploads_lapse()
+    [accepted, _] = ask(house.two, other)
+    assert isinstance(accepted, Accepted)
+    digest = hasher()
+    digest.update(SAMPLES.tobytes())
+    whole = Chunk(silent.job, 0, True, digest.hexdigest())
+    assert isinstance(ask(house.one, whole, SAMPLES.tobytes())[0], Busy)
+    assert isinstance(ask(house.one, silent)[0], Busy)
+    ask(house.two, Cancel(other.job))
+    [accepted, grant] = ask(house.one, silent)
+    assert isinstance(grant, Grant)
+    [accepted] = ask(house.one, whole, SAMPLES.tobytes())
+    assert isinstance(accepted, Accepted)
+    assert accepted.state == "queued"
+
+
 def test_a_name_is_that_of_one_job(house: House) -> None:
     asked = submit()
     ask(house.one, asked)
@@ -613,7 +686,8 @@ def test_a_job_is_its_owners_alone(house: House) -> None:
         [error] = ask(others, message, buffer)
         assert isinstance(error, Error), message
     assert ask(others, ListJobs()) == [Listing(())]
-    assert ask(mine, last, SAMPLES.tobytes()) == [Accepted(asked.job, "queued", 1)]
+    assert ask(mine, last, SAMPLES.tobytes()) == []
+    assert house.jobs.state(asked.job, mine.owner) == Accepted(asked.job, "queued", 1)
     [listing] = ask(mine, ListJobs())
     assert isinstance(listing, Listing)
     assert [line.job for line in listing.jobs] == [asked.job]

@@ -33,14 +33,15 @@ from bridge.wire.messages import (
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
-from engine.serving.spool import Spool
 from engine.serving.worker_messages import Beat, Ready, Task, WorkerOptions
 from engine.serving.worker_pool import Worker, WorkerPool
+from engine.state.spool import Spool
 from engine.worker import process as worker_module
 from presets.schema import make
 
 Samples = NDArray[np.float32]
 PATIENCE_S = 120.0
+ROOM = 10**9
 
 
 class Bench:
@@ -75,7 +76,7 @@ class Bench:
 
     def give(self, source: Source, digest: str, deliver: Deliver | None = None, **knobs: Any) -> str:
         submit = Submit(new_ulid(), source, deliver or DeliverPcm(), make(**{"model": "null", **knobs}))
-        self.worker.send(Task(submit, digest))
+        self.worker.send(Task(submit, digest, ROOM))
         return submit.job
 
     def give_samples(self, samples: Samples, deliver: Deliver | None = None, **knobs: Any) -> str:
@@ -220,7 +221,7 @@ def test_an_error_nobody_foresaw_is_the_jobs_end_and_no_more(tmp_path: Path) -> 
         listed = property(lambda self: 1 / 0)
 
     submit = Submit(new_ulid(), Pcm(Audio(48000, 2, 100)), DeliverPcm(), make())
-    task, spool = Task(submit, "00" * 32), Spool(tmp_path)
+    task, spool = Task(submit, "00" * 32, ROOM), Spool(tmp_path)
     failed = worker_module.outcome(task, spool, Broken(), (), lambda _: None)  # type: ignore[arg-type]
     assert isinstance(failed, Failed)
     assert (failed.code, "ZeroDivisionError" in failed.message) == ("render", True)

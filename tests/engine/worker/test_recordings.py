@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from bridge.client.request import with_like
-from engine.serving.spool import Spool
+from engine.state.spool import Spool
 from engine.worker.recordings import check_like, open_recordings
 from presets.errors import InputError, UsageError
 from presets.schema import make

@@ -13,7 +13,8 @@ from bridge.wire.messages import DeliverPath, Model, Submit
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
 from engine.models.null import Null
-from engine.serving.spool import Spool
+from engine.serving.worker_messages import Task
+from engine.state.spool import Spool
 from engine.worker import run_job as module
 from engine.worker.delivery import Destination
 from engine.worker.result_cache import ResultCache
@@ -69,7 +70,7 @@ class Bench:
         deliver = DeliverPath(str(self.folder / out))
         preset = make(**{"model": "null", **knobs})
         submit = Submit(new_ulid(), PathSource(str(self.folder / source)), deliver, preset)
-        run_job(submit, "", self.spool, Models(self.diary), (self.folder,), self._listen)  # type: ignore[arg-type]
+        run_job(Task(submit, "", 10**9), self.spool, Models(self.diary), (self.folder,), self._listen)  # type: ignore[arg-type]
         return self.diary
 
     def _listen(self, step: Step) -> None:

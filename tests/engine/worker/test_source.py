@@ -14,7 +14,8 @@ import soundfile
 from bridge.wire.messages import DeliverPath, Done, Submit
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
-from engine.serving.spool import Spool
+from engine.serving.worker_messages import Task
+from engine.state.spool import Spool
 from engine.worker.model_cache import ModelCache
 from engine.worker.run_job import run_job
 from engine.worker.source_digest import SourceDigest
@@ -43,7 +44,9 @@ class Worker:
     def run(self, source: Path, out: str, on_step: Callable[[Step], None] = ignore, **knobs: Any) -> Done:
         deliver = DeliverPath(str(self.folder / out), knobs.pop("force", False))
         submit = Submit(new_ulid(), PathSource(str(source)), deliver, make(**{"model": "null", **knobs}))
-        return run_job(submit, "", self.spool, self.models, (self.folder, source.parent), on_step)
+        return run_job(
+            Task(submit, "", 10**9), self.spool, self.models, (self.folder, source.parent), on_step
+        )
 
     def bytes_read(self, *arguments: Any, **knobs: Any) -> int:
         before = self._count()

@@ -1,16 +1,18 @@
 """The jobs of an engine, in SQLite: what was asked, where it stands, how it ended.
 
-Every change is committed (WAL, synchronous FULL) before the method returns, so that a reply never promises
-what a crash could take back. A job goes uploading -> queued -> running -> done | failed | cancelled; running
-goes back to queued when its worker or the engine dies.
+Every change is in the file (WAL) before the method returns, so that a crash of the process takes nothing
+back; `sync` makes it outlive a loss of power as well. Replies that promise something are sent only when
+`synced` has reached what `written` was when they were made. A job goes uploading -> queued -> running ->
+done | failed | cancelled; running goes back to queued when its worker or the engine dies.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -20,7 +22,7 @@ import msgspec
 from bridge.wire.messages import Cancelled, Done, Failed, State, Submit
 from presets.errors import EngineError, OutputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE jobs (
     job TEXT PRIMARY KEY,
@@ -36,14 +38,20 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_by_state ON jobs (state, changed_s);
 CREATE INDEX jobs_by_age ON jobs (created_s);
+CREATE INDEX jobs_by_digest ON jobs (digest);
 """
-MIGRATIONS = {1: "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';"}
+MIGRATIONS = {
+    1: "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';",
+    2: "CREATE INDEX jobs_by_digest ON jobs (digest);",
+}
 """Layout -> what makes it the next one."""
 COLUMNS = "job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome"
 STATES: frozenset[str] = frozenset(get_args(State))
 UNFINISHED = "state IN ('uploading', 'queued', 'running')"
 LOCK_WAIT_S = 0.2
 """How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
+CHECKPOINT_WRITES = 2000
+"""Changes after which the WAL is copied into the database, by the thread that syncs."""
 
 Outcome = Done | Failed | Cancelled
 
@@ -83,7 +91,11 @@ class JobRecord:
 
 
 class Store:
-    """The job table of one state folder; for one thread at a time.
+    """The job table of one state folder; for one thread at a time, and `sync` for another.
+
+    Attributes:
+        written: how many changes there were.
+        synced: how many of them a loss of power cannot take back.
 
     Args:
         path: the database; created when it is not there, brought up to date when it is older.
@@ -94,13 +106,16 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._wal = path, path.with_name(f"{path.name}-wal")
+        self.written = self.synced = self._checkpointed = 0
         with self._explained():
             self._db = sqlite3.connect(
                 path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            self._has_wal = mode == "wal"  # some network file systems cannot
+            self._db.execute(f"PRAGMA synchronous = {'NORMAL' if self._has_wal else 'FULL'}")
+            self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._bring_up_to_date()
             verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
@@ -109,8 +124,23 @@ class Store:
             self._unfinished = int(unfinished)
 
     def close(self) -> None:
-        """Ends the connection; nothing is pending."""
+        """Ends the connection; SQLite then copies the WAL into the database, and syncs that."""
         self._db.close()
+
+    def sync(self) -> None:
+        """Makes all that is written so far outlive a loss of power; OutputError if the disk refuses."""
+        written = self.written
+        if written == self.synced:
+            return
+        with self._explained():
+            if self._has_wal:
+                with open(self._wal, "rb+") as wal:
+                    os.fsync(wal.fileno())
+            if written - self._checkpointed >= CHECKPOINT_WRITES:
+                with closing(sqlite3.connect(self._path, timeout=LOCK_WAIT_S)) as other:
+                    other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._checkpointed = written
+        self.synced = written
 
     def add(self, submit: Submit, session: str, state: State, owner: str = "") -> JobRecord:
         """Keeps a new job."""
@@ -246,13 +276,15 @@ class Store:
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         with self._explained():
-            return self._db.execute(statement, values).rowcount
+            changed = self._db.execute(statement, values).rowcount
+        self.written += 1
+        return changed
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise OutputError(
                 f"{self._path} cannot be written: {error}; make room or give another --state folder"
             ) from None

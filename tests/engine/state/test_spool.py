@@ -11,8 +11,8 @@ import pytest
 
 from bridge.wire.messages import Audio, Chunk, File, Pcm
 from bridge.wire.transfer import ArrayBytes, Sender, hasher
-from engine.serving.spool import Spool, content_key
-from engine.serving.uploads import FILES_MAX, Uploads
+from engine.state.spool import Spool, content_key
+from engine.state.uploads import FILES_MAX, Uploads
 from engine.worker.planar_pcm import PlanarClip, write_planar
 from presets.errors import BusyError, InputError, OutputError, WireError
 from presets.report import RenderReport
@@ -85,6 +85,7 @@ def test_what_is_promised_is_not_given_twice(spool: Spool) -> None:
     spool.promise("one", 6000)
     with pytest.raises(BusyError):
         spool.promise("two", 6000)
+    assert spool.wanted_bytes == 6000, "which makes the engine look for room"
     spool.settle("one")
     spool.promise("two", 6000)
 
@@ -109,7 +110,7 @@ def test_a_result_that_was_used_counts_as_new(spool: Spool, keep: Keep) -> None:
 
 def test_what_belongs_to_jobs_is_never_evicted(spool: Spool) -> None:
     spool.source(DIGEST).write_bytes(bytes(6000))
-    spool.count()
+    spool.set_aside("job", 6000)
     with pytest.raises(BusyError) as busy:
         spool.make_room(5000)
     assert busy.value.retry_s > 0
@@ -179,14 +180,14 @@ def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> No
     samples, path = np.arange(1000, dtype="f4"), tmp_path / "part"
     source = Pcm(Audio(48000, 1, samples.size))
     sender = Sender(ArrayBytes(samples), 700)
-    first = Uploads()
+    first = Uploads(lambda: None)
     sender.grant(*first.open(JOB, path, source).receiver.renew())
     for _ in range(2):
         piece = sender.next()
         assert piece is not None
         first.take(Chunk(JOB, piece.offset, piece.last, piece.digest), piece.buffer)
     first.close_all()
-    second = Uploads()
+    second = Uploads(lambda: None)
     upload = second.open(JOB, path, source)
     assert upload.receiver.offset == 1400
     sender.resume(1400)
@@ -200,7 +201,7 @@ def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> No
 
 def test_a_part_longer_than_its_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(bytes(11))
-    uploads = Uploads()
+    uploads = Uploads(lambda: None)
     try:
         with pytest.raises(WireError, match="11 bytes"):
             uploads.open(JOB, tmp_path / "part", File("clip.wav", 10))
@@ -212,7 +213,7 @@ def test_silent_uploads_keep_nobody_out_and_go_on(tmp_path: Path) -> None:
     content = bytes(range(200))
     digest = hasher()
     digest.update(content)
-    uploads = Uploads()
+    uploads = Uploads(lambda: None)
     names = [f"job{number}" for number in range(FILES_MAX + 50)]
     try:
         for half, last in ((content[:100], False), (content[100:], True)):

@@ -6,7 +6,8 @@
     stems/JOB          the bytes a client fetches: planar float32, or an encoded file
     scratch/JOB.*      what a worker is writing
 
-A file gets its final name only when its bytes are on the disk, so whatever bears one is whole.
+A source and a stem get their names only when their bytes are on the disk, so whatever bears one is whole; a
+result is whole when its digest is that of its note.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
@@ -34,8 +34,8 @@ QUOTA_BYTES = 64 * 10**9
 RESERVE_BYTES = 256 * 1024**2
 """What the spool leaves free on its disk."""
 FOLDERS = ("parts", "sources", "results", "stems", "scratch")
-COUNT_AGAIN_S = 2.0
-"""A full spool is counted, and results are evicted from it, this often at most."""
+RETRY_S = 1.0
+"""When to ask again for room that a full spool has not yet."""
 DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
 """Knobs that change the file, not the samples that a render makes."""
 
@@ -67,6 +67,13 @@ def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[st
 class Spool:
     """The spool of one state folder.
 
+    What it holds is counted at its start, then kept as a sum: `used_bytes` of results and stems, and what was
+    promised to sources. Only `count` and `make_room` take longer the more files there are.
+
+    Attributes:
+        used_bytes: what results and stems weigh.
+        wanted_bytes: room that was asked for in vain since `make_room`; 0 when none was.
+
     Args:
         folder: made when it is not there.
         quota_bytes: the most it may hold; results go first, the oldest first.
@@ -79,7 +86,9 @@ class Spool:
         self.folder, self.quota_bytes = folder, quota_bytes
         self._promised: dict[str, int] = {}
         self._promised_bytes = 0
-        self._evicted_s = -math.inf
+        self._counting = Lock()
+        self.used_bytes = 0
+        self.wanted_bytes = 0
         with write_errors_explained(folder):
             for name in FOLDERS:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,14 +130,17 @@ class Spool:
         return note.report
 
     def keep_result(self, key: str, written: Path, report: RenderReport) -> Path:
-        """Gives a finished render its name; the note with its report, size and digest comes last."""
+        """Gives a finished render its name; the note with its report, size and digest comes last.
+
+        They are not synced: a result that a loss of power leaves torn does not match its note.
+        """
         path = self.result(key)
         with write_errors_explained(self.folder):
             content = msgspec.json.encode(ResultNote(written.stat().st_size, file_digest(written), report))
-            seal(written, path)
+            os.replace(written, path)
             note = written.with_suffix(".json")
             note.write_bytes(content)
-            seal(note, path.with_suffix(".json"))
+            os.replace(note, path.with_suffix(".json"))
         return path
 
     def keep_stem(self, job: str, written: Path) -> Path:
@@ -139,13 +151,13 @@ class Spool:
 
     def drop(self, job: str) -> None:
         """Deletes what only this job needs, as far as it got."""
-        self._delete(self.part(job))
+        remove(self.part(job))
         self._delete(self.stem(job))
         self.drop_scratch(job)
 
     def drop_source(self, digest: str) -> None:
         """Deletes a source that no job needs any more."""
-        self._delete(self.source(digest))
+        remove(self.source(digest))
 
     def drop_scratch(self, job: str) -> None:
         """Deletes what a worker left half-written."""
@@ -165,58 +177,77 @@ class Spool:
                     remove(path)
 
     def promise(self, job: str, nbytes: int) -> None:
-        """Sets `nbytes` aside for a job until `settle`, at the cost of cached results.
+        """Sets `nbytes` aside for a job's source until `settle`.
 
         Raises:
             OutputError: they never will fit.
-            BusyError: not now.
+            BusyError: not now; `make_room` may change that.
         """
-        self.make_room(nbytes)
+        self._check_quota(nbytes)
+        lacking = nbytes - self.room()
+        if lacking > 0:
+            self.wanted_bytes = max(self.wanted_bytes, nbytes)
+            raise self._full(lacking)
+        self.set_aside(job, nbytes)
+
+    def set_aside(self, job: str, nbytes: int) -> None:
+        """As `promise`, for a source that is there already."""
+        self.settle(job)
         self._promised[job] = nbytes
         self._promised_bytes += nbytes
 
-    def settle(self, job: str) -> None:
-        """The job has ended: what it left is counted as it is, and nothing more is set aside for it."""
-        self._promised_bytes -= self._promised.pop(job, 0)
+    def settle(self, job: str) -> int:
+        """Sets nothing aside for a job any more; how much it was."""
+        promised = self._promised.pop(job, 0)
+        self._promised_bytes -= promised
+        return promised
+
+    def add(self, nbytes: int) -> None:
+        """Counts what was added to results and stems, or taken away."""
+        with self._counting:
+            self.used_bytes += nbytes
+
+    def room(self) -> int:
+        """How many bytes more fit, within the quota and on the disk, beside what was promised; may be < 0."""
+        with write_errors_explained(self.folder):
+            free = shutil.disk_usage(self.folder).free - RESERVE_BYTES
+        return min(self.quota_bytes - self.used_bytes, free) - self._promised_bytes
 
     def make_room(self, nbytes: int) -> None:
-        """Makes sure that `nbytes` more fit, at the cost of cached results.
+        """Counts anew, and drops cached results, the oldest first, until `nbytes` more fit.
 
         Raises:
             OutputError: they never will.
             BusyError: not now.
         """
-        if nbytes > self.quota_bytes:
-            raise OutputError(f"{nbytes} bytes exceed the spool's quota of {self.quota_bytes}")
-        over = self._lacking(nbytes)
-        if over > 0 and time.monotonic() - self._evicted_s > COUNT_AGAIN_S:
-            self._evicted_s = time.monotonic()
-            self.count()
-            over = self._lacking(nbytes)
-            if over > 0:
-                over -= self._evict(over)
-        if over > 0:
-            raise BusyError(
-                f"the spool {self.folder} lacks {over} bytes for this; forget finished jobs (`airband jobs`) "
-                "or make room on its disk",
-                retry_s=COUNT_AGAIN_S,
-            )
+        self._check_quota(nbytes)
+        self.wanted_bytes = 0
+        self.count()
+        lacking = nbytes - self.room()
+        if lacking > 0 and (lacking := lacking - self.evict(lacking)) > 0:
+            raise self._full(lacking)
 
     def count(self) -> None:
-        """Counts what the spool holds; takes as long as it has many files, so not for each message."""
+        """Counts what results and stems weigh."""
         used = 0
-        for folder in FOLDERS:
+        for folder in ("results", "stems"):
             with suppress(OSError), os.scandir(self.folder / folder) as entries:
                 for entry in entries:
                     with suppress(OSError):  # a worker renames its files while we look
                         used += entry.stat().st_size
-        self.used_bytes = used
+        with self._counting:
+            self.used_bytes = used
 
-    def _lacking(self, nbytes: int) -> int:
-        """How many of `nbytes` more do not fit, beside what is there and what was promised."""
-        with write_errors_explained(self.folder):
-            free = shutil.disk_usage(self.folder).free - RESERVE_BYTES
-        return nbytes + self._promised_bytes - min(self.quota_bytes - self.used_bytes, free)
+    def _check_quota(self, nbytes: int) -> None:
+        if nbytes > self.quota_bytes:
+            raise OutputError(f"{nbytes} bytes exceed the spool's quota of {self.quota_bytes}")
+
+    def _full(self, lacking: int) -> BusyError:
+        return BusyError(
+            f"the spool {self.folder} lacks {lacking} bytes for this; forget finished jobs (`airband jobs`) "
+            "or make room on its disk",
+            retry_s=RETRY_S,
+        )
 
     def evict_older(self, before_s: float) -> None:
         """Drops cached results that nobody used since that time (seconds since 1970)."""
@@ -224,7 +255,8 @@ class Spool:
             if stat.st_mtime < before_s:
                 self._drop_result(path)
 
-    def _evict(self, nbytes: int) -> int:
+    def evict(self, nbytes: int) -> int:
+        """Drops cached results, the oldest first, until `nbytes` are free; how many then are."""
         freed = 0
         for path, stat in sorted(self._results(), key=lambda result: result[1].st_mtime):
             if freed >= nbytes:
@@ -245,9 +277,9 @@ class Spool:
         self._delete(path)
 
     def _delete(self, path: Path) -> None:
-        """Deletes a file, and counts it out at once: what a client frees is free for its next job."""
+        """Deletes a stem or result and counts it out: what a client frees is free for its next job."""
         with suppress(OSError):
-            self.used_bytes -= path.stat().st_size
+            self.add(-path.stat().st_size)
         remove(path)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
 from bridge.wire.ulid import new_ulid
-from engine.serving.store import Outcome, Store
+from engine.state.store import Outcome, Store
 from presets.errors import EngineError, OutputError
 from presets.report import RenderReport
 from presets.schema import make

@@ -1,82 +1,115 @@
-"""Sources on their way in: bytes from the wire to a file of the spool, hashed as they pass."""
+"""Sources on their way in: bytes from the wire to a file of the spool, hashed as they pass.
+
+Nothing here waits for the disk, unless one upload has very many pieces that are not written yet: pieces are
+hashed in the caller's thread and written by others, and an upload whose last piece came is `stored` once all
+of it is on the disk.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from io import FileIO
+from itertools import cycle
 from pathlib import Path
 
 from bridge.wire.messages import Chunk, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
-from engine.serving.spool import write_errors_explained
+from engine.state.spool import write_errors_explained
 from presets.errors import BusyError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
 FILES_MAX = 128
 """Files of uploads open at a time; beyond it the one silent longest is closed until its next piece."""
-WRITES_MAX = CREDIT_BYTES // CHUNK_BYTES
-"""Pieces of one upload that may wait to be written."""
+WRITERS = 4
+"""Threads that write: file systems sync several files nearly as fast as one."""
+WRITES_MAX = 4 * CREDIT_BYTES // CHUNK_BYTES
+"""Pieces of one upload that may wait to be written before the caller waits for them."""
 SYNC_BYTES = 64 * 1024**2
-"""A file is synced whenever it grew by this, so that the last sync does not hold the loop for seconds."""
+"""A file is synced whenever it grew by this, so that the last sync does not take seconds."""
 HASH_AT_ONCE_BYTES = 16 * 1024**2
-"""What is there of an interrupted upload is hashed in the loop up to this (20 ms), beyond it in a thread."""
+"""What is there of an interrupted upload is hashed at once up to this (20 ms), beyond it in a thread."""
 
 
 class Upload:
     """One source; goes on where an earlier connection left it.
 
-    Pieces are hashed in the caller's thread and written in the writer's, one beside the other.
-
     Args:
         path: the file it grows in.
         receiver: what is there of it already.
         writer: one thread, so that pieces are written in order.
+        wake: called from that thread once the last piece is on the disk.
     """
 
-    def __init__(self, path: Path, receiver: Receiver, writer: Executor) -> None:
-        self._path, self._writer, self.receiver = path, writer, receiver
+    def __init__(self, path: Path, receiver: Receiver, writer: Executor, wake: Callable[[], None]) -> None:
+        self._path, self._writer, self._wake, self.receiver = path, writer, wake, receiver
         self._writes: deque[Future[None]] = deque()
         self._file: FileIO | None = None
         self._synced = receiver.offset
+        self.heard_s = time.monotonic()
 
     def take(self, chunk: Chunk, buffer: memoryview) -> None:
-        """Writes what is new in a piece.
+        """Hands what is new in a piece to the writer.
 
         Raises:
             WireError: a piece out of turn, or another digest at the end.
             OutputError: no room on the disk.
         """
+        self.heard_s = time.monotonic()
         fresh = self.receiver.take(chunk.offset, buffer, chunk.last, chunk.digest)
-        due = self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES
+        is_last = self.receiver.complete
+        due = is_last or self.receiver.offset - self._synced >= SYNC_BYTES
         if due:
             self._synced = self.receiver.offset
         with write_errors_explained(self._path.parent):
             if self._file is None:
                 self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - until `rest`
-            self._writes.append(self._writer.submit(_write, self._file, fresh, due))
-            while len(self._writes) > (0 if self.receiver.complete else WRITES_MAX):
+            write = self._writer.submit(_write, self._file, fresh, due)
+            self._writes.append(write)
+            while self._writes and (len(self._writes) > WRITES_MAX or self._writes[0].done()):
                 self._writes.popleft().result()
+        if is_last:
+            write.add_done_callback(lambda _: self._wake())
+
+    @property
+    def stored(self) -> bool:
+        """Whether all of it has come and is on the disk; raises OutputError when that failed."""
+        with write_errors_explained(self._path.parent):
+            while self._writes and self._writes[0].done():
+                self._writes.popleft().result()
+        return self.receiver.complete and not self._writes
+
+    def wait(self) -> None:
+        """Waits until what came is written."""
+        wait(self._writes)
 
     def rest(self) -> None:
         """Closes the file until the next piece; its bytes stay."""
-        wait(self._writes)
+        self.wait()
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 class Uploads:
-    """All uploads of an engine, by job."""
+    """All uploads of an engine, by job.
 
-    def __init__(self) -> None:
+    Args:
+        wake: called from a thread when the last piece of an upload is on the disk.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._uploads: dict[str, Upload] = {}
         self._writing: OrderedDict[str, Upload] = OrderedDict()
         """Those with an open file, the one that was silent longest first."""
+        self._complete: dict[str, Upload] = {}
         self._hashing: dict[str, Future[Receiver]] = {}
-        self._writer = ThreadPoolExecutor(1, "airband-spool")
+        self._writers = [ThreadPoolExecutor(1, "airband-spool") for _ in range(WRITERS)]
+        self._turns = cycle(self._writers)
         self._hasher = ThreadPoolExecutor(1, "airband-hash")
 
     def __contains__(self, job: str) -> bool:
@@ -87,6 +120,16 @@ class Uploads:
         """How many have a file open: at most FILES_MAX."""
         return len(self._writing)
 
+    @property
+    def complete(self) -> list[tuple[str, Upload]]:
+        """Those whose last piece came, until they are closed."""
+        return list(self._complete.items())
+
+    def silent(self, for_s: float) -> list[tuple[str, Upload]]:
+        """Those of which nothing came for so long."""
+        before_s = time.monotonic() - for_s
+        return [each for each in self._uploads.items() if each[1].heard_s < before_s]
+
     def take(self, chunk: Chunk, buffer: memoryview) -> Upload:
         """Takes a piece of a source that was begun; raises as `Upload.take` does."""
         upload = self._uploads[chunk.job]
@@ -95,6 +138,8 @@ class Uploads:
         if len(self._writing) > FILES_MAX:
             self._writing.popitem(last=False)[1].rest()
         upload.take(chunk, buffer)
+        if upload.receiver.complete:
+            self._complete[chunk.job] = upload
         return upload
 
     def open(self, job: str, path: Path, source: Pcm | File) -> Upload:
@@ -108,20 +153,23 @@ class Uploads:
             return self._uploads[job]
         with write_errors_explained(path.parent):
             there = path.stat().st_size if path.exists() else 0
+        receiver = self._resumed(job, path, nbytes(source), there) if there else Receiver(nbytes(source))
+        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake)
+        return self._uploads[job]
+
+    def _resumed(self, job: str, path: Path, total: int, there: int) -> Receiver:
         if job not in self._hashing:
-            self._hashing[job] = self._hasher.submit(_received, path, nbytes(source))
-        hashing = self._hashing[job]
-        if there > HASH_AT_ONCE_BYTES and not hashing.done():
+            self._hashing[job] = self._hasher.submit(_received, path, total)
+        if there > HASH_AT_ONCE_BYTES and not self._hashing[job].done():
             raise BusyError(f"{there} bytes of this source are there and are being checked", retry_s=0.5)
         with write_errors_explained(path.parent):
-            receiver = self._hashing.pop(job).result()
-        self._uploads[job] = Upload(path, receiver, self._writer)
-        return self._uploads[job]
+            return self._hashing.pop(job).result()
 
     def close(self, job: str) -> None:
         """Ends an upload, complete or not."""
         self._hashing.pop(job, None)
         self._writing.pop(job, None)
+        self._complete.pop(job, None)
         upload = self._uploads.pop(job, None)
         if upload is not None:
             upload.rest()
@@ -130,7 +178,8 @@ class Uploads:
         """Ends them all; what has come stays for the next engine."""
         for job in list(self._uploads):
             self.close(job)
-        self._writer.shutdown()
+        for writer in self._writers:
+            writer.shutdown()
         self._hasher.shutdown(cancel_futures=True)
 
 
@@ -146,7 +195,7 @@ def nbytes(source: Pcm | File) -> int:
 
 
 def _received(path: Path, total: int) -> Receiver:
-    return Receiver(total, _pieces(path) if path.exists() else ())
+    return Receiver(total, _pieces(path))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -1,0 +1,37 @@
+"""An engine in numbers, for those who watch over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.serving.jobs import Jobs
+from engine.state.spool import Spool
+from engine.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """An engine in numbers; `ended` and `render_s` since it started."""
+
+    ended: dict[str, int]
+    render_s: float
+    unfinished: int
+    waiting: int
+    workers: int
+    sessions: int
+    spool_used_bytes: int
+    spool_quota_bytes: int
+
+
+def figures(jobs: Jobs, store: Store, spool: Spool, workers: int, sessions: int) -> Figures:
+    """The figures of an engine that so many workers render for and so many clients are connected to."""
+    return Figures(
+        dict(jobs.ended),
+        jobs.render_s,
+        store.unfinished(),
+        jobs.waiting,
+        workers,
+        sessions,
+        spool.used_bytes,
+        spool.quota_bytes,
+    )

@@ -1,0 +1,38 @@
+"""What Prometheus is told of a live engine."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bridge.wire.messages import Done
+
+if TYPE_CHECKING:
+    from tests.conftest import LiveEngine, Peer
+
+pytest.importorskip("prometheus_client", reason="extra `metrics`")
+
+
+def test_prometheus_is_told_what_became_of_jobs(
+    start_engine: Callable[..., LiveEngine],
+    connect: Callable[..., Peer],
+    dull: NDArray[np.float32],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    peer = connect(start_engine("--metrics", str(port)))
+    assert isinstance(peer.outcome(peer.submit(dull)), Done)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
+        lines = [line.rpartition(" ") for line in page.read().decode().splitlines() if line[0] != "#"]
+    figures = {name: float(value) for name, _, value in lines}
+    assert figures['airband_jobs_ended_total{state="done"}'] == 1
+    assert (figures["airband_jobs_unfinished"], figures["airband_workers_ready"]) == (0, 1)
+    assert figures["airband_sessions"] == 1
+    assert figures["airband_spool_used_bytes"] >= 2 * dull.nbytes
+    assert figures["airband_resident_bytes"] > 2**20
