@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -27,11 +28,11 @@ from bridge.wire.messages import (
     EngineMessage,
     Failed,
     Fetch,
+    File,
     Grant,
     JobStatus,
     Path,
     Progress,
-    Source,
     Submit,
 )
 from bridge.wire.messages import (
@@ -42,6 +43,7 @@ from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.same_job import is_same
 from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import FromWorker, JobWorker, Task
+from engine.state.need import need
 from engine.state.spool import Spool, write_errors_explained, write_errors_logged
 from engine.state.store import JobRecord, Outcome, Store
 from engine.state.uploads import Uploads, credit, nbytes
@@ -87,7 +89,7 @@ class Jobs:
     ) -> None:
         self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
         self._queue = Queue(list(workers), time.time)
-        self._uploads = Uploads(wake)
+        self._uploads = Uploads(wake, spool.evict)
         self._unneeded: deque[tuple[int, str]] = deque()
         """Sources that no job needs, with what must have been synced of the store before they go."""
         self._lapsed: set[str] = set()
@@ -129,7 +131,7 @@ class Jobs:
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
             return [self.state(record.job)]
-        self._take_up(record.job, source)
+        self._take_up(record.submit)
         upload = self._uploads.open(record.job, self._spool.part(record.job), source)
         if upload.receiver.complete:  # and about to be queued
             return [Accepted(record.job, "uploading", offset=upload.receiver.offset)]
@@ -144,7 +146,7 @@ class Jobs:
         if isinstance(submit.source, Path):
             self._enqueue(self._store.add(submit, session, "queued", owner or ""))
             return
-        self._spool.promise(submit.job, nbytes(submit.source))
+        self._spool.promise(submit.job, _room_for(submit))
         try:
             self._uploads.open(submit.job, self._spool.part(submit.job), submit.source)
             self._store.add(submit, session, "uploading", owner or "")
@@ -154,8 +156,8 @@ class Jobs:
             raise
 
     def _set_aside(self, submit: Submit) -> None:
-        if not isinstance(submit.source, Path):
-            self._spool.set_aside(submit.job, nbytes(submit.source))
+        with suppress(UsageError):  # which its worker will tell
+            self._spool.set_aside(submit.job, _room_for(submit))
 
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
         """Takes a piece of a source; once the last one is on the disk, `dispatch` queues the job.
@@ -168,7 +170,7 @@ class Jobs:
         if chunk.job not in self._uploads or (owner and not _may_see(owner, self.record(chunk.job))):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
         if chunk.job in self._lapsed:
-            self._take_up(chunk.job, self.record(chunk.job).submit.source)
+            self._take_up(self.record(chunk.job).submit)
         try:
             upload = self._uploads.take(chunk, buffer)
         except (OutputError, WireError) as error:
@@ -184,11 +186,12 @@ class Jobs:
                 self._lapsed.add(job)
                 self._spool.set_aside(job, upload.receiver.offset)
 
-    def _take_up(self, job: str, source: Source) -> None:
-        if job in self._lapsed and not isinstance(source, Path):
+    def _take_up(self, submit: Submit) -> None:
+        job = submit.job
+        if job in self._lapsed:
             there = self._spool.settle(job)
             try:
-                self._spool.promise(job, nbytes(source))
+                self._spool.promise(job, _room_for(submit))
             except AirbandError:
                 self._spool.set_aside(job, there)
                 raise
@@ -288,7 +291,7 @@ class Jobs:
                     record = self.record(job)
                     with write_errors_logged("start", job):
                         self._store.start(job)
-                    worker.send(Task(record.submit, record.digest, self._spool.room()))
+                    worker.send(Task(record.submit, record.digest, self._room_of(record.submit)))
                 except AirbandError as error:
                     self._queue.finish(device)
                     self._ended.append(Failed(job, error.code, bounded_text(error.message)))
@@ -346,6 +349,12 @@ class Jobs:
             else:
                 self._enqueue(self.record(job))
                 self._tell(job, self.state(job))
+
+    def _room_of(self, submit: Submit) -> int:
+        """What a job may write beside its source: what was promised to it for that, and what is free."""
+        source = submit.source
+        there = 0 if isinstance(source, Path) else nbytes(source)
+        return self._spool.room() + self._spool.promised(submit.job) - there
 
     def _drop_unneeded(self) -> None:
         while self._unneeded and self._unneeded[0][0] <= self._store.synced:
@@ -413,6 +422,20 @@ class Jobs:
         if digest:
             self._unneeded.append((self.written, digest))
         self._tell(job, outcome)
+
+
+def _room_for(submit: Submit) -> int:
+    """What is promised to a job that is sent: for bare samples all it will ever write, for a file its bytes.
+
+    What a file decodes to is known once its worker has opened it.
+    """
+    source = submit.source
+    if isinstance(source, Path):
+        return 0
+    if isinstance(source, File):
+        return source.nbytes
+    audio = source.audio
+    return audio.nbytes + need(submit, audio.rate, audio.channels, audio.frames).total_bytes
 
 
 def _may_see(owner: str | None, record: JobRecord) -> bool:

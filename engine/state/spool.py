@@ -12,6 +12,7 @@ result is whole when its digest is that of its note.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -68,7 +69,8 @@ class Spool:
     """The spool of one state folder.
 
     What it holds is counted at its start, then kept as a sum: `used_bytes` of results and stems, and what was
-    promised to sources. Only `count` and `make_room` take longer the more files there are.
+    promised to jobs: for their sources and, where these are bare samples, for all that will come of them.
+    Only `count` and `make_room` take longer the more files there are.
 
     Attributes:
         used_bytes: what results and stems weigh.
@@ -159,6 +161,14 @@ class Spool:
         """Deletes a source that no job needs any more."""
         remove(self.source(digest))
 
+    def scratch_bytes(self, job: str) -> int:
+        """What lies half-written of a job."""
+        found = 0
+        for path in (self.folder / "scratch").glob(f"{job}.*"):
+            with suppress(OSError):
+                found += path.lstat().st_size
+        return found
+
     def drop_scratch(self, job: str) -> None:
         """Deletes what a worker left half-written."""
         for path in (self.folder / "scratch").glob(f"{job}.*"):
@@ -177,7 +187,7 @@ class Spool:
                     remove(path)
 
     def promise(self, job: str, nbytes: int) -> None:
-        """Sets `nbytes` aside for a job's source until `settle`.
+        """Sets `nbytes` aside for a job until `settle`.
 
         Raises:
             OutputError: they never will fit.
@@ -191,10 +201,14 @@ class Spool:
         self.set_aside(job, nbytes)
 
     def set_aside(self, job: str, nbytes: int) -> None:
-        """As `promise`, for a source that is there already."""
+        """As `promise`, for a job that was taken already."""
         self.settle(job)
         self._promised[job] = nbytes
         self._promised_bytes += nbytes
+
+    def promised(self, job: str) -> int:
+        """What is set aside for a job."""
+        return self._promised.get(job, 0)
 
     def settle(self, job: str) -> int:
         """Sets nothing aside for a job any more; how much it was."""
@@ -240,7 +254,11 @@ class Spool:
 
     def _check_quota(self, nbytes: int) -> None:
         if nbytes > self.quota_bytes:
-            raise OutputError(f"{nbytes} bytes exceed the spool's quota of {self.quota_bytes}")
+            raise OutputError(
+                f"this job needs {nbytes} bytes in the spool, whose quota is {self.quota_bytes}; "
+                "send less at a time, or give the engine a larger --quota",
+                "spool",
+            )
 
     def _full(self, lacking: int) -> BusyError:
         return BusyError(
@@ -255,12 +273,14 @@ class Spool:
             if stat.st_mtime < before_s:
                 self._drop_result(path)
 
-    def evict(self, nbytes: int) -> int:
-        """Drops cached results, the oldest first, until `nbytes` are free; how many then are."""
+    def evict(self, nbytes: int, spare: Path | None = None) -> int:
+        """Drops cached results but `spare`, the oldest first, until `nbytes` are free; how many then are."""
         freed = 0
         for path, stat in sorted(self._results(), key=lambda result: result[1].st_mtime):
             if freed >= nbytes:
                 break
+            if path == spare:
+                continue
             self._drop_result(path)
             freed += stat.st_size
         return freed
@@ -302,6 +322,14 @@ def seal(written: Path, path: Path) -> None:
     with open(written, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(written, path)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a disk without room is why an error was raised."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return cause is not None and is_disk_full(cause)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bridge.wire.messages import Chunk, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
-from engine.state.spool import write_errors_explained
+from engine.state.spool import RESERVE_BYTES, is_disk_full, write_errors_explained
 from presets.errors import BusyError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
@@ -42,10 +42,19 @@ class Upload:
         receiver: what is there of it already.
         writer: one thread, so that pieces are written in order.
         wake: called from that thread once the last piece is on the disk.
+        evict: as for `Uploads`.
     """
 
-    def __init__(self, path: Path, receiver: Receiver, writer: Executor, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        receiver: Receiver,
+        writer: Executor,
+        wake: Callable[[], None],
+        evict: Callable[[int], int],
+    ) -> None:
         self._path, self._writer, self._wake, self.receiver = path, writer, wake, receiver
+        self._evict = evict
         self._writes: deque[Future[None]] = deque()
         self._file: FileIO | None = None
         self._synced = receiver.offset
@@ -67,7 +76,7 @@ class Upload:
         with write_errors_explained(self._path.parent):
             if self._file is None:
                 self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - until `rest`
-            write = self._writer.submit(_write, self._file, fresh, due)
+            write = self._writer.submit(_write, self._file, fresh, due, self._evict)
             self._writes.append(write)
             while self._writes and (len(self._writes) > WRITES_MAX or self._writes[0].done()):
                 self._writes.popleft().result()
@@ -99,10 +108,11 @@ class Uploads:
 
     Args:
         wake: called from a thread when the last piece of an upload is on the disk.
+        evict: makes so many bytes of room on a full disk and says how many it made; from a thread.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+    def __init__(self, wake: Callable[[], None], evict: Callable[[int], int] = lambda nbytes: 0) -> None:
+        self._wake, self._evict = wake, evict
         self._uploads: dict[str, Upload] = {}
         self._writing: OrderedDict[str, Upload] = OrderedDict()
         """Those with an open file, the one that was silent longest first."""
@@ -154,7 +164,7 @@ class Uploads:
         with write_errors_explained(path.parent):
             there = path.stat().st_size if path.exists() else 0
         receiver = self._resumed(job, path, nbytes(source), there) if there else Receiver(nbytes(source))
-        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake)
+        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake, self._evict)
         return self._uploads[job]
 
     def _resumed(self, job: str, path: Path, total: int, there: int) -> Receiver:
@@ -204,8 +214,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _write(file: FileIO, piece: memoryview, sync: bool) -> None:
+def _write(file: FileIO, piece: memoryview, sync: bool, evict: Callable[[int], int]) -> None:
+    may_evict = True
     while piece:
-        piece = piece[file.write(piece) :]
+        try:
+            piece = piece[file.write(piece) :]
+        except OSError as error:
+            if not (may_evict and is_disk_full(error) and evict(RESERVE_BYTES)):
+                raise
+            may_evict = False
     if sync:
         os.fsync(file.fileno())

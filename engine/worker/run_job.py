@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from bridge.client.model_choice import Choice, choose
 from bridge.wire.bounds import bounded_report
 from bridge.wire.messages import Done
 from engine.serving.worker_messages import Task
-from engine.state.spool import Spool
+from engine.state.need import need
+from engine.state.spool import RESERVE_BYTES, Spool, is_disk_full
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
 from engine.worker.recordings import check_like, open_recordings
@@ -24,16 +26,15 @@ from render.clip import PcmClip
 from render.effects.plugin_folders import files_digest, plugin_settings
 from render.files.recordings import recordings_digest
 from render.render import render
-from render.resample import resampled_frames
 from render.upscaler import StepHook
 
 DTYPE = "f4"
-WORK_FILES = 4
-"""Files as large as the result that a render has at a time: the result, its stem, and two between effects."""
+
+log = logging.getLogger("airband.worker")
 
 
 def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook) -> Done:
-    """Does a job.
+    """Does a job; one that fills the spool's disk is tried once more, at the cost of cached results.
 
     Args:
         task: the job, its source in the spool, and the room it has there.
@@ -44,6 +45,19 @@ def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path],
     Raises:
         AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
     """
+    try:
+        return _run(task, spool, models, roots, on_step)
+    except OutputError as error:
+        is_elsewhere = error.field not in (None, "spool")
+        lacking = RESERVE_BYTES + spool.scratch_bytes(task.submit.job)
+        if is_elsewhere or not is_disk_full(error) or spool.evict(lacking) == 0:
+            raise
+        log.warning("job %s is tried once more, after cached results made room: %s", task.submit.job, error)
+    spool.drop_scratch(task.submit.job)
+    return _run(task, spool, models, roots, on_step)
+
+
+def _run(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook) -> Done:
     began_s, submit = time.monotonic(), task.submit
 
     # 1. The model.
@@ -73,14 +87,14 @@ def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path],
         keyed = msgspec.structs.replace(params, like=None)  # it counts by its bytes
         cache = ResultCache(spool, source, keyed, facts)
         kept = cache.find()
+        needed = need(submit, source.clip.rate, source.clip.channels, source.clip.frames)
 
         # 4. The render.
         if kept is not None:
             samples, report = kept
+            _make_room(spool, needed.stem_bytes, task.room, spare=samples)
         else:
-            frames = resampled_frames(source.clip.frames, source.clip.rate, params.rate)
-            wanted_bytes = WORK_FILES * 4 * source.clip.channels * frames
-            _make_room(spool, wanted_bytes, task.room)
+            _make_room(spool, needed.total_bytes, task.room)
             written = spool.scratch(submit.job, "pcm")
             upscaler = models.load(model.name)
             with open_recordings(params.like, spool, roots, on_step) as recordings:
@@ -122,16 +136,16 @@ def _with_digest(choice: Choice, models: ModelCache) -> Choice:
     return Choice(msgspec.structs.replace(choice.model, digest=digest), choice.reason)
 
 
-def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int) -> None:
-    """Makes room for what a render writes, at the cost of cached results.
+def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int, spare: Path | None = None) -> None:
+    """Makes room for what a job writes, at the cost of cached results, but for the one to `spare`.
 
     Raises:
         OutputError: there is none.
     """
     lacking = wanted_bytes - room_bytes
-    if lacking > 0 and (lacking := lacking - spool.evict(lacking)) > 0:
+    if wanted_bytes and lacking > 0 and (lacking := lacking - spool.evict(lacking, spare)) > 0:
         raise OutputError(
-            f"the spool {spool.folder} lacks {lacking} of the {wanted_bytes} bytes that this render writes; "
+            f"the spool {spool.folder} lacks {lacking} of the {wanted_bytes} bytes that this job writes; "
             "forget finished jobs (`airband forget all`), give the engine a larger --quota, or make room on "
             "its disk",
             "spool",

@@ -127,7 +127,8 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
             chunk = StoredChunk(name, path, at + 8, size)
             chunks.append(chunk if size > IN_MEMORY_BYTES else chunk.load())
             if name == b"ds64":
-                large = large_sizes(chunk.load().body)
+                file.seek(at + 8)
+                large = large_sizes(file.read(min(size, IN_MEMORY_BYTES)))
         odd = size % 2 == 1
         at += 8 + size + size % 2
     return Chunks(form, tuple(chunks), max(0, end - at))

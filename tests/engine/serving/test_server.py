@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgpack
 import numpy as np
 import pytest
+import soundfile
 import zmq
 from numpy.typing import NDArray
 
@@ -451,7 +452,7 @@ def test_beyond_the_quota_a_job_waits_outside(
     assert (never.code, never.job) == ("output", big.job)
     kept = peer.submit(dull)
     assert isinstance(peer.outcome(kept), Done)
-    another = Submit(new_ulid(), Pcm(Audio(48000, 2, 550_000)), DeliverPcm(), make(model="null"))
+    another = Submit(new_ulid(), Pcm(Audio(48000, 2, 200_000)), DeliverPcm(), make(model="null"))
     busy = peer.ask(another)
     assert isinstance(busy, Busy)
     assert busy.retry_s > 0
@@ -459,10 +460,22 @@ def test_beyond_the_quota_a_job_waits_outside(
     wait_until(lambda: isinstance(peer.ask(another), Accepted), "the cached result to make room")
 
 
-def test_a_render_that_would_exceed_the_quota_says_what_it_wants(
+def test_a_job_that_would_exceed_the_quota_is_refused_before_it_is_sent(
     start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
 ) -> None:
-    peer = connect(start_engine("--quota", "0.002"))
-    failed = peer.outcome(peer.submit(dull))
+    peer = connect(start_engine("--quota", str(2.5 * dull.nbytes / 1e9)))
+    refused = peer.ask(Submit(new_ulid(), Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null")))
+    assert isinstance(refused, Error)
+    assert (refused.code, "--quota" in refused.message) == ("output", True)
+
+
+def test_a_file_that_decodes_to_more_than_the_quota_fails_before_it_is_rendered(
+    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "long.flac", np.zeros((500_000, 2)), 48000)
+    peer = connect(start_engine("--quota", "0.005"))
+    asked = Submit(new_ulid(), PathSource(str(tmp_path / "long.flac")), DeliverPcm(), make(model="null"))
+    assert isinstance(peer.ask(asked), Accepted)
+    failed = peer.outcome(asked.job)
     assert isinstance(failed, Failed)
     assert (failed.code, "--quota" in failed.message) == ("output", True)

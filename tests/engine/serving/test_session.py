@@ -551,7 +551,7 @@ def test_a_submit_repeated_while_the_last_piece_is_written_waits_for_it(house: H
 def test_a_silent_upload_keeps_nobody_else_out_and_is_taken_up_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.spool.quota_bytes = SAMPLES.nbytes + 100
+    house.spool.quota_bytes = 3 * SAMPLES.nbytes + 100  # a source, its result and its stem
     silent, other = submit(), submit()
     ask(house.one, silent)
     assert isinstance(ask(house.two, other)[0], Busy)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from bridge.wire.messages import Audio, Chunk, File, Pcm
 from bridge.wire.transfer import ArrayBytes, Sender, hasher
+from engine.state import uploads as uploads_module
 from engine.state.spool import Spool, content_key
 from engine.state.uploads import FILES_MAX, Uploads
 from engine.worker.planar_pcm import PlanarClip, write_planar
@@ -197,6 +200,38 @@ def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> No
     assert upload.receiver.complete
     second.close_all()
     assert path.read_bytes() == samples.tobytes()
+
+
+def test_an_upload_onto_a_full_disk_goes_on_once_results_made_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytes(range(100))
+    digest = hasher()
+    digest.update(content)
+    evicted: list[int] = []
+
+    class Full(FileIO):
+        def write(self, piece: object) -> int:
+            if not evicted:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(piece)  # type: ignore[arg-type]
+
+    def evict(nbytes: int) -> int:
+        evicted.append(nbytes)
+        return nbytes
+
+    monkeypatch.setattr(uploads_module, "open", lambda path, mode, buffering: Full(path, "ab"), raising=False)
+    uploads = Uploads(lambda: None, evict)
+    try:
+        upload = uploads.open(JOB, tmp_path / "part", File("clip.wav", 100))
+        upload.receiver.renew()
+        uploads.take(Chunk(JOB, 0, True, digest.hexdigest()), memoryview(content))
+        upload.wait()
+        assert upload.stored
+    finally:
+        uploads.close_all()
+    assert (tmp_path / "part").read_bytes() == content
+    assert len(evicted) == 1
 
 
 def test_a_part_longer_than_its_source_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bridge.wire.messages import DeliverPath, Model, Submit
+from bridge.wire.messages import DeliverPath, DeliverPcm, Model, Submit
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
 from engine.models.null import Null
@@ -19,6 +19,7 @@ from engine.worker import run_job as module
 from engine.worker.delivery import Destination
 from engine.worker.result_cache import ResultCache
 from engine.worker.run_job import run_job
+from presets.chains import Effect, Effects
 from presets.errors import InputError, OutputError, UsageError
 from presets.schema import make
 from render.upscaler import Step, Upscaler
@@ -64,13 +65,25 @@ class Bench:
 
         monkeypatch.setattr(place, name, noted)
 
-    def run(self, source: str = "in.wav", out: str = "out.wav", **knobs: Any) -> list[str]:
+    def run(
+        self,
+        source: str = "in.wav",
+        out: str = "out.wav",
+        job: str = "",
+        room: int = 10**9,
+        deliver: DeliverPcm | None = None,
+        **knobs: Any,
+    ) -> list[str]:
         """The steps that the job went through, up to its end, good or bad."""
         self.diary.clear()
-        deliver = DeliverPath(str(self.folder / out))
         preset = make(**{"model": "null", **knobs})
-        submit = Submit(new_ulid(), PathSource(str(self.folder / source)), deliver, preset)
-        run_job(Task(submit, "", 10**9), self.spool, Models(self.diary), (self.folder,), self._listen)  # type: ignore[arg-type]
+        submit = Submit(
+            job or new_ulid(),
+            PathSource(str(self.folder / source)),
+            deliver or DeliverPath(str(self.folder / out)),
+            preset,
+        )
+        run_job(Task(submit, "", room), self.spool, Models(self.diary), (self.folder,), self._listen)  # type: ignore[arg-type]
         return self.diary
 
     def _listen(self, step: Step) -> None:
@@ -107,3 +120,47 @@ def test_what_is_refused_is_refused_before_the_steps_that_cost(bench: Bench) -> 
         with pytest.raises(error):
             bench.run(**knobs)
         assert bench.diary == steps
+
+
+RESULT_BYTES = 4 * 4800
+
+
+def test_a_job_wants_the_room_of_what_it_writes_and_no_more(bench: Bench) -> None:
+    gain = Effects(after=(Effect(name="Gain", params={"gain_db": -1.0}),))
+    wanted: list[tuple[int, dict[str, Any]]] = [
+        (RESULT_BYTES, {}),
+        (2 * RESULT_BYTES, {"deliver": DeliverPcm(), "seed": 1}),
+        (RESULT_BYTES // 2, {"end": 0.05, "seed": 2}),
+        (4 * RESULT_BYTES, {"effects": gain}),
+    ]
+    for room, named in wanted:
+        bench.spool.evict(10**9)
+        with pytest.raises(OutputError, match=r"lacks 1 of the .*--quota"):
+            bench.run(out=f"{room}.wav", room=room - 1, **named)
+        assert "render" not in bench.diary
+        bench.run(out=f"{room}.wav", room=room, **named)
+
+
+def test_a_cached_result_wants_room_for_its_stem_alone_and_never_goes_for_it(bench: Bench) -> None:
+    bench.run()
+    with pytest.raises(OutputError, match="lacks 1 of"):
+        bench.run(deliver=DeliverPcm(), room=RESULT_BYTES - 1)
+    assert bench.run(deliver=DeliverPcm(), room=RESULT_BYTES)[-2:] == ["cache", "delivery"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_costs_cached_results_and_one_more_try(bench: Bench) -> None:
+    job = new_ulid()
+    written = bench.spool.scratch(job, "pcm")
+    written.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left"):
+        bench.run(job=job)
+    bench.run(seed=1)
+    cached = bench.spool.folder / "results"
+    [old] = cached.glob("*.pcm")
+    written.symlink_to("/dev/full")
+    steps = bench.run(job=job, out="second.wav")
+    assert steps.count("render") == 2
+    assert not old.exists()
+    assert len(list(cached.glob("*.pcm"))) == 1
+    assert soundfile.info(str(bench.folder / "second.wav")).frames == 4800

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -288,6 +289,23 @@ def test_cues_of_any_number_become_markers(tmp_path: Path) -> None:
     metadata.attach(path, "aiff", carried)
     mark = next(chunk for chunk in read_chunks(path).chunks if chunk.name == b"MARK")
     assert [marker.frame for marker in aiff_chunks.markers(mark)] == [5]
+
+
+@pytest.mark.parametrize("name", [b"ds64", b"bext", b"iXML", b"id3 ", b"LIST", b"axml", b"zzzz"])
+def test_a_sparse_chunk_of_64_mib_is_not_read_into_memory(tmp_path: Path, name: bytes) -> None:
+    path, large_bytes = tmp_path / "a.wav", 64 * 1024**2
+    sf.write(path, np.zeros(1000, np.float32), 48000, subtype="FLOAT", format="WAV")
+    with path.open("ab") as file:
+        file.write(name + struct.pack("<I", large_bytes))
+        file.truncate(file.tell() + large_bytes)
+    tracemalloc.start()
+    try:
+        metadata.carried(metadata.read(path), Timing(48000, 48000, 0, 1000), MADE)
+        with open_clip(path) as clip:
+            assert clip.frames == 1000
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024**2
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.large
