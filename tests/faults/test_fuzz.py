@@ -179,7 +179,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from engine.models.trained_file import write_model
 
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_model(path, "fuzz", {"width": 4}, {"layer.weight": torch.zeros(4, 4), "layer.bias": torch.ones(4)})
+    state = {"layer.weight": torch.zeros(4, 4), "layer.bias": torch.ones(4)}
+    write_model(path, "fuzz", {"width": 4}, state, hours=1.0)
     return path
 
 
