@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import zmq
 
 from engine.serving.curve_auth import CurveAuth
+from engine.serving.strangers import Strangers
 from presets.errors import UsageError
 from presets.limits import CHUNK_BYTES
 
@@ -25,6 +27,10 @@ BACKLOG = 128
 class Listener:
     """The engine's socket; bound from the start.
 
+    Attributes:
+        socket: the ROUTER.
+        door: over tcp, further sockets that decide who gets in, and what handles each when it has something.
+
     Args:
         endpoint: `ipc://PATH` or `tcp://HOST:PORT`; a port of `*` is chosen once and kept.
         auth: who may connect; for tcp.
@@ -38,6 +44,8 @@ class Listener:
         self, endpoint: str, auth: CurveAuth | None = None, make_folder: Callable[[], None] | None = None
     ) -> None:
         self.endpoint, self.auth, self._make_folder = endpoint, auth, make_folder
+        self.door: dict[zmq.Socket[bytes], Callable[[], None]] = {}
+        self._strangers: Strangers | None = None
         self._open()
 
     def reopen(self) -> None:
@@ -73,20 +81,27 @@ class Listener:
 
     def close(self, linger_ms: int = 0) -> None:
         """Closes the socket; what was sent has `linger_ms` to arrive."""
+        if self._strangers is not None:
+            self._strangers.close()
         self.context.destroy(linger=linger_ms)
 
     def _open(self) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.handler = None if self.auth is None else self.auth.handler(self.context)
         self.socket = _router(self.context)
+        self.door = {}
+        self._strangers = None
         if self.auth is not None:
+            handler = self.auth.handler(self.context)
             self.auth.guard(self.socket)
+            self._strangers = Strangers(self.context, self.socket, HANDSHAKE_MS / 1000)
+            self.door[handler] = partial(self.auth.answer, handler)
+            self.door[self._strangers.monitor] = self._strangers.handle
         try:
             if self._make_folder is not None:
                 self._make_folder()
             self.socket.bind(self.endpoint)
         except zmq.ZMQError as error:
-            self.context.destroy(linger=0)
+            self.close()
             raise UsageError(
                 f"{self.endpoint} cannot be bound: {error.strerror}; choose another --endpoint", "endpoint"
             ) from None

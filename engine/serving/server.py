@@ -191,14 +191,14 @@ class Server:
             poller.register(pipe, zmq.POLLIN)
         if serve_clients:
             poller.register(self._listener.socket, zmq.POLLIN)
-        auth, handler = self._listener.auth, self._listener.handler
-        if handler is not None:
-            poller.register(handler, zmq.POLLIN)
+        door = self._listener.door
+        for socket in door:
+            poller.register(socket, zmq.POLLIN)
         ready = dict(poller.poll(int(1000 * (BACKLOG_POLL_S if backlog else self._pause_s()))))
         if self._woken.fileno() in ready:
             self._woken.recv(4096)
-        if auth is not None and handler is not None and handler in ready:
-            auth.answer(handler)
+        for socket in door.keys() & ready.keys():
+            door[socket]()
         for pipe in ready.keys() & pipes.keys():
             self._hear(pipes[pipe])
         if self._listener.socket in ready:

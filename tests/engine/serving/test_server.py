@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket as sockets
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import soundfile
 import zmq
 from numpy.typing import NDArray
 
+from bridge import Client
 from bridge.wire.curve_keys import new_keys
 from bridge.wire.home import read_connection
 from bridge.wire.messages import (
@@ -48,6 +51,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
+from engine.serving.strangers import STRANGERS_MAX
 from engine.state.store import Store
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
@@ -370,6 +374,24 @@ def test_a_damaged_job_table_gets_one_clear_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine", "serve", "--state", str(state)]
     run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
     assert (run.returncode, "doctor" in run.stderr, "Traceback" in run.stderr) == (5, True, False), run.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by /proc")
+def test_strangers_on_tcp_are_turned_away_beyond_a_number(start_engine: Callable[..., LiveEngine]) -> None:
+    live = start_engine("--endpoint", "tcp://127.0.0.1:*")
+    port = int(live.connection.endpoint.rpartition(":")[2])
+    descriptors = Path(f"/proc/{live.process.pid}/fd")
+    with ExitStack() as stack, Client.connect(state=live.home.state, start=False) as client:
+        before = most = len(list(descriptors.iterdir()))
+        for number in range(800):
+            stack.enter_context(sockets.create_connection(("127.0.0.1", port)))
+            if number % 20 == 19:
+                client.ping()
+                most = max(most, len(list(descriptors.iterdir())))
+        assert most <= before + 2 * STRANGERS_MAX + 100
+        assert client.ping() >= 0, "who is connected stays"
+    with Client.connect(state=live.home.state, start=False, timeout_s=60) as late:
+        assert late.ping() >= 0, "and once they have gone others get in"
 
 
 def test_over_tcp_only_listed_keys_get_in_and_an_idle_engine_leaves(
