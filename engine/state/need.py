@@ -14,7 +14,7 @@ class Need:
 
     Attributes:
         result_bytes: its samples, 4 bytes each, that stay cached.
-        stem_bytes: what the client's stem weighs at the most, but for its metadata; 0 where a path is its place.
+        stem_bytes: what the client's stem weighs at the most, but for metadata; 0 where it goes to a path.
         between_bytes: what lies between effects, and goes when the render ends.
     """
 

@@ -116,6 +116,12 @@ class Spool:
         """Where a worker writes before it knows that all went well."""
         return self.folder / "scratch" / f"{job}.{suffix}"
 
+    def has_results(self, prefix: str) -> bool:
+        """Whether results are kept whose keys begin so."""
+        with suppress(OSError):
+            return any(name.startswith(prefix) for name in os.listdir(self.folder / "results"))
+        return False
+
     def report(self, key: str) -> RenderReport | None:
         """The report of a finished render, or None without a whole one. Marks it as used now."""
         path = self.result(key)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
 from engine.state.spool import Spool, file_digest, write_errors_explained
+from engine.worker.held_paths import HeldFolder
 from engine.worker.planar_pcm import write_planar
 from engine.worker.source import JobSource, below, outside
 from presets.errors import OutputError
@@ -22,7 +24,7 @@ from render.files.sidecar import StemRecord, find_result
 
 
 class Destination:
-    """Where one job's result goes.
+    """Where one job's result goes; a context manager, which holds the folder of a path.
 
     Args:
         submit: the job.
@@ -43,9 +45,17 @@ class Destination:
             self._force, self._umask = submit.deliver.force, submit.deliver.umask
             if not below(self._out, roots):
                 raise OutputError(f"{self._out}: {outside(roots)}", "deliver")
+            self._folder = HeldFolder(self._out.parent)
         if not isinstance(submit.deliver, DeliverPcm):
             out_name = None if self._out is None else self._out.name
             self._how = encoding(submit.params, source.name, out_name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._out is not None:
+            self._folder.close()
 
     def find(self, model: str, weights: str) -> tuple[Stem, RenderReport] | None:
         """The stem and its report, where the destination holds this very result already.
@@ -58,12 +68,14 @@ class Destination:
         """
         if self._out is None:
             return None
-        done = find_result(self._out, self._source.digest, self._submit.params, model, weights)
-        if done is None:
-            check_destination(self._out, self._source.path, force=self._force)
-            return None
-        with open_clip(self._out) as clip:
-            return self._stem(clip, done.digest, done.nbytes), done.report
+        with self._folder.opened() as folder:
+            out = folder / self._out.name
+            done = find_result(out, self._source.digest, self._submit.params, model, weights)
+            if done is None:
+                check_destination(out, self._source.path, force=self._force)
+                return None
+            with open_clip(out) as clip:
+                return self._stem(clip, done.digest, done.nbytes), done.report
 
     def bring(self, result: Clip, report: RenderReport) -> tuple[Stem, RenderReport]:
         """Delivers a result; `report` is what the render said of itself.
@@ -84,16 +96,17 @@ class Destination:
             report = msgspec.structs.replace(report, not_carried=left_out)
         if self._out is not None:
             record = StemRecord(self._source.name, submit.preset, submit.params, report)
-            said = deliver(
-                result,
-                self._out,
-                record,
-                source=self._source.path,
-                carried=carried,
-                force=self._force,
-                mask=report.mask,
-                umask=self._umask,
-            )
+            with self._folder.opened(self._umask, make=True) as folder:
+                said = deliver(
+                    result,
+                    folder / self._out.name,
+                    record,
+                    source=self._source.path,
+                    carried=carried,
+                    force=self._force,
+                    mask=report.mask,
+                    umask=self._umask,
+                )
             return self._stem(result, said["output"]["digest"], said["output"]["bytes"]), report
         written = self._spool.scratch(job, "stem")
         with write_errors_explained(self._spool.folder):

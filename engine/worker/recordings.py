@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from engine.state.spool import Spool
+from engine.worker.held_paths import held_file
 from engine.worker.source import below, outside
 from presets.errors import InputError
 from render.clip import Clip, open_clip
@@ -28,9 +29,9 @@ def check_like(like: str | None, roots: Sequence[Path]) -> None:
 
 @contextmanager
 def open_recordings(
-    like: str | None, spool: Spool, roots: Sequence[Path], on_step: StepHook
+    like: str | None, spool: Spool, roots: Sequence[Path], on_step: StepHook, job: str
 ) -> Iterator[Recordings]:
-    """What the knob `like` names, until the end of the block; nothing where it names nothing.
+    """What the knob `like` names, until the end of the block of `job`; nothing where it names nothing.
 
     Raises:
         InputError: it is not there, not audio, or lies outside the roots.
@@ -38,8 +39,16 @@ def open_recordings(
     check_like(like, roots)
     opened: list[tuple[str, Clip]] = []
     with ExitStack() as stack:
-        for path in [] if like is None else recordings(Path(like)):
-            clip = open_clip(path, spool.folder / "scratch", hook=lambda: on_step(Step("decode", 0, 1)))
+        for number, path in enumerate([] if like is None else recordings(Path(like))):
+            own = path.resolve()
+            if not below(own, roots):
+                raise InputError(f"like = {path}: {outside(roots)}", "like")
+            link = spool.scratch(job, f"like{number}{own.suffix[:16]}")
+            clip = open_clip(
+                stack.enter_context(held_file(own, link)),
+                spool.folder / "scratch",
+                hook=lambda: on_step(Step("decode", 0, 1)),
+            )
             stack.callback(clip.close)
             opened.append((path.name, clip))
         yield opened

@@ -31,7 +31,7 @@ class ResultCache:
     def find(self) -> tuple[Path, RenderReport] | None:
         """The samples and the report of this very render, where they are kept."""
         half = self._half()
-        if not any(self._spool.result(half).parent.glob(f"{half}-*.json")):
+        if not self._source.is_hashed and not self._spool.has_results(f"{half}-"):
             return None
         key = f"{half}-{self._source.digest()}"
         report = self._spool.report(key)

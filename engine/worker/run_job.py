@@ -66,8 +66,10 @@ def _run(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on
     check_like(params.like, roots)
 
     # 2. The source, and where its result is to go.
-    with open_source(submit, task.digest, spool, roots, on_step) as source:
-        destination = Destination(submit, source, spool, roots)
+    with (
+        open_source(submit, task.digest, spool, roots, on_step) as source,
+        Destination(submit, source, spool, roots) as destination,
+    ):
         found = destination.find(model.name, model.digest)
         if found is not None:
             stem, said = found
@@ -97,7 +99,7 @@ def _run(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on
             _make_room(spool, needed.total_bytes, task.room)
             written = spool.scratch(submit.job, "pcm")
             upscaler = models.load(model.name)
-            with open_recordings(params.like, spool, roots, on_step) as recordings:
+            with open_recordings(params.like, spool, roots, on_step, submit.job) as recordings:
                 report = render(
                     source.clip,
                     params,

@@ -6,15 +6,16 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.wire.messages import Audio, File, Pcm, Submit
 from engine.state.spool import Spool
+from engine.worker.held_paths import held_file, named
 from engine.worker.planar_pcm import PlanarClip
 from engine.worker.source_digest import SourceDigest
-from presets.errors import AirbandError, InputError
+from presets.errors import InputError
 from presets.report import Shortfall
 from render.clip import Clip, FileClip, open_clip
 from render.upscaler import Step, StepHook
@@ -28,10 +29,11 @@ class JobSource:
         clip: its samples.
         digest: blake2b-256 of its bytes, hexadecimal. A file of plain PCM is hashed in the first pass over
             its samples; asked for before that, the digest costs a reading more.
+        is_hashed: whether the digest is known already.
         nbytes: how many those are.
         audio: the layout of bare samples; None for a file, which says so itself.
         name: what the user calls it, "" for bare samples.
-        path: the file; None for bare samples, which have no metadata to carry over.
+        path: where to read the file; None for bare samples, which have no metadata to carry over.
         identity: of the file when it was opened.
         mask: which speakers its channels are for (see `render.channels`); 0 when nobody said.
         shortfall: what a file lacks that is taken none the less; None when it is whole.
@@ -39,6 +41,7 @@ class JobSource:
 
     clip: Clip
     digest: Callable[[], str]
+    is_hashed: bool
     nbytes: int
     audio: Audio | None
     name: str
@@ -80,17 +83,19 @@ def open_source(
             raise InputError("the source was damaged in the engine's spool; send it again", "source")
     if isinstance(source, Pcm):
         yield JobSource(
-            PlanarClip(path, source.audio), lambda: digest, source.audio.nbytes, source.audio, "", None
+            PlanarClip(path, source.audio), lambda: digest, True, source.audio.nbytes, source.audio, "", None
         )
         return
-    if isinstance(source, File):
-        name = source.name
-    else:
-        path = Path(source.path).resolve()
-        name = path.name
-        if not below(path, roots):
-            raise InputError(f"{path}: {outside(roots)}", "source")
-    try:
+    with ExitStack() as stack:
+        if isinstance(source, File):
+            name = source.name
+            stack.enter_context(named(path, name, name))
+        else:
+            own = Path(source.path).resolve()
+            name = own.name
+            if not below(own, roots):
+                raise InputError(f"{own}: {outside(roots)}", "source")
+            path = stack.enter_context(held_file(own, spool.scratch(submit.job, f"source{own.suffix[:16]}")))
         identity = _identity(path)
         hashed = SourceDigest(path, on_step)
         try:
@@ -107,6 +112,7 @@ def open_source(
                 yield JobSource(
                     clip,
                     (lambda: digest) if digest else hashed.hexdigest,
+                    bool(digest),
                     identity[2],
                     None,
                     name,
@@ -118,10 +124,6 @@ def open_source(
         except InputError:
             _check_unchanged(path, identity)  # which may be why
             raise
-    except AirbandError as error:
-        if isinstance(source, File):  # the user knows the file by its own name, not by the spool's
-            error.message = error.message.replace(str(path), name).replace(path.name, name)
-        raise
 
 
 def below(path: Path, roots: Sequence[Path]) -> bool:

@@ -98,7 +98,7 @@ def probe(source: Path, stream: int) -> Probe | None:
         return None
     shown = ["-show_entries", "format=format_name,duration:stream=duration", "-select_streams", f"a:{stream}"]
     run = subprocess.run(
-        [ffprobe, "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.resolve()}"],
+        [ffprobe, "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )
@@ -122,7 +122,7 @@ def _run(
     strict: bool,
 ) -> str:
     """One run; "" or ffmpeg's reason to give up."""
-    name = f"file:{source.resolve()}"
+    name = f"file:{source.absolute()}"
     if link is not None:
         name = f"subfile,,start,{link[0]},end,{link[1]},,:{name}"
     quiet = ["-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose"]
@@ -181,4 +181,4 @@ def _copy(wav: IO[bytes], out: PcmFile, hook: Callable[[], None]) -> None:
 
 def _plain(line: str, source: Path) -> str:
     """A line of ffmpeg's without paths."""
-    return line.replace("file:", "").replace(f"{source.resolve()}: ", "").strip()
+    return line.replace("file:", "").replace(f"{source.absolute()}: ", "").strip()

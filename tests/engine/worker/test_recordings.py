@@ -30,12 +30,12 @@ def takes(tmp_path: Path) -> Path:
 def test_a_folder_stands_for_its_recordings_and_a_file_for_itself(takes: Path, tmp_path: Path) -> None:
     assert recordings(takes) == [takes / "1.wav", takes / "2.wav"]
     assert recordings(takes / "2.wav") == [takes / "2.wav"]
-    with open_recordings(str(takes), Spool(tmp_path / "spool"), [tmp_path], lambda _: None) as opened:
+    with open_recordings(str(takes), Spool(tmp_path / "spool"), [tmp_path], lambda _: None, "job") as opened:
         assert [(name, clip.channels, clip.frames) for name, clip in opened] == [
             ("1.wav", 1, 4800),
             ("2.wav", 2, 4800),
         ]
-    with open_recordings(None, Spool(tmp_path / "spool"), [], lambda _: None) as none:
+    with open_recordings(None, Spool(tmp_path / "spool"), [], lambda _: None, "job") as none:
         assert list(none) == []
 
 

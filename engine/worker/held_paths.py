@@ -1,0 +1,160 @@
+"""Paths that jobs name, held: what was checked against the roots is what is read and written.
+
+A path is walked from the top, a folder at a time and past no symbolic link, and stays open until its job has
+ended. All that reads or writes it goes through the descriptor, by /proc/PID/fd/N, which child processes
+(ffmpeg, plugin hosts) can open too; so nobody who renames a folder or puts a link in its place leads a job
+outside the roots. Where the system has no such names (anywhere but on Linux) a path is opened by its own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from presets.errors import AirbandError, InputError, OutputError
+
+CAN_HOLD = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
+
+
+@contextmanager
+def named(shown: Path, own: str, own_name: str | None = None) -> Iterator[None]:
+    """Errors of the block call `shown` what the user calls it: `own`, and the last part of it `own_name`."""
+    try:
+        yield
+    except AirbandError as error:
+        for path, name in ((str(shown), own), (shown.name, own_name)):
+            if name is not None:
+                error.message = error.message.replace(path, name)
+                error.field = error.field and error.field.replace(path, name)
+        raise
+
+
+@contextmanager
+def held_file(path: Path, link: Path) -> Iterator[Path]:
+    """A file to be read, until the end of the block: by `link`, which ends like the file's own name.
+
+    Errors name the file by `path` and its own name.
+
+    Args:
+        path: resolved, and checked.
+        link: where the link is made; nothing may be there.
+
+    Raises:
+        InputError: it is not there, or a symbolic link has taken the place of it or of a folder above.
+    """
+    if not CAN_HOLD:
+        yield path
+        return
+    try:
+        held = _walk(path, len(path.parts))[0]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", "source") from None
+    try:
+        os.symlink(_through(held), link)
+        with named(link, str(path), path.name):
+            yield link
+    finally:
+        link.unlink(missing_ok=True)
+        os.close(held)
+
+
+class HeldFolder:
+    """A folder to be written to, or, where it is not there yet, the nearest one above it.
+
+    Args:
+        path: resolved, and checked.
+
+    Raises:
+        OutputError: a symbolic link has taken the place of one of its folders.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held, self._missing = -1, tuple[str, ...]()
+        if CAN_HOLD:
+            try:
+                self._held, self._missing = _walk(path, 0)
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be opened: {error.strerror}", str(path)) from None
+
+    def close(self) -> None:
+        """Lets it go."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+    @contextmanager
+    def opened(self, umask: int | None = None, make: bool = False) -> Iterator[Path]:
+        """A path to the folder, until the end of the block; errors name the folder by its own.
+
+        Args:
+            umask: permissions that new folders do not get; this process's own by default.
+            make: whether to make what is missing of it.
+
+        Raises:
+            OutputError: it cannot be made, or a symbolic link stands where a folder was missing.
+        """
+        if not CAN_HOLD:
+            yield self._path
+            return
+        at = os.dup(self._held)
+        try:
+            if make:
+                for name in self._missing:
+                    at = self._made(at, name, umask)
+            place = Path(_through(at), *(() if make else self._missing))
+            with named(place, str(self._path)):
+                yield place
+        finally:
+            os.close(at)
+
+    def _made(self, above: int, name: str, umask: int | None) -> int:
+        """A folder inside `above`, which is closed."""
+        try:
+            try:
+                os.mkdir(name, dir_fd=above)
+                is_new = True
+            except FileExistsError:
+                is_new = False
+            made = os.open(name, _FOLDER, dir_fd=above)
+            if is_new and umask is not None:
+                group = os.stat(_through(made)).st_mode & stat.S_ISGID
+                os.chmod(_through(made), 0o777 & ~umask | group)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be made: {error.strerror}", str(self._path)) from None
+        os.close(above)
+        return made
+
+
+_FOLDER = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def _walk(path: Path, needed: int) -> tuple[int, tuple[str, ...]]:
+    """A descriptor of the deepest folder of a path that is there, or of what it leads to; what is missing.
+
+    Raises OSError where a symbolic link stands, or where fewer than `needed` parts of the path are there.
+    """
+    at = os.open(path.anchor, _FOLDER)
+    try:
+        for index, name in enumerate(path.parts[1:], 1):
+            is_file = index == needed - 1
+            flags = _FOLDER & ~os.O_DIRECTORY if is_file else _FOLDER
+            try:
+                below = os.open(name, flags, dir_fd=at)
+            except FileNotFoundError:
+                if needed:
+                    raise
+                return at, path.parts[index:]
+            os.close(at)
+            at = below
+    except OSError:
+        os.close(at)
+        raise
+    return at, ()
+
+
+def _through(held: int) -> str:
+    return f"/proc/{os.getpid()}/fd/{held}"
