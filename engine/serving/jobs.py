@@ -276,6 +276,7 @@ class Jobs:
         elif isinstance(message, Done | Failed | Cancelled):
             self._queue.finish(device)
             self._ended.append(message)
+            self._hand_out(device)  # ahead of the books, so that the worker does not wait for them
             self._settle()
 
     def dispatch(self) -> None:
@@ -283,20 +284,23 @@ class Jobs:
         self._queue_uploaded()
         self._settle()
         self._drop_unneeded()
-        for device, worker in self._workers.items():
-            if self.closing or worker.ready is None:
-                continue
-            if (job := self._queue.take(device)) is not None:
-                try:
-                    record = self.record(job)
-                    with write_errors_logged("start", job):
-                        self._store.start(job)
-                    worker.send(Task(record.submit, record.digest, self._room_of(record.submit)))
-                except AirbandError as error:
-                    self._queue.finish(device)
-                    self._ended.append(Failed(job, error.code, bounded_text(error.message)))
-                else:
-                    self._note(Progress(job, "start", 0, 1))
+        for device in self._workers:
+            self._hand_out(device)
+
+    def _hand_out(self, device: str) -> None:
+        worker = self._workers[device]
+        if self.closing or worker.ready is None or (job := self._queue.take(device)) is None:
+            return
+        try:
+            record = self.record(job)
+            worker.send(Task(record.submit, record.digest, self._room_of(record.submit)))
+        except AirbandError as error:
+            self._queue.finish(device)
+            self._ended.append(Failed(job, error.code, bounded_text(error.message)))
+            return
+        with write_errors_logged("start", job):
+            self._store.start(job)
+        self._note(Progress(job, "start", 0, 1))
 
     @property
     def running(self) -> bool:

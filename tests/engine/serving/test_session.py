@@ -187,6 +187,25 @@ def test_a_wrong_digest_fails_the_job(house: House) -> None:
     assert not house.spool.part(asked.job).exists()
 
 
+def test_the_worker_has_its_next_job_before_the_last_one_is_written_down(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = queued(house.one), queued(house.two, priority=1)
+    house.jobs.dispatch()
+    given: list[int] = []
+    real = house.store.end
+
+    def end(outcome: Any) -> None:
+        given.append(len(house.workers.sent))
+        real(outcome)
+
+    monkeypatch.setattr(house.store, "end", end)
+    done(house, first)
+    assert given == [2]
+    assert [task.submit.job for task in house.workers.sent if isinstance(task, Task)] == [first, second]
+    assert [house.jobs.state(job).state for job in (first, second)] == ["done", "running"]
+
+
 def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:
     job = queued(house.one)
     assert ask(house.one, Watch(job)) == [Accepted(job, "queued", 1)]
