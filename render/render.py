@@ -245,6 +245,8 @@ def _written(blocks: Iterator[Audio], spool: Path | None, rate: int, channels: i
     except BaseException as error:
         spool.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OutputError(f"{spool} cannot be written: {error.strerror}", "spool") from None
+            raise OutputError(
+                f"{spool} cannot be written: {error.strerror}; make room or mend its permissions", "spool"
+            ) from None
         raise
     return PcmClip(spool, rate, channels), peak

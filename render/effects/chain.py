@@ -113,7 +113,9 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
                 written += piece.shape[1]
                 on_step(Step("effects", written, frames))
         except OSError as error:
-            raise OutputError(f"{spool} cannot be written: {error.strerror}", "spool") from None
+            raise OutputError(
+                f"{spool} cannot be written: {error.strerror}; make room or mend its permissions", "spool"
+            ) from None
     return PcmClip(spool, clip.rate, clip.channels)
 
 
