@@ -34,7 +34,8 @@ SWEEP_S = 1.0
 that takes a hundredth of a second."""
 
 _serial = itertools.count()
-_swept_s: dict[Path, float] = {}
+_swept_s: dict[tuple[int, int], float] = {}
+"""By device and inode: one path may lead to one folder now and to another next."""
 
 
 def check_destination(out: Path, source: Path | None = None, *, force: bool = False) -> None:
@@ -211,10 +212,11 @@ def own_umask() -> int:
 
 def _sweep(folder: Path) -> None:
     """Removes the parts of this machine's dead processes, unless the folder was looked through just now."""
-    now_s = time.monotonic()
-    if now_s - _swept_s.get(folder, -SWEEP_S) < SWEEP_S:
+    about, now_s = os.stat(folder), time.monotonic()
+    identity = about.st_dev, about.st_ino
+    if now_s - _swept_s.get(identity, -SWEEP_S) < SWEEP_S:
         return
-    _swept_s[folder] = now_s
+    _swept_s[identity] = now_s
     ours = re.compile(rf"\.airband-[0-9a-f]{{12}}-{re.escape(socket.gethostname())}-(\d+)-\d+\.part")
     for name in os.listdir(folder):
         found = ours.fullmatch(name)

@@ -231,6 +231,12 @@ def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(
     for name in ("kick.wav", "snare.wav", "tom.wav"):
         deliver(CLIP, tmp_path / name, record)
     assert looked == [tmp_path]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / "now").unlink(missing_ok=True)
+        (tmp_path / "now").symlink_to(name)
+        deliver(CLIP, tmp_path / "now" / "kick.wav", record)
+    assert looked[1:] == [tmp_path / "now"] * 2, "another folder each time"
 
 
 def test_killed_at_any_moment_a_stem_is_whole_or_absent(tmp_path: Path, report: RenderReport) -> None:
