@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
     "bench gt-mel": ("engine.bench.gt_mel", "make sound of a true mel spectrogram, a ceiling of models"),
     "bench phase": ("engine.bench.phase", "set phase retrieval beside HiFi-GAN on one spectrogram"),
+    "bench scale": ("engine.bench.scale", "show how cost grows with length, rate, jobs, clients, files"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from presets.schema import RATE_HZ
 from render.band.slope import Slope
@@ -29,36 +29,62 @@ class Filter:
     """A linear-phase FIR filter at 48 kHz, applied by overlap-add.
 
     Attributes:
-        reach: frames it spreads a signal by on each side; its taps are 2 reach + 1, its delay nil.
+        taps: (2 reach + 1,); reach is by how many frames a signal is spread on each side, the delay is nil.
         block: frames of signal per transform.
         response: the transform of the taps.
     """
 
-    reach: int
+    taps: NDArray[np.float64]
     block: int
     response: NDArray[np.complex64]
 
+    @property
+    def reach(self) -> int:
+        """Frames by which it spreads a signal on each side."""
+        return len(self.taps) // 2
+
+    def reaching(self, reach: int) -> Filter:
+        """The same filter with zeros for taps up to `reach`."""
+        return _filter(np.pad(self.taps, reach - self.reach))
+
     def __call__(self, samples: Audio) -> Audio:
         """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
-        # One channel after the other: a transform of several rows may round a row by its place among them.
-        return np.stack([self._one(channel) for channel in samples])
+        return added([(self, samples)])
 
-    def _one(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        blocks = -(-len(samples) // self.block)
-        tail, size = 2 * self.reach, self.block + 2 * self.reach
-        rows = np.zeros((blocks, self.block), np.float32)
-        rows.reshape(-1)[: len(samples)] = samples
-        spread = scipy.fft.irfft(scipy.fft.rfft(rows, size) * self.response, size)
-        spread[1:, :tail] += spread[:-1, self.block :]
-        out = np.concatenate([spread[:, : self.block].reshape(-1), spread[-1, self.block :]])[
-            : len(samples) + tail
-        ]
-        if not samples.all():
-            # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
-            sounding = np.pad(np.cumsum(samples != 0), (tail + 1, tail), "edge")
-            sounding[: tail + 1] = 0
-            out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
-        return out
+
+def added(signals: Sequence[tuple[Filter, Audio]]) -> Audio:
+    """The sum of signals, each through its own filter: as many transforms back as for one.
+
+    Args:
+        signals: filters of one reach, and (channels, n) each.
+
+    Returns:
+        (channels, n + 2 reach): what stood at 0 stands at `reach`.
+    """
+    # One channel after the other: a transform of several rows may round a row by its place among them.
+    filters = [through for through, _ in signals]
+    rows = zip(*(samples for _, samples in signals), strict=True)
+    return np.stack([_added(filters, channel) for channel in rows])
+
+
+def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    block, reach, frames = filters[0].block, filters[0].reach, len(signals[0])
+    tail, size = 2 * reach, block + 2 * reach
+    rows = np.zeros((-(-frames // block), block), np.float32)
+    total = np.zeros((len(rows), size // 2 + 1), np.complex64)
+    for through, samples in zip(filters, signals, strict=True):
+        rows.reshape(-1)[:frames] = samples
+        total += scipy.fft.rfft(rows, size) * through.response
+    spread = scipy.fft.irfft(total, size)
+    spread[1:, :tail] += spread[:-1, block:]
+    out = np.concatenate([spread[:, :block].reshape(-1), spread[-1, block:]])[: frames + tail]
+    sounds = np.any(signals, axis=0)
+    if not sounds.all():
+        # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
+        sounding = np.pad(np.cumsum(sounds), (tail + 1, tail), "edge")
+        sounding[: tail + 1] = 0
+        out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
+    return out
 
 
 def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
@@ -97,7 +123,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     taps = np.roll(scipy.fft.irfft(added, size), reach)[: 2 * reach + 1] * np.kaiser(2 * reach + 1, BETA)
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
-    return _filter(fftconvolve(taps, lower))
+    return _filter(_convolved(taps, lower))
 
 
 def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
@@ -108,7 +134,7 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     octaves = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / crossover_hz)
     fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
     taps = np.roll(scipy.fft.irfft(fading, size), reach // 2)[: reach + 1] * np.kaiser(reach + 1, BETA)
-    return _filter(fftconvolve(upper, taps))
+    return _filter(_convolved(upper, taps))
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
@@ -135,7 +161,15 @@ def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]
     return np.asarray(taps)
 
 
+def _convolved(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Both filters in turn. (scipy.signal does this too; to import it takes longer than torch.)"""
+    length = len(one) + len(other) - 1
+    size = scipy.fft.next_fast_len(length, real=True)
+    taps = scipy.fft.irfft(scipy.fft.rfft(one, size) * scipy.fft.rfft(other, size), size)
+    return np.asarray(taps[:length])
+
+
 def _filter(taps: NDArray[np.float64]) -> Filter:
     reach = len(taps) // 2
     size = max(1 << 14, 1 << (8 * reach - 1).bit_length())
-    return Filter(reach, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))
+    return Filter(taps, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))

@@ -9,7 +9,7 @@ import numpy as np
 from presets.schema import RATE_HZ, Preset
 from render.band.bandwidth import Cutoff
 from render.clip import Clip
-from render.filters import Filter, highpass, made_good, seam
+from render.filters import Filter, added, highpass, made_good, seam
 from render.limits import check_finite
 from render.noise import PhiloxNoise
 from render.restore import Restorer
@@ -63,10 +63,11 @@ class Generator:
         crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2)) if slope else cutoff.hz
         matched_hz = crossover_hz if upscaler.generates else None
         self._restorer = Restorer(preset, cutoff.hz, policy, slope, matched_hz)
-        self._highpass = highpass(crossover_hz, width)
-        self._seam = seam(crossover_hz, width)
-        self._made_good = made_good(slope, cutoff.hz, crossover_hz, width) if slope else None
-        self.reach = max(each.reach for each in (self._highpass, self._seam, self._made_good) if each)
+        filters = [highpass(crossover_hz, width), seam(crossover_hz, width)]
+        if slope:
+            filters.append(made_good(slope, cutoff.hz, crossover_hz, width))
+        self.reach = max(each.reach for each in filters)
+        self._highpass, self._seam, *self._made_good = (each.reaching(self.reach) for each in filters)
         self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
@@ -93,16 +94,13 @@ class Generator:
         start, _ = self._grid.extent(index)
         kept, weights = self._grid.kept(index), self._grid.weights(index)
         difference, matched = self._restorer.difference(heard, made, start, *kept)
-        part = self._spread(self._highpass, difference * weights)
+        signals = [(self._highpass, difference * weights)]
         if matched is not None:
-            part += self._spread(self._seam, matched * weights)
-        if self._made_good is not None and self._preset.stem != "high":
-            part += self._spread(self._made_good, self._restorer.original(heard, start, *kept) * weights)
-        return part
-
-    def _spread(self, through: Filter, samples: Audio) -> Audio:
-        spare = self.reach - through.reach
-        return np.pad(through(samples), ((0, 0), (spare, spare)))
+            signals.append((self._seam, matched * weights))
+        if self._preset.stem != "high":
+            original = self._restorer.original(heard, start, *kept)
+            signals += [(made_good, original * weights) for made_good in self._made_good]
+        return added(signals)
 
     def _upscale(self, places: list[tuple[Audio, int]]) -> list[Audio]:
         windows = []

@@ -10,7 +10,6 @@ import msgspec
 from bridge.batch.run import Event, Order, Task
 from presets.errors import AirbandError, InputError
 from presets.report import RenderReport
-from render.files.remux import has_picture, remux
 from render.files.sidecar import read_sidecar
 
 
@@ -35,6 +34,8 @@ def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]
 
 
 def _remux(event: Event, order: Order) -> None:
+    from render.files.remux import has_picture, remux
+
     source, stem = event.item.source, event.item.out
     if not has_picture(source):
         raise InputError(f"{source}: holds no picture; --remux is for videos", "remux")

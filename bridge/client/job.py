@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
 
 from bridge.wire.messages import (
     Accepted,
@@ -164,6 +163,8 @@ class Result:
     @cached_property
     def audio(self) -> Audio:
         """The stem as (channels, frames) float32, full scale +-1; fetched when first asked for."""
+        import numpy as np
+
         shape = (self.stem.channels, self.stem.frames)
         if not self._is_pcm:
             return self._decoded(shape)
@@ -216,6 +217,7 @@ class Result:
     def _decoded(self, shape: tuple[int, int]) -> Audio:
         import io
 
+        import numpy as np
         import soundfile
 
         file = self.path or io.BytesIO(b"".join(self.pieces()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -15,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, NotUnderstood, Replies, Reply
 from bridge.wire.curve_keys import KeyPair
@@ -26,6 +26,8 @@ from presets.limits import CHUNK_BYTES
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5000, 20000
 """How often the peer is asked for a sign of life, and how long it may owe one (ZMTP 3.1 heartbeats)."""
+EVENT = struct.Struct("=H")
+"""How a monitor's message begins (zmq_socket_monitor); pyzmq's own parser would load asyncio."""
 LINGER_MS = 500
 """How long a closing link goes on delivering what was sent."""
 
@@ -167,9 +169,9 @@ class Link:
                 self._flush(dealer)
                 self._drain(dealer)
                 if monitor in ready:
-                    event = parse_monitor_message(monitor.recv_multipart())["event"]
+                    (event,) = EVENT.unpack_from(monitor.recv_multipart()[0])
                     self._drain(dealer)
-                    self.drop(_REASONS.get(int(event), "the connection broke"))
+                    self.drop(_REASONS.get(event, "the connection broke"))
             self._flush(dealer)
         finally:
             self.drop("it was closed")

@@ -6,11 +6,9 @@ import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 import presets
 from bridge.wire import messages
@@ -24,7 +22,10 @@ from presets.printable import is_utf8, printable
 from presets.schema import Preset
 from render.files.publish import own_umask
 
-Source: TypeAlias = Path | str | tuple[NDArray[Any], int]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Source: TypeAlias = "Path | str | tuple[NDArray[Any], int]"
 """A file, or (array or tensor, rate in Hz): (channels, frames), (frames,) or (1, channels, frames)."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
@@ -98,6 +99,8 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
 
 def _planar(array: NDArray[Any]) -> NDArray[Any]:
     """(channels, frames) in little-endian float32 or int16; copied only where it must be."""
+    import numpy as np
+
     samples = _as_numpy(array)
     shape = "x".join(map(str, samples.shape)) or "no"
     if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return it
@@ -122,6 +125,8 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_numpy(array: Any) -> NDArray[Any]:
     """`array` as NumPy's, also where it is a PyTorch tensor: with a gradient, on a GPU, in bfloat16."""
+    import numpy as np
+
     if hasattr(array, "detach"):
         tensor = array.detach().cpu()
         return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)

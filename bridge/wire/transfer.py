@@ -12,13 +12,13 @@ import hashlib
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from presets.errors import InputError, WireError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def hasher() -> hashlib.blake2b:
@@ -44,6 +44,8 @@ class ArrayBytes:
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
+        import numpy as np
+
         self._view = np.ascontiguousarray(array).data.cast("B")
         self.nbytes = self._view.nbytes
 

@@ -120,6 +120,11 @@ def cached_checkpoint(name: str) -> Path | None:
     """The official checkpoint in the Hugging Face cache, if it is there."""
     if name not in REPOSITORIES:
         return None
+    from huggingface_hub import constants
+
+    kept = "--".join(["models", *REPOSITORIES[name].split("/")])
+    if not Path(constants.HF_HUB_CACHE, kept).is_dir():  # the look-up below takes 0.3 s to import
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(REPOSITORIES[name], CHECKPOINT)

@@ -17,6 +17,7 @@ from engine.models.draft.bands import (
     band_centres_hz,
     band_power,
     level_db,
+    power_of,
     spectrum,
 )
 from engine.models.draft.features import (
@@ -50,15 +51,15 @@ def examine(clip: Varied, cuts: Sequence[Cut]) -> dict[str, Tensor]:
     """
     power = _power(clip.samples)
     bins_db = level_db(power)
-    level, texture = level_db(band_power(power)), texture_db(bins_db) / NOISE_TEXTURE_DB - 1
-    counts = torch.where(active_frames(bins_db), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
+    level, texture = level_db(band_power(power[:, 1:])), texture_db(bins_db) / NOISE_TEXTURE_DB - 1
+    counts = torch.where(active_frames(power), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
     told = band_centres_hz() < clip.band_edge_hz - BAND_BINS * BIN_HZ
     examples: dict[str, list[Tensor]] = {
         name: [] for name in ("frames", "window", "level", "texture", "weight")
     }
     for copy in cuts:
         source = power if copy.source is clip.samples else _power(copy.source)
-        given = features(level_db(source * torch.from_numpy(on(copy.magnitude, BINS)) ** 2), copy.cutoff_hz)
+        given = features(source * torch.from_numpy(on(copy.magnitude, BINS)) ** 2, copy.cutoff_hz)
         examples["frames"].append(given.frames.half())
         examples["window"].append(given.window)
         examples["level"].append(((level - given.reference_db) / SPREAD_DB).half())
@@ -68,8 +69,7 @@ def examine(clip: Varied, cuts: Sequence[Cut]) -> dict[str, Tensor]:
 
 
 def _power(samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Tensor:
-    bins = spectrum(torch.from_numpy(samples))
-    return bins.real.square() + bins.imag.square()
+    return power_of(spectrum(torch.from_numpy(samples)))
 
 
 class Examples(Dataset[dict[str, Tensor]]):

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,11 +34,11 @@ from engine.serving.worker_messages import (
 )
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
-from render.upscaler import Step, StepHook
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the server starts this module's `main` by its name, and need not load NumPy for that
     from engine.state.spool import Spool
     from engine.worker.model_cache import ModelCache
+    from render.upscaler import Step, StepHook
 
 PROGRESS_S = 0.05
 """Progress of a job is told this often at most."""
@@ -103,14 +104,17 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
     inbox = Inbox(pipe)
 
     from engine.state.spool import Spool
+    from engine.worker.allocator import keep_freed_memory
     from engine.worker.model_cache import ModelCache
 
+    keep_freed_memory()
     try:
         models, spool = ModelCache(device, options.compiles), Spool(options.spool)
         inbox.send(Ready(models.device, models.listed))
     except AirbandError as error:
         inbox.send(Unfit(error.code, bounded_text(error.message), bounded_field(error.field)))
         return
+    import_module("engine.worker.run_job")  # while the first job is on its way
     while True:
         task = inbox.next()
         reporter = Reporter(task.submit.job, inbox.is_cancelled, inbox.send)

@@ -13,9 +13,6 @@ from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
 from render.files.chunks import is_large
@@ -23,6 +20,9 @@ from render.files.headers import aiff_header, wav_header
 from render.files.metadata import Metadata, attach
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from render.clip import Clip
 
 ENCODER_FRAMES = 48000
@@ -143,6 +143,8 @@ class _Blocks:
         self._name = name
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        import numpy as np
+
         for start in range(0, self.clip.frames, ENCODER_FRAMES):
             block = self.clip.read(start, min(ENCODER_FRAMES, self.clip.frames - start)).T
             self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
@@ -154,6 +156,8 @@ class _Blocks:
 def _write_pcm(
     blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int, long: bool, large_chunks: int
 ) -> None:
+    import numpy as np
+
     clip, rng = blocks.clip, _dither(preset)
     nbytes = clip.frames * clip.channels * how.bits // 8
     about = clip.frames, clip.channels, clip.rate, how.bits, mask
@@ -195,6 +199,8 @@ def _write_flac(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask
 
 
 def _dither(preset: Preset) -> np.random.Generator | None:
+    import numpy as np
+
     return np.random.Generator(np.random.Philox(key=preset.seed)) if preset.dither == "tpdf" else None
 
 
@@ -206,6 +212,8 @@ def quantised(block: NDArray[np.float32], bits: int, rng: np.random.Generator | 
         bits: 16 or 24.
         rng: two draws a sample; the same sequence whatever the block size.
     """
+    import numpy as np
+
     scale = 2.0 ** (bits - 1)
     scaled = block.astype(np.float64) * scale
     if rng is not None:

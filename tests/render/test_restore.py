@@ -7,7 +7,7 @@ import pytest
 
 from presets.schema import make
 from render.band.slope import Slope
-from render.filters import highpass, seam
+from render.filters import added, highpass, seam
 from render.restore import FRAME, Restorer
 from render.stereo import StereoPolicy
 from render.upscaler import Audio
@@ -169,3 +169,19 @@ def test_the_gain_is_that_of_the_generated_band() -> None:
     plain = restorer(stem="high").difference(samples, samples, 0, 30720, 92160)[0]
     louder = restorer(stem="high", high_gain_db=6).difference(samples, samples, 0, 30720, 92160)[0]
     assert np.allclose(louder, plain * 10 ** (6 / 20), rtol=1e-5)
+
+
+def test_filters_that_share_their_transform_add_up_and_leave_silence_alone() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 2, 40000)).astype(np.float32)
+    one[:, 10000:30000] = other[:, 10000:30000] = 0
+    filters = highpass(8000.0, 1 / 12), seam(8000.0, 1 / 12)
+    reach = max(each.reach for each in filters)
+    total = added([(each.reaching(reach), x) for each, x in zip(filters, (one, other), strict=True)])
+    apart = sum(
+        np.pad(each(x), ((0, 0), (reach - each.reach,) * 2))
+        for each, x in zip(filters, (one, other), strict=True)
+    )
+    assert total.shape == (2, 40000 + 2 * reach)
+    assert np.abs(total - apart).max() < 1e-5
+    assert not total[:, 10000 + 2 * reach : 30000].any()

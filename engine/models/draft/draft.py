@@ -18,18 +18,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import pad
 
 from engine import checkpoints
 from engine.models.draft.bands import (
+    BAND_BINS,
     BANDS,
     BIN_HZ,
     BINS,
+    CLOCK_FRAMES,
     FLOOR_DB,
+    HOP,
+    POWER_FLOOR,
     band_power,
     first_bin,
+    first_drawn,
     level_db,
     over_bins,
+    power_of,
     samples_of,
     spectrum,
 )
@@ -73,17 +79,22 @@ class Envelope:
     level_db: Tensor
     noise_share: Tensor
 
+    def frames(self, first: int, count: int) -> Envelope:
+        """A stretch of it."""
+        stretch = slice(first, first + count)
+        return Envelope(self.level_db[stretch], self.noise_share[stretch])
+
 
 class Predictor(Protocol):
     """Says from the band below the cut-off what the envelope above it is."""
 
     digest: str
 
-    def envelope(self, bins: Tensor, cutoff_hz: float, take: int) -> Envelope:
+    def envelope(self, power: Tensor, cutoff_hz: float, take: int) -> Envelope:
         """The envelope of one channel.
 
         Args:
-            bins: (T, BINS) complex64.
+            power: (T, BINS) of its spectrum.
             cutoff_hz: its -6 dB edge.
             take: which of the contours that the clip may have had, see `take_of`.
         """
@@ -101,9 +112,9 @@ class Learned:
     def __init__(self, network: nn.Module, digest: str) -> None:
         self.network, self.digest = network, digest
 
-    def envelope(self, bins: Tensor, cutoff_hz: float, take: int) -> Envelope:
+    def envelope(self, power: Tensor, cutoff_hz: float, take: int) -> Envelope:
         """See Predictor."""
-        given = features(level_db(bins.real.square() + bins.imag.square()), cutoff_hz)
+        given = features(power, cutoff_hz)
         (outputs,), (contours,) = self.network(given.frames[None], given.window[None])
         level = outputs[:, :BANDS]
         if take:
@@ -157,17 +168,18 @@ class Draft:
         return generated
 
     def _window(self, window: Window, grain: Tensor, preset: Preset) -> Audio:
-        def filled(samples: NDArray[np.float32]) -> Tensor:
+        def filled(samples: NDArray[np.float32]) -> Audio:
             with torch.inference_mode():
-                return self.channel(torch.tensor(samples), grain, window.cutoff_hz, preset)
+                made = self.channel(torch.tensor(samples), grain, window.cutoff_hz, preset)
+                return np.asarray(made.numpy())
 
-        return np.stack([made.numpy() for made in self._threads.map(filled, window.samples)])
+        return np.stack(list(self._threads.map(filled, window.samples)))
 
     def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float, preset: Preset) -> Tensor:
         """One channel with its high band filled in.
 
         Args:
-            samples: (frames,) float32 at 48 kHz, frames a multiple of CELL_FRAMES.
+            samples: (frames,) float32 at 48 kHz, frames a multiple of CLOCK_FRAMES.
             grain: (frames,) float32 standard normal noise.
             cutoff_hz: the -6 dB edge.
             preset: seed, air_db and ceiling.
@@ -175,25 +187,46 @@ class Draft:
         Returns:
             (frames,) float32: `samples` below the cut-off, generated above it.
         """
-        start = first_bin(cutoff_hz)
+        start, drawn = first_bin(cutoff_hz), first_drawn(cutoff_hz)
+        filled = samples.clone()
+        kept = stretch_that_sounds(samples)
+        grain, samples = grain[kept], samples[kept]
         bins = spectrum(samples)
-        sounding = (bins.abs().amax(-1, keepdim=True) > 10 ** (SILENCE_DB / 20)).float()
+        power = power_of(bins)
+        sounding = power.amax(-1, keepdim=True) > 10 ** (SILENCE_DB / 10)
         if start >= BINS or not bool(sounding.any()):
-            return samples.clone()
-        envelope = self.predictor.envelope(bins, cutoff_hz, take_of(preset.seed))
-        share = over_bins(envelope.noise_share)
+            return filled
         upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
-        fine = copied_up(bins, cutoff_hz) * torch.sqrt(1 - share)
-        fine = fine + modulated_noise(grain, upper) * torch.sqrt(share)
-        fine_db = level_db(fine.real.square() + fine.imag.square())
-        grained_db = (TONES_GRAIN + (NOISE_GRAIN - TONES_GRAIN) * share) * fine_db
-        grained = torch.exp(grained_db[:, start:] * (2 * DB_TO_NEPER))
-        grained = functional.pad(grained, (start, 0))
-        gain_db = over_bins(envelope.level_db - level_db(band_power(grained))) + grained_db - fine_db
-        gain_db = gain_db + balance_db(cutoff_hz, preset)
-        made = fine * torch.exp(gain_db * DB_TO_NEPER) * sounding
-        band = samples_of(functional.pad(made[:, start:], (start, 0)), samples.shape[-1])
-        return samples + following(band, upper)
+        left_out = kept.start // HOP, (len(filled) - kept.stop) // HOP
+        whole = self.predictor.envelope(pad(power, (0, 0, *left_out)), cutoff_hz, take_of(preset.seed))
+        envelope = whole.frames(left_out[0], len(power))
+        share = over_bins(envelope.noise_share[:, drawn // BAND_BINS :])
+        fine = copied_up(bins, power, cutoff_hz) * torch.sqrt(1 - share)
+        fine += modulated_noise(grain, upper)[:, drawn:] * torch.sqrt(share)
+        stretch = share.mul_(NOISE_GRAIN - TONES_GRAIN).add_(TONES_GRAIN)
+        level = power_of(fine).add_(POWER_FLOOR).log_()
+        grained = (stretch * level).exp_()
+        grained[:, : start - drawn] = 0
+        lift_db = envelope.level_db[:, drawn // BAND_BINS :] - level_db(band_power(grained))
+        gain = over_bins(lift_db * DB_TO_NEPER) + balance_db(cutoff_hz, preset)[drawn:] * DB_TO_NEPER
+        gain.add_(stretch.sub_(1).mul_(level), alpha=0.5).exp_().mul_(sounding)
+        made = torch.zeros_like(bins)
+        torch.mul(fine[:, start - drawn :], gain[:, start - drawn :], out=made[:, start:])
+        filled[kept] += following(samples_of(made, samples.shape[-1]), upper)
+        return filled
+
+
+def stretch_that_sounds(samples: Tensor) -> slice:
+    """The samples of a channel without the digital silence before and after it, in whole CLOCK_FRAMES.
+
+    A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
+    on each side: an attack at the very start is measured against the silence before it.
+    """
+    blocks = samples.numpy().reshape(-1, CLOCK_FRAMES).any(axis=1).nonzero()[0]
+    if not len(blocks):
+        return slice(0, CLOCK_FRAMES)
+    first, end = max(int(blocks[0]) - 1, 0), int(blocks[-1]) + 2
+    return slice(first * CLOCK_FRAMES, min(end * CLOCK_FRAMES, len(samples)))
 
 
 def without_lines(level: Tensor) -> Tensor:

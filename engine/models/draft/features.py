@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.draft.bands import BANDS, BIN_HZ, BINS, FLOOR_DB, band_centres_hz, level_db
+from engine.models.draft.bands import BANDS, BIN_HZ, BINS, FLOOR_DB, band_centres_hz, level_db, moving_mean
 
 INPUT_BANDS = 192
 LINEAR_BINS = 60
@@ -60,8 +60,9 @@ def input_edges() -> Tensor:
 
 
 def input_levels(bins_db: Tensor) -> Tensor:
-    """Mean decibels of the input's bands: (T, BINS) -> (T, INPUT_BANDS)."""
+    """Mean decibels of the input's bands that lie within some bins: (T, bins) -> (T, up to INPUT_BANDS)."""
     edges = input_edges()
+    edges = edges[edges <= bins_db.shape[-1]]
     sums = functional.pad(bins_db.cumsum(-1), (1, 0))[:, edges]
     return sums.diff(dim=-1) / edges.diff()
 
@@ -72,53 +73,52 @@ def texture_db(bins_db: Tensor) -> Tensor:
     About 5.6 dB for noise, more for partials, less for smeared sound.
 
     Args:
-        bins_db: (T, BINS).
+        bins_db: (T, 1 + 32 n), from bin 0 on.
 
     Returns:
-        (T, TEXTURES) float32, dB.
+        (T, n) float32, dB.
     """
-    groups = bins_db[:, 1:].reshape(-1, TEXTURES, TEXTURE_BINS)
-    moments = torch.cat([groups.mean(-1), groups.square().mean(-1)], -1).T
-    around = functional.avg_pool1d(moments, TEXTURE_FRAMES, 1, TEXTURE_FRAMES // 2, count_include_pad=False)
-    first, second = around.T.chunk(2, -1)
+    groups = bins_db[:, 1:].unflatten(-1, (-1, TEXTURE_BINS))
+    first, second = (
+        moving_mean(moment, TEXTURE_FRAMES) for moment in (groups.mean(-1), groups.square().mean(-1))
+    )
     return (second - first.square()).clamp(min=0).sqrt()
 
 
-def active_frames(bins_db: Tensor) -> Tensor:
-    """(T,) bool: which frames of (T, BINS) levels sound."""
-    return level_db(torch.exp(bins_db * 0.23025851).mean(-1)) > ACTIVE_DB
+def active_frames(power: Tensor) -> Tensor:
+    """(T,) bool: which frames of (T, bins) powers sound."""
+    return level_db(power.mean(-1)) > ACTIVE_DB
 
 
-def features(bins_db: Tensor, cutoff_hz: float) -> Features:
+def features(power: Tensor, cutoff_hz: float) -> Features:
     """The inputs of a network.
 
     Args:
-        bins_db: (T, BINS) levels of a band-limited signal, see `engine.models.draft.bands`.
+        power: (T, BINS) of a band-limited signal, see `engine.models.draft.bands`.
         cutoff_hz: its -6 dB edge; nothing above 0.93 of it is looked at.
     """
-    last_bin = SEEN * cutoff_hz / BIN_HZ
-    seen = (input_edges()[1:] - 1 <= last_bin).float()
+    last_bin = int(SEEN * cutoff_hz / BIN_HZ)
+    bins_db = level_db(power[:, : last_bin + 1])
     levels = input_levels(bins_db)
-    active = active_frames(bins_db[:, : max(int(last_bin), 2)])
-    heard = levels[active] if bool(active.any()) else torch.full((1, INPUT_BANDS), FLOOR_DB)
+    bands = levels.shape[1]
+    active = active_frames(power[:, :last_bin])
+    heard = levels[active] if bool(active.any()) else torch.full((1, bands), FLOOR_DB)
     mean = heard.mean(0)
     ordered = torch.from_numpy(np.sort(heard.numpy(), axis=0))  # four times as fast as torch's
     tenth = len(ordered) // 10
     statistics = torch.stack([mean, ordered[tenth], ordered[len(ordered) - 1 - tenth]])
-    reference_db = float((mean * seen).sum() / seen.sum().clamp(min=1))
-    spread = heard.std(0, correction=0)
-    texture_seen = (torch.arange(1, TEXTURES + 1) * TEXTURE_BINS <= last_bin).float()
-    relative = ((levels - reference_db) / SPREAD_DB).clamp(-4, 4) * seen
-    texture = (texture_db(bins_db) / NOISE_TEXTURE_DB - 1).clamp(-1, 3) * texture_seen
-    window = torch.cat(
-        [
-            (((statistics - reference_db) / SPREAD_DB).clamp(-4, 4) * seen).flatten(),
-            spread / SPREAD_DB * seen,
-            seen,
-            torch.tensor([reference_db / SPREAD_DB, cutoff_hz / 10000]),
-        ]
-    )
-    return Features(torch.cat([relative, texture], -1), window, reference_db)
+    reference_db = float(mean.mean())
+    statistics = ((statistics - reference_db) / SPREAD_DB).clamp(-4, 4)
+    spread = heard.std(0, correction=0) / SPREAD_DB
+    relative = ((levels - reference_db) / SPREAD_DB).clamp(-4, 4)
+    textures = last_bin // TEXTURE_BINS
+    texture = (texture_db(bins_db[:, : 1 + textures * TEXTURE_BINS]) / NOISE_TEXTURE_DB - 1).clamp(-1, 3)
+    unseen, untold = (0, INPUT_BANDS - bands), (0, TEXTURES - textures)
+    whole = torch.cat([statistics, spread[None], torch.ones(1, bands)])
+    about = torch.tensor([reference_db / SPREAD_DB, cutoff_hz / 10000])
+    window = torch.cat([functional.pad(whole, unseen).flatten(), about])
+    frames = torch.cat([functional.pad(relative, unseen), functional.pad(texture, untold)], -1)
+    return Features(frames, window, reference_db)
 
 
 def above(cutoff_hz: float) -> Tensor:

@@ -11,18 +11,21 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.nn import functional
 
 from engine.models.draft.bands import (
     BAND_BINS,
     BIN_HZ,
     BINS,
-    HOP,
     N_FFT,
     band_power,
+    first_drawn,
     level_db,
+    line_through,
+    moving_mean,
     over_bins,
+    power_of,
     samples_of,
     spectrum,
 )
@@ -46,30 +49,28 @@ NOISE_SCALE = 1 / math.sqrt(3 / 8 * N_FFT)
 DB_TO_NEPER = math.log(10) / 20
 
 
-def copied_up(bins: Tensor, cutoff_hz: float) -> Tensor:
+def copied_up(bins: Tensor, power: Tensor, cutoff_hz: float) -> Tensor:
     """The upper part of the band below the cut-off, whitened and repeated up to 24 kHz.
 
     Where partials stand at regular distances (it takes about five to tell), copies are moved by multiples of
-    that distance, so that they go on in tune. A partial moved up by s bins advances by s * HOP / N_FFT more
-    turns a frame than its copy does: without that rotation overlapping frames cancel (about -8 dB).
+    that distance, so that they go on in tune.
 
     Args:
-        bins: (T, BINS) complex64; T counts from a cell's start.
-        cutoff_hz: the -6 dB edge of `bins`.
+        bins: (T, BINS) complex64.
+        power: of them.
+        cutoff_hz: their -6 dB edge.
 
     Returns:
-        (T, BINS) complex64 with mean power 1 in every band, zero below the cut-off.
+        (T, BINS - first) complex64 from bin `first_drawn(cutoff_hz)` on, with mean power 1 in every band.
     """
     top = int(SOURCE_TOP * cutoff_hz / BIN_HZ)
-    white = whitened(bins[:, : (top // BAND_BINS + 1) * BAND_BINS + 1])
-    period = copy_distance(white[:, :top])[:, None]
-    target = torch.arange(top, BINS, device=bins.device)
-    copies = torch.ceil((target - top + 1) / period)
-    shift = torch.round(copies * period).long()
-    frame = torch.arange(len(bins), device=bins.device)[:, None]
-    turns = (frame * HOP * shift) % N_FFT
-    rotation = torch.polar(torch.ones(()), turns * (2 * math.pi / N_FFT))
-    return functional.pad(torch.gather(white, 1, target - shift) * rotation, (top, 0))
+    end = (top // BAND_BINS + 1) * BAND_BINS + 1
+    white = whitened(bins[:, 1:end], power[:, 1:end])
+    period = copy_distance(white[:, : top - 1])[:, None]
+    target = torch.arange(first_drawn(cutoff_hz), BINS)
+    copies = ((target - top + 1) / period).ceil_()
+    shift = copies.mul_(period).round_()
+    return torch.gather(white, 1, (target - 1 - shift).long())
 
 
 def copy_distance(white: Tensor) -> Tensor:
@@ -77,38 +78,37 @@ def copy_distance(white: Tensor) -> Tensor:
     autocorrelation of its levels over 0.18 s; half of it where it is like itself nowhere.
 
     Args:
-        white: (T, top) complex64, whitened, up to the cut-off.
+        white: (T, top - 1) complex64, whitened, from bin 1 up to the cut-off.
 
     Returns:
         (T,) float32, between a fifth and five eighths of `top`.
     """
-    top = white.shape[1]
-    level = level_db(white.real.square() + white.imag.square()).clamp(*LEVEL_RANGE_DB)
-    level = level[:, top // 8 :] - level[:, top // 8 :].mean(-1, keepdim=True)
+    top = white.shape[1] + 1
+    level = level_db(power_of(white[:, top // 8 - 1 :])).clamp_(*LEVEL_RANGE_DB)
+    level -= level.mean(-1, keepdim=True)
     size = level.shape[1]
-    spectrum_of_level = torch.fft.rfft(level, 2 * size)
-    products = torch.fft.irfft(spectrum_of_level.abs().square(), 2 * size)[:, :size]
-    products = functional.avg_pool1d(
-        products.T[None], PERIOD_FRAMES, 1, PERIOD_FRAMES // 2, count_include_pad=False
-    )[0].T
-    lags = torch.arange(top // 5, 5 * top // 8, device=white.device)
-    likeness = products[:, lags] / (products[:, :1] * (size - lags) / size + 1e-9)
+    padded = next_fast_len(2 * size, real=True)
+    lags = torch.arange(top // 5, 5 * top // 8)
+    products = torch.fft.irfft(power_of(torch.fft.rfft(level, padded)), padded)[:, : 5 * top // 8]
+    products = moving_mean(products, PERIOD_FRAMES)
+    likeness = products[:, top // 5 :] / (products[:, :1] * (size - lags) / size + 1e-9)
     best, at = likeness[:, 1:-1].max(-1)
     before, here, after = (torch.gather(likeness, 1, (at + k)[:, None])[:, 0] for k in range(3))
     peak = (0.5 * (before - after) / (before - 2 * here + after - 1e-9)).clamp(-0.5, 0.5)
     return torch.where(best > REGULAR, lags[at + 1] + peak, float(top // 2))
 
 
-def whitened(bins: Tensor) -> Tensor:
-    """`bins` (a whole number of bands and bin 0) divided by its envelope in bands."""
-    power = functional.pad(bins.real.square() + bins.imag.square(), (0, BINS - bins.shape[-1]))
-    return bins * torch.exp(over_bins(level_db(band_power(power)))[..., : bins.shape[-1]] * -DB_TO_NEPER)
+def whitened(bins: Tensor, power: Tensor) -> Tensor:
+    """The bins of some bands, from bin 1 on, divided by their envelope; `power` is theirs."""
+    return bins * over_bins(level_db(band_power(power)) * -DB_TO_NEPER).exp_()
 
 
 def upper_octave(bins: Tensor, cutoff_hz: float, frames: int) -> Tensor:
-    """What sounds in the octave below the cut-off: (T, BINS) complex64 -> (frames,) float32."""
-    hz = torch.arange(BINS, device=bins.device) * BIN_HZ
-    return samples_of(bins * ((hz > cutoff_hz / 2) & (hz < cutoff_hz)), frames)
+    """What sounds in the octave below the cut-off: (T, BINS) complex64 -> (frames / BLOCK,) mean squares."""
+    octave = slice(int(cutoff_hz / 2 / BIN_HZ) + 1, math.ceil(cutoff_hz / BIN_HZ))
+    alone = torch.zeros_like(bins)
+    alone[:, octave] = bins[:, octave]
+    return block_power(samples_of(alone, frames))
 
 
 def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
@@ -116,13 +116,13 @@ def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
 
     Args:
         noise: (frames,) float32, standard normal; frames is a multiple of BLOCK.
-        upper: (frames,) float32, the input's upper octave.
+        upper: (frames / BLOCK,) float32, mean squares of the input's upper octave.
 
     Returns:
         (T, BINS) complex64 with mean power 1.
     """
     gain = torch.sqrt(flutter(upper, 1)).clamp(max=8.0)
-    return spectrum(noise * over_samples(gain)) * NOISE_SCALE
+    return spectrum(noise * over_samples(gain * NOISE_SCALE))
 
 
 def following(band: Tensor, upper: Tensor) -> Tensor:
@@ -130,23 +130,24 @@ def following(band: Tensor, upper: Tensor) -> Tensor:
     of its own, by chance, that blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
 
     Args:
-        band, upper: (frames,) float32; frames is a multiple of BLOCK.
+        band: (frames,) float32; frames is a multiple of BLOCK.
+        upper: (frames / BLOCK,) float32, mean squares of the input's upper octave.
     """
     wanted = torch.sqrt(flutter(upper, 3))
-    gain = (wanted / flutter(band, 3)) ** (FOLLOWING / 2)
+    gain = (wanted / flutter(block_power(band), 3)) ** (FOLLOWING / 2)
     return band * over_samples(gain.clamp(0.2, 5.0))
 
 
-def flutter(samples: Tensor, blocks: int) -> Tensor:
-    """Power over `blocks` blocks (odd) in relation to that over 50 ms: (frames,) -> (frames / BLOCK,)."""
-    power = samples.square().reshape(1, -1, BLOCK).mean(-1)
+def block_power(samples: Tensor) -> Tensor:
+    """Mean squares of blocks: (frames,) -> (frames / BLOCK,)."""
+    return samples.square().reshape(-1, BLOCK).mean(-1)
 
-    def around(width: int) -> Tensor:
-        return functional.avg_pool1d(power, width, 1, width // 2, count_include_pad=False)[0]
 
-    return (around(blocks) + 1e-14) / (around(SLOW_BLOCKS) + 1e-14)
+def flutter(power: Tensor, blocks: int) -> Tensor:
+    """Power over `blocks` blocks (odd) in relation to that over 50 ms: (n,) -> (n,)."""
+    return (moving_mean(power, blocks) + 1e-14) / (moving_mean(power, SLOW_BLOCKS) + 1e-14)
 
 
 def over_samples(blocks: Tensor) -> Tensor:
     """Values of blocks as a line through their centres: (n,) -> (n * BLOCK,)."""
-    return functional.interpolate(blocks[None, None], scale_factor=float(BLOCK), mode="linear")[0, 0]
+    return line_through(blocks, BLOCK)

@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 import torch
 from scipy import signal
+from torch.nn import functional
 
 from engine import checkpoints
 from engine.models.draft import draft
-from engine.models.draft.bands import BANDS, BINS, band_power, level_db, over_bins, samples_of, spectrum
-from engine.models.draft.fine_structure import copied_up, copy_distance, following, whitened
+from engine.models.draft.bands import (
+    BANDS,
+    BINS,
+    band_power,
+    level_db,
+    moving_mean,
+    over_bins,
+    power_of,
+    samples_of,
+    spectrum,
+)
+from engine.models.draft.fine_structure import block_power, copied_up, copy_distance, following, whitened
 from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, Step, Window
@@ -48,14 +59,21 @@ class Told:
     def __init__(self, level: torch.Tensor, noise_share: float) -> None:
         self.level, self.noise_share = level, noise_share
 
-    def envelope(self, bins: torch.Tensor, cutoff_hz: float, take: int) -> draft.Envelope:
-        share = torch.full((len(bins), BANDS), self.noise_share)
-        return draft.Envelope(self.level.expand(len(bins), BANDS), share)
+    def envelope(self, power: torch.Tensor, cutoff_hz: float, take: int) -> draft.Envelope:
+        share = torch.full((len(power), BANDS), self.noise_share)
+        return draft.Envelope(self.level.expand(len(power), BANDS), share)
 
 
 def drawn(samples: Audio, cutoff_hz: float, level: torch.Tensor, noise_share: float) -> Audio:
     window = Window(np.atleast_2d(samples), 0, cutoff_hz, 0)
     return draft.Draft(Told(level, noise_share)).upscale([window], noise, Preset(), lambda step: None)[0]
+
+
+def copied_spectrum(samples: torch.Tensor, cutoff_hz: float) -> torch.Tensor:
+    """What is copied up, as a whole spectrum: (T, BINS)."""
+    bins = spectrum(samples)
+    copied = copied_up(bins, power_of(bins), cutoff_hz)
+    return functional.pad(copied, (BINS - copied.shape[1], 0))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +86,35 @@ def hiss() -> Audio:
 def test_spectrum_is_undone_by_samples_of() -> None:
     samples = torch.randn(2, FRAMES)
     assert torch.allclose(samples_of(spectrum(samples), FRAMES), samples, atol=1e-5)
+
+
+def test_all_frames_go_by_one_clock() -> None:
+    """A tone at a bin's centre has the phase of the signal's own start in every frame."""
+    tone = torch.cos(2 * torch.pi * 301 * torch.arange(FRAMES) / 2048 + 0.7)
+    phase = spectrum(tone)[2:-2, 301].angle()
+    start = torch.tensor(
+        0.7 + torch.pi * 301
+    )  # frame 0 is centred on the start, half a frame after the clock
+    assert float((phase - start).cos().min()) > 0.99999
+
+
+def test_a_moving_mean_counts_what_is_there() -> None:
+    values = torch.randn(40, 3)
+    for width in (1, 3, 17, 75):
+        around = [values[max(t - width // 2, 0) : t + width // 2 + 1].mean(0) for t in range(len(values))]
+        assert torch.allclose(moving_mean(values, width), torch.stack(around), atol=1e-6)
+
+
+def test_digital_silence_around_a_clip_is_left_out_and_changes_nothing(hiss: Audio) -> None:
+    """Beside the same clip over a faint direct current, which is no digital silence."""
+    clip = np.zeros((1, FRAMES), np.float32)
+    clip[:, 40000:88000] = low_passed(hiss[:1, :48000], 4000.0)
+    kept = draft.stretch_that_sounds(torch.from_numpy(clip[0]))
+    assert (kept.start, kept.stop) == (18 * 2048, 44 * 2048)
+    left_out, computed = render(clip, 4000.0), render(clip + np.float32(1e-10), 4000.0)
+    made = float(np.square(computed - clip, dtype=np.float64).sum())
+    assert np.square(left_out - computed, dtype=np.float64).sum() < 1e-8 * made
+    assert not left_out[:, : kept.start].any()
 
 
 def test_a_single_band_does_not_stand_out_but_slopes_and_steps_stay() -> None:
@@ -83,15 +130,15 @@ def test_a_single_band_does_not_stand_out_but_slopes_and_steps_stay() -> None:
 
 
 def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
-    assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1025,), -7.0))
+    assert torch.allclose(over_bins(torch.full((128,), -7.0)), torch.full((1024,), -7.0))
     ramp = over_bins(torch.arange(128.0))
     assert torch.allclose(band_power(ramp[None])[0, 4:-4], torch.arange(128.0)[4:-4], atol=1e-4)
 
 
 def test_the_power_around_a_band_counts_what_is_there_and_not_what_is_missing() -> None:
-    power = torch.ones(3, BINS)
+    power = torch.ones(3, BINS - 1)
     assert torch.allclose(band_power(power), torch.ones(3, BANDS))
-    power[:, :401] = 0
+    power[:, :400] = 0
     assert torch.allclose(band_power(power)[:, 51:], torch.ones(3, BANDS - 51))
     assert not band_power(power)[:, :40].any()
 
@@ -101,7 +148,7 @@ def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
     time_s = torch.arange(FRAMES) / 48000
     generator = torch.Generator().manual_seed(0)
     tone = torch.sin(2 * torch.pi * 3000.0 * time_s) + 1e-3 * torch.randn(FRAMES, generator=generator)
-    copied = copied_up(spectrum(tone), 4000.0)[60:-60]
+    copied = copied_spectrum(tone, 4000.0)[60:-60]
     again = spectrum(samples_of(copied, 119 * 512))[4:-4]
     kept = again.abs().square().sum() / copied[4 : 4 + len(again)].abs().square().sum()
     assert abs(10 * float(torch.log10(kept))) < 0.5
@@ -116,7 +163,7 @@ def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> No
     t = torch.arange(frames, dtype=torch.float64) / 48000
     partials = range(1, int(0.97 * cutoff_hz / pitch_hz) + 1)
     tone = sum(torch.sin(2 * torch.pi * pitch_hz * k * t + k * k) / k for k in partials) * 0.1
-    copied = copied_up(spectrum(torch.as_tensor(tone).float()), cutoff_hz)
+    copied = copied_spectrum(torch.as_tensor(tone).float(), cutoff_hz)
     heard = samples_of(copied, frames)[8192:-8192]
     power = torch.fft.rfft(heard * torch.hann_window(len(heard))).abs().square()
     hz = torch.linspace(0, 24000, len(power))
@@ -131,7 +178,7 @@ def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
     generator = torch.Generator().manual_seed(0)
     steady, upper = torch.randn(2, CELL_FRAMES, generator=generator)
     swell = 1 + 0.9 * torch.sin(2 * torch.pi * 20 * torch.arange(CELL_FRAMES) / 48000)
-    followed = following(steady, upper * swell)
+    followed = following(steady, block_power(upper * swell))
 
     def likeness(band: torch.Tensor) -> float:
         envelope = band.square().reshape(-1, 48).mean(1).sqrt()
@@ -220,7 +267,8 @@ def test_a_ceiling_below_the_cutoff_leaves_the_input_as_it_is(hiss: Audio) -> No
 def test_noise_is_copied_by_half_of_its_band() -> None:
     """Where nothing is regular, the copies are as wide as can be."""
     noise = torch.randn(CELL_FRAMES, generator=torch.Generator().manual_seed(0))
-    white = whitened(spectrum(noise)[:, :161])
+    bins = spectrum(noise)[:, 1:161]
+    white = whitened(bins, power_of(bins))
     assert (copy_distance(white) == 80).float().mean() > 0.9
 
 
