@@ -73,7 +73,9 @@ class Generator:
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
         """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
         heard = {index: self._source.read(*self._grid.extent(index)) for index in indices}
-        sounding = [index for index in indices if self._sounds(index, heard[index])]
+        gates = {index: self._gate(index, heard[index]) for index in indices}
+        # The model need not see what will be shut out altogether.
+        sounding = [index for index in indices if gates[index].any()]
         made: dict[int, Audio] = {}
         if self._preset.stem != "low":
             made = dict(
@@ -83,17 +85,16 @@ class Generator:
                     strict=True,
                 )
             )
-        return [self._part(index, heard[index], made.get(index)) for index in indices]
+        return [self._part(index, heard[index], made.get(index), gates[index]) for index in indices]
 
-    def _sounds(self, index: int, heard: Audio) -> bool:
-        """Whether any of it passes the gate: the model need not see what will be shut out altogether."""
+    def _gate(self, index: int, heard: Audio) -> Audio:
         start, _ = self._grid.extent(index)
-        return bool(self._restorer.gate(heard, start, *self._grid.kept(index)).any())
+        return self._restorer.gate(heard, start, *self._grid.kept(index))
 
-    def _part(self, index: int, heard: Audio, made: Audio | None) -> Audio:
+    def _part(self, index: int, heard: Audio, made: Audio | None, gate: Audio) -> Audio:
         start, _ = self._grid.extent(index)
         kept, weights = self._grid.kept(index), self._grid.weights(index)
-        difference, matched = self._restorer.difference(heard, made, start, *kept)
+        difference, matched = self._restorer.difference(heard, made, start, *kept, gate)
         signals = [(self._highpass, difference * weights)]
         if matched is not None:
             signals.append((self._seam, matched * weights))

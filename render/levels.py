@@ -90,7 +90,7 @@ class LevelMeter:
         self._peak = max(self._peak, float(block.max()), -float(block.min()))
         for channel, total in zip(block, self._power, strict=True):
             bins = scipy.fft.rfft(channel, FFT_FRAMES)
-            total += bins.real.astype(np.float64) ** 2 + bins.imag**2
+            total += bins.real**2 + bins.imag**2
         first = self._held.start
         self._blocks.append(block)
         while self._blocks and first + self._blocks[0].shape[1] <= keep_from:

@@ -84,7 +84,7 @@ class Restorer:
             self._lost = 10 ** (slope.loss_db(hz) / 10) if slope else np.ones(len(hz))
 
     def difference(
-        self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int
+        self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int, gate: Audio
     ) -> tuple[Audio, Audio | None]:
         """gate (gain g - x) and gate gain (m - 1) g, the stretch of them that a window is kept for.
 
@@ -94,13 +94,13 @@ class Restorer:
                 is what the `low` stem needs.
             start: the window's first frame.
             lo, hi: the frames of the clip wanted.
+            gate: of these frames, see `gate`.
 
         Returns:
             (channels, hi - lo) float32 each; `high` leaves x out, so that `full` = `low` + `high`. The second
             is None where nothing is generated, or no seam is to be matched.
         """
         kept = slice(lo - start, hi - start)
-        gate = self.gate(samples, start, lo, hi)
         seam: Audio | None = None
         if generated is None:
             added = -samples[:, kept]

@@ -45,7 +45,7 @@ class _Block(nn.Module):
         mixed = padded[:, :count] * self.depthwise[0]
         for tap in range(1, self.taps):
             at = tap * self.dilation
-            mixed = torch.addcmul(mixed, padded[:, at : at + count], self.depthwise[tap])
+            mixed.addcmul_(padded[:, at : at + count], self.depthwise[tap])
         return torch.as_tensor(tokens + self.narrow(functional.gelu(self.widen(self.norm(mixed)))))
 
 
