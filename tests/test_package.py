@@ -37,6 +37,18 @@ def test_a_thin_client_pays_for_nothing_heavy(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)
 
 
+@pytest.mark.parametrize(
+    "code", ["import bridge.cli.app", "import bridge.client.client", "import engine.serve"]
+)
+def test_a_command_and_the_start_of_an_engine_load_no_numpy(code: str) -> None:
+    assert not modules_after(code) & {*HEAVY, "numpy", "asyncio", "soundfile"}
+
+
+def test_a_worker_and_its_draft_load_no_scipy_signal() -> None:
+    code = "import engine.worker.run_job; from engine.models.draft import draft; draft.load()"
+    assert not modules_after(code) & {"scipy.signal", "scipy.stats", "huggingface_hub.file_download"}
+
+
 @pytest.mark.parametrize("package", ["bridge", "presets"])
 def test_every_exported_name_is_there(package: str) -> None:
     module = import_module(package)
