@@ -18,8 +18,9 @@ from render.upscaler import Audio
 CONTEXT_FRAMES = 512
 """Frames of the lower rate that reach a sample. Measured: 256 and more add no error at all."""
 
-INPUT_FRAMES = 8192
-"""Input frames resampled at once, at the least: the context then costs an eighth, a stream's set-up less."""
+INPUT_FRAMES = 1 << 15
+"""Input frames resampled at once, at the least: such blocks cost what one stream does, blocks of 8192 frames
+twice that (measured from 44.1 to 48 kHz)."""
 
 
 def resampled_frames(frames: int, rate_in: int, rate_out: int) -> int:
