@@ -78,12 +78,12 @@ def stored(counts: Sequence[int]) -> Iterator[Point]:
             with LocalRenderer(folder) as renderer:
                 seeds = iter(range(1, 1000))
 
-                def once(renderer: LocalRenderer = renderer, seeds: Iterator[int] = seeds) -> None:
-                    renderer.submit((clip, 48000), model="null", seed=next(seeds)).wait()
+                def render(jobs: int, local: LocalRenderer = renderer, seeds: Iterator[int] = seeds) -> None:
+                    for _ in range(jobs):
+                        local.submit((clip, 48000), model="null", seed=next(seeds)).wait()
 
-                for _ in range(WARM_JOBS):
-                    once()
-                yield Point(count, JOBS, *_spent(lambda: [once() for _ in range(JOBS)]))
+                render(WARM_JOBS)
+                yield Point(count, JOBS, *_spent(lambda: render(JOBS)))
 
 
 def fill(database: Path, count: int) -> None:

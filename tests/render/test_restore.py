@@ -20,8 +20,8 @@ def restorer(channels: int = 1, cutoff_hz: float = 4000.0, **knobs: Any) -> Rest
     return Restorer(preset, cutoff_hz, StereoPolicy(preset.stereo, channels, True))
 
 
-def difference(of: Restorer, samples: Audio, generated: Audio | None, *at: int) -> Audio:
-    return of.difference(samples, generated, *at, of.gate(samples, *at))[0]
+def difference(of: Restorer, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int) -> Audio:
+    return of.difference(samples, generated, start, lo, hi, of.gate(samples, start, lo, hi))[0]
 
 
 def tone(hz: float, frames: int, amplitude: float = 0.1) -> Audio:

@@ -45,7 +45,7 @@ def spectrum(samples: Tensor) -> Tensor:
     """
     count = samples.shape[-1] // HOP + 1
     padded = functional.pad(samples, (N_FFT // 2, N_FFT // 2))[..., : (count + PARTS - 1) * HOP]
-    hops = padded.unflatten(-1, (-1, HOP))
+    hops = padded.reshape(*samples.shape[:-1], -1, HOP)
     frames = samples.new_empty(*samples.shape[:-1], count, PARTS, HOP)
     window = _window()
     for first, part, place in _CLOCKED:
@@ -60,7 +60,7 @@ def samples_of(bins: Tensor, frames: int) -> Tensor:
     Overlap-add of windowed frames (Griffin and Lim 1984, equation 6), a hop of all frames at a time.
     """
     count = bins.shape[-2]
-    parts = torch.fft.irfft(bins, N_FFT).unflatten(-1, (PARTS, HOP))
+    parts = torch.fft.irfft(bins, N_FFT).reshape(*bins.shape[:-1], PARTS, HOP)
     hops = bins.real.new_zeros(*bins.shape[:-2], count + PARTS - 1, HOP)
     window = _window()
     for first, part, place in _CLOCKED:
@@ -108,11 +108,11 @@ def band_power(power: Tensor) -> Tensor:
         power: of the bins of n neighbouring bands, the first of them bin 8 b + 1.
     """
     count = power.shape[-1] // BAND_BINS
-    bands = power.unflatten(-1, (count, BAND_BINS)).mean(-1)
+    bands = power.reshape(*power.shape[:-1], count, BAND_BINS).mean(-1)
     held = (bands.reshape(-1, count).amax(0) > 0).float()
     place = torch.arange(count)
     around = (SPAN - (place[:, None] - place).abs().float()).clamp(min=0) * held[:, None]
-    return bands @ (around / around.sum(0).clamp(min=1))
+    return torch.matmul(bands, around / around.sum(0).clamp(min=1))
 
 
 def over_bins(bands: Tensor) -> Tensor:

@@ -222,7 +222,7 @@ def stretch_that_sounds(samples: Tensor) -> slice:
     A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
     on each side: an attack at the very start is measured against the silence before it.
     """
-    blocks = samples.numpy().reshape(-1, CLOCK_FRAMES).any(axis=1).nonzero()[0]
+    blocks = np.flatnonzero(samples.numpy().reshape(-1, CLOCK_FRAMES).any(axis=1))
     if not len(blocks):
         return slice(0, CLOCK_FRAMES)
     first, end = max(int(blocks[0]) - 1, 0), int(blocks[-1]) + 2

@@ -78,7 +78,7 @@ def texture_db(bins_db: Tensor) -> Tensor:
     Returns:
         (T, n) float32, dB.
     """
-    groups = bins_db[:, 1:].unflatten(-1, (-1, TEXTURE_BINS))
+    groups = bins_db[:, 1:].reshape(len(bins_db), -1, TEXTURE_BINS)
     first, second = (
         moving_mean(moment, TEXTURE_FRAMES) for moment in (groups.mean(-1), groups.square().mean(-1))
     )
