@@ -74,12 +74,13 @@ def available() -> list[Listed]:
         Listed("draft", True, checkpoints.digest(DRAFT), hours=HOURS[DRAFT]),
     ]
     names = set(REPOSITORIES)
-    for family in FAMILIES:
-        for path in folder().glob(f"{family}-*.safetensors"):
-            if presets.NAME.fullmatch(path.stem):
-                names.add(path.stem)
-            else:
-                log.warning("%s is left out: a model's name is of a-z, 0-9 and dashes; rename it", path)
+    for path in folder().glob("*-*.safetensors"):
+        if path.stem.partition("-")[0] not in FAMILIES:
+            continue
+        if presets.NAME.fullmatch(path.stem):
+            names.add(path.stem)
+        else:
+            log.warning("%s is left out: a model's name is of a-z, 0-9 and dashes; rename it", path)
     return listed + [_listed(name) for name in sorted(names)]
 
 
