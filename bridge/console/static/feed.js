@@ -5,8 +5,7 @@ import {find} from "./page.js";
 export const state = {engine: {state: "unknown"}, jobs: new Map(), clips: [], batches: []};
 const listeners = {engine: [], jobs: [], clips: [], batches: []};
 
-// `heard(changes)` is called after every change of a part; of jobs, with those that changed and those that went.
-// What comes back ends it.
+// `heard` is called after every change of a part; what comes back ends it.
 export function listen(part, heard) {
   listeners[part].push(heard);
   return () => { listeners[part] = listeners[part].filter((each) => each !== heard); };
@@ -23,7 +22,7 @@ function take(message) {
     }
   }
   if (message.all || message.jobs || message.gone) {
-    for (const heard of listeners.jobs) heard({all: message.all ?? false, changed: message.jobs ?? [], gone: message.gone ?? []});
+    for (const heard of listeners.jobs) heard();
   }
 }
 

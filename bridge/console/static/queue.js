@@ -5,6 +5,8 @@ import {ago, ask, button, copied, find, make, say, seconds, trying} from "./page
 
 const ENDED = new Set(["done", "failed", "cancelled"]);
 const ORDER = {running: 0, queued: 1, uploading: 2};
+const SLICE = 40;
+const AGES_MS = 30000;
 const rows = new Map();
 let due = false;
 
@@ -32,42 +34,74 @@ const act = (what, jobs, extra = {}) => trying(async () => {
   if (reasons.length) say(reasons[0], true);
 });
 
+function line(...parts) {
+  const element = make("div", undefined, "line");
+  element.append(...parts);
+  return element;
+}
+
+// Writes only what is new: what a screen reader watches is not read out again.
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 class Row {
   constructor(job) {
     this.item = make("li", undefined, "job");
+    this.item.dataset.job = job.job;
     this.name = make("span", "", "name");
     this.state = make("span", "", "state");
-    this.left = make("span", "", "left");
     this.bar = make("progress");
+    this.left = make("span", "", "left");
     this.about = make("span", "", "about");
     this.reason = make("p", "", "reason");
-    this.tools = make("span", undefined, "tools");
+    this.copy = button("Copy command", () => copied(`airband ${this.over ? "forget" : "cancel"} ${this.job.job}`), "quiet");
+    this.show(job);
+  }
+
+  // What a row holds follows from whether its job has ended: most of a long list has, and needs little.
+  build() {
+    const {job} = this.job;
+    const tools = make("span", undefined, "tools");
+    if (this.over) {
+      this.tool = button("Forget", () => act("forget", [job]));
+      tools.append(this.tool, this.copy);
+      this.item.replaceChildren(line(this.name, this.state), line(this.about, tools));
+      return;
+    }
+    this.tool = button("Cancel", () => act("cancel", [job]));
     this.priority = make("select");
     for (let level = 9; level >= -9; level -= 1) this.priority.append(new Option(level > 0 ? `+${level}` : `${level}`, level));
-    this.priority.addEventListener("change", () => act("prioritise", [this.job.job], {priority: Number(this.priority.value)}));
-    this.priorityLabel = make("label", "priority ", "priority");
-    this.priorityLabel.append(this.priority);
-    this.cancel = button("Cancel", () => act("cancel", [this.job.job]));
-    this.forget = button("Forget", () => act("forget", [this.job.job]));
-    this.copy = button("Copy command", () => copied(`airband ${ended(this.job) ? "forget" : "cancel"} ${this.job.job}`), "quiet");
-    this.tools.append(this.priorityLabel, this.cancel, this.forget, this.copy);
-    const lines = [[this.name, this.state], [this.bar, this.left], [this.about, this.tools]].map((parts) => {
-      const line = make("div", undefined, "line");
-      line.append(...parts);
-      return line;
-    });
-    this.running = lines[1];
-    this.item.append(...lines, this.reason);
-    this.show(job);
+    this.priority.addEventListener("change", () => act("prioritise", [job], {priority: Number(this.priority.value)}));
+    const label = make("label", "priority ", "priority");
+    label.append(this.priority);
+    tools.append(label, this.tool, this.copy);
+    this.running = line(this.bar, this.left);
+    this.item.replaceChildren(line(this.name, this.state), this.running, line(this.about, tools));
   }
 
   show(job) {
     this.job = job;
+    if (this.over !== ended(job)) {
+      this.over = ended(job);
+      this.build();
+    }
     const name = job.source.split("/").at(-1);
     this.name.textContent = name;
     this.name.title = job.source;
     this.state.textContent = job.state;
     this.item.dataset.state = job.state;
+    this.tell();
+    const verb = this.over ? "Forget" : "Cancel";
+    this.tool.setAttribute("aria-label", `${verb} ${name}`);
+    this.copy.setAttribute("aria-label", `Copy command: ${verb.toLowerCase()} ${name}`);
+    if (job.message) {
+      this.reason.textContent = `${job.code}: ${job.message}`;
+      this.item.append(this.reason);
+    }
+    if (this.over) return;
+    this.priority.value = String(job.priority);
+    this.priority.setAttribute("aria-label", `Priority of ${name}`);
     const running = job.state === "running";
     this.running.hidden = !running;
     if (running && job.of) {
@@ -78,35 +112,40 @@ class Row {
     }
     this.bar.setAttribute("aria-label", `${name}: progress`);
     this.left.textContent = running ? `${job.stage} ${job.step}/${job.of}${job.eta_s != null ? `, ${seconds(job.eta_s)} left` : ""}` : "";
-    this.about.textContent = `${job.preset}, ${job.model}, ${ago(job.created_s)}`;
-    this.reason.hidden = !job.message;
-    this.reason.textContent = job.message ? `${job.code}: ${job.message}` : "";
-    const over = ended(job);
-    this.priorityLabel.hidden = this.cancel.hidden = over;
-    this.forget.hidden = !over;
-    this.priority.value = String(job.priority);
-    this.priority.setAttribute("aria-label", `Priority of ${name}`);
-    this.cancel.setAttribute("aria-label", `Cancel ${name}`);
-    this.forget.setAttribute("aria-label", `Forget ${name}`);
-    this.copy.setAttribute("aria-label", `Copy command: ${over ? "forget" : "cancel"} ${name}`);
+  }
+
+  // How long ago it was, too, which changes though the job does not.
+  tell() {
+    write(this.about, `${this.job.preset}, ${this.job.model}, ${ago(this.job.created_s)}`);
   }
 }
 
-// Puts the rows in order, moving only those that are out of place.
+// Puts the rows in order, moving only those that are out of place. Rows to make or to change are taken on frame
+// by frame, so that a list of thousands never holds the page up.
 function arrange() {
   due = false;
+  let left = SLICE;
   const list = find("jobs");
   const shown = [...state.jobs.values()].filter(wanted).sort(compare);
   const keep = new Set(shown.map((job) => job.job));
-  for (const child of [...list.children]) if (!keep.has(child.dataset.job)) child.remove();
+  for (const [job, {item}] of rows) if (!keep.has(job)) item.remove();
   let next = list.firstElementChild;
   for (const job of shown) {
-    const {item} = rows.get(job.job);
-    if (item === next) next = next.nextElementSibling;
-    else list.insertBefore(item, next);
+    let row = rows.get(job.job);
+    if (row?.job !== job) {
+      if (left === 0) {
+        arrangeSoon();
+        break;
+      }
+      left -= 1;
+      if (row) row.show(job);
+      else rows.set(job.job, row = new Row(job));
+    }
+    if (row.item === next) next = next.nextElementSibling;
+    else list.insertBefore(row.item, next);
   }
   const open = [...state.jobs.values()].filter((job) => !ended(job)).length;
-  find("count").textContent = `${state.jobs.size} jobs, ${open} at work`;
+  write(find("count"), `${state.jobs.size} jobs, ${open} at work`);
   find("cancel-all").disabled = open === 0;
   find("forget-all").disabled = open === state.jobs.size;
   list.classList.toggle("empty", shown.length === 0);
@@ -118,27 +157,15 @@ function arrangeSoon() {
 }
 
 export function showQueue() {
-  listen("jobs", ({all, changed, gone}) => {
-    if (all) {
-      rows.clear();
-      find("jobs").replaceChildren();
-    }
-    for (const job of gone) {
-      rows.get(job)?.item.remove();
+  listen("jobs", () => {
+    for (const [job, {item}] of rows) {
+      if (state.jobs.has(job)) continue;
+      item.remove();
       rows.delete(job);
-    }
-    for (const job of changed) {
-      const row = rows.get(job.job);
-      if (row) {
-        row.show(job);
-      } else {
-        const made = new Row(job);
-        made.item.dataset.job = job.job;
-        rows.set(job.job, made);
-      }
     }
     arrangeSoon();
   });
+  setInterval(() => rows.forEach((row) => row.tell()), AGES_MS);
   find("which").addEventListener("change", arrangeSoon);
   const chosen = (test) => [...state.jobs.values()].filter(test).map((job) => job.job);
   find("cancel-all").addEventListener("click", () => act("cancel", chosen((job) => !ended(job))));

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,6 @@ pytest.importorskip("starlette", reason="the console needs starlette")
 pytest.importorskip("uvicorn", reason="the console needs uvicorn")
 
 REPOSITORY = Path(__file__).parents[3]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_S = 120.0
 QUOTA_BYTES = 20_000_000
 
@@ -189,16 +187,3 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Path], LiveConsole]]:
     yield start
     for live in running:
         live.end()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
