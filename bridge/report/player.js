@@ -107,8 +107,15 @@ class AirbandPlayer {
     event.preventDefault();
   }
 
-  async load() {
-    if (this.buffers) return;
+  load() {
+    this.loading ??= this.decodeAll().catch((error) => {
+      this.loading = null;
+      throw error;
+    });
+    return this.loading;
+  }
+
+  async decodeAll() {
     this.context = new AudioContext({sampleRate: 48000});
     const decoded = await Promise.all(this.versions.map((version) => this.decode(version.sound)));
     this.buffers = new Map(this.versions.map((version, index) => [version.key, decoded[index]]));

@@ -5,7 +5,7 @@ import {ago, ask, button, copied, find, make, say, seconds, trying} from "./page
 
 const ENDED = new Set(["done", "failed", "cancelled"]);
 const ORDER = {running: 0, queued: 1, uploading: 2};
-const SLICE = 40;
+const ROWS_A_FRAME = 40;
 const AGES_MS = 30000;
 const rows = new Map();
 let due = false;
@@ -124,7 +124,7 @@ class Row {
 // by frame, so that a list of thousands never holds the page up.
 function arrange() {
   due = false;
-  let left = SLICE;
+  let left = ROWS_A_FRAME;
   const list = find("jobs");
   const shown = [...state.jobs.values()].filter(wanted).sort(compare);
   const keep = new Set(shown.map((job) => job.job));

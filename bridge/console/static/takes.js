@@ -172,7 +172,9 @@ export class TakeList {
     this.stage.replaceChildren(make("p", `${row.named}: ${said.why}`, "muted"), box, pictures, figures);
     this.heard = said;
     this.player = new AirbandPlayer(box, {...said, ...kept, position: same ? place : 0});
-    this.player.choose(version);
-    if (playing) await this.player.toggle();
+    const {player} = this;
+    player.choose(version);
+    await player.load().catch((error) => { if (player === this.player && !this.ended) throw error; });
+    if (playing && player === this.player) await player.toggle();
   }
 }

@@ -15,8 +15,12 @@ pytestmark = pytest.mark.browser
 
 RATE = 48000
 BRIGHTNESS = """() => {
-    const canvas = document.querySelector(".spectrum canvas");
-    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const shown = document.querySelector(".spectrum canvas");
+    const {width, height} = shown;
+    const canvas = Object.assign(document.createElement("canvas"), {width, height});
+    const pen = canvas.getContext("2d", {willReadFrequently: true});
+    pen.drawImage(shown, 0, 0);
+    const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
     const share = (parseFloat(document.querySelector(".cutoff").style.top) / 100) * canvas.height;
     const mean = (from, to) => {
         let sum = 0;

@@ -29,8 +29,10 @@ def test_the_page_is_painted_within_half_a_second(console: Any, visit: Callable[
 
 
 @pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="needs axe-playwright-python")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280, 2560])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")],
+)
 def test_axe_finds_nothing_serious(
     console: Any, visit: Callable[..., Any], source: Path, width: int, scheme: str
 ) -> None:
