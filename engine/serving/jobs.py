@@ -8,6 +8,7 @@ news to whoever watches. What a reply says is in the store when it is returned, 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections import Counter, deque
@@ -63,6 +64,8 @@ JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
 UPLOAD_SILENCE_S = 60.0
 """An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
+QUEUE_UPLOADED_S = 0.005
+"""For how long a turn of the loop queues what was uploaded: a busy disk takes milliseconds to name a file."""
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -89,6 +92,7 @@ class Jobs:
     ) -> None:
         self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
         self._queue = Queue(list(workers), time.time)
+        self._wake = wake
         self._uploads = Uploads(wake, spool.evict)
         self._unneeded: deque[tuple[int, str]] = deque()
         """Sources that no job needs, with what must have been synced of the store before they go."""
@@ -281,7 +285,7 @@ class Jobs:
 
     def dispatch(self) -> None:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
-        self._queue_uploaded()
+        self._queue_uploaded(QUEUE_UPLOADED_S)
         self._settle()
         self._drop_unneeded()
         for device in self._workers:
@@ -336,8 +340,12 @@ class Jobs:
         """How many changes of the store there were."""
         return self._store.written
 
-    def _queue_uploaded(self) -> None:
-        for job, upload in self._uploads.complete:
+    def _queue_uploaded(self, within_s: float = math.inf) -> None:
+        began_s = time.monotonic()
+        for number, (job, upload) in enumerate(self._uploads.complete):
+            if number and time.monotonic() - began_s > within_s:
+                self._wake()  # the rest in the next turn
+                return
             digest = upload.receiver.digest or ""
             try:
                 if not upload.stored:

@@ -593,6 +593,26 @@ def test_a_silent_upload_keeps_nobody_else_out_and_is_taken_up_again(
     assert accepted.state == "queued"
 
 
+def test_many_sources_that_came_at_once_are_queued_over_several_turns(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_module, "QUEUE_UPLOADED_S", -1.0)
+    woken: list[bool] = []
+    monkeypatch.setattr(house.jobs, "_wake", lambda: woken.append(True))
+    digest = hasher()
+    digest.update(SAMPLES.tobytes())
+    asked = [submit() for _ in range(3)]
+    for each in asked:
+        house.one.receive(each, None)
+        house.one.receive(Chunk(each.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    for _, upload in house.jobs._uploads.complete:
+        upload.wait()
+    for turn in (1, 2, 3):
+        house.jobs.dispatch()
+        assert sum(house.jobs.state(each.job).state != "uploading" for each in asked) == turn
+    assert len(woken) == 2
+
+
 def test_a_name_is_that_of_one_job(house: House) -> None:
     asked = submit()
     ask(house.one, asked)
