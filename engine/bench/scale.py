@@ -1,7 +1,8 @@
 """`python -m engine bench scale`: how cost grows with a clip's length, channels and rate, with the jobs in
 the store, with clients and with the files of a batch. Prints a table; `--out` keeps it beside a plot.
 
-What is linear has one cost a unit, whatever its size: that is the last column but one, and what is plotted.
+What is linear has one cost for each unit, whatever its size: those columns are what is plotted. CPU time is
+that of the process that renders; for clients and files it is the client's alone.
 """
 
 from __future__ import annotations
@@ -100,15 +101,16 @@ def told(axis: Axis, points: Iterable[Point]) -> Iterable[Point]:
 def table(found: dict[Axis, list[Point]]) -> list[str]:
     """Lines of Markdown: a row a point."""
     lines = [
-        "| grows | value | CPU s | wall s | wall ms | for each | peak MB |",
-        "|---|---|---|---|---|---|---|",
+        "| grows | value | CPU s | wall s | CPU ms | wall ms | for each | peak MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for axis, points in found.items():
         for point in points:
             peak = f"{point.peak_mb:.0f}" if point.peak_mb else ""
             lines.append(
                 f"| {axis.what} | {point.value:,.0f} | {point.cpu_s:.2f} | {point.wall_s:.2f} | "
-                f"{1000 * point.wall_s / point.units:.1f} | {axis.unit} | {peak} |"
+                f"{1000 * point.cpu_s / point.units:.1f} | {1000 * point.wall_s / point.units:.1f} | "
+                f"{axis.unit} | {peak} |"
             )
     return lines
 
@@ -120,10 +122,15 @@ def plot(found: dict[Axis, list[Point]], path: Path) -> None:
     figure = Figure(figsize=(12, 7), layout="constrained")
     for place, (axis, points) in enumerate(found.items(), 1):
         panel = figure.add_subplot(2, 3, place)
-        cost = [1000 * point.wall_s / point.units for point in points]
-        panel.plot([point.value for point in points], cost, "o-")
+        values = [point.value for point in points]
+        wall = [1000 * point.wall_s / point.units for point in points]
+        panel.plot(values, wall, "o-", label="by the clock")
+        panel.plot(
+            values, [1000 * point.cpu_s / point.units for point in points], "s--", label="CPU, own process"
+        )
+        panel.legend(frameon=False)
         panel.set_xscale("log")
-        panel.set_ylim(0, 1.3 * max(cost))
+        panel.set_ylim(0, 1.3 * max(wall))
         panel.set_xlabel(axis.what)
         panel.set_ylabel(f"ms a {axis.unit}")
         panel.grid(alpha=0.3)

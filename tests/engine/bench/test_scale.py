@@ -44,7 +44,7 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     rows = capsys.readouterr().out.splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows] == ["1", "1", "40"]
     assert float(rows[0].split(" | ")[2]) > 0
-    assert float(rows[0].split(" | ")[6].rstrip("| ")) > 50  # MB: it holds torch
+    assert float(rows[0].split(" | ")[7].rstrip("| ")) > 50  # MB: it holds torch
     assert (tmp_path / "new" / "scale.md").read_text().splitlines()[2:] == rows
     assert (tmp_path / "new" / "scale.png").read_bytes().startswith(b"\x89PNG")
 
