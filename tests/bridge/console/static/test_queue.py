@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
 
 pytestmark = pytest.mark.browser
@@ -65,24 +64,22 @@ def test_an_engine_that_is_killed_is_told_of_and_the_page_goes_on_when_it_is_bac
     start_engine: Callable[..., Any],
     begin: Callable[[Path], Any],
     visit: Callable[..., Any],
-    source: Path,
+    long_clip: Path,
 ) -> None:
     engine = start_engine()
     console = begin(engine.home.state)
     tab = visit(console)
     page = tab.page
-    with tab.dropped(source):
-        noise = (0.1 * np.random.default_rng(1).standard_normal((1, 30 * 16000))).astype("f4")
-        with Client.connect(state=console.state, start=False) as client:
-            job = client.submit((noise, 16000), "music").id
-        page.wait_for_selector(f"#jobs [data-job='{job}'][data-state=running]")
+    with tab.dropped(long_clip):
+        job = begin_render(tab)
         engine.end()
         page.wait_for_selector("#banner:has-text('The engine is gone')")
+        assert page.locator("#engine-state").inner_text() == "no engine"
         page.get_by_role("button", name="Start an engine").click()
         page.wait_for_selector("#engine-state[data-state=here]")
         page.wait_for_selector("#banner", state="hidden")
         page.wait_for_selector(f"#jobs [data-job='{job}'][data-state=done]")
-        tab.hear("Preview selection")
+        page.wait_for_selector(".takes tbody tr:first-child.heard")
     connection = read_connection(find_home(console.state))
     assert connection is not None
     os.kill(connection.pid, signal.SIGTERM)
