@@ -38,11 +38,13 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_by_state ON jobs (state, changed_s);
 CREATE INDEX jobs_by_age ON jobs (created_s);
-CREATE INDEX jobs_by_digest ON jobs (digest);
+CREATE INDEX jobs_by_digest ON jobs (digest, state);
+CREATE INDEX jobs_by_owner ON jobs (owner, created_s, job);
 """
 MIGRATIONS = {
     1: "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';",
-    2: "CREATE INDEX jobs_by_digest ON jobs (digest);",
+    2: "CREATE INDEX jobs_by_digest ON jobs (digest, state);"
+    "CREATE INDEX jobs_by_owner ON jobs (owner, created_s, job);",
 }
 """Layout -> what makes it the next one."""
 COLUMNS = "job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome"
@@ -219,7 +221,8 @@ class Store:
         if unfinished:
             where.append(UNFINISHED)
         if owner is not None:
-            where.append("owner = ?")
+            # With the plus, SQLite looks among the few unfinished and not among all of the owner's.
+            where.append("+owner = ?" if unfinished else "owner = ?")
             values.append(owner)
         filtered = f"WHERE {' AND '.join(where)} " if where else ""
         return list(self._read(f"{filtered}ORDER BY created_s DESC, job DESC LIMIT ?", (*values, limit)))

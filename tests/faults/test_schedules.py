@@ -242,6 +242,7 @@ def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEng
     engine.process.wait(120)
     with closing(sqlite3.connect(schedule.state / "jobs.sqlite")) as database:
         database.execute("DROP INDEX jobs_by_digest")
+        database.execute("DROP INDEX jobs_by_owner")
         database.execute("ALTER TABLE jobs DROP COLUMN owner")
         database.execute("PRAGMA user_version = 1")
     for note in (schedule.state / "spool" / "results").glob("*.json"):

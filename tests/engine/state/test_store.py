@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path as FilePath
 
@@ -196,3 +196,30 @@ def test_a_locked_table_is_told_at_once(tmp_path: FilePath) -> None:
         with pytest.raises(OutputError, match="locked"):
             store.add(submit(), "S", "queued")
         assert time.monotonic() - began_s < 3.0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda store: store.needs(DIGEST),
+        lambda store: store.newest(10, owner="one"),
+        lambda store: store.newest(10, unfinished=True, owner="many"),
+        lambda store: store.newest(10, unfinished=True),
+        lambda store: store.newest(10),
+    ],
+    ids=["needs", "newest of one", "unfinished of many", "unfinished", "newest"],
+)
+def test_what_the_loop_asks_does_not_grow_with_the_jobs_that_have_ended(
+    store: Store, path: FilePath, asked: Callable[[Store], object]
+) -> None:
+    store.add(submit(), "S", "done", "one")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executemany(
+            "INSERT INTO jobs (job, owner, session, state, created_s, changed_s, digest, submit) "
+            "VALUES (?, 'many', 'S', 'done', ?, 0, ?, x'')",
+            ((f"{number:026}", number, DIGEST) for number in range(20_000)),
+        )
+    steps: list[int] = []
+    store._db.set_progress_handler(lambda: steps.append(1), 100)
+    asked(store)
+    assert len(steps) < 50  # 5,000 of SQLite's instructions; a look at every job takes 100,000 at the least
