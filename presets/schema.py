@@ -55,7 +55,13 @@ Seed = Annotated[
 ]
 Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).")]
 SamplerName = Annotated[Sampler, Meta(description="Sampler (AudioSR).")]
-CfgScale = Annotated[float, Meta(ge=1, le=10, description="Classifier-free guidance scale (AudioSR).")]
+CfgScale = Annotated[
+    Literal["auto"] | Annotated[float, Meta(ge=1, le=10)],
+    Meta(
+        description="Classifier-free guidance scale (AudioSR): 1 is none, more makes the band bolder; `auto` "
+        "is what the model was made for, 3.5 for the official ones."
+    ),
+]
 VocoderName = Annotated[
     Vocoder,
     Meta(
@@ -180,7 +186,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: Seed = 0
     steps: Steps = 50
     sampler: SamplerName = "ddim"
-    cfg_scale: CfgScale = 3.5
+    cfg_scale: CfgScale = "auto"
     vocoder: VocoderName = "auto"
     stereo: StereoPolicy = "linked"
     lfe: Lfe = False

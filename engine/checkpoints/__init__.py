@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from presets.errors import ModelError
 
 DRAFT = "draft.safetensors"
+AUDIOSR_MINI = "audiosr-mini.safetensors"
 
 HOURS = {DRAFT: 1.5}
-"""Hours of processor time that each took to train, as its model card tells."""
+"""Hours of processor time that a training took, as its model card tells; other files tell them themselves."""
+
+
+def path(name: str) -> Path:
+    """Where an embedded file lies."""
+    return Path(str(files(__name__).joinpath(name)))
 
 
 def read(name: str) -> bytes:
@@ -21,7 +28,7 @@ def read(name: str) -> bytes:
         ModelError: it is not there: the installation is damaged.
     """
     try:
-        return files(__name__).joinpath(name).read_bytes()
+        return path(name).read_bytes()
     except OSError as error:
         raise ModelError(
             f"the embedded weights {name} cannot be read ({error}); install airband again"

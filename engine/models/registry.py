@@ -1,7 +1,7 @@
 """Which models there are, where their weights lie, and how one becomes an Upscaler.
 
 Converted files lie in `$AIRBAND_MODELS`, or in `models` below the user's data folder, one a model. An
-official checkpoint in the Hugging Face cache is converted on first use.
+official checkpoint in the Hugging Face cache is converted on first use. A small AudioSR ships in the wheel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import presets
 from engine import checkpoints
-from engine.checkpoints import DRAFT, HOURS
+from engine.checkpoints import AUDIOSR_MINI, DRAFT, HOURS
 from presets.errors import ModelError, UsageError
 from render.upscaler import Upscaler
 
@@ -23,6 +23,9 @@ log = logging.getLogger("airband.models")
 
 REPOSITORIES = {"audiosr-basic": "haoheliu/audiosr_basic", "audiosr-speech": "haoheliu/audiosr_speech"}
 """AudioSR models and where their official checkpoints are published."""
+
+SHIPPED = {"audiosr-mini": AUDIOSR_MINI}
+"""Models whose weights lie in the wheel, unless `folder()` has others of the name."""
 
 CHECKPOINT = "pytorch_model.bin"
 
@@ -63,8 +66,14 @@ def folder() -> Path:
 
 
 def converted(name: str) -> Path:
-    """The converted file of a model, there or not."""
+    """The file that a conversion of a model writes, there or not."""
     return folder() / f"{name}.safetensors"
+
+
+def file_of(name: str) -> Path:
+    """The file a model is read from, there or not: the user's own, or the one that ships."""
+    path = converted(name)
+    return checkpoints.path(SHIPPED[name]) if name in SHIPPED and not path.is_file() else path
 
 
 def available() -> list[Listed]:
@@ -73,7 +82,7 @@ def available() -> list[Listed]:
         Listed("null", True, "none"),
         Listed("draft", True, checkpoints.digest(DRAFT), hours=HOURS[DRAFT]),
     ]
-    names = set(REPOSITORIES)
+    names = {*REPOSITORIES, *SHIPPED}
     for path in folder().glob("*-*.safetensors"):
         if path.stem.partition("-")[0] not in FAMILIES:
             continue
@@ -85,7 +94,7 @@ def available() -> list[Listed]:
 
 
 def _listed(name: str) -> Listed:
-    path = converted(name)
+    path = file_of(name)
     if path.is_file():
         try:
             told = header(name, path)
@@ -148,7 +157,7 @@ def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
     if build is not None:
         return build(device)
     family = name.partition("-")[0]
-    if name in REPOSITORIES or (family in FAMILIES and converted(name).is_file()):
+    if name in REPOSITORIES or (family in FAMILIES and file_of(name).is_file()):
         return FAMILIES[family](name, device, compiles)
     names = ", ".join(listed.name for listed in available())
     raise UsageError(f"unknown model {name!r}; there are {names}", "model")
@@ -201,7 +210,7 @@ def weights(model: str) -> Path:
     """
     if model.endswith(".safetensors"):
         return Path(model)
-    path = converted(model)
+    path = file_of(model)
     if not path.is_file():
         import torch
 
@@ -218,7 +227,7 @@ def weights(model: str) -> Path:
 def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     import torch
 
-    from engine.models.audiosr.checkpoint import load_networks, read_metadata
+    from engine.models.audiosr.checkpoint import guidance_of, load_networks, read_metadata
     from engine.models.audiosr.networks import compile_for
     from engine.models.audiosr.pipeline import AudioSR
     from engine.models.audiosr.precision import fast_half
@@ -228,7 +237,8 @@ def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     if compiles:
         compile_for(networks, device)
     rows = 1 if torch.device(device).type == "cpu" else 8
-    return AudioSR(name, read_metadata(path)["digest"], networks, device, rows=rows)
+    digest = read_metadata(path)["digest"]
+    return AudioSR(name, digest, networks, device, rows=rows, guidance=guidance_of(path))
 
 
 FAMILIES: dict[str, Callable[[str, str, bool], Upscaler]] = {

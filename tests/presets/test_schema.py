@@ -35,6 +35,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "dither": ("tpdf", "none"),
     "cutoff": ("auto", "rolloff"),
     "gate_db": ("off",),
+    "cfg_scale": ("auto",),
 }
 
 
@@ -61,7 +62,7 @@ def test_every_choice_is_taken(name: str, value: Any) -> None:
 def test_the_defaults_are_the_designs() -> None:
     plain = Preset()
     assert (plain.model, plain.cutoff, plain.seed, plain.steps) == ("auto", "auto", 0, 50)
-    assert (plain.sampler, plain.cfg_scale, plain.stereo, plain.joint) == ("ddim", 3.5, "linked", False)
+    assert (plain.sampler, plain.cfg_scale, plain.stereo, plain.joint) == ("ddim", "auto", "linked", False)
     assert (plain.high_gain_db, plain.crossover_octaves, plain.gate_db) == (0, 1 / 12, -90)
     assert (plain.stem, plain.rate, plain.format, plain.dither) == ("full", 48000, None, "tpdf")
 

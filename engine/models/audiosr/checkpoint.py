@@ -27,6 +27,8 @@ from engine.models.audiosr.precision import HALVED, halved_if_faithful
 from presets.errors import ModelError
 
 FORMAT = "airband-audiosr-1"
+GUIDANCE = 3.5
+"""The scale of classifier-free guidance that the official models are rendered with."""
 
 UNUSED = (
     "clap.",
@@ -195,6 +197,7 @@ def write(
     configuration: Configuration,
     source: str,
     hours: float | None = None,
+    guidance: float = GUIDANCE,
 ) -> None:
     """Write the state of `Networks` as a file that `load_networks` reads.
 
@@ -204,6 +207,7 @@ def write(
         configuration: of the networks.
         source: where they are from.
         hours: of training, where it is known.
+        guidance: what `cfg_scale = auto` is for this model.
     """
     contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     metadata = {
@@ -211,6 +215,7 @@ def write(
         "configuration": json.dumps(asdict(configuration)),
         "digest": digest(contiguous),
         "source": source,
+        "guidance": f"{guidance:g}",
     }
     if hours is not None:
         metadata["hours"] = f"{hours:.3f}"
@@ -239,6 +244,11 @@ def read_metadata(path: Path) -> dict[str, str]:
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: not converted by Airband; run `airband models convert {path}`")
     return metadata
+
+
+def guidance_of(path: Path) -> float:
+    """What `cfg_scale = auto` is for the model of a converted file."""
+    return float(read_metadata(path).get("guidance", GUIDANCE))
 
 
 def is_converted(path: Path) -> bool:

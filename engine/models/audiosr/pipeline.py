@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.models.audiosr import mel, phase, sampler
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
+from engine.models.audiosr.checkpoint import GUIDANCE
 from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
 from presets.schema import RATE_HZ, Preset
@@ -44,6 +45,7 @@ class AudioSR:
         networks: the model, on the device, in whatever precision it is to compute in.
         device: as torch names it.
         rows: channels of windows that the networks take at once; halves itself when memory runs out.
+        guidance: what `cfg_scale = auto` is.
     """
 
     body_cells = 14
@@ -58,10 +60,12 @@ class AudioSR:
         networks: Networks,
         device: str = "cpu",
         rows: int = 1,
+        guidance: float = GUIDANCE,
     ) -> None:
         self.name = name
         self.digest = digest
         self.rows = rows
+        self.guidance = guidance
         self._networks = networks
         self._device = torch.device(device)
 
@@ -162,9 +166,11 @@ class AudioSR:
             parts = [self._noise(noise, name, group, *extent) for (group, _), extent in joint.stretches]
             return torch.cat(parts, dim=2)
 
+        scale = self.guidance if preset.cfg_scale == "auto" else preset.cfg_scale
+
         def velocity(z: Tensor, t: float) -> Tensor:
             def guided(z: Tensor, condition: Tensor) -> Tensor:
-                return self._guided_velocity(z, condition, t, preset.cfg_scale)
+                return self._guided_velocity(z, condition, t, scale)
 
             # Every sampler asks for one velocity a step.
             done = progress.of_stage("sample")

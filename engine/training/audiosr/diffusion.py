@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from engine.models import registry
 from engine.models.audiosr import sampler
-from engine.models.audiosr.checkpoint import digest, load_networks, write
+from engine.models.audiosr.checkpoint import GUIDANCE, digest, guidance_of, load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.pipeline import EMPTY_CONDITION
 from engine.training.audiosr.crops import VALIDATION_SEED, whole_cells
@@ -50,6 +50,8 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
         copies: band-limited copies of each piece of the corpus, each with a filter of its own.
         crop_s: length of an example, seconds; a multiple of 0.64 suits every U-Net.
         dropped: share of the examples whose condition is empty.
+        guidance: what `cfg_scale = auto` will be for the model, 1 to 10; by default that of the model it
+            goes on from, else 3.5. A short training bears little.
         rank: of the low-rank changes that are trained in place of the whole U-Net; 0 trains the whole.
     """
 
@@ -61,6 +63,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     copies: int = 2
     crop_s: float = 2.56
     dropped: float = 0.1
+    guidance: float | None = None
     rank: int = 0
 
 
@@ -116,6 +119,11 @@ class Diffusion(Task):
         mean, std = moments.unbind(1)
         return float((mean.var() + std.square().mean()).sqrt())
 
+    def _guidance(self) -> float:
+        if self.config.guidance is not None:
+            return self.config.guidance
+        return guidance_of(registry.weights(self.config.origin)) if self.config.origin else GUIDANCE
+
     def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
         """Crops of the latents."""
         seed = VALIDATION_SEED if validation else self.config.seed
@@ -155,7 +163,8 @@ class Diffusion(Task):
         state |= {f"unet.{name}": tensor.detach() for name, tensor in unet.items()}
         source = f"trained from {self.config.origin}" if self.config.origin else "trained by airband"
         whole = {n: t.cpu() for n, t in state.items()}
-        write(whole, folder / MODEL, self.model.configuration, source, self.hours)
+        target = folder / MODEL
+        write(whole, target, self.model.configuration, source, self.hours, self._guidance())
 
 
 def whole_model(config: Config) -> Networks:

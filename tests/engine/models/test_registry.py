@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.models import command, registry
+from engine.models.audiosr.checkpoint import write
 from engine.models.audiosr.networks import Networks
 from engine.models.audiosr.precision import fast_half
 from presets.errors import ModelError, UsageError
@@ -41,9 +42,9 @@ def source(tmp_path: Path, small_networks: Networks) -> list[str]:
 
 def test_without_weights_the_list_says_how_to_get_them() -> None:
     listed = {model.name: model for model in registry.available()}
-    assert list(listed) == ["null", "draft", "audiosr-basic", "audiosr-speech"]
-    assert listed["null"].ready
-    assert listed["draft"].ready
+    assert list(listed) == ["null", "draft", "audiosr-basic", "audiosr-mini", "audiosr-speech"]
+    for name in ("null", "draft", "audiosr-mini"):
+        assert listed[name].ready
     for name in ("audiosr-basic", "audiosr-speech"):
         assert not listed[name].ready
         assert f"airband models fetch {name}" in listed[name].why
@@ -52,13 +53,34 @@ def test_without_weights_the_list_says_how_to_get_them() -> None:
 
 
 def test_an_unknown_model_is_a_usage_error_that_names_the_known() -> None:
-    with pytest.raises(UsageError, match="null, draft, audiosr-basic, audiosr-speech"):
+    with pytest.raises(UsageError, match="null, draft, audiosr-basic, audiosr-mini, audiosr-speech"):
         registry.load_upscaler("audiosr-huge", "cpu")
 
 
 @pytest.mark.parametrize("name", ["null", "draft"])
 def test_models_without_a_checkpoint_load(name: str) -> None:
     assert registry.load_upscaler(name, "cpu").name == name
+
+
+def test_the_small_audiosr_that_ships_renders_until_the_user_has_another(
+    folder: Path, small_networks: Networks
+) -> None:
+    listed = {model.name: model for model in registry.available()}["audiosr-mini"]
+    assert listed.digest
+    assert listed.hours
+    assert listed.nbytes < 30_000_000
+    model = registry.load_upscaler("audiosr-mini", "cpu")
+    assert (model.name, model.digest) == ("audiosr-mini", listed.digest)
+    x = np.random.default_rng(0).standard_normal((1, 8 * CELL_FRAMES)).astype(np.float32) * 0.1
+    (y,) = model.upscale([Window(x, 0, 4000.0, 0)], PhiloxNoise(0), make(steps=2), lambda _: None)
+    assert y.shape == x.shape
+    assert np.all(np.isfinite(y))
+    folder.mkdir()
+    target = folder / "audiosr-mini.safetensors"
+    write(small_networks.state_dict(), target, small_networks.configuration, "own")
+    own = {model.name: model for model in registry.available()}["audiosr-mini"]
+    assert own.where == str(target)
+    assert registry.load_upscaler("audiosr-mini", "cpu").digest == own.digest != listed.digest
 
 
 def test_a_converted_model_is_listed_and_renders(

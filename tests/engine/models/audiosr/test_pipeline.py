@@ -167,8 +167,10 @@ def test_guidance_of_one_needs_no_second_prediction(build: Build) -> None:
     handle = model._networks.unet.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
     for scale in (1.0, 3.5):
         model.upscale([window(noisy(CELL))], PhiloxNoise(0), make(steps=1, cfg_scale=scale), ignore)
+    model.guidance = 1.0
+    model.upscale([window(noisy(CELL))], PhiloxNoise(0), make(steps=1), ignore)
     handle.remove()
-    assert batches == [1, 2]
+    assert batches == [1, 2, 1]
 
 
 def test_batches_halve_when_memory_runs_out(build: Build) -> None:
