@@ -13,7 +13,6 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import msgspec
 
@@ -29,7 +28,6 @@ from bridge.wire.messages import (
     EngineMessage,
     Failed,
     Fetch,
-    File,
     Grant,
     JobStatus,
     Path,
@@ -44,10 +42,11 @@ from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.same_job import is_same
 from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import FromWorker, JobWorker, Task
-from engine.state.need import need
-from engine.state.spool import Spool, write_errors_explained, write_errors_logged
+from engine.state.disk import write_errors_explained, write_errors_logged
+from engine.state.job_room import JobRoom
+from engine.state.spool import Spool
 from engine.state.store import JobRecord, Outcome, Store
-from engine.state.uploads import Uploads, credit, nbytes
+from engine.state.uploads import Uploads, credit
 from presets.errors import (
     AirbandError,
     BusyError,
@@ -96,8 +95,7 @@ class Jobs:
         self._uploads = Uploads(wake, spool.evict)
         self._unneeded: deque[tuple[int, str]] = deque()
         """Sources that no job needs, with what must have been synced of the store before they go."""
-        self._lapsed: set[str] = set()
-        """Uploads that were silent for so long that the room for the rest of them was given back."""
+        self._room = JobRoom(spool)
         self._progress: dict[str, Progress] = {}
         self._ended: list[Outcome] = []
         self.ended: Counter[str] = Counter()
@@ -109,11 +107,11 @@ class Jobs:
             if record.asked is None:
                 self._ended.append(Failed(record.job, EngineError.code, UNREADABLE))
             else:
-                self._set_aside(record.asked)
+                self._room.set_aside(record.asked)
                 self._enqueue(record)
         for record in store.in_state("uploading"):
             if record.asked is not None:
-                self._set_aside(record.asked)
+                self._room.set_aside(record.asked)
         spool.tidy(store.needs, lambda job: store.get(job) is not None)
 
     # What clients ask
@@ -135,7 +133,7 @@ class Jobs:
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
             return [self.state(record.job)]
-        self._take_up(record.submit)
+        self._room.take_up(record.submit)
         upload = self._uploads.open(record.job, self._spool.part(record.job), source)
         if upload.receiver.complete:  # and about to be queued
             return [Accepted(record.job, "uploading", offset=upload.receiver.offset)]
@@ -150,18 +148,14 @@ class Jobs:
         if isinstance(submit.source, Path):
             self._enqueue(self._store.add(submit, session, "queued", owner or ""))
             return
-        self._spool.promise(submit.job, _room_for(submit))
+        self._room.promise(submit)
         try:
             self._uploads.open(submit.job, self._spool.part(submit.job), submit.source)
             self._store.add(submit, session, "uploading", owner or "")
         except AirbandError:
-            self._spool.settle(submit.job)
+            self._room.settle(submit.job)
             self._uploads.close(submit.job)
             raise
-
-    def _set_aside(self, submit: Submit) -> None:
-        with suppress(UsageError):  # which its worker will tell
-            self._spool.set_aside(submit.job, _room_for(submit))
 
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
         """Takes a piece of a source; once the last one is on the disk, `dispatch` queues the job.
@@ -173,8 +167,8 @@ class Jobs:
         """
         if chunk.job not in self._uploads or (owner and not _may_see(owner, self.record(chunk.job))):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
-        if chunk.job in self._lapsed:
-            self._take_up(self.record(chunk.job).submit)
+        if self._room.has_lapsed(chunk.job):
+            self._room.take_up(self.record(chunk.job).submit)
         try:
             upload = self._uploads.take(chunk, buffer)
         except (OutputError, WireError) as error:
@@ -186,20 +180,7 @@ class Jobs:
     def let_uploads_lapse(self) -> None:
         """Gives back the room for what is missing of uploads that were silent for UPLOAD_SILENCE_S."""
         for job, upload in self._uploads.silent(UPLOAD_SILENCE_S):
-            if job not in self._lapsed:
-                self._lapsed.add(job)
-                self._spool.set_aside(job, upload.receiver.offset)
-
-    def _take_up(self, submit: Submit) -> None:
-        job = submit.job
-        if job in self._lapsed:
-            there = self._spool.settle(job)
-            try:
-                self._spool.promise(job, _room_for(submit))
-            except AirbandError:
-                self._spool.set_aside(job, there)
-                raise
-            self._lapsed.discard(job)
+            self._room.lapse(job, upload.receiver.offset)
 
     def finish_uploads(self) -> None:
         """Waits until the sources that came whole are on the disk, and queues their jobs."""
@@ -297,7 +278,7 @@ class Jobs:
             return
         try:
             record = self.record(job)
-            worker.send(Task(record.submit, record.digest, self._room_of(record.submit)))
+            worker.send(Task(record.submit, record.digest, self._room.beside_source(record.submit)))
         except AirbandError as error:
             self._queue.finish(device)
             self._ended.append(Failed(job, error.code, bounded_text(error.message)))
@@ -362,12 +343,6 @@ class Jobs:
                 self._enqueue(self.record(job))
                 self._tell(job, self.state(job))
 
-    def _room_of(self, submit: Submit) -> int:
-        """What a job may write beside its source: what was promised to it for that, and what is free."""
-        source = submit.source
-        there = 0 if isinstance(source, Path) else nbytes(source)
-        return self._spool.room() + self._spool.promised(submit.job) - there
-
     def _drop_unneeded(self) -> None:
         while self._unneeded and self._unneeded[0][0] <= self._store.synced:
             digest = self._unneeded.popleft()[1]
@@ -425,8 +400,7 @@ class Jobs:
         self._queue.drop(job)
         self._uploads.close(job)
         self._progress.pop(job, None)
-        self._lapsed.discard(job)
-        self._spool.settle(job)
+        self._room.settle(job)
         if isinstance(outcome, Done):
             self._spool.add(kept_bytes(outcome))
         else:
@@ -434,20 +408,6 @@ class Jobs:
         if digest:
             self._unneeded.append((self.written, digest))
         self._tell(job, outcome)
-
-
-def _room_for(submit: Submit) -> int:
-    """What is promised to a job that is sent: for bare samples all it will ever write, for a file its bytes.
-
-    What a file decodes to is known once its worker has opened it.
-    """
-    source = submit.source
-    if isinstance(source, Path):
-        return 0
-    if isinstance(source, File):
-        return source.nbytes
-    audio = source.audio
-    return audio.nbytes + need(submit, audio.rate, audio.channels, audio.frames).total_bytes
 
 
 def _may_see(owner: str | None, record: JobRecord) -> bool:

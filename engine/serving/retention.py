@@ -10,7 +10,8 @@ from contextlib import suppress
 from bridge.wire.messages import State
 from engine.serving.jobs import Jobs
 from engine.state.clock import WallClock
-from engine.state.spool import Spool, write_errors_logged
+from engine.state.disk import write_errors_logged
+from engine.state.spool import Spool
 from engine.state.store import Store
 from presets.errors import AirbandError
 

@@ -12,21 +12,21 @@ result is whole when its digest is that of its note.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 import msgspec
 
 from bridge.wire.messages import Audio
-from presets.errors import AirbandError, BusyError, OutputError
+from engine.state.disk import file_digest, remove, seal, write_errors_explained
+from presets.errors import BusyError, OutputError
 from presets.report import RenderReport
 from presets.schema import Preset
 
@@ -307,50 +307,3 @@ class Spool:
         with suppress(OSError):
             self.add(-path.stat().st_size)
         remove(path)
-
-
-def remove(path: Path) -> None:
-    """Deletes a file if it is there; one that cannot be deleted is told to the log and left."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s cannot be deleted: %s", path, error.strerror)
-
-
-def file_digest(path: Path) -> str:
-    """blake2b-256 of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-
-
-def seal(written: Path, path: Path) -> None:
-    """Gives a written file its final name once its bytes are on the disk."""
-    with open(written, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(written, path)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a disk without room is why an error was raised."""
-    cause = error.__cause__ or error.__context__
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return cause is not None and is_disk_full(cause)
-
-
-@contextmanager
-def write_errors_explained(where: Path) -> Iterator[None]:
-    """Turns an OSError of a write into an OutputError that names the place."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{where}: {error.strerror or error}; make room or mend its permissions") from None
-
-
-@contextmanager
-def write_errors_logged(what: str, job: str) -> Iterator[None]:
-    """Logs an AirbandError and goes on: the state folder then holds the job's earlier state."""
-    try:
-        yield
-    except AirbandError as error:
-        log.error("%s of job %s is not kept: %s", what, job, error)

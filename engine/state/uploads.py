@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bridge.wire.messages import Chunk, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
-from engine.state.spool import RESERVE_BYTES, is_disk_full, write_errors_explained
+from engine.state.disk import is_disk_full, write_errors_explained
+from engine.state.spool import RESERVE_BYTES
 from presets.errors import BusyError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 

@@ -9,7 +9,8 @@ from typing import Self
 import msgspec
 
 from bridge.wire.messages import DeliverFile, DeliverPath, DeliverPcm, Stem, Submit
-from engine.state.spool import Spool, file_digest, write_errors_explained
+from engine.state.disk import file_digest, write_errors_explained
+from engine.state.spool import Spool
 from engine.worker.held_paths import HeldFolder
 from engine.worker.planar_pcm import write_planar
 from engine.worker.source import JobSource, below, outside

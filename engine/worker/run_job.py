@@ -13,8 +13,9 @@ from bridge.client.model_choice import Choice, choose
 from bridge.wire.bounds import bounded_report
 from bridge.wire.messages import Done
 from engine.serving.worker_messages import Task
+from engine.state.disk import is_disk_full
 from engine.state.need import need
-from engine.state.spool import RESERVE_BYTES, Spool, is_disk_full
+from engine.state.spool import RESERVE_BYTES, Spool
 from engine.worker.delivery import Destination
 from engine.worker.model_cache import ModelCache
 from engine.worker.recordings import check_like, open_recordings
