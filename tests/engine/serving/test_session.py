@@ -424,16 +424,17 @@ def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, hard))
     try:
-        replies = []
         for offset in range(0, len(content), 2**20):
             last = offset + 2**20 >= len(content)
             chunk = Chunk(asked.job, offset, last, digest.hexdigest() if last else None)
-            replies += ask(house.one, chunk, content[offset : offset + 2**20])
+            ask(house.one, chunk, content[offset : offset + 2**20])
+        house.jobs.finish_uploads()  # a thread writes what came; its error may be told with the next piece
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    errors = [reply for reply in replies if isinstance(reply, Error)]
-    assert errors[0].code == "output"
-    assert house.jobs.state(asked.job).state == "failed"
+    house.jobs.dispatch()
+    outcome = house.jobs.record(asked.job).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "output"
     assert not house.spool.part(asked.job).exists()
 
 
