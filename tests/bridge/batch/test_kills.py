@@ -138,8 +138,10 @@ def killed_to_the_end(
     assert len(expected) == count
     assert digests(out) == expected
     renders = rendered(states[1])
-    assert set(renders) == {str(out / name) for name in expected}
-    assert renders.total() - count <= kills * AHEAD
+    # A kill between a stem and the word of it leaves a job that finds the stem done when it runs again.
+    assert set(renders) <= {str(out / name) for name in expected}
+    assert count - len(renders) <= kills
+    assert renders.total() - len(renders) <= kills * AHEAD
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the engine's processes in /proc")
