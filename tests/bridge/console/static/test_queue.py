@@ -1,7 +1,8 @@
-"""Renders under way in Chromium: watched and cancelled in two tabs, across a kill."""
+"""Renders under way in Chromium: watched and cancelled in two tabs, across a kill, among a thousand."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -12,9 +13,19 @@ import numpy as np
 import pytest
 import soundfile
 
+from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
+from bridge.wire.messages import Cancelled, DeliverPcm, Submit
+from bridge.wire.messages import Path as PathSource
+from bridge.wire.ulid import new_ulid
+from engine.state.store import Store
+from presets.schema import Preset
 
 pytestmark = pytest.mark.browser
+
+MANY = 1000
+LONG_MS = 50
+"""From here on Chromium calls a task long: a user feels that the page does not answer."""
 
 
 @pytest.fixture
@@ -83,3 +94,85 @@ def test_an_engine_that_is_killed_is_told_of_and_the_page_goes_on_when_it_is_bac
     connection = read_connection(find_home(console.state))
     assert connection is not None
     os.kill(connection.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def crowded(start_engine: Callable[..., Any], begin: Callable[[Path], Any], tmp_path: Path) -> Any:
+    """A console whose engine holds a thousand jobs."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    store = Store(state / "jobs.sqlite")
+    for number in range(MANY):
+        source = PathSource(f"/stems/{number:04}.wav")
+        job = store.add(Submit(new_ulid(), source, DeliverPcm(), Preset()), new_ulid(), "queued").job
+        store.end(Cancelled(job))
+    store.close()
+    return begin(start_engine(state=state).home.state)
+
+
+def render_silence(console: Any) -> str:
+    with Client.connect(state=console.state, start=False) as client:
+        return client.submit((np.zeros((1, 4800), "f4"), 48000), "music", model="null").id
+
+
+def longest_task_ms(browser: Any, page: Any, act: Callable[[], None]) -> float:
+    """CPU time of the longest task of a page, in which it cannot answer, while something is done with it."""
+    browser.start_tracing(page=page, categories=["toplevel"])
+    act()
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    main = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        event["tdur"] / 1000
+        for event in events
+        if event["name"].endswith("RunTask") and "tdur" in event and (event["pid"], event["tid"]) in main
+    ]
+    return max(tasks)
+
+
+NOTE_TOUCHED = """() => {
+    globalThis.touched = new Set();
+    const row = (node) => (node.closest ? node : node.parentElement)?.closest("li")?.dataset.job;
+    const list = document.getElementById("jobs");
+    const note = ({target, addedNodes, removedNodes}) => {
+        const nodes = target === list ? [...addedNodes, ...removedNodes] : [target];
+        nodes.forEach((node) => touched.add(row(node)));
+    };
+    const watch = new MutationObserver((records) => records.forEach(note));
+    watch.observe(list, {subtree: true, childList: true, characterData: true});
+}"""
+"""Keeps the jobs whose rows are changed, moved or made."""
+
+
+def test_a_thousand_jobs_come_scroll_and_change_without_a_long_task(
+    browser: Any, crowded: Any, visit: Callable[..., Any]
+) -> None:
+    """In CPU time: what other processes take of the machine makes no task longer."""
+    tab = visit(crowded)
+    page = tab.page
+    rendered: list[str] = []
+
+    def come() -> None:
+        page.reload()
+        tab.until(f"document.querySelectorAll('#jobs > li').length === {MANY}")
+
+    def scroll() -> None:
+        page.mouse.move(1000, 600)
+        for _ in range(60):
+            page.mouse.wheel(0, 900)  # a screen a frame
+            page.evaluate("new Promise(requestAnimationFrame)")
+        page.mouse.wheel(0, -1e6)
+
+    def change() -> None:
+        page.evaluate(NOTE_TOUCHED)
+        for _ in range(3):
+            rendered.append(render_silence(crowded))
+            page.wait_for_selector(f"#jobs [data-job='{rendered[-1]}'][data-state=done]")
+
+    took_ms = {act.__name__: longest_task_ms(browser, page, act) for act in (come, scroll, change)}
+    assert max(took_ms.values()) < LONG_MS, took_ms
+    assert set(page.evaluate("[...touched].filter(Boolean)")) == set(rendered)
+    assert page.locator("#count").inner_text() == f"{MANY + 3} jobs, 0 at work"
