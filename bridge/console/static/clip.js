@@ -136,7 +136,7 @@ export class ClipPage {
   begin(more) {
     return trying(async () => {
       const take = await ask("POST", `/api/clips/${this.clip.id}/takes`, {...this.form.asked(), ...more});
-      this.takes.awaited.add(take.job);
+      this.takes.expect(take.job);
     });
   }
 }

@@ -114,6 +114,12 @@ export class TakeList {
     this.progress();
   }
 
+  // Brings a take to the player as soon as it is done: its end may be told before its beginning is answered.
+  expect(job) {
+    this.awaited.add(job);
+    this.progress();
+  }
+
   progress() {
     for (const [job, row] of this.rows) {
       row.show();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+
+from bridge.client.client import Client
 
 pytestmark = pytest.mark.browser
 
@@ -112,3 +115,20 @@ def test_a_clip_is_dropped_cut_previewed_compared_kept_and_downloaded(
         null = low_band(result - given, 0.85 * 3600)
         assert 20 * np.log10(np.abs(null).max() / np.abs(given).max()) < -90
         assert np.abs(result - given).max() > 0.001
+
+
+def test_a_take_that_is_done_before_its_beginning_is_answered_is_brought_to_the_player(
+    console: Any, visit: Callable[..., Any], source: Path
+) -> None:
+    tab = visit(console)
+
+    def answer_late(route: Any) -> None:
+        answer = route.fetch()
+        with Client.connect(state=console.state, start=False) as client:
+            client.job(answer.json()["job"]).wait()
+        time.sleep(1.0)  # the page is told of the end in a quarter of it
+        route.fulfill(response=answer)
+
+    with tab.dropped(source):
+        tab.page.route("**/api/clips/*/takes", answer_late)
+        tab.hear("Preview selection")
