@@ -15,7 +15,7 @@ from engine.state.store import JobRecord, Outcome
 from presets.limits import HEADER_BYTES
 
 SHOWN_CHARS = 96
-"""Names and messages are cut to this."""
+"""Of a name its end is shown, of a message its two ends."""
 LISTING_BYTES = HEADER_BYTES - 1024
 
 
@@ -42,7 +42,7 @@ def status_line(record: JobRecord, progress: Progress | None) -> JobStatus:
         step=progress.step if progress else 0,
         of=progress.of if progress else 0,
         code=failed.code if failed else "",
-        message=failed.message[:SHOWN_CHARS] if failed else "",
+        message=bounded_text(failed.message, SHOWN_CHARS) if failed else "",
     )
 
 

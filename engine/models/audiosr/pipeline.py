@@ -181,8 +181,7 @@ class AudioSR:
             plan = sampler.trailing(preset.steps)
             z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"))
         else:
-            solve = sampler.dpmpp_2m if preset.sampler == "dpmpp_2m" else sampler.unipc
-            z = solve(velocity, z, sampler.trailing_log_snr(preset.steps))
+            z = sampler.SOLVERS[preset.sampler](velocity, z, sampler.trailing_log_snr(preset.steps))
         return joint.rows_of(z)
 
     def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:

@@ -173,3 +173,11 @@ def _corrected(
         gain_arrived = rhs[0] - gain_earlier
         estimate = estimate + gain_earlier / r * (earlier_z0 - z0)
     return _exponential_step(z, estimate + gain_arrived * (arrived - z0), here, there, h)
+
+
+SOLVERS: dict[str, Callable[[Velocity, Tensor, Sequence[Level]], Tensor]] = {
+    "dpmpp_2m": dpmpp_2m,
+    "unipc": unipc,
+}
+"""What the knob `sampler` names beside `ddim`, which alone draws noise in its steps; each takes a plan of
+`trailing_log_snr`."""

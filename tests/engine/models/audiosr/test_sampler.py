@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from engine.models.audiosr import sampler
 from presets.errors import Cancelled
+from presets.schema import Sampler
 
 MEAN, STD = 0.7, 0.6
 
@@ -170,3 +172,7 @@ def test_guidance_extrapolates() -> None:
     assert torch.equal(sampler.guide(with_condition, empty, 1.0), empty + (with_condition - empty))
     guided = sampler.guide(with_condition, empty, 3.5)
     torch.testing.assert_close(guided, 3.5 * with_condition - 2.5 * empty, rtol=1e-4, atol=1e-5)
+
+
+def test_every_sampler_that_the_knob_names_is_there() -> None:
+    assert {"ddim", *sampler.SOLVERS} == set(get_args(Sampler))
