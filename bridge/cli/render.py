@@ -242,7 +242,7 @@ def follow(
                 counts["unchanged" if event.unchanged else event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
-                report = event.report
+                report = event.report if event.what == "done" and not event.unchanged else None
                 if report is not None and report.generated and not report.cached:
                     audio_s = report.frames / report.rate_hz
                     order = orders[event.item]

@@ -70,8 +70,10 @@ def test_what_is_done_is_skipped_and_what_is_changed_is_refused(
 ) -> None:
     command = ("render", clips, "-r", "-o", clips.parent / "out", "--state", state, "--json")
     assert {event["what"] for event in airband(*command).events} >= {"begin", "done", "end"}
+    speeds = (state / "speeds.json").read_bytes()
     again = airband(*command)
     assert again.code == 0
+    assert (state / "speeds.json").read_bytes() == speeds  # only renders teach how long a render takes
     told = [event["what"] for event in again.events if event["what"] != "progress"]  # of a source's digest
     assert told == ["begin", "skipped", "skipped", "skipped", "end"]
     changed = clips.parent / "out" / "kick.wav"
