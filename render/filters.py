@@ -123,7 +123,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     taps = np.roll(scipy.fft.irfft(added, size), reach)[: 2 * reach + 1] * np.kaiser(2 * reach + 1, BETA)
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
-    return _filter(_convolved(taps, lower))
+    return _filter(np.convolve(taps, lower))
 
 
 def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
@@ -134,7 +134,7 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     octaves = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / crossover_hz)
     fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
     taps = np.roll(scipy.fft.irfft(fading, size), reach // 2)[: reach + 1] * np.kaiser(reach + 1, BETA)
-    return _filter(_convolved(upper, taps))
+    return _filter(np.convolve(upper, taps))
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
@@ -159,14 +159,6 @@ def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]
     taps = -2 * cutoff_hz / RATE_HZ * np.sinc(2 * cutoff_hz / RATE_HZ * n) * np.kaiser(2 * reach + 1, BETA)
     taps[reach] += 1
     return np.asarray(taps)
-
-
-def _convolved(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Both filters in turn. (scipy.signal does this too; to import it takes longer than torch.)"""
-    length = len(one) + len(other) - 1
-    size = scipy.fft.next_fast_len(length, real=True)
-    taps = scipy.fft.irfft(scipy.fft.rfft(one, size) * scipy.fft.rfft(other, size), size)
-    return np.asarray(taps[:length])
 
 
 def _filter(taps: NDArray[np.float64]) -> Filter:

@@ -9,8 +9,8 @@ from functools import partial
 
 import zmq
 
+from engine.serving.connection_limit import ConnectionLimit
 from engine.serving.curve_auth import CurveAuth
-from engine.serving.strangers import Strangers
 from presets.errors import UsageError
 from presets.limits import CHUNK_BYTES
 
@@ -45,7 +45,7 @@ class Listener:
     ) -> None:
         self.endpoint, self.auth, self._make_folder = endpoint, auth, make_folder
         self.door: dict[zmq.Socket[bytes], Callable[[], None]] = {}
-        self._strangers: Strangers | None = None
+        self._connections: ConnectionLimit | None = None
         self._open()
 
     def reopen(self) -> None:
@@ -81,21 +81,21 @@ class Listener:
 
     def close(self, linger_ms: int = 0) -> None:
         """Closes the socket; what was sent has `linger_ms` to arrive."""
-        if self._strangers is not None:
-            self._strangers.close()
+        if self._connections is not None:
+            self._connections.close()
         self.context.destroy(linger=linger_ms)
 
     def _open(self) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = _router(self.context)
         self.door = {}
-        self._strangers = None
+        self._connections = None
         if self.auth is not None:
             handler = self.auth.handler(self.context)
             self.auth.guard(self.socket)
-            self._strangers = Strangers(self.context, self.socket, HANDSHAKE_MS / 1000)
+            self._connections = ConnectionLimit(self.context, self.socket, HANDSHAKE_MS / 1000)
             self.door[handler] = partial(self.auth.answer, handler)
-            self.door[self._strangers.monitor] = self._strangers.handle
+            self.door[self._connections.monitor] = self._connections.handle
         try:
             if self._make_folder is not None:
                 self._make_folder()

@@ -51,7 +51,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
-from engine.serving.strangers import STRANGERS_MAX
+from engine.serving.connection_limit import UNAUTHENTICATED_MAX
 from engine.state.store import Store
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
@@ -377,7 +377,9 @@ def test_a_damaged_job_table_gets_one_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by /proc")
-def test_strangers_on_tcp_are_turned_away_beyond_a_number(start_engine: Callable[..., LiveEngine]) -> None:
+def test_unauthenticated_connections_are_turned_away_beyond_a_number(
+    start_engine: Callable[..., LiveEngine],
+) -> None:
     live = start_engine("--endpoint", "tcp://127.0.0.1:*")
     port = int(live.connection.endpoint.rpartition(":")[2])
     descriptors = Path(f"/proc/{live.process.pid}/fd")
@@ -388,7 +390,7 @@ def test_strangers_on_tcp_are_turned_away_beyond_a_number(start_engine: Callable
             if number % 20 == 19:
                 client.ping()
                 most = max(most, len(list(descriptors.iterdir())))
-        assert most <= before + 2 * STRANGERS_MAX + 100
+        assert most <= before + 2 * UNAUTHENTICATED_MAX + 100
         assert client.ping() >= 0, "who is connected stays"
     with Client.connect(state=live.home.state, start=False, timeout_s=60) as late:
         assert late.ping() >= 0, "and once they have gone others get in"

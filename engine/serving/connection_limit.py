@@ -1,8 +1,8 @@
 """How many tcp connections may be open that have not proved a key.
 
 libzmq accepts as many as come and drops one that has proved nothing after its handshake interval, but bounds
-neither their number nor their descriptors. It tells of each one it accepts; beyond STRANGERS_MAX the newest
-is shut at once, as sshd does. Who is connected stays, and who was turned away comes again by itself.
+neither their number nor their descriptors. It tells of each one it accepts; beyond UNAUTHENTICATED_MAX the
+newest is shut at once, as sshd does. Who is connected stays, and who was turned away comes again by itself.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from contextlib import suppress
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-STRANGERS_MAX = 128
+UNAUTHENTICATED_MAX = 128
 """Each costs two descriptors, of the 1024 that a process commonly has, and some 10 kB."""
-ENDPOINT = "inproc://airband-strangers"
+ENDPOINT = "inproc://airband-connections"
 
 
-class Strangers:
-    """Watches who connects to a socket; make it before the socket is bound.
+class ConnectionLimit:
+    """Shuts what connects to a socket beyond the limit; make it before the socket is bound.
 
     Args:
         context, socket: the listener's.
@@ -76,7 +76,7 @@ class Strangers:
         self._proved_s = [proved_s for proved_s in self._proved_s if proved_s >= since_s]
         if (connection := self._opened(descriptor)) is None:
             return
-        if len(self._accepted) - len(self._proved_s) < STRANGERS_MAX:
+        if len(self._accepted) - len(self._proved_s) < UNAUTHENTICATED_MAX:
             self._accepted[descriptor] = connection, now_s
             return
         with suppress(OSError), connection:
