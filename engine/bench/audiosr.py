@@ -30,11 +30,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.bench.audiosr_device import table
 from engine.models.audiosr import mel
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
 from engine.models.audiosr.precision import halve, probe, snr_db
+from engine.worker.model_cache import available
 from presets.errors import UsageError
 from presets.schema import RATE_HZ, make
 from render.noise import PhiloxNoise
@@ -185,11 +187,25 @@ def main(argv: Sequence[str]) -> int:
     """Prints one JSON object; progress goes to stderr."""
     parser = argparse.ArgumentParser("python -m engine bench audiosr")
     parser.add_argument("--threads", type=int, default=1, help="of the arithmetic (1)")
-    parser.add_argument("--seconds", type=float, default=5.12, help="of the clip, a multiple of 0.64 (5.12)")
+    parser.add_argument(
+        "--seconds", type=float, help="of the clip, a multiple of 0.64 (5.12; on a GPU a window, 10.24)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda: whole renders, in batches, there")
+    parser.add_argument("--compile", action="store_true", help="on a GPU, compiled networks too (minutes)")
     arguments = parser.parse_args(argv)
+    if arguments.seconds is None:
+        arguments.seconds = 5.12 if arguments.device == "cpu" else 10.24
     frames = round(arguments.seconds * RATE_HZ) // mel.HOP
     if frames <= 0 or frames * mel.HOP % CELL_FRAMES:
         raise UsageError(f"--seconds {arguments.seconds}: not a multiple of 0.64", "seconds")
+    if arguments.device != "cpu":
+        device = available(arguments.device if ":" in arguments.device else f"{arguments.device}:0")
+        print(
+            json.dumps(
+                table(device, Configuration(), arguments.seconds, compiles=arguments.compile), indent=2
+            )
+        )
+        return 0
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
 

@@ -109,7 +109,7 @@ class Diffusion(Task):
             encoder.to(device_of(config)),
             stride,
         )
-        self.latents.encode()
+        self.latents.encode(config.workers)
         if not config.origin:
             self.model.scale_factor.fill_(1 / self._deviation())
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from engine.models.audiosr import mel
 from engine.models.audiosr.autoencoder import Encoder
@@ -89,8 +89,12 @@ class Latents:
         self.cell_bytes = 2 * int(np.prod(self.cell_shape))
 
     @torch.no_grad()
-    def encode(self) -> None:
-        """Encodes what is not in the file yet, and tells how long that takes."""
+    def encode(self, workers: int = 0) -> None:
+        """Encodes what is not in the file yet, and tells how long that takes.
+
+        Args:
+            workers: processes that make the band-limited copies; 0 makes them here.
+        """
         have = self.path.stat().st_size // self.cell_bytes if self.path.exists() else 0
         left = [index for index, piece in enumerate(self.pieces) if piece.offset + piece.cells > have]
         if not left:
@@ -99,36 +103,54 @@ class Latents:
         with self.path.open("r+b" if self.path.exists() else "w+b") as file:
             file.seek(self.pieces[left[0]].offset * self.cell_bytes)
             file.truncate()
-            for done, index in enumerate(left):
-                file.write(self._encoded(index).tobytes())
+            versions = DataLoader(Versions(self), batch_size=None, sampler=left, num_workers=workers)
+            for done, waves in enumerate(versions):
+                file.write(self._encoded(waves).tobytes())
                 now_s = time.monotonic()
                 if now_s - told_s > REPORT_S:
                     rest_h = (now_s - began_s) / (done + 1) * (len(left) - done - 1) / 3600
                     print(f"latents: {done + 1} of {len(left)} pieces, {rest_h:.1f} h to go", file=sys.stderr)
                     told_s = now_s
 
-    def _encoded(self, index: int) -> NDArray[np.float16]:
-        piece = self.pieces[index]
-        rng = np.random.default_rng([self.seed, index])
-        corpus = self.corpora[0]
-        count = min(piece.cells * self.cell_frames, piece.clip.frames - piece.start)
-        samples = np.zeros(piece.cells * self.cell_frames, np.float32)
-        samples[:count] = corpus.read(piece.clip, piece.start, count)
-        peak = float(np.abs(samples).max())
-        if peak > 0:
-            samples *= np.float32(MODEL_PEAK / peak * 10 ** (rng.uniform(*PEAK_RANGE_DB) / 20))
-        versions = [samples, *(lowpassed(rng, samples)[0] for _ in range(self.copies))]
-        waves = torch.from_numpy(np.stack(versions)).to(next(self.encoder.parameters()).device)
-        posterior = self.encoder(mel.log_mel(mel.magnitude(waves))[:, None])
+    def _encoded(self, waves: Tensor) -> NDArray[np.float16]:
+        posterior = self.encoder(
+            mel.log_mel(mel.magnitude(waves.to(next(self.encoder.parameters()).device)))[:, None]
+        )
         both = torch.stack([posterior.mean, posterior.std], dim=1)  # version, moment, channel, cell, band
         cells = both.permute(3, 0, 1, 2, 4).cpu().numpy().astype(np.float16)
         return np.ascontiguousarray(cells)
 
-    def read(self, piece: Piece, first: int, cells: int) -> Tensor:
-        """(versions, 2, C, cells, bands) float32 of a piece, from its cell `first` on."""
+    def read(self, piece: Piece, first: int, cells: int, versions: Sequence[int]) -> Tensor:
+        """(versions, 2, C, cells, bands) float32 of a piece, from its cell `first` on; version 0 is whole."""
         offset = (piece.offset + first) * self.cell_bytes
         flat = np.fromfile(self.path, np.float16, cells * self.cell_bytes // 2, offset=offset)
-        return torch.from_numpy(flat.reshape(cells, *self.cell_shape)).permute(1, 2, 3, 0, 4).float()
+        asked = flat.reshape(cells, *self.cell_shape)[:, list(versions)]
+        return torch.from_numpy(asked).permute(1, 2, 3, 0, 4).float()
+
+
+class Versions(Dataset[Tensor]):
+    """What is encoded of each piece: (1 + copies, frames) float32, as it is and band-limited.
+
+    Args:
+        latents: whose pieces they are.
+    """
+
+    def __init__(self, latents: Latents) -> None:
+        self.corpus, self.pieces = latents.corpora[0], latents.pieces
+        self.seed, self.copies, self.cell_frames = latents.seed, latents.copies, latents.cell_frames
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Those of piece `index`: a function of the seed and the index."""
+        piece = self.pieces[index]
+        rng = np.random.default_rng([self.seed, index])
+        count = min(piece.cells * self.cell_frames, piece.clip.frames - piece.start)
+        samples = np.zeros(piece.cells * self.cell_frames, np.float32)
+        samples[:count] = self.corpus.read(piece.clip, piece.start, count)
+        peak = float(np.abs(samples).max())
+        if peak > 0:
+            samples *= np.float32(MODEL_PEAK / peak * 10 ** (rng.uniform(*PEAK_RANGE_DB) / 20))
+        copies = [lowpassed(rng, samples)[0] for _ in range(self.copies)]
+        return torch.from_numpy(np.stack([samples, *copies]))
 
 
 class LatentCrops(Dataset[dict[str, Tensor]]):
@@ -163,5 +185,6 @@ class LatentCrops(Dataset[dict[str, Tensor]]):
         ends = self.ends[domain]
         piece = self.pieces[domain][int(np.searchsorted(ends, rng.integers(ends[-1]), side="right"))]
         first = int(rng.integers(piece.cells - self.cells + 1))
-        versions = self.latents.read(piece, first, self.cells)
-        return {"target": versions[0], "condition": versions[1 + int(rng.integers(self.latents.copies))]}
+        copy = 1 + int(rng.integers(self.latents.copies))
+        target, condition = self.latents.read(piece, first, self.cells, (0, copy))
+        return {"target": target, "condition": condition}
