@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from presets.errors import InputError
@@ -22,6 +21,7 @@ from presets.report import Shortfall
 from render.decode import Wanted, decode
 from render.limits import check_samples, check_shape, truncated
 from render.sources.pcm_header import PcmHeader, read_header
+from render.sources.pcm_samples import samples_of
 from render.sources.stretch import OnBytes, Stretch
 from render.upscaler import Audio
 
@@ -189,15 +189,9 @@ class FileClip(_DiskClip):
         self.begins_at = header.at
         self._file = file
         self._name = name
-        self._order = header.order
-        self._samples = soundfile.SoundFile(
-            Stretch(file.fileno(), header.at, header.at + self.frames * header.frame_bytes, on_bytes),
-            samplerate=header.rate,
-            channels=header.channels,
-            subtype=header.subtype,
-            endian="BIG" if header.big_endian else "LITTLE",
-            format="RAW",
-        )
+        self._header = header
+        end = header.at + self.frames * header.frame_bytes
+        self._bytes = Stretch(file.fileno(), header.at, end, on_bytes)
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`.
@@ -209,18 +203,21 @@ class FileClip(_DiskClip):
 
     def close(self) -> None:
         """See `_DiskClip.close`."""
-        self._samples.close()
         self._file.close()
 
     def _read(self, lo: int, hi: int) -> Audio:
-        self._samples.seek(lo)
-        block = self._samples.read(hi - lo, dtype="float32", always_2d=True)
-        if len(block) != hi - lo:
-            raise InputError(
-                f"{self._name} became shorter while it was read: frame {lo + len(block)}", "source"
-            )
+        header = self._header
+        raw = np.empty((hi - lo) * header.frame_bytes, np.uint8)
+        self._bytes.seek(lo * header.frame_bytes)
+        left = raw.data
+        while left and (got := self._bytes.readinto(left)):
+            left = left[got:]
+        if left:
+            last = hi - -(-len(left) // header.frame_bytes)
+            raise InputError(f"{self._name} became shorter while it was read: frame {last}", "source")
+        block = samples_of(raw, header.subtype, header.big_endian).reshape(-1, self.channels)
         check_samples(block, lo, self._name)
-        samples: Audio = np.ascontiguousarray(block[:, self._order].T)
+        samples: Audio = np.ascontiguousarray(block.T[header.order])
         return samples
 
 
