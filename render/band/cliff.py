@@ -71,12 +71,12 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
         above = sums[:, bands] - sums[:, over]
         loud_above = loudest(above)
         levels = decibels(powers[loud_above, over:].mean(axis=0))
-        ceilings = [float(np.median(levels[k : k + SIXTH])) for k in range(0, len(levels) - 3, 4)]
+        ceilings = [median(levels[k : k + SIXTH]) for k in range(0, len(levels) - 3, 4)]
         below = powers[loudest(sums[:, at] - sums[:, at - THIRD]), at - THIRD : at - 2].mean(axis=0)
-        drop_db = float(decibels(np.percentile(below, 25))) - max(ceilings)
+        drop_db = float(decibels(lower_quartile(below))) - max(ceilings)
         if drop_db < FLOOR_CLIFF_DB:
             continue
-        flat = max(ceilings) - float(np.median(ceilings)) < 1.0
+        flat = max(ceilings) - median(np.array(ceilings)) < 1.0
         if drop_db >= CLIFF_DB or (flat and is_steady(above)):
             cliff = cliff_near(powers, edges_hz, at, max(ceilings))
             if cliff is not None:
@@ -102,11 +102,11 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
     for _ in range(2):
         spectrum = decibels(powers[loudest(powers[:, max(0, at - SIXTH) : at].sum(axis=1))].mean(axis=0))
         at, plateau_db = _shoulder(spectrum, at, floor_db)
-    next_db = float(np.median(spectrum[at + SIXTH : at + THIRD])) if at + SIXTH < len(spectrum) else floor_db
+    next_db = median(spectrum[at + SIXTH : at + THIRD]) if at + SIXTH < len(spectrum) else floor_db
     if plateau_db - next_db < CLIFF_DB and next_db > floor_db + 10:
         return None
     octave = spectrum[max(0, at - BANDS_PER_OCTAVE) : max(SIXTH, at - BANDS_PER_OCTAVE + SIXTH)]
-    if np.median(octave) - plateau_db > SKIRT_OCTAVE_DB:
+    if median(octave) - plateau_db > SKIRT_OCTAVE_DB:
         return None
     fitted = slice(max(0, at - 2 * THIRD), at + THIRD)
     octaves = np.log2(np.sqrt(edges_hz[1:] * edges_hz[:-1])[fitted] / edges_hz[at])
@@ -154,11 +154,11 @@ def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:
     """The band where the fall begins, walking down from `at`, and the level before it in dB."""
 
     def typical(band: int) -> float:
-        return float(np.median(spectrum[band - SIXTH : band]))
+        return median(spectrum[band - SIXTH : band])
 
     while at > THIRD + SIXTH and typical(at - SIXTH) - typical(at) > SKIRT_DB:
         at -= 1
-    plateau_db = float(np.percentile(spectrum[max(0, at - THIRD - 2) : at - 1], 25))
+    plateau_db = float(lower_quartile(spectrum[max(0, at - THIRD - 2) : at - 1]))
     threshold = max(plateau_db - 20, (plateau_db + floor_db) / 2)
     loud = np.flatnonzero(spectrum[: at + THIRD] > threshold)
     return int(loud[-1]) + 1 if len(loud) else at, plateau_db
@@ -169,6 +169,23 @@ def loudest(power: Floats) -> NDArray[np.intp]:
     rare = int(len(power) * RARE_SHARE)
     count = max(4, round(len(power) * LOUD_SHARE))
     return np.argsort(power)[::-1][rare : rare + count]
+
+
+def median(values: Floats) -> float:
+    """The median of a few values: NumPy's own takes twenty times as long over a dozen."""
+    ordered, half = np.sort(values), len(values) // 2
+    return float(ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
+def lower_quartile(values: Floats) -> np.floating[Any]:
+    """np.percentile(values, 25), of a few values, in a thirtieth of its time."""
+    ordered, (first, quarters) = np.sort(values), divmod(len(values) - 1, 4)
+    below, above = ordered[first], ordered[min(first + 1, len(values) - 1)]
+    step = above - below
+    lies: np.floating[Any] = (
+        below + step * (quarters / 4) if quarters < 2 else above - step * (1 - quarters / 4)
+    )
+    return lies
 
 
 def _running_sum(powers: Powers) -> NDArray[np.float64]:

@@ -101,9 +101,12 @@ def find_slope(
     floor_db = float(np.percentile(beyond, 75)) if beyond.size else -200.0
     drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
     natural: Floats = level[below].mean() + TILT_DB * (octaves + np.mean(BELOW_OCTAVES))
+    end = -1
     for _ in range(2):
         over = np.flatnonzero(drowned | ((octaves > 0) & (natural - level > FITTED_DB)))
-        end = int(over[0]) if over.size else len(octaves)
+        before, end = end, int(over[0]) if over.size else len(octaves)
+        if end == before:  # the same bands tell of the same filter
+            break
         fitted = np.flatnonzero((octaves > -CONTOUR_OCTAVES) & (np.arange(len(octaves)) < end))
         if not fitted.size or octaves[fitted[-1]] < LEAST_OCTAVES:
             return None
@@ -133,16 +136,18 @@ def _fit(
     covariance += TILT_SPREAD_DB**2 * np.outer(octaves, octaves) + GRAIN_DB**2 * np.eye(len(octaves))
     covariance += 100.0**2  # the level itself: anything
     whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T.astype(np.float32)
-    strange = level - level.mean() - TILT_DB * octaves
+    strange = (level - level.mean() - TILT_DB * octaves).astype(np.float32)
     analogue = _analogue(hz, nyquist_hz)
 
     def best(offsets: Floats, orders: Floats, ripples: tuple[float, ...]) -> tuple[float, float, float]:
         ratio = analogue / _analogue(edge_hz * 2**offsets, nyquist_hz)[:, None, None]
         least, found = np.inf, (0.0, 0.0, 0.0)
         for ripple_share in ripples:
-            restored = strange + _loss_db(ratio, orders[:, None], ripple_share)
-            away = np.abs(restored.astype(np.float32) @ whiten)
-            cost = np.where(away < OUTLIER, away**2, 2 * OUTLIER * away - OUTLIER**2).sum(axis=2)
+            restored = _losses_db(ratio, orders[:, None], ripple_share)
+            restored += strange
+            away = np.abs(restored @ whiten)
+            squared = np.minimum(away, OUTLIER)
+            cost = (squared * (2 * away - squared)).sum(axis=2)
             at, order = np.unravel_index(int(cost.argmin()), cost.shape)
             if cost[at, order] < least:
                 least, found = cost[at, order], (float(offsets[at]), float(orders[order]), ripple_share)
@@ -170,3 +175,31 @@ def _loss_db(ratio: Floats, order: Any, ripple_share: float) -> Floats:
 
     rise = log_cosh(ratio / ripple_share) - log_cosh(np.array(1 / ripple_share))
     return np.asarray(10 / np.log(10) * np.logaddexp(0.0, np.log(3.0) + 2 * rise))
+
+
+def _losses_db(ratio: Floats, orders: Floats, ripple_share: float) -> NDArray[np.float32]:
+    """`_loss_db` of many filters at once, in single precision: a tenth of its cost, 0.001 dB from it.
+
+    The two angles are subtracted before they are multiplied by the order, so that nothing cancels.
+    """
+    angle, angle_at_edge = np.arccosh(np.maximum(ratio / ripple_share, 1.0)), np.arccosh(1 / ripple_share)
+    orders_32 = orders.astype(np.float32)
+    rise = _softplus(-2 * orders_32 * angle.astype(np.float32))
+    rise += orders_32 * (angle - angle_at_edge).astype(np.float32)
+    rise -= np.log1p(np.exp(-2 * orders * angle_at_edge)).astype(np.float32)
+    rise *= 2
+    rise += np.float32(np.log(3.0))
+    lost = _softplus(rise)
+    lost *= np.float32(10 / np.log(10))
+    return lost
+
+
+def _softplus(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """log(1 + exp(x)), without overflow."""
+    added = np.abs(x)
+    np.negative(added, out=added)
+    np.exp(added, out=added)
+    added += 1
+    np.log(added, out=added)
+    added += np.maximum(x, 0)
+    return added

@@ -240,3 +240,11 @@ def test_no_threshold_stands_on_an_edge(
     for value in values:
         monkeypatch.setattr(cliff, name, value)
         assert wrong(spectra()) == [], value
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", range(1, 20))
+def test_a_few_values_have_the_median_and_quartile_that_numpy_says(count: int, dtype: type) -> None:
+    for values in np.random.default_rng(count).normal(scale=50, size=(40, count)).astype(dtype):
+        assert cliff.median(values) == float(np.median(values))
+        assert cliff.lower_quartile(values) == np.percentile(values, 25)

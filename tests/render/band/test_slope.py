@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from render.band.bandwidth import find_cutoff, measure
-from render.band.slope import MOST_DB, Slope, find_slope
+from render.band.slope import MOST_DB, ORDERS, RIPPLES, Slope, _loss_db, _losses_db, find_slope
 from render.clip import ArrayClip
 from render.filters import highpass, made_good
 
@@ -95,3 +95,13 @@ def test_made_good_the_slope_is_flat_and_the_low_band_untouched(cutoff_hz: float
     spectra = [np.fft.rfft(window * each[0])[below] for each in (made, given)]
     powers = [np.sum(np.abs(each) ** 2) for each in spectra]
     assert 10 * np.log10(powers[0] / powers[1]) < -110
+
+
+@pytest.mark.parametrize("ripple_share", RIPPLES)
+def test_many_filters_at_once_lose_what_each_does_alone(ripple_share: float) -> None:
+    ratio = np.geomspace(0.3, 30, 400)[:, None, None]
+    alone = _loss_db(ratio, ORDERS[:, None], ripple_share)
+    together = _losses_db(ratio, ORDERS[:, None], ripple_share)
+    assert np.isfinite(together).all()
+    assert np.abs(together - alone)[alone < 100].max() < 1e-4
+    np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-4)
