@@ -169,7 +169,8 @@ class Segments:
         self._ahead = (batch, self._thread.submit(self._render, batch)) if batch else None
 
     def _rendered(self, batch: range) -> list[Audio]:
-        if self._ahead is None or self._ahead[0] != batch:
+        if self._ahead is None:  # and nothing runs in the thread: a clip of one batch need not start it
+            return self._render(batch)
+        if self._ahead[0] != batch:
             self._begin(batch)
-        assert self._ahead is not None
         return self._ahead[1].result()

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import socket as sockets
+import struct
 import time
 from contextlib import suppress
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 UNAUTHENTICATED_MAX = 128
 """Each costs two descriptors, of the 1024 that a process commonly has, and some 10 kB."""
+EVENT = struct.Struct("=Hi")
+"""An event and its value, as a monitor tells them (zmq_socket_monitor); pyzmq's own parser loads asyncio."""
 ENDPOINT = "inproc://airband-connections"
 
 
@@ -48,16 +50,16 @@ class ConnectionLimit:
         """Takes what libzmq has told, and turns away who is too many."""
         while True:
             try:
-                told = parse_monitor_message(self.monitor.recv_multipart(zmq.DONTWAIT))
+                event, value = EVENT.unpack(self.monitor.recv_multipart(zmq.DONTWAIT)[0])
             except zmq.Again:
                 return
             now_s = time.monotonic()
-            match told["event"]:
+            match event:
                 case zmq.EVENT_ACCEPTED:
-                    self._let_go(told["value"])
-                    self._admit(told["value"], now_s)
+                    self._let_go(value)
+                    self._admit(value, now_s)
                 case zmq.EVENT_DISCONNECTED:
-                    self._let_go(told["value"])
+                    self._let_go(value)
                 case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     self._proved_s.append(now_s)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from presets.limits import CREDIT_BYTES
 
@@ -36,7 +35,7 @@ class MemoryBudget:
 
 def resident_bytes() -> int:
     """The resident size of this process; 0 where the system does not tell."""
-    with suppress(OSError, ValueError, IndexError):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+    # Asked for in every turn of the loop: as bytes, and without a buffer.
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb", buffering=0) as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -170,15 +170,22 @@ class Spool:
     def scratch_bytes(self, job: str) -> int:
         """What lies half-written of a job."""
         found = 0
-        for path in (self.folder / "scratch").glob(f"{job}.*"):
+        for path in self._half_written(job):
             with suppress(OSError):
                 found += path.lstat().st_size
         return found
 
     def drop_scratch(self, job: str) -> None:
         """Deletes what a worker left half-written."""
-        for path in (self.folder / "scratch").glob(f"{job}.*"):
+        for path in self._half_written(job):
             remove(path)
+
+    def _half_written(self, job: str) -> list[Path]:
+        """What lies in scratch of a job, by its name: a glob would compile a pattern for each job."""
+        folder = self.folder / "scratch"
+        with suppress(OSError):
+            return [folder / name for name in os.listdir(folder) if name.startswith(f"{job}.")]
+        return []
 
     def tidy(self, is_source_needed: Callable[[str], bool], is_job_known: Callable[[str], bool]) -> None:
         """Deletes what a killed engine left behind: half-written files, and those nobody asks for."""

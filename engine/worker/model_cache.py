@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from bridge.wire.messages import Model
 from engine.models import registry
 from presets.errors import UsageError
 from render.upscaler import Upscaler
+
+LISTED_S = 1.0
+"""How long a list of the models serves: making one takes as long as a tenth of the render of a short clip."""
 
 
 class ModelCache:
@@ -22,14 +28,19 @@ class ModelCache:
     def __init__(self, device: str, compiles: bool = False) -> None:
         self.device, self.compiles = available(device), compiles
         self._loaded: dict[str, Upscaler] = {}
+        self._listed: tuple[Model, ...] = ()
+        self._listed_s = -math.inf
 
     @property
     def listed(self) -> tuple[Model, ...]:
-        """Every model, ready or not; looked up anew, for weights may have been fetched since."""
-        return tuple(
-            Model(listed.name, listed.ready, self.device, listed.digest, listed.why)
-            for listed in registry.available()
-        )
+        """Every model, ready or not; looked up anew after LISTED_S, for weights may have been fetched."""
+        if time.monotonic() - self._listed_s > LISTED_S:
+            self._listed = tuple(
+                Model(listed.name, listed.ready, self.device, listed.digest, listed.why)
+                for listed in registry.available()
+            )
+            self._listed_s = time.monotonic()
+        return self._listed
 
     def load(self, name: str) -> Upscaler:
         """The model `name`, ready to render; ModelError when its weights are not what they should be."""

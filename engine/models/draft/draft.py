@@ -173,7 +173,8 @@ class Draft:
                 made = self.channel(torch.tensor(samples), grain, window.cutoff_hz, preset)
                 return np.asarray(made.numpy())
 
-        return np.stack(list(self._threads.map(filled, window.samples)))
+        each = map if len(window.samples) == 1 else self._threads.map
+        return np.stack(list(each(filled, window.samples)))
 
     def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float, preset: Preset) -> Tensor:
         """One channel with its high band filled in.
