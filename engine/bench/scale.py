@@ -2,7 +2,10 @@
 the store, with clients and with the files of a batch. Prints a table; `--out` keeps it beside a plot.
 
 What is linear has one cost for each unit, whatever its size: those columns are what is plotted. CPU time is
-that of the process that renders; for clients and files it is the client's alone.
+that of the process that renders; for clients and files it is the client's alone. Beside a render stands soxr
+(VHQ, the same audio to 48 kHz, or to 44.1 from there, CPU for CPU), beside a batch sox (a process a file, by
+the clock): how many times as long Airband takes. With `--out`, axes that an earlier run measured are kept, so
+that a long table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -11,7 +14,10 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+
+import msgspec
 
 from engine.bench.growth import Point, channels, clients, files, lengths, rates, stored
 from presets.errors import OutputError, UsageError
@@ -28,23 +34,25 @@ class Axis:
         name: as `--only` takes it.
         what: that grows, with its unit.
         unit: that costs are told for.
+        beside: what a cost is set beside, "" for nothing.
         short, long: the values it takes, and those that `--long` adds.
     """
 
     name: str
     what: str
     unit: str
+    beside: str
     short: tuple[int, ...]
     long: tuple[int, ...] = ()
 
 
 AXES = (
-    Axis("length", "seconds of stereo", "s of a channel", (1, 5, 20, 60), (600, 7200)),
-    Axis("channels", "channels", "s of a channel", (1, 2, 4, 8)),
-    Axis("rate", "Hz", "s of a channel", (8000, 44100, 48000, 96000, 192000, 384000)),
-    Axis("jobs", "jobs in the store", "job", (1, 1000, 10000, 100000)),
-    Axis("clients", "clients", "job", (1, 4, 16), (64, 256)),
-    Axis("files", "files of 1 s in a batch", "file", (10, 40), (1000, 10000)),
+    Axis("length", "seconds of stereo", "s of a channel", "soxr", (1, 5, 20, 60), (600, 3600, 7200)),
+    Axis("channels", "channels", "s of a channel", "soxr", (1, 2, 4, 8)),
+    Axis("rate", "Hz", "s of a channel", "soxr", (8000, 44100, 48000, 96000, 192000, 384000)),
+    Axis("jobs", "jobs in the store", "job", "", (1, 1000, 10000, 100000)),
+    Axis("clients", "clients", "job", "", (1, 4, 16), (64, 256)),
+    Axis("files", "files of 1 s in a batch", "file", "sox", (10, 40), (200, 1000, 10000)),
 )
 
 
@@ -52,34 +60,74 @@ def main(argv: Sequence[str]) -> int:
     """Measures, prints a table and, where asked, writes it and a plot."""
     parser = argparse.ArgumentParser("python -m engine bench scale", description=__doc__)
     names = [axis.name for axis in AXES]
-    parser.add_argument("--only", default=",".join(names), help=f"some of {','.join(names)}")
+    only = f"some of {','.join(names)}; files:200 takes the files, up to 200"
+    parser.add_argument("--only", default=",".join(names), help=only)
     parser.add_argument("--model", default="draft", help="that renders (draft)")
     parser.add_argument("--long", action="store_true", help="also what takes minutes: 2 h, 10,000 files")
     parser.add_argument("--out", type=Path, help="folder for scale.md and scale.png; made if missing")
     arguments = parser.parse_args(argv)
-    chosen = arguments.only.split(",")
-    if unknown := sorted(set(chosen) - set(names)):
-        raise UsageError(f"--only {','.join(unknown)}: there are {', '.join(names)}", "only")
     found: dict[Axis, list[Point]] = {}
-    for axis in AXES:
-        if axis.name in chosen:
-            points = measured(axis, arguments.long, arguments.model)
-            found[axis] = list(told(axis, points))
-    lines = table(found)
-    print("\n".join(lines))
+    for axis, values in chosen(arguments.only, arguments.long).items():
+        found[axis] = list(told(axis, measured(axis, values, arguments.model)))
+    print("\n".join(table(found)))
     if arguments.out is not None:
         try:
-            arguments.out.mkdir(parents=True, exist_ok=True)
-            (arguments.out / "scale.md").write_text("\n".join(lines) + "\n")
-            plot(found, arguments.out / "scale.png")
+            keep(found, arguments.out)
         except OSError as error:
             raise OutputError(f"{arguments.out} cannot be written: {error.strerror}", "out") from None
     return 0
 
 
-def measured(axis: Axis, long: bool, model: str) -> Iterable[Point]:
+def keep(found: dict[Axis, list[Point]], folder: Path) -> None:
+    """Writes scale.json, scale.md and scale.png: what was found, and other axes that scale.json held before.
+
+    Raises:
+        OSError: the folder cannot be written.
+        UsageError: the scale.json there is something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "scale.json"
+    kept: dict[str, list[Point]] = {}
+    if path.exists():
+        try:
+            kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[Point]])
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise UsageError(
+                f"{path}: not a table of this command ({error}); give another --out", "out"
+            ) from None
+    kept |= {axis.name: points for axis, points in found.items()}
+    whole = {axis: kept[axis.name] for axis in AXES if axis.name in kept}
+    path.write_bytes(msgspec.json.encode(kept))
+    (folder / "scale.md").write_text("\n".join(table(whole)) + "\n")
+    plot(whole, folder / "scale.png")
+
+
+def chosen(only: str, long: bool) -> dict[Axis, tuple[int, ...]]:
+    """The axes that `--only` names, and the values that they take.
+
+    Raises:
+        UsageError: there is no such axis, or its end is no number.
+    """
+    most: dict[str, float] = {}
+    for name, _, end in (item.partition(":") for item in only.split(",")):
+        if name not in {axis.name for axis in AXES}:
+            raise UsageError(f"--only {name}: there are {', '.join(axis.name for axis in AXES)}", "only")
+        if end and not end.isdecimal():
+            raise UsageError(f"--only {name}:{end}: an axis ends at a number, as in files:200", "only")
+        most[name] = int(end) if end else inf
+    return {
+        axis: tuple(
+            value
+            for value in axis.short + (axis.long if long or most[axis.name] < inf else ())
+            if value <= most[axis.name]
+        )
+        for axis in AXES
+        if axis.name in most
+    }
+
+
+def measured(axis: Axis, values: Sequence[int], model: str) -> Iterable[Point]:
     """The points of an axis, one after the other as they are measured."""
-    values = axis.short + (axis.long if long else ())
     measure: dict[str, Callable[[], Iterable[Point]]] = {
         "length": lambda: lengths(values, model),
         "channels": lambda: channels(values, CLIP_S, model),
@@ -101,16 +149,17 @@ def told(axis: Axis, points: Iterable[Point]) -> Iterable[Point]:
 def table(found: dict[Axis, list[Point]]) -> list[str]:
     """Lines of Markdown: a row a point."""
     lines = [
-        "| grows | value | CPU s | wall s | CPU ms | wall ms | for each | peak MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| grows | value | CPU s | wall s | CPU ms | wall ms | for each | peak MB | times |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for axis, points in found.items():
         for point in points:
             peak = f"{point.peak_mb:.0f}" if point.peak_mb else ""
+            times = f"{point.times:.3g} {axis.beside}" if point.times else ""
             lines.append(
                 f"| {axis.what} | {point.value:,.0f} | {point.cpu_s:.2f} | {point.wall_s:.2f} | "
                 f"{1000 * point.cpu_s / point.units:.1f} | {1000 * point.wall_s / point.units:.1f} | "
-                f"{axis.unit} | {peak} |"
+                f"{axis.unit} | {peak} | {times} |"
             )
     return lines
 

@@ -35,8 +35,8 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     axes = (
-        scale.Axis("length", "seconds of stereo", "s of a channel", (1,)),
-        scale.Axis("jobs", "jobs in the store", "job", (1, 40)),
+        scale.Axis("length", "seconds of stereo", "s of a channel", "soxr", (1,)),
+        scale.Axis("jobs", "jobs in the store", "job", "", (1, 40)),
     )
     monkeypatch.setattr(scale, "AXES", axes)
     monkeypatch.setattr(growth, "JOBS", 2)
@@ -44,11 +44,33 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     rows = capsys.readouterr().out.splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows] == ["1", "1", "40"]
     assert float(rows[0].split(" | ")[2]) > 0
-    assert float(rows[0].split(" | ")[7].rstrip("| ")) > 50  # MB: it holds torch
+    assert float(rows[0].split(" | ")[7]) > 50  # MB: it holds torch
+    times, beside, _ = rows[0].split(" | ")[8].split()
+    assert beside == "soxr"
+    assert float(times) > 1  # a model does more than a resampler
     assert (tmp_path / "new" / "scale.md").read_text().splitlines()[2:] == rows
     assert (tmp_path / "new" / "scale.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(scale, "measured", lambda axis, values, model: [growth.Point(7, 1, 0.5, 0.5)])
+    assert scale.main(["--only", "jobs", "--out", str(tmp_path / "new")]) == 0
+    merged = (tmp_path / "new" / "scale.md").read_text().splitlines()[2:]
+    assert merged[0] == rows[0]
+    assert [row.split(" | ")[1] for row in merged] == ["1", "7"]
 
 
-def test_an_unknown_axis_is_named() -> None:
-    with pytest.raises(UsageError, match="width"):
-        scale.main(["--only", "width"])
+def test_what_is_no_table_of_an_earlier_run_stays(tmp_path: Path) -> None:
+    (tmp_path / "scale.json").write_text("[1]")
+    with pytest.raises(UsageError, match=r"scale\.json"):
+        scale.keep({}, tmp_path)
+    assert (tmp_path / "scale.json").read_text() == "[1]"
+
+
+def test_an_axis_is_taken_up_to_where_it_is_told_to_end() -> None:
+    taken = {axis.name: values for axis, values in scale.chosen("jobs,files:200", long=False).items()}
+    assert taken == {"jobs": (1, 1000, 10000, 100000), "files": (10, 40, 200)}
+    assert max(max(values) for values in scale.chosen("length", long=True).values()) == 7200
+
+
+@pytest.mark.parametrize("only", ["width", "files:many"])
+def test_what_is_no_axis_is_named(only: str) -> None:
+    with pytest.raises(UsageError, match=only):
+        scale.main(["--only", only])
