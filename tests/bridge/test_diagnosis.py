@@ -17,8 +17,9 @@ from bridge.wire.messages import VERSION as PROTOCOL
 from presets.version import VERSION
 
 
-def found(state: Path, what: str) -> list[Finding]:
-    return [finding for finding in examine(find_home(state)) if finding.what == what]
+def found(state: Path, what: str) -> Finding:
+    """The first finding of this name; what is looked at after it, is not looked at."""
+    return next(finding for finding in examine(find_home(state)) if finding.what == what)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_a_package_that_does_not_import_is_named(tmp_path: Path, monkeypatch: py
     (tmp_path / "soxr.py").write_text("raise ImportError('libsoxr.so: cannot open')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(diagnosis, "NATIVE", ("soxr", "msgspec"))
-    broken = found(tmp_path / "state", "soxr")[0]
+    broken = found(tmp_path / "state", "soxr")
     assert (broken.level, broken.detail) == ("broken", "ImportError: libsoxr.so: cannot open")
     assert "pipx install airband" in broken.advice
 
@@ -57,7 +58,7 @@ def test_a_package_that_ends_python_is_one_finding(tmp_path: Path, monkeypatch: 
     (tmp_path / "soxr.py").write_text("import os; os.abort()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(diagnosis, "NATIVE", ("soxr",))
-    assert found(tmp_path / "state", "packages")[0].level == "broken"
+    assert found(tmp_path / "state", "packages").level == "broken"
 
 
 def test_a_package_of_another_that_hides_ours_is_found(
@@ -67,12 +68,12 @@ def test_a_package_of_another_that_hides_ours_is_found(
     (tmp_path / "engine" / "__init__.py").write_text("")
     monkeypatch.delitem(sys.modules, "engine", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    assert found(tmp_path / "state", "airband")[0].level == "broken"
+    assert found(tmp_path / "state", "airband").level == "broken"
 
 
 def test_no_ffmpeg_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    note = found(tmp_path, "ffmpeg")[0]
+    note = found(tmp_path, "ffmpeg")
     assert (note.level, note.detail) == ("note", "not on PATH")
 
 
@@ -80,7 +81,7 @@ def test_a_damaged_preset_of_the_user_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "config" / "presets"
     folder.mkdir(parents=True)
     (folder / "tape.toml").write_text("seed = -1")
-    broken = found(tmp_path, "preset")[0]
+    broken = found(tmp_path, "preset")
     assert broken.level == "broken"
     assert "seed = -1" in broken.detail
     assert str(folder / "tape.toml") in broken.advice
@@ -88,25 +89,25 @@ def test_a_damaged_preset_of_the_user_is_named(tmp_path: Path) -> None:
 
 def test_a_state_folder_that_cannot_be_is_broken(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert found(tmp_path / "file" / "state", "state folder")[0].level == "broken"
+    assert found(tmp_path / "file" / "state", "state folder").level == "broken"
 
 
 def test_a_full_disk_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "ROOM_BYTES", 2**60)
-    assert "several GB" in found(tmp_path, "state folder")[0].advice
+    assert "several GB" in found(tmp_path, "state folder").advice
 
 
 def test_a_damaged_database_is_broken_and_a_sound_one_counted(tmp_path: Path) -> None:
-    assert found(tmp_path, "jobs")[0].detail == "none yet"
+    assert found(tmp_path, "jobs").detail == "none yet"
     with sqlite3.connect(tmp_path / "jobs.sqlite") as jobs:
         jobs.execute("CREATE TABLE jobs (job TEXT)")
         jobs.executemany("INSERT INTO jobs VALUES (?)", [("x" * 500,)] * 200)
     jobs.close()
-    assert found(tmp_path, "jobs")[0].detail.startswith("200 in ")
+    assert found(tmp_path, "jobs").detail.startswith("200 in ")
     with (tmp_path / "jobs.sqlite").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096)
-    assert found(tmp_path, "jobs")[0].level == "broken"
+    assert found(tmp_path, "jobs").level == "broken"
 
 
 def stale(state: Path, **changes: Any) -> Home:
@@ -125,19 +126,19 @@ def stale(state: Path, **changes: Any) -> Home:
 
 def test_a_stale_connection_file_is_harmless(tmp_path: Path) -> None:
     stale(tmp_path / "state")
-    note = found(tmp_path / "state", "engine")[0]
+    note = found(tmp_path / "state", "engine")
     assert note.level == "note"
     assert "left from one that was killed" in note.detail
 
 
 def test_models_are_listed_without_an_engine(tmp_path: Path) -> None:
-    assert found(tmp_path / "state", "model draft")[0].detail == "ready"
-    assert found(tmp_path / "state", "engine")[0].detail.startswith("none is running")
+    assert found(tmp_path / "state", "model draft").detail == "ready"
+    assert found(tmp_path / "state", "engine").detail.startswith("none is running")
 
 
 def test_a_connection_file_open_to_others_is_broken(tmp_path: Path) -> None:
     stale(tmp_path / "state").connection.chmod(0o666)
-    broken = found(tmp_path / "state", "engine")[0]
+    broken = found(tmp_path / "state", "engine")
     assert (broken.level, broken.advice.split()[0]) == ("broken", "remove")
 
 
@@ -147,7 +148,7 @@ def test_an_engine_of_another_version_is_broken(tmp_path: Path) -> None:
     lock = claim(home)
     stale(tmp_path / "state", pid=os.getpid(), engine="0.0.9", protocol=99)
     try:
-        broken = found(tmp_path / "state", "engine")[0]
+        broken = found(tmp_path / "state", "engine")
     finally:
         lock.release()
     assert broken.level == "broken"

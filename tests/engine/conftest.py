@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,14 +35,13 @@ def small_configuration() -> Configuration:
     )
 
 
-@pytest.fixture
-def small_networks(small_configuration: Configuration) -> Networks:
-    """Fresh networks, the same numbers each time; no tensor is left at an initial zero or one."""
+@pytest.fixture(scope="session")
+def pristine_networks(small_configuration: Configuration) -> Networks:
+    """What `small_networks` copies; no tensor is left at an initial zero or one."""
     import torch
 
     from engine.models.audiosr.networks import Networks
 
-    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     networks = Networks(small_configuration).requires_grad_(False)
     for name, tensor in networks.state_dict().items():
@@ -53,3 +53,12 @@ def small_networks(small_configuration: Configuration) -> Networks:
         else:
             tensor.copy_(drawn / tensor[0].numel() ** 0.5)
     return networks.eval()
+
+
+@pytest.fixture
+def small_networks(pristine_networks: Networks) -> Networks:
+    """Networks of the test's own, the same numbers each time."""
+    import torch
+
+    torch.set_num_threads(1)
+    return deepcopy(pristine_networks)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,13 +39,11 @@ STANDSTILL_S = 240
 
 
 @pytest.fixture
-def states(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """Two state folders whose engines are stopped after the test."""
-    folders = tmp_path / "calm-state", tmp_path / "state"
-    yield folders
-    for folder in folders:
-        stop = [*PROGRAM, "stop", "--now", "--state", str(folder)]
-        subprocess.run(stop, check=False, capture_output=True, timeout=120)
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder whose engine is stopped after the test."""
+    yield tmp_path / "state"
+    stop = [*PROGRAM, "stop", "--now", "--state", str(tmp_path / "state")]
+    subprocess.run(stop, check=False, capture_output=True, timeout=120)
 
 
 def clips(folder: Path, count: int, dull: NDArray[np.float32]) -> Path:
@@ -107,10 +106,11 @@ def comes_to(from_count: int, client: subprocess.Popen[bytes], out: Path) -> boo
 
 
 def killed_to_the_end(
-    count: int, kills: int, folder: Path, states: tuple[Path, Path], dull: NDArray[np.float32]
+    count: int, kills: int, folder: Path, calm: Path, state: Path, dull: NDArray[np.float32]
 ) -> None:
+    """The engine of `calm` is left in peace, that of `state` is killed; both render the same batch."""
     source, out = clips(folder / "clips", count, dull), folder / "out"
-    subprocess.run(batch(source, folder / "calm", states[0]), check=True, capture_output=True)
+    subprocess.run(batch(source, folder / "calm", calm), check=True, capture_output=True)
 
     # Kills at random places of the batch, of one process after the other in random order.
     dice = random.Random(1)
@@ -121,14 +121,12 @@ def killed_to_the_end(
     for _ in range(2 * kills + 5):
         with (
             said.open("wb") as errors,
-            subprocess.Popen(
-                batch(source, out, states[1]), stdout=subprocess.DEVNULL, stderr=errors
-            ) as client,
+            subprocess.Popen(batch(source, out, state), stdout=subprocess.DEVNULL, stderr=errors) as client,
         ):
             while left and comes_to(left[0][0], client, out):
                 time.sleep(dice.uniform(0, 0.3))
                 with suppress(ProcessLookupError):
-                    os.kill(victim(left.pop(0)[1], client.pid, states[1]), signal.SIGKILL)
+                    os.kill(victim(left.pop(0)[1], client.pid, state), signal.SIGKILL)
         if client.returncode == 0:
             break
     assert client.returncode == 0, said.read_text()[-2000:]
@@ -137,7 +135,7 @@ def killed_to_the_end(
     expected = digests(folder / "calm")
     assert len(expected) == count
     assert digests(out) == expected
-    renders = rendered(states[1])
+    renders = rendered(state)
     # A kill between a stem and the word of it leaves a job that finds the stem done when it runs again.
     assert set(renders) <= {str(out / name) for name in expected}
     assert count - len(renders) <= kills
@@ -146,14 +144,14 @@ def killed_to_the_end(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the engine's processes in /proc")
 @pytest.mark.timeout(900)
-def test_a_few_kills(tmp_path: Path, states: tuple[Path, Path], dull: NDArray[np.float32]) -> None:
-    killed_to_the_end(12, 3, tmp_path, states, dull)
+def test_a_few_kills(engine: Any, tmp_path: Path, state: Path, dull: NDArray[np.float32]) -> None:
+    killed_to_the_end(12, 3, tmp_path, engine.home.state, state, dull)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the engine's processes in /proc")
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_many_clips_and_twenty_kills(
-    tmp_path: Path, states: tuple[Path, Path], dull: NDArray[np.float32]
+    engine: Any, tmp_path: Path, state: Path, dull: NDArray[np.float32]
 ) -> None:
-    killed_to_the_end(CLIPS, 20, tmp_path, states, dull)
+    killed_to_the_end(CLIPS, 20, tmp_path, engine.home.state, state, dull)

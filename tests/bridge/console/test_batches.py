@@ -98,7 +98,8 @@ def test_the_next_console_takes_up_a_watch(
     state = start_engine().home.state
     first = begin(state)
     out = tmp_path / "out"
-    told = first.ask("POST", "/api/batches", {"kind": "watch", "source": str(clips), "out": str(out)}).said
+    asked = {"kind": "watch", "source": str(clips), "out": str(out), "knobs": {"model": "null"}}
+    told = first.ask("POST", "/api/batches", asked).said
     with first.events() as page:
         page.until(lambda: batch(page, told["id"]).get("counts", {}).get("done") == 2)
     first.end()

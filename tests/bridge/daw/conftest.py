@@ -1,4 +1,4 @@
-"""The `airband` command as a DAW finds it, on an engine of its own; the native plugins and small hosts."""
+"""The `airband` command as a DAW finds it; the native plugins and small hosts."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,29 @@ PATCHED_DPF = PLUGIN / "build" / "dpf"
 WINDOW_S = 1.5
 
 
-@pytest.fixture
-def airband_command(tmp_path: Path) -> Iterator[Path]:
-    """`airband` on a state folder of its own; its engine is ended afterwards."""
-    command, state = tmp_path / "airband", tmp_path / "state"
+@contextmanager
+def airband_on(state: Path) -> Iterator[Path]:
+    """`airband` on a state folder, without an engine yet; what it starts is ended afterwards."""
+    command = state.parent / "airband"
     run = f"{sys.executable} -c 'from bridge.cli.app import main; main()'"
     command.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {run} "$@" --state {state}\n')
     command.chmod(0o755)
     yield command
     subprocess.run([command, "stop", "--now"], capture_output=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="session")
+def airband_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`airband` as all DAWs find it; the first that needs an engine starts it."""
+    with airband_on(tmp_path_factory.mktemp("daw") / "state") as command:
+        yield command
+
+
+@pytest.fixture
+def airband_alone(tmp_path: Path) -> Iterator[Path]:
+    """`airband` on a state folder of the test's own."""
+    with airband_on(tmp_path / "state") as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

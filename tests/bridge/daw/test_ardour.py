@@ -109,31 +109,8 @@ def test_a_trimmed_and_faded_region_comes_back_aligned(
     assert new.get("muted") == "0"
 
 
-def test_a_refusal_leaves_the_session_as_it_was(tmp_path: Path, airband_command: Path) -> None:
-    folder = tmp_path / "session"
-    make_session(folder, 1, "dry")
-    before = len(regions(folder))
-    flags = "--model no-such-model"
-    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags=flags)
-    assert "AIRBAND-FAILED" in out, out
-    assert "as they were" in out
-    assert len(regions(folder)) == before
-    assert not list(folder.glob("*look*"))
-
-
 def names(folder: Path) -> list[str]:
     return [region.get("name", "") for region in regions(folder)]
-
-
-def test_a_result_lies_directly_above_its_region(tmp_path: Path, airband_command: Path) -> None:
-    folder = tmp_path / "session"
-    make_session(folder, 1, "dry", "stacked")
-    below, over = names(folder)
-    left_over = set(glob.glob("/tmp/lua_*"))
-    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
-    assert "AIRBAND-OK" in out, out
-    assert names(folder) == [below, f"{below}-airband", over, f"{over}-airband"]
-    assert not set(glob.glob("/tmp/lua_*")) - left_over
 
 
 def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband_command: Path) -> None:
@@ -146,10 +123,21 @@ def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband
     np.testing.assert_array_equal(samples_of(folder, new)[0], written[TRIM:])
 
 
-def test_when_the_second_region_fails_neither_is_changed(tmp_path: Path, airband_command: Path) -> None:
+def test_two_regions_are_left_as_they_were_or_each_result_lies_directly_above_its_own(
+    tmp_path: Path, airband_command: Path
+) -> None:
     folder = tmp_path / "session"
     make_session(folder, 1, "dry", "stacked")
-    before, left_over = names(folder), set(glob.glob("/tmp/lua_*"))
+    below, over = before = names(folder)
+    left_over = set(glob.glob("/tmp/lua_*"))
+
+    flags = "--model no-such-model"
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags=flags)
+    assert "AIRBAND-FAILED" in out, out
+    assert "as they were" in out
+    assert names(folder) == before
+    assert not list(folder.glob("*look*"))
+
     command = tmp_path / "fails-on-over"
     told = '{"what": "failed", "message": "this one cannot be"}'
     command.write_text(
@@ -161,6 +149,10 @@ def test_when_the_second_region_fails_neither_is_changed(tmp_path: Path, airband
     assert "this one cannot be" in out
     assert names(folder) == before
     assert all(region.get("muted") == "0" for region in regions(folder))
+
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
+    assert "AIRBAND-OK" in out, out
+    assert names(folder) == [below, f"{below}-airband", over, f"{over}-airband"]
     assert not set(glob.glob("/tmp/lua_*")) - left_over
 
 
@@ -193,6 +185,12 @@ def listed(folder: Path) -> list[tuple[str, int, list[Path]]]:
     return [(row[0], int(row[1]), [Path(name) for name in row[2:]]) for row in rows]
 
 
+def imported(folder: Path, takes: Path) -> str:
+    """What the script says that brings Send's takes into a session."""
+    script = SCRIPT.with_name("airband_takes_session.lua")
+    return lua(script, folder, "song", cwd=folder.parent, takes=str(takes))
+
+
 def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -> None:
     folder, takes = tmp_path / "session", tmp_path / "takes"
     make_session(folder, 1, "dry")
@@ -203,24 +201,19 @@ def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -
     }
     deliver(takes, "2026-11-26 10-00-09 D-001", "vox", None, 1)  # it was captured while the transport stood
     for _ in range(2):  # the second time there is nothing new
-        out = lua(
-            SCRIPT.with_name("airband_takes_session.lua"), folder, "song", cwd=tmp_path, takes=str(takes)
-        )
+        out = imported(folder, takes)
         assert "AIRBAND-OK" in out, out
-        found = {(track, at): files for track, at, files in listed(folder)}
-        assert len(found) == len(wanted) + 1  # and the region that was there
-        for place, noise in wanted.items():
-            assert len(found[place]) == noise.shape[1]
-            for channel, path in enumerate(found[place]):
-                np.testing.assert_array_equal(sf.read(path, dtype="float32")[0], noise[:, channel])
+    there = listed(folder)
+    assert len(there) == len(wanted) + 1  # and the region that was there
+    found = {(track, at): files for track, at, files in there}
+    for place, noise in wanted.items():
+        assert len(found[place]) == noise.shape[1]
+        for channel, path in enumerate(found[place]):
+            np.testing.assert_array_equal(sf.read(path, dtype="float32")[0], noise[:, channel])
 
-
-def test_a_take_at_another_rate_is_named_and_the_others_are_imported(tmp_path: Path) -> None:
-    folder, takes = tmp_path / "session", tmp_path / "takes"
-    make_session(folder, 1, "dry")
     deliver(takes, "a at 480000", "vox", 480000, 1, rate=44100)
     deliver(takes, "b at 480000", "vox", 480000, 1)
-    out = lua(SCRIPT.with_name("airband_takes_session.lua"), folder, "song", cwd=tmp_path, takes=str(takes))
+    out = imported(folder, takes)
     assert "AIRBAND-FAILED" in out
     assert "it is at 44100 Hz and the session at 48000 Hz" in out
-    assert [at for _, at, _ in listed(folder)].count(480000) == 1
+    assert [at for _, at, _ in listed(folder)].count(480000) == 1  # the others are imported

@@ -31,12 +31,12 @@ Host = Callable[..., dict[str, float]]
 
 
 @pytest.fixture
-def launching(airband_command: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def launching(airband_alone: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state folder of an engine that plugins may start; none runs."""
     state = tmp_path / "state"
     monkeypatch.delenv("AIRBAND_START")
     monkeypatch.setenv("AIRBAND_CONNECTION", str(state / "engine.json"))
-    monkeypatch.setenv("AIRBAND_COMMAND", str(airband_command))
+    monkeypatch.setenv("AIRBAND_COMMAND", str(airband_alone))
     return state
 
 

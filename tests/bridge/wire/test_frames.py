@@ -107,7 +107,7 @@ def refused(frames: list[Any], side: Any = "client") -> WireError:
 
 
 @pytest.mark.parametrize(("side", "cls"), MESSAGES, ids=lambda v: getattr(v, "__name__", v))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_every_message_survives_the_wire(side: Any, cls: Any, data: st.DataObject) -> None:
     message = msgspec.convert(data.draw(STRATEGIES[cls]), cls)
@@ -133,7 +133,7 @@ def test_random_msgpack_gives_a_message_or_a_wire_error(value: Any, side: Any) -
 
 
 @pytest.mark.parametrize(("side", "cls"), MESSAGES, ids=lambda v: getattr(v, "__name__", v))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_mutated_messages_give_a_message_or_a_wire_error(side: Any, cls: Any, data: st.DataObject) -> None:
     message = msgspec.convert(data.draw(STRATEGIES[cls]), cls)

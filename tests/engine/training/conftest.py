@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,10 @@ def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
     return rows
 
 
+LOOKED_AT_STEPS = 20
+"""How often it is looked whether a loss has fallen."""
+
+
 class _First(torch.utils.data.Dataset[Any]):
     """The first items of a dataset, over and over."""
 
@@ -88,7 +93,8 @@ class _First(torch.utils.data.Dataset[Any]):
 
 @pytest.fixture
 def overfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[float]]:
-    """`overfit(task, name)`: trains on the first batch alone; the loss called `name`, step by step."""
+    """`overfit(task, name)`: trains on the first batch alone, until its loss is a tenth of what it was or its
+    steps are done; the loss called `name`, step by step."""
 
     def run(task: Task, name: str = "total") -> list[float]:
         torch.set_num_threads(1)
@@ -101,8 +107,14 @@ def overfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
         monkeypatch.setattr(task, "losses", alike)
         first = _First(task.examples(validation=False), task.schedule.batch // task.examples_an_item)
         monkeypatch.setattr(task, "examples", lambda validation: first)
-        Run(task, tmp_path / "overfit").train()
-        return [float(row[name]) for row in logged(tmp_path / "overfit")]
+        monkeypatch.setattr(Run, "checkpoint", lambda self: None)
+        overfitted, found = Run(task, tmp_path / "overfit"), [math.inf]
+        for stop in range(LOOKED_AT_STEPS, task.schedule.steps + 1, LOOKED_AT_STEPS):
+            overfitted.train(stop)
+            found = [float(row[name]) for row in logged(tmp_path / "overfit")]
+            if min(found) < 0.1 * found[0]:
+                break
+        return found
 
     return run
 

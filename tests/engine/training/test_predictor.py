@@ -103,7 +103,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_losses_it_would_have_had(
 
 def test_a_run_killed_with_kill_9_goes_on_with_the_same_losses(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
-    path.write_text(as_toml(config(corpus, steps=40)))
+    path.write_text(as_toml(config(corpus, steps=20)))
     command = [sys.executable, "-m", "engine", "train", "predictor", "--config", str(path), "--out"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     killed = tmp_path / "killed"
@@ -116,7 +116,7 @@ def test_a_run_killed_with_kill_9_goes_on_with_the_same_losses(corpus: Path, tmp
         process.kill()
         process.wait()
     assert main(["--config", str(path), "--out", str(killed)]) == 0
-    Run(Predictor(config(corpus, steps=40)), tmp_path / "whole").train()
+    Run(Predictor(config(corpus, steps=20)), tmp_path / "whole").train()
     whole, resumed = logged(tmp_path / "whole"), logged(killed)
     assert resumed.keys() == whole.keys()
     assert all(resumed[key] == pytest.approx(whole[key], abs=1e-4) for key in whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ def test_joined_mp3s_are_read_to_the_end_of_the_last(
         ffmpeg("-i", tones(2, seconds=2), "-c:a", "libmp3lame", *quality, tmp_path / name)
     path = tmp_path / "joined.mp3"
     path.write_bytes((tmp_path / "a.mp3").read_bytes() + (tmp_path / "b.mp3").read_bytes())
-    assert opened(path).shape[1] >= 4 * 44100
-    assert np.abs(opened(path) - heard_by_ffmpeg(path, 2)).max() < 1e-6
+    heard = opened(path)
+    assert heard.shape[1] >= 4 * 44100
+    assert np.abs(heard - heard_by_ffmpeg(path, 2)).max() < 1e-6
 
 
 def test_an_mp3_with_a_gapless_tag_has_the_length_of_its_source(
@@ -89,12 +91,13 @@ def test_an_mp3_joined_from_parts_without_lengths_is_read_part_by_part(
     ffmpeg("-i", tones(2), *mp3, "-write_xing", 0, "-id3v2_version", 0, tmp_path / "bare.mp3")
     ffmpeg("-i", tones(2), *mp3, tmp_path / "tagged.mp3")
     bare, tagged = tmp_path / "bare.mp3", tmp_path / "tagged.mp3"
+    alone = {part: opened(part) for part in (bare, tagged)}
     for order, between in (((bare, tagged), b""), ((bare, tagged, bare), id3v1), ((bare, bare), id3v1)):
         joined = tmp_path / "joined.mp3"
         joined.write_bytes(between.join(part.read_bytes() for part in order))
-        expected = np.concatenate([opened(part) for part in order], axis=1)
-        assert abs(opened(joined).shape[1] - expected.shape[1]) <= 1152
-        assert np.abs(opened(joined)[:, :44100] - expected[:, :44100]).max() < 1e-6
+        expected, heard = np.concatenate([alone[part] for part in order], axis=1), opened(joined)
+        assert abs(heard.shape[1] - expected.shape[1]) <= 1152
+        assert np.abs(heard[:, :44100] - expected[:, :44100]).max() < 1e-6
 
 
 UNLIKE = {
@@ -131,12 +134,13 @@ def test_every_link_of_a_chain_is_heard_with_its_own_delay(
     links = []
     for number, serial in enumerate(serials):
         path = tmp_path / f"{number}.{suffix}"
-        ffmpeg("-i", tones(2, rate, 5 + number), "-c:a", codec, "-serial_offset", serial, path)
+        ffmpeg("-i", tones(2, rate, 2 + number), "-c:a", codec, "-serial_offset", serial, path)
         links.append(path)
     chain = tmp_path / f"chain.{suffix}"
     chain.write_bytes(b"".join(link.read_bytes() for link in links))
-    assert np.array_equal(opened(chain), np.concatenate([opened(link) for link in links], axis=1))
-    assert opened(chain).shape[1] == 11 * rate
+    heard = opened(chain)
+    assert np.array_equal(heard, np.concatenate([opened(link) for link in links], axis=1))
+    assert heard.shape[1] == 5 * rate
 
 
 def test_a_chain_of_unlike_links_is_refused(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
@@ -180,8 +184,9 @@ def test_flac_that_counts_too_few_samples_is_read_to_its_end(
     word = int.from_bytes(content[18:26], "big")
     content[18:26] = (word >> 36 << 36 | int(share * 88200)).to_bytes(8, "big")
     path.write_bytes(content)
-    assert opened(path).shape == (1, 88200)
-    assert np.array_equal(opened(path), heard_by_ffmpeg(path, 1))
+    heard = opened(path)
+    assert heard.shape == (1, 88200)
+    assert np.array_equal(heard, heard_by_ffmpeg(path, 1))
 
 
 def test_flac_that_holds_another_flac_in_a_block_is_one_stream(tmp_path: Path, ffmpeg: Any) -> None:
@@ -325,9 +330,9 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, ffmpeg: Any, to
 def test_an_ogg_file_that_lost_a_page_is_not_whole(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
     for name, codec in (("a.ogg", "libvorbis"), ("a.opus", "libopus"), ("a.oga", "flac")):
         path = tmp_path / name
-        ffmpeg("-i", tones(2, 48000, 8), "-c:a", codec, path)
+        ffmpeg("-i", tones(2, 48000, 4), "-c:a", codec, path)
         content = path.read_bytes()
-        pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+        pages = [match.start() for match in re.finditer(b"OggS", content)]
         middle = pages[len(pages) // 2]
         following = pages[len(pages) // 2 + 1]
         path.write_bytes(content[:middle] + content[following:])
@@ -347,7 +352,7 @@ def test_an_ogg_file_recorded_off_the_air_begins_where_it_begins(
     path = tmp_path / "a.ogg"
     ffmpeg("-i", tones(2, 48000, 8), "-c:a", "libvorbis", path)
     content = path.read_bytes()
-    pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+    pages = [match.start() for match in re.finditer(b"OggS", content)]
     path.write_bytes(content[: pages[2]] + content[pages[len(pages) // 2] :])
     assert 1 < opened(path).shape[1] / 48000 < 7
 

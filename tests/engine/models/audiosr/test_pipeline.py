@@ -259,7 +259,7 @@ def test_a_clip_longer_than_one_joint_latent_is_made_in_several(
 
 @pytest.mark.parametrize("rows", [1, 4])
 def test_equal_channels_stay_equal_when_joint(build: Build, rows: int) -> None:
-    y = rendered(build(rows=rows), np.repeat(noisy(2.0), 2, axis=0), joint=True)
+    y = rendered(build(rows=rows), np.repeat(noisy(1.0), 2, axis=0), joint=True)
     np.testing.assert_array_equal(y[0], y[1])
 
 
@@ -301,10 +301,10 @@ def test_compiled_networks_compute_the_same(small_networks: Networks, build: Bui
 
 
 SOURCES = {
-    "silence": np.zeros((1, 48000), np.float32),
-    "100 Hz": (0.5 * np.sin(2 * np.pi * 100 * np.arange(48000) / 48000)).astype(np.float32)[None],
-    "left only": np.concatenate([noisy(1.0), np.zeros((1, 48000), np.float32)]),
-    "anti-phase": np.concatenate([noisy(1.0), -noisy(1.0)]),
+    "silence": np.zeros((1, 24000), np.float32),
+    "100 Hz": (0.5 * np.sin(2 * np.pi * 100 * np.arange(24000) / 48000)).astype(np.float32)[None],
+    "left only": np.concatenate([noisy(0.5), np.zeros((1, 24000), np.float32)]),
+    "anti-phase": np.concatenate([noisy(0.5), -noisy(0.5)]),
     "25,692 samples": noisy(1.0)[:, :25692],
     "one sample": np.full((1, 1), 0.5, np.float32),
 }
@@ -333,7 +333,7 @@ def test_long_sources_render_to_their_length(build: Build, seconds: float) -> No
     assert np.all(np.isfinite(y))
 
 
-@pytest.mark.parametrize("steps", [1, 3, 30])
+@pytest.mark.parametrize("steps", [1, 3, 10])
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
 def test_steps(build: Build, steps: int, sampler: str) -> None:
     (y,) = build().upscale([window(noisy(CELL))], PhiloxNoise(0), make(steps=steps, sampler=sampler), ignore)
