@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from engine.training.logbook import Logbook
-from engine.training.processes import Processes
+from engine.training.processes import Processes, leave_signals
 from engine.training.task import Batch, Schedule, Task, device_of, rate_at
 from presets.errors import UsageError
 
@@ -212,6 +212,7 @@ class Run:
             collate_fn=self.task.collate,
             num_workers=schedule.workers,
             prefetch_factor=4 if schedule.workers else None,
+            worker_init_fn=leave_signals,
         )
 
     def _clock(self) -> Callable[[], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ class Processes:
         for tensor in tensors:
             tensor.copy_(whole[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
+
+
+def leave_signals(_: int) -> None:
+    """What a process that prepares examples begins with: Ctrl-C reaches every process of a terminal, and
+    `timeout` every one of a group, but only the one that trains may answer, after a step. When that one
+    ends, the others do."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

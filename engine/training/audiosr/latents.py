@@ -23,6 +23,7 @@ from engine.models.audiosr import mel
 from engine.models.audiosr.autoencoder import Encoder
 from engine.training.audiosr.crops import PEAK_RANGE_DB, lowpassed
 from engine.training.data import Clip, Corpus
+from engine.training.processes import leave_signals
 from render.generate import MODEL_PEAK
 
 PIECE_CELLS = 192
@@ -103,7 +104,13 @@ class Latents:
         with self.path.open("r+b" if self.path.exists() else "w+b") as file:
             file.seek(self.pieces[left[0]].offset * self.cell_bytes)
             file.truncate()
-            versions = DataLoader(Versions(self), batch_size=None, sampler=left, num_workers=workers)
+            versions = DataLoader(
+                Versions(self),
+                batch_size=None,
+                sampler=left,
+                num_workers=workers,
+                worker_init_fn=leave_signals,
+            )
             for done, waves in enumerate(versions):
                 file.write(self._encoded(waves).tobytes())
                 now_s = time.monotonic()

@@ -129,6 +129,32 @@ def test_worker_processes_prepare_the_same_examples(corpus: Path, tmp_path: Path
     assert all(one[key] == pytest.approx(none[key], abs=1e-5) for key in none)
 
 
+def test_ctrl_c_in_a_terminal_reaches_all_processes_and_ends_the_run_with_a_checkpoint(
+    corpus: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "run.toml", tmp_path / "run"
+    path.write_text(as_toml(config(corpus, steps=100_000, workers=2)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "train", "predictor", "--config", str(path), "--out", str(out)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while process.poll() is None and not (out / "checkpoint.pt").exists():
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    step = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    assert f"stopped after step {step};" in said
+
+
 def test_examples_repeat_and_ask_only_above_the_cutoff(corpus: Path) -> None:
     part = Corpus(corpus / "pack", 0.0, False, {"music": 1.0})
     examples = Examples(part, 3, 2 * 30720, {}, 0.5)
