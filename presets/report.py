@@ -93,6 +93,39 @@ class LikeReport(msgspec.Struct, frozen=True):
     digest: str = ""
 
 
+class FilledCell(msgspec.Struct, frozen=True, array_like=True):
+    """A stretch of one band that the model may have written into below the cut-off.
+
+    Attributes:
+        channel: from 0 on.
+        start_s, end_s: of the result.
+        low_hz, high_hz: the band, with the transitions on both sides.
+    """
+
+    channel: int
+    start_s: float
+    end_s: float
+    low_hz: float
+    high_hz: float
+
+
+class FillReport(msgspec.Struct, frozen=True):
+    """What `fill_holes` came to.
+
+    Attributes:
+        reason: one sentence for the user.
+        share: of the cells between the lowest hole and the cut-off, how many were written into; 0 to 1.
+        cells: those, [channel, start_s, end_s, low_hz, high_hz] each; outside them nothing is changed.
+        joined_s: pauses up to this long between cells are told as part of them, where there are too many to
+            tell each; 0 where each is told.
+    """
+
+    reason: str
+    share: float = 0.0
+    cells: tuple[FilledCell, ...] = ()
+    joined_s: float = 0.0
+
+
 class RenderReport(
     msgspec.Struct,
     frozen=True,
@@ -119,6 +152,7 @@ class RenderReport(
         shortfall: what the source lacks; None when it is whole.
         effects, loudness: where a preset asked for any.
         like: where a preset named a recording, and something was generated.
+        filled: where `fill_holes` was asked for, of a model and a stem in which anything is generated.
         source_digest: blake2b-256 of the source's bytes.
         model_reason: why this model.
         device: where it ran.
@@ -144,6 +178,7 @@ class RenderReport(
     effects: EffectsReport | None = None
     loudness: LoudnessReport | None = None
     like: LikeReport | None = None
+    filled: FillReport | None = None
     source_digest: str = ""
     model_reason: str = ""
     device: str = ""

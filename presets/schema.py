@@ -96,6 +96,9 @@ AirDb = Annotated[
         extra={"unit": "dB"},
     ),
 ]
+FillHoles = Annotated[
+    bool, Meta(description="Generate into a codec's holes below the cut-off too; the sidecar lists them.")
+]
 CeilingHz = Annotated[float, Meta(ge=2000, le=24000)]
 Ceiling = Annotated[
     CeilingHz | None,
@@ -157,8 +160,6 @@ AcceptTruncated = Annotated[
         "sidecar and report say what is missing."
     ),
 ]
-
-
 Like = Annotated[
     Annotated[str, Meta(min_length=1, max_length=4096)] | None,
     Meta(
@@ -194,6 +195,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     high_gain_db: HighGainDb = 0.0
     air_db: AirDb = 0.0
     ceiling: Ceiling = None
+    fill_holes: FillHoles = False
     crossover_octaves: CrossoverOctaves = 1 / 12
     gate_db: Gate = -90.0
     stem: StemName = "full"

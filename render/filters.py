@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import scipy.fft
@@ -139,6 +140,19 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
     taps = np.roll(scipy.fft.irfft(fading, size), reach // 2)[: reach + 1] * _kaiser(reach // 2)
     return _filter(np.convolve(upper, taps))
+
+
+def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list[Filter]:
+    """Band-passes side by side that add up to one: -6 dB at the edges, all of one reach.
+
+    Args:
+        edges_hz: (bands + 1,) rising; each has a transition as a high-pass of that cut-off has.
+        crossover_octaves: width of the transitions.
+    """
+    passes = [_highpass(float(hz), crossover_octaves) for hz in edges_hz]
+    reach = max(len(taps) // 2 for taps in passes)
+    passes = [np.pad(taps, reach - len(taps) // 2) for taps in passes]
+    return [_filter(low - high) for low, high in pairwise(passes)]
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:

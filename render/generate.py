@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,18 +22,78 @@ MODEL_PEAK = 0.5
 """The peak that AudioSR's training brought every clip to; `Window.gain` brings this one there."""
 
 
+class Model:
+    """The model on windows of a clip: the channels as its policy sees them, as many at once as it takes.
+
+    Args:
+        preset, upscaler: the knobs and the model.
+        policy: how it sees the channels.
+        peak: of the whole source.
+        correction: what comes out goes through; see render/like.py.
+
+    Attributes:
+        generates: whether anything is made at all.
+        batch: windows worth handing over in one call.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        upscaler: Upscaler,
+        policy: StereoPolicy,
+        peak: float,
+        correction: Filter | None = None,
+    ) -> None:
+        self.generates = upscaler.generates
+        self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
+        self._preset, self._upscaler, self._policy, self._correction = preset, upscaler, policy, correction
+        self._gain = MODEL_PEAK / peak if peak else 1.0
+        self._noise = PhiloxNoise(preset.seed)
+        self._lock = threading.Lock()  # renderers of one clip work ahead in threads of their own
+
+    def __call__(
+        self, places: Sequence[tuple[Audio, int]], cutoff_hz: float, on_step: StepHook
+    ) -> list[Audio]:
+        """What the model makes of windows.
+
+        Args:
+            places: (channels, frames) each, and its first frame in the clip.
+            cutoff_hz: where the band that is there ends.
+            on_step: handed to the model.
+
+        Returns:
+            (encoded channels, frames) each.
+        """
+        windows = []
+        for samples, start in places:
+            encoded = self._policy.encode(samples)
+            for channels, group in self._policy.groups:
+                windows.append(Window(encoded[channels], start, cutoff_hz, group, self._gain))
+        made: list[Audio] = []
+        most = self._upscaler.batch(self._preset)
+        with self._lock:
+            for at in range(0, len(windows), most):
+                batch = windows[at : at + most]
+                made += self._upscaler.upscale(batch, self._noise, self._preset, on_step)
+                for window, samples in zip(batch, made[at:], strict=True):
+                    check_finite(samples, f"the model {self._upscaler.name}", window.start / RATE_HZ)
+        if self._correction is not None:
+            reach = self._correction.reach
+            made = [self._correction(generated)[:, reach:-reach] for generated in made]
+        each = len(self._policy.groups)
+        return [np.concatenate(made[at : at + each]) for at in range(0, len(made), each)]
+
+
 class Generator:
     """Renders windows of a clip, any of them, in any order.
 
     Args:
         source: the clip at 48 kHz.
         grid: where its windows lie.
-        preset, upscaler: the knobs and the model.
+        preset, model: the knobs and the model.
         policy: how the model sees the channels.
         cutoff: where the band that is there ends, and how.
-        peak: of the whole source.
-        on_step: handed to the model.
-        correction: what the generated band goes through first; see render/like.py.
+        on_step: told of the model's steps.
     """
 
     def __init__(
@@ -40,35 +101,29 @@ class Generator:
         source: Clip,
         grid: Grid,
         preset: Preset,
-        upscaler: Upscaler,
+        model: Model,
         policy: StereoPolicy,
         cutoff: Cutoff,
-        peak: float,
         on_step: StepHook,
-        correction: Filter | None = None,
     ) -> None:
         self._source = source
         self._grid = grid
         self._preset = preset
-        self._upscaler = upscaler
+        self._model = model
         assert cutoff.hz is not None
         self._cutoff_hz = cutoff.hz
-        self._gain = MODEL_PEAK / peak if peak else 1.0
         self._on_step = on_step
-        self._noise = PhiloxNoise(preset.seed)
-        self._policy = policy
-        self._correction = correction
-        slope = cutoff.slope if upscaler.generates else None
+        slope = cutoff.slope if model.generates else None
         width = preset.crossover_octaves
         crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2)) if slope else cutoff.hz
-        matched_hz = crossover_hz if upscaler.generates else None
+        matched_hz = crossover_hz if model.generates else None
         self._restorer = Restorer(preset, cutoff.hz, policy, slope, matched_hz)
         filters = [highpass(crossover_hz, width), seam(crossover_hz, width)]
         if slope:
             filters.append(made_good(slope, cutoff.hz, crossover_hz, width))
         self.reach = max(each.reach for each in filters)
         self._highpass, self._seam, *self._made_good = (each.reaching(self.reach) for each in filters)
-        self.batch = max(1, upscaler.batch(preset) // len(policy.groups))
+        self.batch = model.batch
 
     def __call__(self, indices: Sequence[int]) -> list[Audio]:
         """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
@@ -78,13 +133,8 @@ class Generator:
         sounding = [index for index in indices if gates[index].any()]
         made: dict[int, Audio] = {}
         if self._preset.stem != "low":
-            made = dict(
-                zip(
-                    sounding,
-                    self._upscale([(heard[k], self._grid.extent(k)[0]) for k in sounding]),
-                    strict=True,
-                )
-            )
+            places = [(heard[index], self._grid.extent(index)[0]) for index in sounding]
+            made = dict(zip(sounding, self._model(places, self._cutoff_hz, self._on_step), strict=True))
         return [self._part(index, heard[index], made.get(index), gates[index]) for index in indices]
 
     def _gate(self, index: int, heard: Audio) -> Audio:
@@ -102,22 +152,3 @@ class Generator:
             original = self._restorer.original(heard, start, *kept)
             signals += [(made_good, original * weights) for made_good in self._made_good]
         return added(signals)
-
-    def _upscale(self, places: list[tuple[Audio, int]]) -> list[Audio]:
-        windows = []
-        for samples, start in places:
-            encoded = self._policy.encode(samples)
-            for channels, group in self._policy.groups:
-                windows.append(Window(encoded[channels], start, self._cutoff_hz, group, self._gain))
-        made: list[Audio] = []
-        most = self._upscaler.batch(self._preset)
-        for at in range(0, len(windows), most):
-            batch = windows[at : at + most]
-            made += self._upscaler.upscale(batch, self._noise, self._preset, self._on_step)
-            for window, samples in zip(batch, made[at:], strict=True):
-                check_finite(samples, f"the model {self._upscaler.name}", window.start / RATE_HZ)
-        if self._correction is not None:
-            reach = self._correction.reach
-            made = [self._correction(generated)[:, reach:-reach] for generated in made]
-        each = len(self._policy.groups)
-        return [np.concatenate(made[at : at + each]) for at in range(0, len(made), each)]

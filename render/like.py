@@ -25,7 +25,7 @@ from render.band.bandwidth import Cutoff, find_cutoff
 from render.band.slope import RIPPLES, Slope
 from render.clip import ArrayClip, Clip
 from render.filters import Filter, shaped
-from render.generate import Generator
+from render.generate import Generator, Model
 from render.resample import resampled
 from render.segments import Grid, Segments
 from render.stereo import StereoPolicy
@@ -228,7 +228,8 @@ def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler
     grid = Grid(clip.frames, upscaler.body_cells, upscaler.context_cells)
     policy = StereoPolicy("linked", clip.channels, upscaler.links_channels)
     peak = float(np.abs(samples).max())
-    generator = Generator(clip, grid, plain, upscaler, policy, cutoff, peak, on_step)
+    model = Model(plain, upscaler, policy, peak)
+    generator = Generator(clip, grid, plain, model, policy, cutoff, on_step)
     with closing(Segments(clip, grid, generator, clip.frames)) as segments:
         return samples + segments.read(0, clip.frames)
 

@@ -41,14 +41,22 @@ class Progress:
 
     def generated(self, step: Step) -> None:
         """The model took a step."""
-        if self._ended:
-            raise Cancelled("the render it works for is over")
+        self._check()
         self._taken = min(self._taken + 1, self._steps)
         self._reach("render", ANALYSIS + self._taken)
+
+    def filled(self, step: Step) -> None:
+        """The model took a step in holes: none of the count, for nobody knows how many there will be."""
+        self._check()
+        self._reach("render", self._step)
 
     def written(self, share: float) -> None:
         """This share of the result has been written."""
         self._reach("render", ANALYSIS + int(self._steps * share))
+
+    def _check(self) -> None:
+        if self._ended:
+            raise Cancelled("the render it works for is over")
 
     def _reach(self, stage: str, step: int) -> None:
         with self._lock:

@@ -11,13 +11,15 @@ import msgspec
 import numpy as np
 
 from presets.errors import InputError, OutputError, RenderError, UsageError
-from presets.report import EffectsReport, LikeReport, RenderReport, SourceReport
+from presets.report import EffectsReport, FillReport, LikeReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
 from render.band.bandwidth import find_cutoff
+from render.band.cells import holed_cells
 from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
 from render.effects.chain import apply_chain, label, workplace
-from render.generate import Generator
+from render.fill import HoleFiller
+from render.generate import Generator, Model
 from render.levels import LevelMeter
 from render.like import Recordings, learn
 from render.limits import check_finite
@@ -139,25 +141,32 @@ def generate_band(
 
     # 2. Analysis, always of the whole source and in one pass: its level, and where its band ends.
     meter = LevelMeter(source, progress.analysed)
-    cutoff = find_cutoff(meter, preset.cutoff)
+    cutoff = find_cutoff(meter, preset.cutoff, preset.fill_holes)
     levels = meter.levels()
+    fills = preset.fill_holes and preset.stem != "low" and upscaler.generates
+    cells = holed_cells(cutoff) if fills else None
 
-    # 3. The original at the output's rate, and what the model adds to it above the cut-off.
+    # 3. The original at the output's rate, and what the model adds to it above the cut-off and in holes.
     parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
     like: LikeReport | None = None
+    filler: HoleFiller | None = None
     with ExitStack() as stack:
+        correction = None
+        if recordings and cutoff.hz is not None:
+            lesson = learn(recordings, at_48k, cutoff, preset, upscaler, progress.learned)
+            correction, like = lesson.filter, lesson.report
+        model = Model(preset, upscaler, policy, levels.peak, correction)
+        if cells is not None:
+            again = resampled(source, RATE_HZ)
+            filler = HoleFiller(again, grid, preset, model, policy, cells, progress.filled)
+            segments = stack.enter_context(closing(Segments(again, grid, filler, hi)))
+            parts.append(resampled(segments, preset.rate))
         if cutoff.hz is not None:
-            correction = None
-            if recordings:
-                lesson = learn(recordings, at_48k, cutoff, preset, upscaler, progress.learned)
-                correction, like = lesson.filter, lesson.report
-            generator = Generator(
-                at_48k, grid, preset, upscaler, policy, cutoff, levels.peak, progress.generated, correction
-            )
+            generator = Generator(at_48k, grid, preset, model, policy, cutoff, progress.generated)
             segments = stack.enter_context(closing(Segments(at_48k, grid, generator, hi)))
-            stack.callback(progress.end)
             low_energy = levels.energy_below(LOW_EDGE * cutoff.hz) * preset.rate / source.rate
             parts.append(Contained(resampled(segments, preset.rate), cutoff.hz, low_energy))
+        stack.callback(progress.end)
 
         # 4. Their sum, written as it is made.
         blocks = _checked(
@@ -183,8 +192,13 @@ def generate_band(
             peak=out_peak,
             source=SourceReport(source.rate, source.frames, first, end, levels.peak),
             like=like,
+            filled=_filled(filler, lo, hi) if fills else None,
         ),
     )
+
+
+def _filled(filler: HoleFiller | None, lo: int, hi: int) -> FillReport:
+    return filler.report(lo, hi) if filler else FillReport("no holes were found below the end of the band")
 
 
 def selection(preset: Preset, source: Clip) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from presets.schema import RATE_HZ, Preset
 from render.band.slope import Slope
+from render.segments import raised_cosine
 from render.stereo import StereoPolicy
 from render.upscaler import Audio
 
@@ -227,23 +228,23 @@ def frames_of(samples: Audio, start: int) -> tuple[NDArray[np.float32], int]:
     return inside.reshape(len(samples), end - first, FRAME), first
 
 
-def over_samples(values: NDArray[np.float32], first: int, lo: int, hi: int) -> Audio:
+def over_samples(values: NDArray[np.float32], first: int, lo: int, hi: int, frame: int = FRAME) -> Audio:
     """Values per frame, standing at the frames' centres, as a smooth curve over [lo, hi).
 
     Args:
         values: (channels, count).
         first: index of the first frame; before its centre and after the last one's the curve is flat.
         lo, hi: the frames of the clip wanted.
+        frame: length of a frame.
 
     Returns:
         (channels, hi - lo), or (1, 1) where everything is 1.
     """
     if (values == 1).all():
         return np.ones((1, 1), np.float32)
-    left, right = (lo - FRAME // 2) // FRAME, (hi - 1 - FRAME // 2) // FRAME + 1
+    left, right = (lo - frame // 2) // frame, (hi - 1 - frame // 2) // frame + 1
     at = np.clip(np.arange(left, right + 1) - first, 0, values.shape[1] - 1)
     points = values[:, at]
-    rise = (np.sin((np.arange(FRAME) + 0.5) * np.pi / 2 / FRAME) ** 2).astype(np.float32)
-    curve = points[:, :-1, None] + np.diff(points, axis=1)[:, :, None] * rise
-    offset = lo - left * FRAME - FRAME // 2
+    curve = points[:, :-1, None] + np.diff(points, axis=1)[:, :, None] * raised_cosine(frame)
+    offset = lo - left * frame - frame // 2
     return curve.reshape(len(values), -1)[:, offset : offset + hi - lo]

@@ -161,7 +161,8 @@ def _followed(job: Job, item: Item) -> Generator[Event, None, Result]:
 def _changes(report: RenderReport, preset: Preset, rate_hz: int) -> bool:
     """Whether a result differs from its source by more than dither."""
     untouched = msgspec.structs.replace(preset, stem="full", rate=rate_hz) == preset
-    return report.generated or not untouched or report.effects is not None
+    filled = report.filled is not None and bool(report.filled.cells)
+    return report.generated or filled or not untouched or report.effects is not None
 
 
 def _without_bit_depth(error: AirbandError) -> AirbandError:

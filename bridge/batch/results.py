@@ -113,6 +113,8 @@ def described(event: Event) -> str:
         found = report.cutoff_reason
         if report.generated:
             found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
+        if report.filled is not None:
+            found = f"{found}; {report.filled.reason}"
     if report is not None and report.not_carried:
         found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
     return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")

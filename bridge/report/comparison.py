@@ -68,6 +68,7 @@ def figures(
     return [
         ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),
         ("cut-off", f"{report.cutoff_hz:.0f} Hz, {report.cutoff_method}" if report.cutoff_hz else "none"),
+        *([("holes", report.filled.reason)] if report.filled else []),
         ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
         ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
         ("added, against all", f"{10 * np.log10(max(added, 1e-20) / max(whole, 1e-20)):.1f} dB"),

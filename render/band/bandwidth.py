@@ -91,12 +91,13 @@ class Spectrum:
     at_s: NDArray[np.float64]
 
 
-def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutoff:
+def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool = False) -> Cutoff:
     """Where the clip's band ends.
 
     Args:
         clip: any rate; read once from start to end, or in evenly spread blocks where it is long.
         cutoff: the knob: `auto`, `rolloff`, or Hz.
+        holes: whether to look for holes also below an end that was given, or found by its roll-off.
 
     Raises:
         UsageError: a number above the clip's Nyquist frequency.
@@ -104,19 +105,27 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float) -> Cutof
     nyquist_hz = clip.rate / 2
     if cutoff == "auto":
         return auto(measure(clip), nyquist_hz)
-    if cutoff == "rolloff":
-        return _rolloff(measure(clip), nyquist_hz)
-    if cutoff > nyquist_hz:
+    if cutoff != "rolloff" and not holes:
+        return _given(cutoff, nyquist_hz)
+    spectrum = measure(clip)
+    found = _rolloff(spectrum, nyquist_hz) if cutoff == "rolloff" else _given(cutoff, nyquist_hz)
+    if holes and found.hz is not None and len(spectrum.powers) >= 4:
+        found = replace(found, holes=find_holes(spectrum.powers, spectrum.edges_hz, found.hz))
+    return found
+
+
+def _given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
+    if cutoff_hz > nyquist_hz:
         raise UsageError(
-            f"cutoff = {cutoff:g} Hz is above {nyquist_hz:g} Hz, the most {clip.rate} Hz can hold; "
-            "give a lower one, or auto",
+            f"cutoff = {cutoff_hz:g} Hz is above {nyquist_hz:g} Hz, "
+            f"the most {2 * nyquist_hz:.0f} Hz can hold; give a lower one, or auto",
             "cutoff",
         )
     highest_hz = min(NYQUIST_EDGE * nyquist_hz, float(CUTOFF_MAX_HZ))
-    if cutoff > highest_hz:
-        reason = f"{cutoff:g} Hz was asked for; the resampler's edge at {highest_hz:.0f} Hz comes first"
+    if cutoff_hz > highest_hz:
+        reason = f"{cutoff_hz:g} Hz was asked for; the resampler's edge at {highest_hz:.0f} Hz comes first"
         return Cutoff(highest_hz, "given", reason, nyquist_hz=nyquist_hz)
-    return Cutoff(float(cutoff), "given", f"{cutoff:g} Hz was asked for", nyquist_hz=nyquist_hz)
+    return Cutoff(float(cutoff_hz), "given", f"{cutoff_hz:g} Hz was asked for", nyquist_hz=nyquist_hz)
 
 
 def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
@@ -234,10 +243,14 @@ def _blocks(frames: int) -> list[tuple[int, int]]:
 
 def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers:
     """(frames, bins) to (frames, bands): the mean power per bin between places, fractions of bins shared."""
+    return np.asarray(np.diff(power_below(power, places), axis=1) / np.diff(places), np.float32)
+
+
+def power_below(power: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(frames, bins) to (frames, places): the power up to each place, bin n lying between n and n + 1."""
     sums = np.zeros((power.shape[0], power.shape[1] + 2))
     np.cumsum(power, axis=1, dtype=np.float64, out=sums[:, 1:-1])
     sums[:, -1] = sums[:, -2]
     whole = places.astype(int)
     part = places - whole
-    at = sums[:, whole] * (1 - part) + sums[:, whole + 1] * part
-    return np.asarray(np.diff(at, axis=1) / np.diff(places), np.float32)
+    return np.asarray(sums[:, whole] * (1 - part) + sums[:, whole + 1] * part)

@@ -89,8 +89,22 @@ def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_]]:
     under = np.median(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)], axis=1)
     sounding = under > under[loudest(under)].mean() * 10 ** (-SOUNDING_DB / 10)
     cells, level = powers[sounding], under[sounding, None]
-    empty = cells < level * 10 ** (-HOLE_DB / 10)
+    floor = None
     if powers.shape[1] - end > 2 * SIXTH:
-        floor = np.median(cells[:, end + SIXTH :], axis=1, keepdims=True) * 10 ** (FLOOR_MARGIN_DB / 10)
-        empty |= (cells < floor) & (floor < level * 10 ** (-CLEAR_DB / 10))
-    return cells, np.asarray(empty)
+        floor = np.median(cells[:, end + SIXTH :], axis=1, keepdims=True)
+    return cells, is_empty(cells, level, floor)
+
+
+def is_empty(cells: Floats, level: Floats, floor: Floats | None) -> NDArray[np.bool_]:
+    """Which cells hold next to nothing.
+
+    Args:
+        cells: (frames, bands) mean power per bin.
+        level: (frames, 1) of a band below.
+        floor: (frames, 1) of what is above the shelf; None where nothing is.
+    """
+    empty = cells < level * 10 ** (-HOLE_DB / 10)
+    if floor is not None:
+        at_most = floor * 10 ** (FLOOR_MARGIN_DB / 10)
+        empty |= (cells < at_most) & (at_most < level * 10 ** (-CLEAR_DB / 10))
+    return np.asarray(empty)
