@@ -101,6 +101,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_losses_it_would_have_had(
     assert all(parts[key] == pytest.approx(whole[key], abs=1e-5) for key in whole)
 
 
+@pytest.mark.slow
 def test_a_run_killed_with_kill_9_goes_on_with_the_same_losses(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(as_toml(config(corpus, steps=20)))

@@ -30,9 +30,9 @@ LONG_MS = 50
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    """3 minutes that end at 8 kHz: enough for a render to be under way when it is looked at."""
+    """90 s that end at 8 kHz: enough for a render to be under way when it is looked at."""
     path = tmp_path / "field recording.wav"
-    soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(180 * 16000), 16000)
+    soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(90 * 16000), 16000)
     return path
 
 

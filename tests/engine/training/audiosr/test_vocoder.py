@@ -39,7 +39,7 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
     assert min(losses) < 0.1 * losses[0]
 
 
-@pytest.mark.parametrize("network", [ISTFT, HIFIGAN])
+@pytest.mark.parametrize("network", [ISTFT, pytest.param(HIFIGAN, marks=pytest.mark.slow)])
 def test_it_goes_on_where_it_was(
     network: dict[str, Any], config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
