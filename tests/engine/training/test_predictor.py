@@ -130,8 +130,9 @@ def test_worker_processes_prepare_the_same_examples(corpus: Path, tmp_path: Path
     assert all(one[key] == pytest.approx(none[key], abs=1e-5) for key in none)
 
 
-def test_ctrl_c_in_a_terminal_reaches_all_processes_and_ends_the_run_with_a_checkpoint(
-    corpus: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_ends_it_with_a_checkpoint(
+    corpus: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     path, out = tmp_path / "run.toml", tmp_path / "run"
     path.write_text(as_toml(config(corpus, steps=100_000, workers=2)))
@@ -145,7 +146,7 @@ def test_ctrl_c_in_a_terminal_reaches_all_processes_and_ends_the_run_with_a_chec
     try:
         while process.poll() is None and not (out / "checkpoint.pt").exists():
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         _, said = process.communicate(timeout=120)
     finally:
         process.kill()
