@@ -77,15 +77,15 @@ class Inbox:
         while True:
             try:
                 message = receive(self._pipe, ToWorker)
+                if isinstance(message, Task):
+                    self._cancelled.discard(message.submit.job)
+                    self._tasks.put(message)
+                elif isinstance(message, Cancel):
+                    self._cancelled.add(message.job)
+                else:
+                    self.send(Beat())
             except (EOFError, OSError):
                 leave()
-            if isinstance(message, Task):
-                self._cancelled.discard(message.submit.job)
-                self._tasks.put(message)
-            elif isinstance(message, Cancel):
-                self._cancelled.add(message.job)
-            else:
-                self.send(Beat())
 
 
 def main(pipe: Connection, device: str, options: WorkerOptions) -> None:

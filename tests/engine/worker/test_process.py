@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -257,6 +258,24 @@ def test_a_worker_leaves_with_its_pipe_and_the_next_one_takes_over(
         assert bench.hear() is None
         assert bench.worker.pipe is None
         assert bench.worker.restart_s > time.monotonic() - 1
+    finally:
+        bench.pool.kill()
+
+
+def test_a_worker_that_cannot_answer_its_server_leaves(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    """As when the server is killed between its question and the answer."""
+    bench = Bench(tmp_path)
+    try:
+        assert isinstance(bench.hear(), Ready)
+        process, pipe = bench.worker._process, bench.worker.pipe
+        assert process is not None
+        assert pipe is not None
+        with socket.socket(fileno=os.dup(pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RD)
+        bench.worker.send(Beat())
+        wait_until(lambda: not process.is_alive(), "the worker's end")
     finally:
         bench.pool.kill()
 
