@@ -28,10 +28,14 @@ pytestmark = [
 ]
 
 
+def noise() -> NDArray[np.float64]:
+    """61.3 s of it, over all frequencies."""
+    return 0.01 * np.random.default_rng(4).standard_normal((2, FRAMES))
+
+
 def hard_case() -> NDArray[np.float32]:
-    """61.3 s of noise up to 8 kHz: cut hard at its end, silent in the middle, a -40 dBFS tick each second."""
-    noise = 0.01 * np.random.default_rng(4).standard_normal((2, FRAMES))
-    dull = sosfiltfilt(butter(16, CUTOFF_HZ, fs=RATE, output="sos"), noise)
+    """That noise up to 8 kHz: cut hard at its end, silent in the middle, a -40 dBFS tick each second."""
+    dull = sosfiltfilt(butter(16, CUTOFF_HZ, fs=RATE, output="sos"), noise())
     dull[:, ::RATE] += 0.01
     dull[:, SILENT[0] : SILENT[1]] = 0
     return np.asarray(dull, np.float32)
@@ -50,10 +54,13 @@ def levels_db(sound: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def assert_restored_everywhere(heard: NDArray[np.float32]) -> None:
-    """What is above the cut-off is there, and nowhere more than 6 dB from its usual level."""
-    levels = levels_db(heard)
+    """What the filter took, 43 dB, is back to within 10 dB, and nowhere more than 6 dB from its usual level.
+
+    draft stays 5 dB below white noise: most of what it learnt from falls towards the highs.
+    """
+    levels, lost = levels_db(heard), levels_db(np.asarray(noise(), np.float32))
     typical = float(np.median(levels))
-    assert typical > float(np.median(levels_db(hard_case()))) + 30  # draft: 38 dB above what the filter left
+    assert abs(typical - float(np.median(lost))) < 10
     assert np.abs(levels - typical).max() < 6
 
 
