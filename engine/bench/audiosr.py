@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from engine.bench.audiosr_device import table
-from engine.models.audiosr import mel
+from engine.models.audiosr import mel, phase
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
@@ -42,6 +42,7 @@ from presets.schema import RATE_HZ, make
 from render.noise import PhiloxNoise
 from render.upscaler import CELL_FRAMES, Window
 
+CUTOFF_HZ = 6000.0
 T = 501.0
 """The step at which the U-Net is asked; its cost is the same at every one."""
 
@@ -75,7 +76,10 @@ class Inputs:
         self.waveform = waveform.numpy()
         self.mel = mel.log_mel(mel.magnitude(waveform))[:, None]
         self.condition = networks.encoder(self.mel).mean
-        self.z = torch.randn(self.condition.shape, generator=torch.Generator().manual_seed(1))
+        generator = torch.Generator().manual_seed(1)
+        self.z = torch.randn(self.condition.shape, generator=generator)
+        self.noise = torch.randn(waveform.shape, generator=generator)
+        self.cutoff_hz = torch.full((1,), CUTOFF_HZ)
 
     def stages(self, networks: Networks) -> dict[str, Callable[[], Tensor]]:
         """Each stage as a call that gives its result."""
@@ -88,6 +92,9 @@ class Inputs:
             ),
             "decode": lambda: networks.decoder(self.condition),
             "vocode": lambda: networks.vocoder(self.mel[:, 0].transpose(1, 2)),
+            "phase": lambda: phase.waveform(
+                self.mel[:, 0], torch.from_numpy(self.waveform), self.noise, self.cutoff_hz
+            ),
         }
 
 
@@ -129,9 +136,9 @@ def clip_costs(costs: Costs) -> dict[str, float]:
     def official(way: str, steps: int) -> float:
         return 2 * cpu("encode", way) + 2 * steps * cpu("unet", way) + cpu("decode", way) + cpu("vocode", way)
 
-    def product(steps: int, vocoder: str) -> float:
+    def product(steps: int, vocoder: str, stage: str = "vocode") -> float:
         sampled = steps * cpu("unet guided", "bfloat16")
-        return cpu("encode", "bfloat16") + sampled + cpu("decode", "bfloat16") + cpu("vocode", vocoder)
+        return cpu("encode", "bfloat16") + sampled + cpu("decode", "bfloat16") + cpu(stage, vocoder)
 
     return {
         "official, 50 steps": official("official", 50),
@@ -140,6 +147,8 @@ def clip_costs(costs: Costs) -> dict[str, float]:
         "product, 12 steps": product(12, "float32"),
         "product, 50 steps, bfloat16 vocoder": product(50, "bfloat16"),
         "product, 12 steps, bfloat16 vocoder": product(12, "bfloat16"),
+        "product, 50 steps, phase retrieval": product(50, "float32", "phase"),
+        "product, 12 steps, phase retrieval": product(12, "float32", "phase"),
     }
 
 
@@ -147,7 +156,7 @@ def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -
     """A worker's life, in a process of its own: load, render a window by two samplers, say what it cost."""
     torch.set_num_threads(threads)
     model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", half))
-    window = Window(waveform, 0, 6000.0, 0)
+    window = Window(waveform, 0, CUTOFF_HZ, 0)
     runs = {}
     for steps, sampler in ((12, "dpmpp_2m"), (50, "ddim")):
         preset = make(steps=steps, sampler=sampler)

@@ -13,6 +13,7 @@ from presets.errors import UsageError
 
 def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     seconds = {"encode": 1000.0, "unet": 1.0, "unet guided": 2.0, "decode": 10_000.0, "vocode": 100_000.0}
+    seconds["phase"] = 8.0
     factor = {"official": 1.0, "float32": 0.5, "bfloat16": 0.25}
     costs = {
         (stage, way): audiosr.Cost(cpu_s * scale, 0.0)
@@ -25,13 +26,14 @@ def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     assert clips["float32 with two encodes and two calls, 50 steps"] == official / 2
     assert clips["product, 12 steps"] == 250 + 12 * 0.5 + 2500 + 50_000
     assert clips["product, 50 steps, bfloat16 vocoder"] == 250 + 50 * 0.5 + 2500 + 25_000
+    assert clips["product, 12 steps, phase retrieval"] == 250 + 12 * 0.5 + 2500 + 4
 
 
 def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks) -> None:
     with torch.inference_mode():
         inputs = audiosr.Inputs(small_networks, 64)
         costs, results = audiosr.measure(small_networks, inputs, "float32")
-    assert {stage for stage, _ in costs} == {"encode", "unet", "unet guided", "decode", "vocode"}
+    assert {stage for stage, _ in costs} == {"encode", "unet", "unet guided", "decode", "vocode", "phase"}
     assert all(c.cpu_s > 0 and c.wall_s > 0 for c in costs.values())
     same = audiosr.agreement(results, results)
     assert same["unet_v_relative"] == same["decoded_mel_rms"] == same["decoded_mel_max"] == 0
