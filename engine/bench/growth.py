@@ -113,6 +113,9 @@ def clients(counts: Sequence[int]) -> Iterator[Point]:
 
     clip = programme(48000, 1)[:, :4800]
     with _engine() as state:
+        with Client.connect(state=state) as first:
+            for seed in range(WARM_JOBS):
+                first.submit((clip, 48000), model="null", seed=seed).wait()
         for count in counts:
             connected = [Client.connect(state=state) for _ in range(count)]
             each = max(1, JOBS // count)

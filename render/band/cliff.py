@@ -145,9 +145,9 @@ def is_steady(power: Floats) -> bool:
     return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * power.mean())
 
 
-def decibels(power: Any) -> Any:
-    """10 log10, of at least -200 dB."""
-    return 10 * np.log10(np.maximum(power, 1e-20))
+def decibels(power: Any, out: NDArray[np.float64] | None = None) -> Any:
+    """10 log10, of at least -200 dB; in the memory of `out`, where it is given."""
+    return np.multiply(np.log10(np.maximum(power, 1e-20, out=out), out=out), 10, out=out)
 
 
 def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:

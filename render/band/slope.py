@@ -96,7 +96,8 @@ def find_slope(
     below = (octaves > -BELOW_OCTAVES[1]) & (octaves < -BELOW_OCTAVES[0])
     sounds = powers[:, below].sum(axis=1)
     counts = sounds > sounds[loudest(sounds)].mean() * 10 ** (-QUIET_DB / 10)
-    level: Floats = decibels(powers[counts].astype(np.float64)).mean(axis=0)
+    loud = powers[counts].astype(np.float64)
+    level: Floats = decibels(loud, out=loud).mean(axis=0)
     beyond = level[octaves > 0.5]
     floor_db = float(np.percentile(beyond, 75)) if beyond.size else -200.0
     drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
