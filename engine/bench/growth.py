@@ -3,11 +3,10 @@ side. Renders are measured in processes of their own, each for its own peak of m
 
 from __future__ import annotations
 
-import shutil
+import os
 import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from engine.bench.cost import sox_s, soxr_s, spent
 from presets.schema import Preset
 from render.upscaler import Audio
 
@@ -38,7 +38,7 @@ class Point:
     Attributes:
         value: what grew: seconds, channels, Hz, jobs, clients or files.
         units: what the cost is divided by: seconds of audio of one channel, jobs or files.
-        cpu_s: of this process, or of the one that rendered.
+        cpu_s: of the process that rendered; of client, engine and worker together, where there are these.
         wall_s: by the clock.
         peak_mb: the most memory that a process held; 0 where it was not measured.
         times: how many times what soxr or sox takes for the same audio; 0 where nothing stands beside it.
@@ -89,7 +89,7 @@ def stored(counts: Sequence[int]) -> Iterator[Point]:
                         local.submit((clip, 48000), model="null", seed=next(seeds)).wait()
 
                 render(WARM_JOBS)
-                yield Point(count, JOBS, *_spent(lambda: render(JOBS)))
+                yield Point(count, JOBS, *spent(lambda: render(JOBS)))
 
 
 def fill(database: Path, count: int) -> None:
@@ -112,7 +112,7 @@ def clients(counts: Sequence[int]) -> Iterator[Point]:
     from bridge.client.client import Client
 
     clip = programme(48000, 1)[:, :4800]
-    with _engine() as state:
+    with _engine() as (state, pid):
         with Client.connect(state=state) as first:
             for seed in range(WARM_JOBS):
                 first.submit((clip, 48000), model="null", seed=seed).wait()
@@ -126,7 +126,7 @@ def clients(counts: Sequence[int]) -> Iterator[Point]:
                     connected[place].submit((clip, 48000), model="null", seed=seed).wait()
 
             with ThreadPoolExecutor(count) as threads:
-                cost = _spent(lambda: list(threads.map(work, range(len(connected)))))  # noqa: B023
+                cost = spent(lambda: list(threads.map(work, range(len(connected)))), pid)  # noqa: B023
             for client in connected:
                 client.close()
             yield Point(count, count * each, *cost)
@@ -144,7 +144,7 @@ def files(counts: Sequence[int], model: str) -> Iterator[Point]:
 
     samples = programme(48000, 1)[0, :48000]
     with (
-        _engine() as state,
+        _engine() as (state, pid),
         TemporaryDirectory(prefix="airband-bench-") as folder,
         Client.connect(state=state) as client,
     ):
@@ -156,22 +156,15 @@ def files(counts: Sequence[int], model: str) -> Iterator[Point]:
                 soundfile.write(source, np.roll(samples, 97 * place + count), 48000, "PCM_16")
                 items.append(Item(source, source.with_suffix(".out.wav")))
             done: list[str] = []
-            cost = _spent(lambda: done.extend(event.what for event in run(client, items, order)))  # noqa: B023
+            cost = spent(
+                lambda: done.extend(event.what for event in run(client, items, order)),  # noqa: B023
+                pid,
+            )
             if done.count("done") != count:
                 raise RenderError(f"{count - done.count('done')} of {count} files were not rendered")
             if count > 1:
-                times = cost[1] / count / _sox_s([item.source for item in items[:SOX_FILES]])
+                times = cost[1] / count / sox_s([item.source for item in items[:SOX_FILES]])
                 yield Point(count, count, *cost, times=times)
-
-
-def _sox_s(sources: Sequence[Path]) -> float:
-    """Seconds that sox takes to resample a file to 44.1 kHz, its process and all; infinity without sox."""
-    if shutil.which("sox") is None:
-        return float("inf")
-    began_s = time.perf_counter()
-    for source in sources:
-        subprocess.run(["sox", source, source.with_suffix(".sox.wav"), "rate", "-v", "44100"], check=True)
-    return (time.perf_counter() - began_s) / len(sources)
 
 
 def programme(rate_hz: int, count: int) -> Audio:
@@ -226,20 +219,9 @@ def render_cost(seconds: float, count: int, rate_hz: int, model: str) -> tuple[f
                 raise RenderError(f"nothing was generated: {report.cutoff_reason}")
 
         once(1.0)
-        cpu_s, wall_s = _spent(lambda: once(seconds))
+        cpu_s, wall_s = spent(lambda: once(seconds))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return cpu_s, wall_s, peak_mb, cpu_s / _soxr_s(samples, rate_hz, seconds)
-
-
-def _soxr_s(samples: Audio, rate_hz: int, seconds: float) -> float:
-    """CPU seconds in which one stream of soxr VHQ resamples so much, to 48 kHz or from there to 44.1."""
-    import soxr
-
-    stream = soxr.ResampleStream(
-        rate_hz, 44100 if rate_hz == 48000 else 48000, len(samples), dtype="float32", quality="VHQ"
-    )
-    second = np.ascontiguousarray(samples[:, :rate_hz].T)
-    return _spent(lambda: [stream.resample_chunk(second) for _ in range(max(1, round(seconds)))])[0]
+    return cpu_s, wall_s, peak_mb, cpu_s / soxr_s(samples, rate_hz, seconds)
 
 
 def _apart(*arguments: float | str) -> tuple[float, float, float, float]:
@@ -247,16 +229,9 @@ def _apart(*arguments: float | str) -> tuple[float, float, float, float]:
         return process.submit(render_cost, *arguments).result()  # type: ignore[arg-type]
 
 
-def _spent(work: Callable[[], object]) -> tuple[float, float]:
-    cpu_s, wall_s = time.process_time(), time.perf_counter()
-    work()
-    return time.process_time() - cpu_s, time.perf_counter() - wall_s
-
-
 @contextmanager
-def _engine() -> Iterator[Path]:
-    """The state folder of an engine that runs until the end of the block."""
-    import os
+def _engine() -> Iterator[tuple[Path, int]]:
+    """The state folder and the pid of an engine that runs until the end of the block."""
     import signal
 
     from bridge.client.client import Client
@@ -268,7 +243,7 @@ def _engine() -> Iterator[Path]:
         connection = read_connection(home)
         assert connection is not None
         try:
-            yield home.state
+            yield home.state, connection.pid
         finally:
             os.kill(connection.pid, signal.SIGTERM)
             while is_running(home):

@@ -2,10 +2,10 @@
 the store, with clients and with the files of a batch. Prints a table; `--out` keeps it beside a plot.
 
 What is linear has one cost for each unit, whatever its size: those columns are what is plotted. CPU time is
-that of the process that renders; for clients and files it is the client's alone. Beside a render stands soxr
-(VHQ, the same audio to 48 kHz, or to 44.1 from there, CPU for CPU), beside a batch sox (a process a file, by
-the clock): how many times as long Airband takes. With `--out`, axes that an earlier run measured are kept, so
-that a long table can be made in pieces.
+that of the process that renders; for clients and files, of client, engine and worker together. Beside a
+render stands soxr (VHQ, the same audio to 48 kHz, or to 44.1 from there, CPU for CPU), beside a batch sox (a
+process a file, by the clock): how many times as long Airband takes. With `--out`, axes that an earlier run
+measured are kept, so that a long table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -174,11 +174,12 @@ def plot(found: dict[Axis, list[Point]], path: Path) -> None:
         values = [point.value for point in points]
         wall = [1000 * point.wall_s / point.units for point in points]
         panel.plot(values, wall, "o-", label="by the clock")
-        panel.plot(
-            values, [1000 * point.cpu_s / point.units for point in points], "s--", label="CPU, own process"
-        )
+        panel.plot(values, [1000 * point.cpu_s / point.units for point in points], "s--", label="CPU")
         panel.legend(frameon=False)
         panel.set_xscale("log")
+        apart = [high for low, high in zip([0.0, *values], values, strict=False) if high > 1.2 * low]
+        panel.set_xticks(apart, [f"{value:,.0f}" for value in apart], fontsize=8)
+        panel.minorticks_off()
         panel.set_ylim(0, 1.3 * max(wall))
         panel.set_xlabel(axis.what)
         panel.set_ylabel(f"ms a {axis.unit}")

@@ -1,0 +1,57 @@
+"""What work costs, in processor time and by the clock; and what sox and soxr take for the same audio."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from render.upscaler import Audio
+
+
+def spent(work: Callable[[], object], engine: int | None = None) -> tuple[float, float]:
+    """CPU seconds and seconds of some work; with those of an engine's processes, where its pid is given."""
+
+    def cpu_s() -> float:
+        return time.process_time() + (0.0 if engine is None else _family_cpu_s(engine))
+
+    began_cpu_s, began_s = cpu_s(), time.perf_counter()
+    work()
+    return cpu_s() - began_cpu_s, time.perf_counter() - began_s
+
+
+def _family_cpu_s(pid: int) -> float:
+    """CPU seconds of a process and of those it started; 0 where the system does not tell (beside Linux)."""
+    try:
+        figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        listed = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return 0.0
+    own_s = (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+    return own_s + sum(_family_cpu_s(int(child)) for children in listed for child in children)
+
+
+def sox_s(sources: Sequence[Path]) -> float:
+    """Seconds that sox takes to resample a file to 44.1 kHz, its process and all; infinity without sox."""
+    if shutil.which("sox") is None:
+        return float("inf")
+    began_s = time.perf_counter()
+    for source in sources:
+        subprocess.run(["sox", source, source.with_suffix(".sox.wav"), "rate", "-v", "44100"], check=True)
+    return (time.perf_counter() - began_s) / len(sources)
+
+
+def soxr_s(samples: Audio, rate_hz: int, seconds: float) -> float:
+    """CPU seconds in which one stream of soxr VHQ resamples so much, to 48 kHz or from there to 44.1."""
+    import soxr
+
+    stream = soxr.ResampleStream(
+        rate_hz, 44100 if rate_hz == 48000 else 48000, len(samples), dtype="float32", quality="VHQ"
+    )
+    second = np.ascontiguousarray(samples[:, :rate_hz].T)
+    return spent(lambda: [stream.resample_chunk(second) for _ in range(max(1, round(seconds)))])[0]
