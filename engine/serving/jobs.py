@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -42,10 +42,11 @@ from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.same_job import is_same
 from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import FromWorker, JobWorker, Task
-from engine.state.disk import write_errors_explained, write_errors_logged
+from engine.state.disk import write_errors_logged
 from engine.state.job_room import JobRoom
+from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool
-from engine.state.store import JobRecord, Outcome, Store
+from engine.state.store import JobRecord, Outcome, Store, StoreFullError
 from engine.state.uploads import Uploads, credit
 from presets.errors import (
     AirbandError,
@@ -63,8 +64,8 @@ JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
 UPLOAD_SILENCE_S = 60.0
 """An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
-QUEUE_UPLOADED_S = 0.005
-"""For how long a turn of the loop queues what was uploaded: a busy disk takes milliseconds to name a file."""
+QUEUE_UPLOADED_S = 0.002
+"""For how long a turn of the loop queues what was uploaded."""
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -92,7 +93,8 @@ class Jobs:
         self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
         self._queue = Queue(list(workers), time.time)
         self._wake = wake
-        self._uploads = Uploads(wake, spool.evict)
+        self._sources = SourceFiles(spool)
+        self._uploads = Uploads(wake, spool.evict, self._sources.name)
         self._unneeded: deque[tuple[int, str]] = deque()
         """Sources that no job needs, with what must have been synced of the store before they go."""
         self._room = JobRoom(spool)
@@ -126,7 +128,10 @@ class Jobs:
         """
         record = self._store.get(submit.job)
         if record is None:
-            self._add(submit, session, owner)
+            try:
+                self._add(submit, session, owner)
+            except StoreFullError as error:
+                raise BusyError(error.message) from None
             record = self.record(submit.job)
         elif not is_same(record.submit, submit) or not _may_see(owner, record):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
@@ -266,7 +271,8 @@ class Jobs:
 
     def dispatch(self) -> None:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
-        self._queue_uploaded(QUEUE_UPLOADED_S)
+        with suppress(StoreFullError):  # in the next turn, when there may be room
+            self._queue_uploaded(QUEUE_UPLOADED_S)
         self._settle()
         self._drop_unneeded()
         for device in self._workers:
@@ -315,6 +321,7 @@ class Jobs:
     def close(self) -> None:
         """Lets go of the files; what is unfinished goes on in the next engine."""
         self._uploads.close_all()
+        self._sources.close()
 
     @property
     def written(self) -> int:
@@ -331,23 +338,23 @@ class Jobs:
             try:
                 if not upload.stored:
                     continue
-                self._uploads.close(job)
-                with write_errors_explained(self._spool.folder):
-                    os.replace(self._spool.part(job), self._spool.source(digest))
                 self._store.queue(job, digest)
+            except StoreFullError:
+                raise
             except OutputError as error:
                 self._uploads.close(job)
                 self._unneeded.append((self.written, digest))
                 self._ended.append(Failed(job, error.code, bounded_text(error.message), error.field))
             else:
+                self._uploads.close(job)
                 self._enqueue(self.record(job))
                 self._tell(job, self.state(job))
 
     def _drop_unneeded(self) -> None:
         while self._unneeded and self._unneeded[0][0] <= self._store.synced:
             digest = self._unneeded.popleft()[1]
-            if not self._store.needs(digest):
-                self._spool.drop_source(digest)
+            if not (self._uploads.brings(digest) or self._store.needs(digest)):
+                self._sources.drop(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
         self._queue.add(
@@ -392,7 +399,7 @@ class Jobs:
     def _end(self, outcome: Outcome) -> None:
         job = outcome.job
         record = self.record(job)
-        digest = record.digest
+        digest = record.digest or self._uploads.digest(job)
         self._store.end(outcome)
         self.ended[type(outcome).__name__.lower()] += 1
         self.render_s += outcome.seconds if isinstance(outcome, Done) else 0.0

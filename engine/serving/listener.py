@@ -1,14 +1,17 @@
-"""Where clients reach the engine: the ROUTER socket, its endpoint and, over tcp, its guard."""
+"""Where clients reach the engine: the ROUTER, its endpoint, over tcp its guard, and what they have asked."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import zmq
 
+from bridge.wire.messages import ClientMessage
 from engine.serving.connection_limit import ConnectionLimit
 from engine.serving.curve_auth import CurveAuth
 from presets.errors import UsageError
@@ -22,6 +25,64 @@ HANDSHAKE_MS = 5000
 """How long a connection may take to greet and to prove its key."""
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 10_000, 30_000
 BACKLOG = 128
+ASKED_MAX, ASKED_BYTES = 128, 16 * 1024**2
+"""Messages that the loop reads ahead of its work, and what they may weigh: two of each of 64 clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A message that waits for its turn: whose connection, that one's CURVE key, what it says and weighs."""
+
+    route: bytes
+    key: str
+    message: ClientMessage
+    buffer: memoryview | None
+    nbytes: int
+
+
+class Inbox:
+    """What clients asked and nobody has done yet; each client is served one message in turn."""
+
+    def __init__(self) -> None:
+        self._asked: dict[bytes, deque[Asked]] = {}
+        self._count = self._nbytes = 0
+
+    def __contains__(self, route: bytes) -> bool:
+        """Whether something of this connection waits."""
+        return route in self._asked
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return self._count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more should be read."""
+        return self._count >= ASKED_MAX or self._nbytes >= ASKED_BYTES
+
+    def put(self, asked: Asked) -> None:
+        """Keeps a message behind those of the same client."""
+        self._asked.setdefault(asked.route, deque()).append(asked)
+        self._count += 1
+        self._nbytes += asked.nbytes
+
+    def next(self) -> Asked | None:
+        """Takes the oldest message of the client whose turn it is."""
+        if not self._asked:
+            return None
+        route = next(iter(self._asked))
+        waiting = self._asked.pop(route)
+        asked = waiting.popleft()
+        if waiting:
+            self._asked[route] = waiting  # behind the others
+        self._count -= 1
+        self._nbytes -= asked.nbytes
+        return asked
+
+    def clear(self) -> None:
+        """Throws all of it away."""
+        self._asked.clear()
+        self._count = self._nbytes = 0
 
 
 class Listener:

@@ -43,6 +43,9 @@ class Retention:
     def apply_when_due(self) -> None:
         """Makes room if some was wanted in vain; applies the limits every DUE_S, while ages can be told."""
         now_s = time.monotonic()
+        if self._store.lacks_room:
+            self._store.lacks_room = False
+            self._spool.wanted_bytes = max(1, self._spool.wanted_bytes)
         is_free = self._working is None or self._working.done()
         if is_free and self._spool.wanted_bytes:
             self._working, is_free = self._thread.submit(self._make_room), False

@@ -1,9 +1,10 @@
 """The engine's process: one ROUTER, one thread, one loop; no torch.
 
-The loop polls the socket, the workers' pipes and a wake-up socket for signals. It never blocks on a client:
-what a client does not take stays in its session. Whatever one message, job, row or file does, it becomes one
-error and the loop goes on. SIGTERM or SIGINT drains (running jobs finish, queued ones wait for the next
-engine), a second one aborts.
+The loop polls the socket, the workers' pipes and a wake-up socket for signals. It reads ahead of its work:
+what costs nothing to answer is answered at once, the rest is done one message of each client in turn. It
+never blocks on a client: what a client does not take stays in its session. Whatever one message, job, row or
+file does, it becomes one error and the loop goes on. SIGTERM or SIGINT drains (running jobs finish, queued
+ones wait for the next engine), a second one aborts.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import logging
 import signal
 import socket as sockets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import zmq
@@ -22,19 +23,19 @@ from bridge.wire.frames import decode, encode
 from bridge.wire.messages import (
     VERSION,
     Bye,
-    ClientMessage,
     Closing,
     EngineMessage,
     Error,
     Hello,
     Limits,
     Model,
+    Ping,
     Welcome,
 )
 from bridge.wire.ulid import new_ulid
 from engine.serving.figures import Figures, figures
 from engine.serving.jobs import Jobs
-from engine.serving.listener import Listener
+from engine.serving.listener import Asked, Inbox, Listener
 from engine.serving.memory import MemoryBudget
 from engine.serving.retention import Retention
 from engine.serving.session import Session, error_message
@@ -52,9 +53,11 @@ SESSIONS_MAX = 1024
 OUTBOXES_BYTES = 32 * 1024**2
 """What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
 LISTEN_S = 0.002
-"""How long client messages are handled before their answers leave and the workers get their turn."""
-REPLIES_PER_TURN = 64
-"""Replies to one client before the next gets its own."""
+"""How long clients are served before the workers get their turn."""
+HEARD_AT_ONCE = 64
+"""Messages read, at some 0.05 ms each, before the next one that waits for its turn is handled."""
+REPLIES_PER_TURN, REPLIES_BYTES = 64, 4 * 1024**2
+"""Replies to one client before the next gets its own, and what they may weigh."""
 POLL_S, BACKLOG_POLL_S = 0.1, 0.002
 """How long the loop sleeps at most; memory is looked at in every turn, for it can grow by 1 GB/s over ipc."""
 WATCH_S = 0.5
@@ -97,6 +100,7 @@ class Server:
         self._memory = MemoryBudget()
         self._idle_exit_s = idle_exit_s
         self._sessions: dict[bytes, Session] = {}
+        self._inbox = Inbox()
         self._last_word_s = self._watched_s = time.monotonic()
         self._signals = 0
 
@@ -194,14 +198,15 @@ class Server:
         door = self._listener.door
         for socket in door:
             poller.register(socket, zmq.POLLIN)
-        ready = dict(poller.poll(int(1000 * (BACKLOG_POLL_S if backlog else self._pause_s()))))
+        pause_s = 0.0 if self._inbox else BACKLOG_POLL_S if backlog else self._pause_s()
+        ready = dict(poller.poll(int(1000 * pause_s)))
         if self._woken.fileno() in ready:
             self._woken.recv(4096)
         for socket in door.keys() & ready.keys():
             door[socket]()
         for pipe in ready.keys() & pipes.keys():
             self._hear(pipes[pipe])
-        if self._listener.socket in ready:
+        if self._listener.socket in ready or self._inbox:
             self._listen()
         if serve_clients and self._memory.is_exceeded(self._transfers):
             log.warning("connections hold more memory than they may; all are dropped and may come again")
@@ -246,32 +251,57 @@ class Server:
 
     def _reopen(self) -> None:
         self._sessions.clear()
+        self._inbox.clear()
         self._listener.reopen()
 
     def _listen(self) -> None:
-        began_s = now_s = time.monotonic()
-        while now_s - began_s < LISTEN_S:
-            received = self._listener.receive()
-            if received is None:
+        until_s = time.monotonic() + LISTEN_S
+        while time.monotonic() < until_s:
+            heard = 0
+            while heard < HEARD_AT_ONCE and not self._inbox.is_full and self._hear_client():
+                heard += 1
+            if (asked := self._inbox.next()) is not None:
+                with self._answering(asked.route):
+                    self._receive(asked)
+            elif not heard:
                 return
-            self._last_word_s = now_s = time.monotonic()
-            route, key, frames = received
-            try:
-                message, buffer = decode(frames, "client")
-                self._receive(route, key, message, buffer)
-            except AirbandError as error:
-                self._refuse(route, error_message(error))
-            except Exception as error:
-                log.exception("a message could not be handled")
-                self._refuse(route, error_message(EngineError(f"the engine failed at this: {error}")))
 
-    def _receive(self, route: bytes, key: str, message: ClientMessage, buffer: memoryview | None) -> None:
-        auth = self._listener.auth
-        if auth is not None and not auth.allows(key):
+    def _hear_client(self) -> bool:
+        """Reads a message, if there is one; all but a greeting or a ping waits for its turn."""
+        received = self._listener.receive()
+        if received is None:
+            return False
+        self._last_word_s = time.monotonic()
+        route, key, frames = received
+        with self._answering(route):
+            message, buffer = decode(frames, "client")
+            asked = Asked(route, key, message, buffer, sum(map(len, frames)))
+            if route in self._inbox or not isinstance(message, Hello | Ping):
+                self._inbox.put(asked)
+            else:
+                self._receive(asked)
+        return True
+
+    @contextmanager
+    def _answering(self, route: bytes) -> Iterator[None]:
+        """Around what one message does: an error of any kind is its answer, and answers leave at once."""
+        try:
+            yield
+        except AirbandError as error:
+            self._refuse(route, error_message(error))
+        except Exception as error:
+            log.exception("a message could not be handled")
+            self._refuse(route, error_message(EngineError(f"the engine failed at this: {error}")))
+        if route in self._sessions:
+            self._send(route)
+
+    def _receive(self, asked: Asked) -> None:
+        auth, route, message = self._listener.auth, asked.route, asked.message
+        if auth is not None and not auth.allows(asked.key):
             self._sessions.pop(route, None)
             raise WireError("this key is not on the allow-list any more")
         if isinstance(message, Hello):
-            self._welcome(route, message, None if auth is None else auth.owner(key))
+            self._welcome(route, message, None if auth is None else auth.owner(asked.key))
             return
         session = self._sessions.pop(route, None)
         if session is None:
@@ -279,7 +309,7 @@ class Server:
         if isinstance(message, Bye):
             return
         self._sessions[route] = session  # at the end: the first is the one silent longest
-        session.receive(message, buffer)
+        session.receive(message, asked.buffer)
 
     def _welcome(self, route: bytes, hello: Hello, owner: str | None) -> None:
         if hello.v != VERSION:
@@ -313,27 +343,34 @@ class Server:
     def _flush(self) -> bool:
         """Sends what clients take; True while something is left."""
         backlog = False
-        for route, session in list(self._sessions.items()):
-            for _ in range(REPLIES_PER_TURN):
-                if (frames := session.peek(self._store.synced)) is None:
-                    break
-                try:
-                    self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
-                except zmq.Again:
-                    break
-                except zmq.ZMQError as error:
-                    if error.errno != zmq.EHOSTUNREACH:
-                        log.error("a client cannot be answered and is let go: %s", error)
-                    del self._sessions[route]
-                    break
-                session.sent()
-            if session.overrun:
-                self._sessions.pop(route, None)
-            backlog = backlog or session.peek(self._store.synced) is not None
+        for route in list(self._sessions):
+            backlog = self._send(route) or backlog
         while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
             largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
             del self._sessions[largest]
         return backlog
+
+    def _send(self, route: bytes) -> bool:
+        """Sends one client what it takes of its replies; True while something is left that may be sent."""
+        session, nbytes = self._sessions[route], 0
+        for _ in range(REPLIES_PER_TURN):
+            if nbytes > REPLIES_BYTES or (frames := session.peek(self._store.synced)) is None:
+                break
+            try:
+                self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                break
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    log.error("a client cannot be answered and is let go: %s", error)
+                del self._sessions[route]
+                return False
+            session.sent()
+            nbytes += sum(map(len, frames))
+        if session.overrun:
+            del self._sessions[route]
+            return False
+        return session.peek(self._store.synced) is not None
 
     def _refuse(self, route: bytes, error: Error) -> None:
         session = self._sessions.get(route)

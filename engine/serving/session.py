@@ -1,9 +1,9 @@
 """One client's side of protocol 1 in the engine: what its messages do, and what waits to be sent to it.
 
 A session outlives nothing: what matters of it is in the store. Replies wait in an outbox of bounded length;
-those that say where a job stands wait until that is on the disk. Progress is conflated, one message a job;
-pieces of a fetched stem are read when there is room to send them, so that a slow client costs a file position
-and no memory.
+those that say where a job stands wait until that is on the disk, but for a job that is still being sent: its
+client has it yet, should the power fail. Progress is conflated, one message a job; pieces of a fetched stem
+are read when there is room to send them, so that a slow client costs a file position and no memory.
 """
 
 from __future__ import annotations
@@ -59,9 +59,6 @@ FETCHES_MAX = 64
 
 FETCHING_S = 60.0
 """How long pieces of a stem may still wait for a slow client after it asked for the last one."""
-
-PROMISES = Accepted | Listing | Done | Failed | Cancelled
-"""What says where a job stands."""
 
 log = logging.getLogger("airband.engine")
 
@@ -144,7 +141,7 @@ class Session:
     def post(self, message: EngineMessage) -> None:
         """Puts a message in the outbox."""
         frames = _encoded(message)
-        self._outbox.append((self._jobs.written if isinstance(message, PROMISES) else 0, frames))
+        self._outbox.append((self._jobs.written if _promises(message) else 0, frames))
         self._outbox_bytes += sum(map(len, frames))
 
     def peek(self, synced: float = math.inf) -> Frames | None:
@@ -223,6 +220,13 @@ class Session:
             return [self._jobs.state(job), outcome]
         self._watching.add(job)
         return [self._jobs.state(job)]
+
+
+def _promises(message: EngineMessage) -> bool:
+    """Whether a message says where a job stands; a job that is still being sent has its client to say so."""
+    if isinstance(message, Accepted):
+        return message.state != "uploading"
+    return isinstance(message, Listing | Done | Failed | Cancelled)
 
 
 def error_message(error: AirbandError, job: str | None = None) -> Error:

@@ -20,6 +20,7 @@ from typing import get_args
 import msgspec
 
 from bridge.wire.messages import Cancelled, Done, Failed, State, Submit
+from engine.state.disk import is_disk_full
 from presets.errors import EngineError, OutputError
 
 SCHEMA_VERSION = 3
@@ -54,6 +55,8 @@ LOCK_WAIT_S = 0.2
 """How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
 CHECKPOINT_WRITES = 2000
 """Changes after which the WAL is copied into the database, by the thread that syncs."""
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""What SQLite says where the disk has no room for the WAL, or for the index of it."""
 
 Outcome = Done | Failed | Cancelled
 
@@ -92,10 +95,15 @@ class JobRecord:
         return self.asked
 
 
+class StoreFullError(OutputError):
+    """The disk has no room for a change of the jobs; nothing of it was made."""
+
+
 class Store:
     """The job table of one state folder; for one thread at a time, and `sync` for another.
 
     Attributes:
+        lacks_room: a change found no room on the disk; for who can make some, who then sets it back.
         written: how many changes there were.
         synced: how many of them a loss of power cannot take back.
 
@@ -104,12 +112,13 @@ class Store:
 
     Raises:
         EngineError: a file that is damaged or of a newer version.
-        OutputError: no room or no permission; also from every method that writes.
+        OutputError: no room (then a StoreFullError) or no permission; also from every method that writes.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self._wal = path, path.with_name(f"{path.name}-wal")
         self.written = self.synced = self._checkpointed = 0
+        self.lacks_room = False
         with self._explained():
             self._db = sqlite3.connect(
                 path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
@@ -288,9 +297,11 @@ class Store:
         try:
             yield
         except (sqlite3.OperationalError, OSError) as error:
-            raise OutputError(
-                f"{self._path} cannot be written: {error}; make room or give another --state folder"
-            ) from None
+            text = f"{self._path} cannot be written: {error}; make room or give another --state folder"
+            if is_disk_full(error) or getattr(error, "sqlite_errorcode", 0) in FULL:
+                self.lacks_room = True
+                raise StoreFullError(text) from None
+            raise OutputError(text) from None
         except sqlite3.DatabaseError as error:
             raise EngineError(
                 f"{self._path} is damaged: {error}; move it away and start again (finished results in the "

@@ -1,8 +1,8 @@
 """Sources on their way in: bytes from the wire to a file of the spool, hashed as they pass.
 
 Nothing here waits for the disk, unless one upload has very many pieces that are not written yet: pieces are
-hashed in the caller's thread and written by others, and an upload whose last piece came is `stored` once all
-of it is on the disk.
+hashed in the caller's thread; others open the file, write it and, once all of it is on the disk, name it. An
+upload whose last piece came is `stored` then.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Upload:
     Args:
         path: the file it grows in.
         receiver: what is there of it already.
-        writer: one thread, so that pieces are written in order.
-        wake: called from that thread once the last piece is on the disk.
-        evict: as for `Uploads`.
+        writer: one thread, so that pieces are written in order; no other touches the file.
+        wake: called from that thread once the upload is stored, or could not be.
+        evict, name: as for `Uploads`.
     """
 
     def __init__(
@@ -53,11 +53,13 @@ class Upload:
         writer: Executor,
         wake: Callable[[], None],
         evict: Callable[[int], int],
+        name: Callable[[Path, str], None],
     ) -> None:
         self._path, self._writer, self._wake, self.receiver = path, writer, wake, receiver
-        self._evict = evict
+        self._evict, self._name = evict, name
         self._writes: deque[Future[None]] = deque()
         self._file: FileIO | None = None
+        self._failed: OSError | None = None
         self._synced = receiver.offset
         self.heard_s = time.monotonic()
 
@@ -70,35 +72,68 @@ class Upload:
         """
         self.heard_s = time.monotonic()
         fresh = self.receiver.take(chunk.offset, buffer, chunk.last, chunk.digest)
-        is_last = self.receiver.complete
-        due = is_last or self.receiver.offset - self._synced >= SYNC_BYTES
+        due = self.receiver.complete or self.receiver.offset - self._synced >= SYNC_BYTES
         if due:
             self._synced = self.receiver.offset
+        write = self._writer.submit(self._write, fresh, due, self.receiver.digest)
+        self._writes.append(write)
         with write_errors_explained(self._path.parent):
-            if self._file is None:
-                self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - until `rest`
-            write = self._writer.submit(_write, self._file, fresh, due, self._evict)
-            self._writes.append(write)
             while self._writes and (len(self._writes) > WRITES_MAX or self._writes[0].done()):
                 self._writes.popleft().result()
-        if is_last:
+        if self.receiver.complete:
             write.add_done_callback(lambda _: self._wake())
 
     @property
     def stored(self) -> bool:
-        """Whether all of it has come and is on the disk; raises OutputError when that failed."""
+        """Whether all of it has come and bears its name; raises OutputError when that failed."""
         with write_errors_explained(self._path.parent):
             while self._writes and self._writes[0].done():
                 self._writes.popleft().result()
         return self.receiver.complete and not self._writes
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its last piece was written, or could not be, so that nobody touches its file any more."""
+        return self.receiver.complete and all(write.done() for write in self._writes)
 
     def wait(self) -> None:
         """Waits until what came is written."""
         wait(self._writes)
 
     def rest(self) -> None:
-        """Closes the file until the next piece; its bytes stay."""
-        self.wait()
+        """Closes the file until the next piece, once what came is written; its bytes stay."""
+        self._writes.append(self._writer.submit(self._close))
+
+    def _write(self, piece: memoryview, sync: bool, digest: str | None) -> None:
+        """Writes a piece; with a `digest` it was the last. A file that lacks a piece is not written on."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            file = self._append(piece)
+            if sync:
+                os.fsync(file.fileno())
+            if digest is not None:
+                self._close()
+                self._name(self._path, digest)
+        except OSError as error:
+            self._failed = error
+            self._close()
+            raise
+
+    def _append(self, piece: memoryview) -> FileIO:
+        may_evict = True
+        while self._file is None or piece:
+            try:
+                if self._file is None:
+                    self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - until `rest`
+                piece = piece[self._file.write(piece) :]
+            except OSError as error:
+                if not (may_evict and is_disk_full(error) and self._evict(RESERVE_BYTES)):
+                    raise
+                may_evict = False
+        return self._file
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -110,10 +145,16 @@ class Uploads:
     Args:
         wake: called from a thread when the last piece of an upload is on the disk.
         evict: makes so many bytes of room on a full disk and says how many it made; from a thread.
+        name: given the file of a complete source and its digest, names it so; from a thread.
     """
 
-    def __init__(self, wake: Callable[[], None], evict: Callable[[int], int] = lambda nbytes: 0) -> None:
-        self._wake, self._evict = wake, evict
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        evict: Callable[[int], int],
+        name: Callable[[Path, str], None],
+    ) -> None:
+        self._wake, self._evict, self._name = wake, evict, name
         self._uploads: dict[str, Upload] = {}
         self._writing: OrderedDict[str, Upload] = OrderedDict()
         """Those with an open file, the one that was silent longest first."""
@@ -135,6 +176,14 @@ class Uploads:
     def complete(self) -> list[tuple[str, Upload]]:
         """Those whose last piece came, until they are closed."""
         return list(self._complete.items())
+
+    def digest(self, job: str) -> str:
+        """Of a source whose last piece came; "" before that, and once it is closed."""
+        return self._complete[job].receiver.digest or "" if job in self._complete else ""
+
+    def brings(self, digest: str) -> bool:
+        """Whether one whose last piece came has this digest."""
+        return any(upload.receiver.digest == digest for upload in self._complete.values())
 
     def silent(self, for_s: float) -> list[tuple[str, Upload]]:
         """Those of which nothing came for so long."""
@@ -165,7 +214,7 @@ class Uploads:
         with write_errors_explained(path.parent):
             there = path.stat().st_size if path.exists() else 0
         receiver = self._resumed(job, path, nbytes(source), there) if there else Receiver(nbytes(source))
-        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake, self._evict)
+        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake, self._evict, self._name)
         return self._uploads[job]
 
     def _resumed(self, job: str, path: Path, total: int, there: int) -> Receiver:
@@ -182,8 +231,9 @@ class Uploads:
         self._writing.pop(job, None)
         self._complete.pop(job, None)
         upload = self._uploads.pop(job, None)
-        if upload is not None:
+        if upload is not None and not upload.has_ended:
             upload.rest()
+            upload.wait()
 
     def close_all(self) -> None:
         """Ends them all; what has come stays for the next engine."""
@@ -213,16 +263,3 @@ def _pieces(path: Path) -> Iterator[bytes]:
     with open(path, "rb") as file:
         while piece := file.read(CHUNK_BYTES):
             yield piece
-
-
-def _write(file: FileIO, piece: memoryview, sync: bool, evict: Callable[[int], int]) -> None:
-    may_evict = True
-    while piece:
-        try:
-            piece = piece[file.write(piece) :]
-        except OSError as error:
-            if not (may_evict and is_disk_full(error) and evict(RESERVE_BYTES)):
-                raise
-            may_evict = False
-    if sync:
-        os.fsync(file.fileno())

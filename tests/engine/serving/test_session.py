@@ -130,6 +130,11 @@ def submit(**more: Any) -> Submit:
     return Submit(new_ulid(), Pcm(audio), DeliverPcm(), make(model="null"), **more)
 
 
+def by_path() -> Submit:
+    """A job that is queued as soon as it is submitted."""
+    return Submit(new_ulid(), PathSource("/clip.wav"), DeliverPcm(), make(model="null"))
+
+
 def queued(session: Session, **more: Any) -> str:
     asked = submit(**more)
     ask(session, asked)
@@ -450,6 +455,68 @@ def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(house: House
     assert house.jobs.state(job).state == "done"
 
 
+def test_a_disk_without_room_for_a_row_is_made_room_on_and_the_job_goes_on(
+    house: House, tmp_path: Path, report: RenderReport
+) -> None:
+    cached = house.spool.scratch("cached", "pcm")
+    cached.write_bytes(bytes(2**20))
+    cached = house.spool.keep_result("cached", cached, report)
+    asked, digest = submit(), hasher()
+    digest.update(SAMPLES.tobytes())
+    ask(house.one, asked)
+    house.one.receive(Chunk(asked.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    [(_, upload)] = house.jobs._uploads.complete
+    upload.wait()
+    [pages] = house.store._db.execute("PRAGMA page_count").fetchone()
+    house.store._db.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # SQLite then says what it says of a full disk
+    for _ in range(100):
+        house.two.receive(by_path(), None)
+    assert isinstance(heard(house.two)[-1], Busy), "a new job waits outside"
+    house.jobs.dispatch()
+    free = house.spool.room
+    house.spool.room = lambda: free() if not cached.exists() else -(2**20)  # type: ignore[method-assign]
+    kept = Retention(house.jobs, house.store, house.spool)
+    kept.apply_when_due()
+    kept.close()
+    assert not cached.exists()
+    house.store._db.execute("PRAGMA max_page_count = 1000000")
+    house.jobs.dispatch()
+    assert house.jobs.state(asked.job).state in ("queued", "running")
+    assert house.spool.source(digest.hexdigest()).exists()
+
+
+def test_a_source_that_comes_again_while_it_is_dropped_stays(house: House) -> None:
+    first = queued(house.one)
+    house.jobs.dispatch()
+    second, digest = submit(), hasher()
+    digest.update(SAMPLES.tobytes())
+    house.two.receive(second, None)
+    house.two.receive(Chunk(second.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    [(_, upload)] = house.jobs._uploads.complete
+    upload.wait()
+    done(house, first)  # whose source is that of the second, which is whole and not yet queued
+    house.store.sync()
+    house.jobs._drop_unneeded()
+    house.jobs.finish_uploads()
+    house.jobs._sources.close()
+    assert house.spool.source(digest.hexdigest()).read_bytes() == SAMPLES.tobytes()
+
+
+def test_a_source_that_is_whole_when_its_job_is_cancelled_goes(house: House) -> None:
+    asked, digest = submit(), hasher()
+    digest.update(SAMPLES.tobytes())
+    ask(house.one, asked)
+    house.one.receive(Chunk(asked.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    house.one.receive(Cancel(asked.job), None)
+    house.store.sync()
+    house.jobs.dispatch()
+    house.jobs._sources.close()
+    assert not list((house.spool.folder / "sources").iterdir())
+    assert not list((house.spool.folder / "parts").iterdir())
+
+
 def test_what_is_too_old_is_forgotten(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, stale = queued(house.one), submit()
     ask(house.one, stale)
@@ -531,7 +598,7 @@ def test_what_is_told_of_a_job_is_on_the_disk_and_a_ping_waits_for_no_disk(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    house.one.receive(submit(), None)
+    house.one.receive(by_path(), None)
     house.two.receive(Ping(1.0), None)
     assert house.one.peek(house.store.synced) is None
     assert house.two.peek(house.store.synced) is not None
@@ -541,11 +608,19 @@ def test_what_is_told_of_a_job_is_on_the_disk_and_a_ping_waits_for_no_disk(
     assert house.one.peek(house.store.synced) is not None
 
 
+def test_an_upload_begins_before_the_disk_has_its_row(house: House) -> None:
+    asked = submit()
+    house.one.receive(asked, None)
+    frames = house.one.peek(house.store.synced)
+    assert frames is not None
+    assert decode([bytes(frame) for frame in frames], "engine")[0] == Accepted(asked.job, "uploading")
+
+
 def test_nothing_is_told_while_the_disk_refuses(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(fd: int) -> None:
         raise OSError(errno.EIO, "the disk is broken")
 
-    house.one.receive(submit(), None)
+    house.one.receive(by_path(), None)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
         with pytest.raises(OutputError, match="broken"):
