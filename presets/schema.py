@@ -277,7 +277,7 @@ def from_toml(text: str | bytes, where: str) -> Preset:
     """
     try:
         values = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # an integer of 5000 digits, lists in lists in lists
         raise PresetError(f"{where}: not valid TOML: {error}") from None
     unknown = [name for name in values if name not in Preset.__struct_fields__]
     if unknown:

@@ -135,10 +135,9 @@ def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
             if isinstance(rows, list):
                 return rows
             raise UsageError(f"{manifest}: is no list of maps", "manifest")
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{manifest}: not valid YAML: {error}", "manifest") from None
-    except ValueError as error:
-        raise UsageError(f"{manifest}: not valid JSON lines: {error}", "manifest") from None
+    except (ValueError, RecursionError) as error:
+        form = "YAML" if suffix in (".yaml", ".yml") else "JSON lines"
+        raise UsageError(f"{manifest}: not valid {form}: {error}", "manifest") from None
     raise UsageError(f"{manifest}: manifests end in .csv, .jsonl, .yaml, not {suffix!r}", "manifest")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import OutputError
-from render.files.tags import UNREADABLE, Tag
+from render.files.tags import TAGS_BYTES_MAX, UNREADABLE, Tag
 from render.files.timing import Timing
 
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
@@ -55,7 +55,7 @@ def read_flac(path: Path) -> Flac:
     """The metadata of a FLAC file; what cannot be read is told among `others`."""
     comments: list[Tag] = []
     blocks: list[Block] = []
-    seeks, others = False, []
+    seeks, others, room = False, [], TAGS_BYTES_MAX
     with path.open("rb") as file:
         if file.read(3) == b"ID3":
             others.append("an ID3 tag before the FLAC stream")
@@ -74,7 +74,15 @@ def read_flac(path: Path) -> Flac:
                 others.append("metadata that breaks off")
                 break
             last, kind, size = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:], "big")
+            if kind in (STREAMINFO, PADDING) or size > room:
+                file.seek(size, 1)
+                if kind not in (STREAMINFO, PADDING):
+                    others.append(
+                        f"a metadata block of {size} bytes beyond the {TAGS_BYTES_MAX} that are read"
+                    )
+                continue
             body = file.read(size)
+            room -= size
             if kind == COMMENT:
                 try:
                     comments += _comments(body)
@@ -82,7 +90,7 @@ def read_flac(path: Path) -> Flac:
                     others.append("comments that cannot be read")
             elif kind == SEEKTABLE:
                 seeks = True
-            elif kind not in (STREAMINFO, PADDING):
+            else:
                 blocks.append(Block(kind, body))
         file.seek(0, 2)
         if file.tell() >= 128:

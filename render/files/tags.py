@@ -52,6 +52,9 @@ ASF_NAMES = {
 }  # fmt: skip
 FRONT_COVER = 3
 
+TAGS_BYTES_MAX = 64 * 1024**2
+"""What the tags of a file may weigh; more is named and left behind. Reading them takes four times that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tags:
@@ -78,6 +81,9 @@ def read_tags(path: Path) -> Tags:
     from mutagen.id3 import ID3
     from mutagen.mp4 import MP4Tags
 
+    weight = _id3_nbytes(path)
+    if weight > TAGS_BYTES_MAX:
+        return Tags(others=(f"an ID3 tag of {weight} bytes, where {TAGS_BYTES_MAX} are read",))
     try:
         file = mutagen.File(path)
         found = file.tags if file is not None else None
@@ -215,14 +221,20 @@ def _bare_id3(path: Path) -> Any:
         return None
 
 
+def _id3_nbytes(path: Path) -> int:
+    """What the ID3v2 tag at the start of a file weighs, as its head says; 0 where there is none."""
+    with path.open("rb") as file:
+        head = file.read(10)
+    if len(head) < 10 or head[:3] != b"ID3":
+        return 0
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
 def _id3_bytes(path: Path) -> bytes:
     """The ID3v2 tag at the start of a file, as it stands."""
     with path.open("rb") as file:
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3":
-            return b""
-        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        return head + file.read(size + (10 if head[5] & 0x10 else 0))
+        return file.read(_id3_nbytes(path))
 
 
 def _from_vorbis(tag: Any) -> Tags:

@@ -1,13 +1,14 @@
 """Whatever bytes are read (messages, presets, manifests, audio, weights): the worst is one AirbandError.
 
-Each input is a good one, damaged in up to six places. AIRBAND_FUZZ=100 tries a hundred times as many, other
-ones each time; without it the same few are tried, some seconds for each reader.
+Each input is a good one, or one of `corpus`, damaged in up to six places. Those of `corpus` come first, as
+they are; their names say what is wrong with them. AIRBAND_FUZZ=100 tries a hundred times as many, other ones
+each time; without it the same few are tried, some seconds for each reader.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.batch import manifest
@@ -76,6 +77,23 @@ def tries(count: int) -> Callable[[Any], Any]:
     )
 
 
+def corpus(kind: str) -> dict[str, bytes]:
+    """What is kept for one reader, by name."""
+    paths = sorted((Path(__file__).with_name("corpus") / kind).iterdir())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def first(each: str, inputs: Iterable[object], **others: object) -> Callable[[Any], Any]:
+    """These inputs come as they are, before any other; `others` are the property's further arguments."""
+
+    def decorate(test: Any) -> Any:
+        for content in inputs:
+            test = example(**{each: content, "where": []}, **others)(test)
+        return test
+
+    return decorate
+
+
 MESSAGES = [
     msgpack.packb(msgspec.to_builtins(message))
     for message in (
@@ -87,8 +105,17 @@ MESSAGES = [
 ]
 
 
+FRAMES = corpus("frames")
+buffers = st.one_of(st.none(), st.binary(max_size=64))
+
+
 @tries(1500)
-@given(header=st.sampled_from(MESSAGES), where=edits, buffer=st.one_of(st.none(), st.binary(max_size=64)))
+@first("header", FRAMES.values(), buffer=None)
+@given(
+    header=st.sampled_from([*MESSAGES, *FRAMES.values()]),
+    where=edits,
+    buffer=st.one_of(st.none(), st.binary(max_size=64)),
+)
 def test_frames(header: bytes, where: list[Edit], buffer: bytes | None) -> None:
     frames = [damaged(header, where)] + ([] if buffer is None else [buffer])
     with suppress(AirbandError):
@@ -97,10 +124,12 @@ def test_frames(header: bytes, where: list[Edit], buffer: bytes | None) -> None:
 
 PRESETS = [path_of(name).read_bytes() for name in ("music", "speech", "archive")]
 PRESETS.append(b'[[effects.before]]\nname = "gain"\ngain_db = 3\n[delivery]\nloudness = "-16"\n')
+TABLES = corpus("presets")
 
 
 @tries(600)
-@given(text=st.sampled_from(PRESETS), where=edits)
+@first("text", TABLES.values())
+@given(text=st.sampled_from([*PRESETS, *TABLES.values()]), where=edits)
 def test_presets(text: bytes, where: list[Edit]) -> None:
     with suppress(AirbandError):
         assert isinstance(from_toml(damaged(text, where), "fuzz"), Preset)
@@ -110,10 +139,11 @@ MANIFESTS = {
     "list.csv": b"path,seed,cutoff\na.wav,1,4000\nb.wav,2,auto\n",
     "list.jsonl": b'{"path": "a.wav", "seed": 1}\n{"path": "b.wav", "cutoff": "auto"}\n',
     "list.yaml": b"- path: a.wav\n  seed: 1\n- {path: b.wav, cutoff: auto}\n",
-}
+} | corpus("manifests")
 
 
 @tries(300)
+@first("name", corpus("manifests"))
 @given(name=st.sampled_from(sorted(MANIFESTS)), where=edits)
 def test_manifests(tmp_path_factory: pytest.TempPathFactory, name: str, where: list[Edit]) -> None:
     path = tmp_path_factory.getbasetemp() / name
@@ -140,7 +170,7 @@ def audio_files() -> dict[str, bytes]:
     return files
 
 
-AUDIO = audio_files()
+AUDIO = audio_files() | corpus("audio")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +182,8 @@ def without_ffmpeg() -> Any:
 
 
 @tries(300)
+@first("name", corpus("audio"), accept_truncated=True)
+@first("name", corpus("audio"), accept_truncated=False)
 @given(name=st.sampled_from(sorted(AUDIO)), where=edits, accept_truncated=st.booleans())
 def test_audio_files(
     tmp_path_factory: pytest.TempPathFactory,
@@ -184,10 +216,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+WEIGHTS = corpus("weights")
+
+
 @tries(200)
-@given(where=edits)
-def test_weights(weights: Path, where: list[Edit]) -> None:
+@first("kept", WEIGHTS.values())
+@given(kept=st.sampled_from([None, *WEIGHTS.values()]), where=edits)
+def test_weights(weights: Path, kept: bytes | None, where: list[Edit]) -> None:
     path = weights.with_name("damaged.safetensors")
-    path.write_bytes(damaged(weights.read_bytes(), where))
+    path.write_bytes(damaged(weights.read_bytes() if kept is None else kept, where))
     with suppress(AirbandError):
         read_model(path, "fuzz")

@@ -16,6 +16,7 @@ from mutagen.asf._attrs import ASFByteArrayAttribute
 from mutagen.flac import Picture
 from mutagen.mp4 import MP4Cover, MP4FreeForm
 
+from render.files.flac_blocks import read_flac
 from render.files.tags import Tags, read_tags
 
 JPEG = b"\xff\xd8\xff\xe0 the cover, as bytes"
@@ -143,3 +144,22 @@ def test_the_comments_of_ogg_files(tagged: Callable[..., Tags], name: str) -> No
     assert sorted(said) == [("ARTIST", "One"), ("ARTIST", "Two"), ("TITLE", "Dawn")]
     assert [picture(block) for block in tags.pictures] == [(3, "image/png", PNG)]
     assert not tags.others
+
+
+def test_tags_of_too_many_megabytes_are_named_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.mp3"
+    with path.open("wb") as file:
+        file.write(b"ID3\4\0\0\x20\0\0\x01")
+        file.truncate(70 * 2**20)
+    assert read_tags(path).others == (f"an ID3 tag of {64 * 2**20 + 11} bytes, where {64 * 2**20} are read",)
+    blocks = b"".join(b"\x06" + (2**23).to_bytes(3) for _ in range(9))
+    path = tmp_path / "big.flac"
+    with path.open("wb") as file:
+        file.write(b"fLaC\0\0\0\x22" + bytes(34))
+        for head in (blocks[at : at + 4] for at in range(0, len(blocks), 4)):
+            file.write(head)
+            file.seek(2**23, 1)
+        file.write(b"\x81\0\0\0")
+    found = read_flac(path)
+    assert [len(block.body) for block in found.blocks] == 8 * [2**23]
+    assert found.others == (f"a metadata block of {2**23} bytes beyond the {2**26} that are read",)
