@@ -59,6 +59,16 @@ function picture(version, clip) {
   return {figure, frame, cursor};
 }
 
+// A player draws its waveform when it is first seen.
+const players = new Map();
+const seen = new IntersectionObserver((entries) => {
+  for (const {target, isIntersecting} of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    players.get(target).load().catch(() => {});  // what cannot be decoded is told by playing it
+  }
+});
+
 function card(clip) {
   const article = make("article");
   article.append(make("h2", clip.name), make("p", clip.why, "why"));
@@ -75,6 +85,8 @@ function card(clip) {
   article.append(pictures, box);
   const player = new AirbandPlayer(box, clip);
   player.choose(clip.versions[0].key);
+  players.set(box, player);
+  seen.observe(box);
 
   const figures = make("dl", undefined, "figures");
   for (const [name, value] of clip.figures) {
@@ -95,7 +107,8 @@ function table(columns, rows) {
     const line = make("tr");
     for (const column of columns) {
       const value = row[column.key];
-      const cell = make("td", undefined, column.number ? "number" : column.key === "state" ? row.state : "");
+      const cell = make("td", undefined, column.number ? "number" : column.key);
+      cell.classList.toggle("failed", column.key === "state" && row.state === "failed");
       if (column.key === "out" && row.link) {
         const link = make("a", value);
         link.href = row.link;

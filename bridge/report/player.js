@@ -107,6 +107,7 @@ class AirbandPlayer {
     event.preventDefault();
   }
 
+  // Decodes the sounds and draws the waveform; playing does so by itself.
   load() {
     this.loading ??= this.decodeAll().catch((error) => {
       this.loading = null;
@@ -116,18 +117,18 @@ class AirbandPlayer {
   }
 
   async decodeAll() {
-    this.context = new AudioContext({sampleRate: 48000});
     const decoded = await Promise.all(this.versions.map((version) => this.decode(version.sound)));
     this.buffers = new Map(this.versions.map((version, index) => [version.key, decoded[index]]));
     this.drawWave();
   }
 
   async decode(sound) {
+    const decoder = new OfflineAudioContext(1, 1, 48000);  // asks for no audio device
     if (!sound.startsWith("data:")) {
-      return this.context.decodeAudioData(await (await fetch(sound)).arrayBuffer());
+      return decoder.decodeAudioData(await (await fetch(sound)).arrayBuffer());
     }
     const text = atob(sound.slice(sound.indexOf(",") + 1));
-    return this.context.decodeAudioData(Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer);
+    return decoder.decodeAudioData(Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer);
   }
 
   async toggle() {
@@ -135,6 +136,7 @@ class AirbandPlayer {
       this.pause();
       return;
     }
+    this.context ??= new AudioContext({sampleRate: 48000});
     await this.load();
     await this.context.resume();
     AirbandPlayer.active?.pause();

@@ -115,6 +115,13 @@ def test_the_page_plays_switches_and_sorts(opened: Callable[..., Any], width: in
     page = opened(width, height)
     assert page.locator("article").count() == 3
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawn = "[...players.values()][0].picture !== undefined"
+    page.locator(".player").first.scroll_into_view_if_needed()
+    page.wait_for_function(drawn, timeout=60000)  # the waveform, before anything is played
+    lines = """(() => { const text = document.createRange();
+        text.selectNodeContents(document.querySelector('td.state'));
+        return text.getClientRects().length; })()"""
+    assert page.evaluate(lines) == 1
     player = page.locator(".player").first
     player.focus()
     page.keyboard.press("Space")
