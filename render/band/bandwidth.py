@@ -181,7 +181,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
         return nothing(f"the spectrum has no cliff; give a cutoff in Hz if the sound is dull{ARCHIVE}")
     hz = seen_hz = cliff.edge_hz
     if not cliff.floor:
-        holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz)
+        holes = find_holes(spectrum.powers, spectrum.edges_hz, cliff.edge_hz, FULL_BAND_HZ)
         cliff, hz = replace(cliff, edge_hz=holes.shelf_hz), holes.from_hz
     if cliff.edge_hz >= FULL_BAND_HZ:
         return nothing(f"the band reaches {cliff.edge_hz / 1000:.1f} kHz", cliff)

@@ -27,6 +27,10 @@ EDGE_DB = 6.0
 """Nor of the file's, where all frames together lack more than this: what is left is attacks, whose short
 blocks reach above an encoder's low-pass."""
 
+LOUD_MOST = 0.7
+"""Nor where this share of the loudest frames leave it out, though others keep it: short of bits, an encoder
+drops in loud moments what it has room for in quiet ones. At three quarters those frames lack EDGE_DB."""
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -48,16 +52,17 @@ class Holes:
     share: float
 
 
-def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float) -> Holes:
+def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float = np.inf) -> Holes:
     """The holes below the end of a band.
 
     Args:
         powers: (frames, bands) mean power per bin, frames that sound only.
         edges_hz: (bands + 1,) the bands' edges.
         edge_hz: where the loudest moments end.
+        full_hz: a shelf from here on is full, and left where it is, whatever loud moments lack.
     """
     end = max(1, int(np.searchsorted(edges_hz, edge_hz)) - 1)
-    cells, holed = _empty(powers, end)
+    cells, holed, loud = _empty(powers, end)
     empty = holed.mean(axis=0)
     most = end
     while most > max(4, end - THIRD) and empty[most - 1] > MOST:
@@ -65,6 +70,10 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float) -> Holes:
     shelf, missing_db = end, _missing_db(cells, most)
     while shelf > most and missing_db[shelf - 1] > EDGE_DB:
         shelf -= 1
+    if edges_hz[shelf] < full_hz:
+        while shelf > max(4, end - THIRD) and holed[loud, shelf - 1].mean() > LOUD_MOST:
+            shelf -= 1
+    most = min(most, shelf)
     octave = slice(max(4, shelf - 3 * THIRD), max(5, shelf))
     holed_bands = octave.start + np.flatnonzero(empty[octave] >= 0.1)
     return Holes(
@@ -84,15 +93,16 @@ def _missing_db(cells: Powers, start: int) -> Floats:
     return np.asarray(level[before].mean() + slope * (np.arange(len(level)) - before.mean()) - level)
 
 
-def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_]]:
-    """(frames, bands) of the frames that sound, and which of their cells are empty although they do."""
+def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_], NDArray[np.intp]]:
+    """(frames, bands) of the frames that sound, which of their cells are empty although they do, and which
+    frames are the loudest."""
     under = np.median(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)], axis=1)
     sounding = under > under[loudest(under)].mean() * 10 ** (-SOUNDING_DB / 10)
     cells, level = powers[sounding], under[sounding, None]
     floor = None
     if powers.shape[1] - end > 2 * SIXTH:
         floor = np.median(cells[:, end + SIXTH :], axis=1, keepdims=True)
-    return cells, is_empty(cells, level, floor)
+    return cells, is_empty(cells, level, floor), loudest(level[:, 0])
 
 
 def is_empty(cells: Floats, level: Floats, floor: Floats | None) -> NDArray[np.bool_]:

@@ -42,6 +42,16 @@ def test_attacks_that_reach_above_the_low_pass_do_not_raise_the_shelf() -> None:
     assert find_holes(powers, EDGES_HZ, 12000).shelf_hz == pytest.approx(10000, rel=0.015)
 
 
+def test_what_loud_moments_leave_out_is_no_part_of_the_band() -> None:
+    powers = sound(0.3, 10000)
+    powers[:120] *= 10  # a third of the frames: those that end at 10 kHz
+    holes = find_holes(powers, EDGES_HZ, 12000)
+    assert holes.shelf_hz == pytest.approx(10000, rel=0.015)
+    assert holes.from_hz == holes.shelf_hz
+    powers[:120] /= 100
+    assert find_holes(powers, EDGES_HZ, 12000).shelf_hz == 12000
+
+
 def test_a_quiet_hole_is_one_where_it_is_as_empty_as_what_is_above_the_shelf() -> None:
     assert find_holes(sound(0.7, 10000, floor_db=-95), EDGES_HZ, 12000).from_hz < 10200
     assert find_holes(sound(0.7, 10000, floor_db=-75), EDGES_HZ, 12000).from_hz == 12000
