@@ -117,17 +117,18 @@ class Home:
 def find_home(state: Path | None = None) -> Home:
     """The folders of the engine on `state` (default: the user's own); nothing is made yet.
 
-    The runtime folder lies in $XDG_RUNTIME_DIR if that can be written and leaves room for the address of a
-    socket (107 bytes), else in the user's temporary folder.
+    The runtime folder lies in the first of $XDG_RUNTIME_DIR, the user's temporary folder and /tmp that can be
+    written and leaves room for the address of a socket (107 bytes): a job of a cluster may have a long TMPDIR.
     """
     state = (user_state_path("airband", appauthor=False) if state is None else state).expanduser().resolve()
     name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
     base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.access(base, os.W_OK):
-        home = Home(state, Path(base) / "airband" / name)
-        if len(os.fsencode(home.socket)) < zmq.IPC_PATH_MAX_LEN:
-            return home
-    return Home(state, _temp_folder() / name)
+    bases = [Path(base) / "airband"] if base and os.access(base, os.W_OK) else []
+    bases.append(_temp_folder(Path(tempfile.gettempdir())))
+    if os.name == "posix":
+        bases.append(_temp_folder(Path("/tmp")))
+    homes = [Home(state, folder / name) for folder in bases]
+    return next((h for h in homes if len(os.fsencode(h.socket)) < zmq.IPC_PATH_MAX_LEN), homes[-1])
 
 
 def prepare(home: Home) -> None:
@@ -236,6 +237,6 @@ def read_connection(home: Home) -> Connection | None:
     return None if content is None else parse_private(content, Connection, home.connection)
 
 
-def _temp_folder() -> Path:
+def _temp_folder(base: Path) -> Path:
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(tempfile.gettempdir()) / f"airband-{user}"
+    return base / f"airband-{user}"

@@ -165,6 +165,8 @@ def test_a_path_too_long_for_a_socket_gives_way_to_a_short_one(
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.bind(endpoint)
     shutil.rmtree(short)
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    assert find_home(tmp_path / "state").runtime.parent == Path(f"/tmp/airband-{os.getuid()}")
 
 
 def test_a_full_disk_is_told_with_its_folder_and_what_is_wanted(
