@@ -118,7 +118,7 @@ def find_home(state: Path | None = None) -> Home:
     """The folders of the engine on `state` (default: the user's own); nothing is made yet.
 
     The runtime folder lies in the first of $XDG_RUNTIME_DIR, the user's temporary folder and /tmp that can be
-    written and leaves room for the address of a socket (107 bytes): a job of a cluster may have a long TMPDIR.
+    written and leaves room for the address of a socket (107 bytes): jobs of a cluster may have a long TMPDIR.
     """
     state = (user_state_path("airband", appauthor=False) if state is None else state).expanduser().resolve()
     name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
