@@ -157,7 +157,7 @@ def test_a_thousand_jobs_come_scroll_and_change_without_a_long_task(
     rendered: list[str] = []
 
     def come() -> None:
-        page.reload()
+        page.goto(f"{crowded.origin}/")
         tab.until(f"document.querySelectorAll('#jobs > li').length === {MANY}")
 
     def scroll() -> None:
@@ -174,8 +174,10 @@ def test_a_thousand_jobs_come_scroll_and_change_without_a_long_task(
             page.wait_for_selector(f"#jobs [data-job='{rendered[-1]}'][data-state=done]")
 
     for act in (come, scroll, change):
-        took_ms = [longest_task_ms(browser, page, act)]
-        while took_ms[-1] >= LONG_MS and len(took_ms) < ROUNDS:
+        took_ms: list[float] = []
+        while not took_ms or (took_ms[-1] >= LONG_MS and len(took_ms) < ROUNDS):
+            if act is come:
+                page.goto("about:blank")  # what it costs to take an old page down is no matter of the new one
             took_ms.append(longest_task_ms(browser, page, act))
         assert min(took_ms) < LONG_MS, (act.__name__, took_ms)
     assert set(page.evaluate("[...touched].filter(Boolean)")) == set(rendered[-3:])
