@@ -39,11 +39,11 @@ from bridge.wire.messages import (
 )
 from engine.serving.job_status import fit_header, log_line, status_line
 from engine.serving.queue import DEATHS_MAX, Queue
-from engine.serving.same_job import is_same
 from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import FromWorker, JobWorker, Task
 from engine.state.disk import write_errors_logged
 from engine.state.job_room import JobRoom
+from engine.state.same_job import is_same
 from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool
 from engine.state.store import JobRecord, Outcome, Store, StoreFullError
@@ -64,8 +64,7 @@ JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
 UPLOAD_SILENCE_S = 60.0
 """An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
-QUEUE_UPLOADED_S = 0.002
-"""For how long a turn of the loop queues what was uploaded."""
+QUEUE_S = 0.002  # for which a turn of the loop queues what was uploaded
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -272,7 +271,7 @@ class Jobs:
     def dispatch(self) -> None:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
         with suppress(StoreFullError):  # in the next turn, when there may be room
-            self._queue_uploaded(QUEUE_UPLOADED_S)
+            self._queue_uploaded(QUEUE_S)
         self._settle()
         self._drop_unneeded()
         for device in self._workers:

@@ -19,45 +19,26 @@ from types import FrameType
 
 import zmq
 
-from bridge.wire.frames import decode, encode
-from bridge.wire.messages import (
-    VERSION,
-    Bye,
-    Closing,
-    EngineMessage,
-    Error,
-    Hello,
-    Limits,
-    Model,
-    Ping,
-    Welcome,
-)
-from bridge.wire.ulid import new_ulid
+from bridge.wire.frames import decode
+from bridge.wire.messages import Bye, Hello, Model, Ping
+from engine.serving.clients import Clients
 from engine.serving.figures import Figures, figures
 from engine.serving.jobs import Jobs
 from engine.serving.listener import Asked, Inbox, Listener
 from engine.serving.memory import MemoryBudget
 from engine.serving.retention import Retention
-from engine.serving.session import Session, error_message
+from engine.serving.session import error_message
 from engine.serving.worker_messages import Beat
 from engine.serving.worker_pool import Worker, WorkerPool
 from engine.state.spool import Spool
 from engine.state.store import Store
 from engine.state.syncer import Syncer
-from presets import names
-from presets.errors import AirbandError, BusyError, EngineError, VersionError, WireError, error_class
-from presets.version import VERSION as SOFTWARE
+from presets.errors import AirbandError, EngineError, WireError, error_class
 
-SESSIONS_MAX = 1024
-"""Clients remembered at a time; beyond it the one that was silent longest is let go."""
-OUTBOXES_BYTES = 32 * 1024**2
-"""What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
 LISTEN_S = 0.002
 """How long clients are served before the workers get their turn."""
 HEARD_AT_ONCE = 64
 """Messages read, at some 0.05 ms each, before the next one that waits for its turn is handled."""
-REPLIES_PER_TURN, REPLIES_BYTES = 64, 4 * 1024**2
-"""Replies to one client before the next gets its own, and what they may weigh."""
 POLL_S, BACKLOG_POLL_S = 0.1, 0.002
 """How long the loop sleeps at most; memory is looked at in every turn, for it can grow by 1 GB/s over ipc."""
 WATCH_S = 0.5
@@ -95,11 +76,11 @@ class Server:
         for end in (self._woken, self._wake):
             end.setblocking(False)
         self._store, self._spool, self._syncer = store, spool, Syncer(store, self._wake_up)
-        self._jobs = Jobs(store, spool, pool.workers, self._tell, self._wake_up)
+        self._clients = Clients(listener, store)
+        self._jobs = Jobs(store, spool, pool.workers, self._clients.tell, self._wake_up)
         self._retention = Retention(self._jobs, store, spool)
         self._memory = MemoryBudget()
         self._idle_exit_s = idle_exit_s
-        self._sessions: dict[bytes, Session] = {}
         self._inbox = Inbox()
         self._last_word_s = self._watched_s = time.monotonic()
         self._signals = 0
@@ -108,11 +89,6 @@ class Server:
         """Ends the loop's sleep; from any thread."""
         with suppress(OSError):  # full: it is awake; closed: it has ended
             self._wake.send(b"!")
-
-    def _tell(self, job: str, message: EngineMessage) -> None:
-        """News of a job, for the sessions that watch it."""
-        for session in self._sessions.values():
-            session.tell(job, message)
 
     def wait_ready(self) -> None:
         """Starts the workers and waits until one can take a job.
@@ -141,13 +117,13 @@ class Server:
                 time.sleep(BACKLOG_POLL_S)
         self._syncer.finish()
         deadline_s = time.monotonic() + FAREWELL_S
-        while self._signals < 2 and self._flush() and time.monotonic() < deadline_s:
+        while self._signals < 2 and self._clients.flush() and time.monotonic() < deadline_s:
             time.sleep(BACKLOG_POLL_S)
 
     def figures(self) -> Figures:
         """How it stands; from any thread."""
         workers = sum(worker.ready is not None for worker in self._pool)
-        return figures(self._jobs, self._store, self._spool, workers, len(self._sessions))
+        return figures(self._jobs, self._store, self._spool, workers, len(self._clients))
 
     def handle_signals(self) -> None:
         """Makes SIGTERM and SIGINT drain this server. For the main thread."""
@@ -171,15 +147,13 @@ class Server:
         if self._signals and not self._jobs.closing:
             self._jobs.closing = True
             log.info("draining: running jobs finish, queued ones wait for the next engine")
-            for session in self._sessions.values():
-                session.post(Closing("the engine was told to leave; queued jobs go on when it starts again"))
+            self._clients.close("the engine was told to leave; queued jobs go on when it starts again")
         if self._jobs.closing:
             return self._signals > 1 or not self._jobs.running
         quiet_s = time.monotonic() - self._last_word_s
         if self._idle_exit_s is None or not self._jobs.idle or quiet_s < self._idle_exit_s:
             return False
-        for session in self._sessions.values():
-            session.post(Closing(f"the engine was idle for {self._idle_exit_s:g} s"))
+        self._clients.close(f"the engine was idle for {self._idle_exit_s:g} s")
         return True
 
     def _turn(self, serve_clients: bool) -> None:
@@ -187,7 +161,7 @@ class Server:
             self._pool.start_due()
         self._jobs.dispatch()
         self._syncer.start_when_due()
-        backlog = self._flush()
+        backlog = self._clients.flush()
         poller = zmq.Poller()
         poller.register(self._woken, zmq.POLLIN)
         pipes = {worker.pipe.fileno(): worker for worker in self._pool if worker.pipe is not None}
@@ -247,10 +221,10 @@ class Server:
     @property
     def _transfers(self) -> int:
         """Uploads and fetches under way, each of which may have its credit in memory."""
-        return self._jobs.uploading + sum(session.fetches for session in self._sessions.values())
+        return self._jobs.uploading + self._clients.fetches
 
     def _reopen(self) -> None:
-        self._sessions.clear()
+        self._clients.clear()
         self._inbox.clear()
         self._listener.reopen()
 
@@ -288,49 +262,27 @@ class Server:
         try:
             yield
         except AirbandError as error:
-            self._refuse(route, error_message(error))
+            self._clients.refuse(route, error_message(error))
         except Exception as error:
             log.exception("a message could not be handled")
-            self._refuse(route, error_message(EngineError(f"the engine failed at this: {error}")))
-        if route in self._sessions:
-            self._send(route)
+            self._clients.refuse(route, error_message(EngineError(f"the engine failed at this: {error}")))
+        if route in self._clients:
+            self._clients.send(route)
 
     def _receive(self, asked: Asked) -> None:
         auth, route, message = self._listener.auth, asked.route, asked.message
         if auth is not None and not auth.allows(asked.key):
-            self._sessions.pop(route, None)
+            self._clients.let_go(route)
             raise WireError("this key is not on the allow-list any more")
         if isinstance(message, Hello):
-            self._welcome(route, message, None if auth is None else auth.owner(asked.key))
+            owner = None if auth is None else auth.owner(asked.key)
+            self._clients.welcome(route, message, owner, self._jobs, self._models())
             return
-        session = self._sessions.pop(route, None)
-        if session is None:
-            raise WireError("say hello first: this connection has no session, or lost it by silence")
+        session = self._clients.heard(route)
         if isinstance(message, Bye):
-            return
-        self._sessions[route] = session  # at the end: the first is the one silent longest
-        session.receive(message, asked.buffer)
-
-    def _welcome(self, route: bytes, hello: Hello, owner: str | None) -> None:
-        if hello.v != VERSION:
-            raise VersionError(
-                f"this engine ({SOFTWARE}) speaks protocol {VERSION}, the client {hello.v}; "
-                "run both from one installation (`airband stop` ends this engine)",
-                "v",
-            )
-        name = hello.session or new_ulid()
-        for old, session in list(self._sessions.items()):
-            if session.name == name and session.owner == owner:
-                del self._sessions[old]
-            elif session.name == name:
-                name = new_ulid()
-        if len(self._sessions) >= SESSIONS_MAX:
-            silent = next((old for old, session in self._sessions.items() if not session.watches), None)
-            if silent is None:
-                raise BusyError(f"{SESSIONS_MAX} clients watch their jobs, the most this engine serves")
-            del self._sessions[silent]
-        session = self._sessions[route] = Session(name, self._jobs, owner)
-        session.post(Welcome(VERSION, SOFTWARE, name, Limits(), self._models(), names()))
+            self._clients.let_go(route)
+        else:
+            session.receive(message, asked.buffer)
 
     def _models(self) -> tuple[Model, ...]:
         models: dict[str, Model] = {}
@@ -339,46 +291,3 @@ class Server:
                 if model.ready or model.name not in models:
                     models[model.name] = model
         return tuple(models.values())
-
-    def _flush(self) -> bool:
-        """Sends what clients take; True while something is left."""
-        backlog = False
-        for route in list(self._sessions):
-            backlog = self._send(route) or backlog
-        while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
-            largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
-            del self._sessions[largest]
-        return backlog
-
-    def _send(self, route: bytes) -> bool:
-        """Sends one client what it takes of its replies; True while something is left that may be sent."""
-        session, nbytes = self._sessions[route], 0
-        for _ in range(REPLIES_PER_TURN):
-            if nbytes > REPLIES_BYTES or (frames := session.peek(self._store.synced)) is None:
-                break
-            try:
-                self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
-            except zmq.Again:
-                break
-            except zmq.ZMQError as error:
-                if error.errno != zmq.EHOSTUNREACH:
-                    log.error("a client cannot be answered and is let go: %s", error)
-                del self._sessions[route]
-                return False
-            session.sent()
-            nbytes += sum(map(len, frames))
-        if session.overrun:
-            del self._sessions[route]
-            return False
-        return session.peek(self._store.synced) is not None
-
-    def _refuse(self, route: bytes, error: Error) -> None:
-        session = self._sessions.get(route)
-        if session is not None:
-            session.post(error)
-            return
-        try:
-            self._listener.socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)
-        except zmq.ZMQError as failed:
-            if failed.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                log.error("a stranger cannot be answered: %s", failed)

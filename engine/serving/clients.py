@@ -1,0 +1,155 @@
+"""The clients of an engine: their sessions, and the sending of what waits for them.
+
+The engine never blocks on a client: what a client does not take stays in its session, within bounds.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import zmq
+
+from bridge.wire.frames import encode
+from bridge.wire.messages import VERSION, Closing, EngineMessage, Error, Hello, Limits, Model, Welcome
+from bridge.wire.ulid import new_ulid
+from engine.serving.jobs import Jobs
+from engine.serving.listener import Listener
+from engine.serving.session import Session
+from engine.state.store import Store
+from presets import names
+from presets.errors import BusyError, VersionError, WireError
+from presets.version import VERSION as SOFTWARE
+
+SESSIONS_MAX = 1024
+"""Clients remembered at a time; beyond it the one that was silent longest is let go."""
+OUTBOXES_BYTES = 32 * 1024**2
+"""What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
+REPLIES_PER_TURN, REPLIES_BYTES = 64, 4 * 1024**2
+"""Replies to one client before the next gets its own, and what they may weigh."""
+
+log = logging.getLogger("airband.engine")
+
+
+class Clients:
+    """Everybody who said hello, by the route to them.
+
+    Args:
+        listener: where they connect.
+        store: what is told only once it is on disk.
+    """
+
+    def __init__(self, listener: Listener, store: Store) -> None:
+        self._listener, self._store = listener, store
+        self._sessions: dict[bytes, Session] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._sessions)
+
+    def __contains__(self, route: bytes) -> bool:
+        """Whether this one said hello and was not let go since."""
+        return route in self._sessions
+
+    @property
+    def fetches(self) -> int:
+        """Results on their way to them."""
+        return sum(session.fetches for session in self._sessions.values())
+
+    def welcome(
+        self, route: bytes, hello: Hello, owner: str | None, jobs: Jobs, models: tuple[Model, ...]
+    ) -> None:
+        """Begins a session, or goes on with the one that `hello` names.
+
+        Raises:
+            VersionError: the client speaks another protocol.
+            BusyError: there are SESSIONS_MAX, and all of them watch jobs.
+        """
+        if hello.v != VERSION:
+            raise VersionError(
+                f"this engine ({SOFTWARE}) speaks protocol {VERSION}, the client {hello.v}; "
+                "run both from one installation (`airband stop` ends this engine)",
+                "v",
+            )
+        name = hello.session or new_ulid()
+        for old, session in list(self._sessions.items()):
+            if session.name == name and session.owner == owner:
+                del self._sessions[old]
+            elif session.name == name:
+                name = new_ulid()
+        if len(self._sessions) >= SESSIONS_MAX:
+            silent = next((old for old, session in self._sessions.items() if not session.watches), None)
+            if silent is None:
+                raise BusyError(f"{SESSIONS_MAX} clients watch their jobs, the most this engine serves")
+            del self._sessions[silent]
+        session = self._sessions[route] = Session(name, jobs, owner)
+        session.post(Welcome(VERSION, SOFTWARE, name, Limits(), models, names()))
+
+    def heard(self, route: bytes) -> Session:
+        """The session of a client that has just spoken; WireError where it has none."""
+        session = self._sessions.pop(route, None)
+        if session is None:
+            raise WireError("say hello first: this connection has no session, or lost it by silence")
+        self._sessions[route] = session  # at the end: the first is the one silent longest
+        return session
+
+    def let_go(self, route: bytes) -> None:
+        """Forgets a client."""
+        self._sessions.pop(route, None)
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._sessions.clear()
+
+    def tell(self, job: str, message: EngineMessage) -> None:
+        """News of a job, for those who watch it."""
+        for session in self._sessions.values():
+            session.tell(job, message)
+
+    def close(self, reason: str) -> None:
+        """Tells everybody that the engine leaves."""
+        for session in self._sessions.values():
+            session.post(Closing(reason))
+
+    def flush(self) -> bool:
+        """Sends what clients take; True while something is left."""
+        backlog = False
+        for route in list(self._sessions):
+            backlog = self.send(route) or backlog
+        while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
+            largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
+            del self._sessions[largest]
+        return backlog
+
+    def send(self, route: bytes) -> bool:
+        """Sends one client what it takes of its replies; True while something is left that may be sent."""
+        session, nbytes = self._sessions[route], 0
+        for _ in range(REPLIES_PER_TURN):
+            if nbytes > REPLIES_BYTES or (frames := session.peek(self._store.synced)) is None:
+                break
+            try:
+                self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                break
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    log.error("a client cannot be answered and is let go: %s", error)
+                del self._sessions[route]
+                return False
+            session.sent()
+            nbytes += sum(map(len, frames))
+        if session.overrun:
+            del self._sessions[route]
+            return False
+        return session.peek(self._store.synced) is not None
+
+    def refuse(self, route: bytes, error: Error) -> None:
+        """Answers a message with an error, also one of somebody who has no session."""
+        session = self._sessions.get(route)
+        if session is not None:
+            session.post(error)
+            return
+        try:
+            self._listener.socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)
+        except zmq.ZMQError as failed:
+            if failed.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                log.error("a stranger cannot be answered: %s", failed)
