@@ -64,7 +64,7 @@ JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
 UPLOAD_SILENCE_S = 60.0
 """An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
-QUEUE_S = 0.002  # for which a turn of the loop queues what was uploaded
+QUEUE_UPLOADED_S = 0.002  # for which a turn of the loop queues what was uploaded
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -271,7 +271,7 @@ class Jobs:
     def dispatch(self) -> None:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
         with suppress(StoreFullError):  # in the next turn, when there may be room
-            self._queue_uploaded(QUEUE_S)
+            self._queue_uploaded(QUEUE_UPLOADED_S)
         self._settle()
         self._drop_unneeded()
         for device in self._workers:

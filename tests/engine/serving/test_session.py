@@ -371,7 +371,12 @@ def test_only_ended_jobs_are_forgotten_and_nothing_is_left_of_them(house: House)
     assert ask(house.one, Forget(job)) == [Accepted(job, "done")]
     house.store.sync()
     house.jobs.dispatch()
-    assert [path for path in house.spool.folder.rglob("*") if path.is_file()] == []
+    until_s = time.monotonic() + 10  # sources are deleted in a thread
+    while (left := [path for path in house.spool.folder.rglob("*") if path.is_file()]) and (
+        time.monotonic() < until_s
+    ):
+        time.sleep(0.01)
+    assert left == []
 
 
 def test_jobs_beyond_the_limit_are_told_to_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
