@@ -5,6 +5,7 @@ AirbandError
 │   └── PresetError       a preset file that does not parse or names an unknown knob
 ├── InputError            the source cannot be read or is not audio we can render
 ├── OutputError           the destination is refused: exists, no room, no permission, would clip
+│   └── StoreFullError    the engine's disk has no room for a change of its jobs
 ├── EngineError           the engine cannot be reached, started or spoken to
 │   ├── VersionError      the engine speaks another protocol
 │   ├── BusyError         the engine's job or disk quota is reached; carries `retry_s`
@@ -64,6 +65,12 @@ class OutputError(AirbandError):
 
     code = "output"
     exit_code = 4
+
+
+class StoreFullError(OutputError):
+    """The disk has no room for a change of the engine's jobs; nothing of it was made."""
+
+    code = "store_full"
 
 
 class EngineError(AirbandError):

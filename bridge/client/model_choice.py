@@ -45,7 +45,9 @@ def choose(asked: str, models: Sequence[Model]) -> Choice:
         return Choice(best, f"its weights and a GPU ({best.device}) are there")
     if EMBEDDED not in by_name:
         raise ModelError(f"this engine has no model {EMBEDDED!r}; its installation is incomplete", "model")
-    lacking = "no GPU for AudioSR" if best is not None and best.ready else "no AudioSR weights installed"
+    lacking = (
+        "no GPU for AudioSR" if best is not None and best.ready else "no official AudioSR weights installed"
+    )
     return Choice(_ready(by_name[EMBEDDED]), lacking)
 
 

@@ -46,13 +46,14 @@ from engine.state.job_room import JobRoom
 from engine.state.same_job import is_same
 from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool
-from engine.state.store import JobRecord, Outcome, Store, StoreFullError
+from engine.state.store import JobRecord, Outcome, Store
 from engine.state.uploads import Uploads, credit
 from presets.errors import (
     AirbandError,
     BusyError,
     EngineError,
     OutputError,
+    StoreFullError,
     UsageError,
     WireError,
     WorkerCrashed,
@@ -62,8 +63,7 @@ log = logging.getLogger("airband.jobs")
 
 JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
-UPLOAD_SILENCE_S = 60.0
-"""An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
+UPLOAD_SILENCE_S = 60.0  # after which an upload keeps the room of what came, and loses that of the rest
 QUEUE_UPLOADED_S = 0.002  # for which a turn of the loop queues what was uploaded
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 

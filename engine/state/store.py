@@ -21,7 +21,7 @@ import msgspec
 
 from bridge.wire.messages import Cancelled, Done, Failed, State, Submit
 from engine.state.disk import is_disk_full
-from presets.errors import EngineError, OutputError
+from presets.errors import EngineError, OutputError, StoreFullError
 
 SCHEMA_VERSION = 3
 SCHEMA = """
@@ -93,10 +93,6 @@ class JobRecord:
                 "job",
             )
         return self.asked
-
-
-class StoreFullError(OutputError):
-    """The disk has no room for a change of the jobs; nothing of it was made."""
 
 
 class Store:

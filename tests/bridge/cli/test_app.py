@@ -47,7 +47,7 @@ def test_a_folder_becomes_stems_with_sidecars(airband: Airband, state: Path, cli
         "sub/hat.wav", "sub/hat.wav.airband.json",
     ]  # fmt: skip
     first, second = said.out.splitlines()[:2]
-    assert first == "model draft on cpu (no AudioSR weights installed)"
+    assert first == "model draft on cpu (no official AudioSR weights installed)"
     assert second.startswith("3 files, 2.5 s of audio; ")
     assert said.out.count("generated above") == 3
     assert said.out.splitlines()[-1].startswith("3 rendered in ")

@@ -21,8 +21,8 @@ def test_auto_takes_audiosr_on_a_gpu() -> None:
 @pytest.mark.parametrize(
     ("models", "reason"),
     [
-        ([NULL, DRAFT], "no AudioSR weights installed"),
-        ([NULL, DRAFT, MISSING], "no AudioSR weights installed"),
+        ([NULL, DRAFT], "no official AudioSR weights installed"),
+        ([NULL, DRAFT, MISSING], "no official AudioSR weights installed"),
         ([ON_CPU, DRAFT], "no GPU for AudioSR"),
     ],
 )

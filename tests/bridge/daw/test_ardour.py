@@ -88,7 +88,7 @@ def curve(region: ElementTree.Element, fade: str) -> NDArray[np.float64]:
     return np.interp(np.arange(4800), frames, [float(value) for value in events[1::2]])
 
 
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_trimmed_and_faded_region_comes_back_aligned(
     tmp_path: Path, airband_command: Path, channels: int
 ) -> None:

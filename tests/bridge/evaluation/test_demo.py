@@ -20,7 +20,7 @@ def test_the_render_is_closer_to_the_original_and_leaves_the_low_band_alone(show
     assert shown.lsd_after < 0.5 * shown.lsd_before
     assert shown.null_db <= -90
     assert shown.lag == 0
-    assert (shown.model, shown.why) == ("draft", "no AudioSR weights installed")
+    assert (shown.model, shown.why) == ("draft", "no official AudioSR weights installed")
 
 
 def test_it_leaves_three_sounds_of_one_length_and_a_picture(shown: Shown) -> None:
@@ -46,7 +46,7 @@ def test_again_it_replaces_its_own_files_and_measures_no_speed(
 
 def test_in_words(shown: Shown, engine: Any, airband: Callable[..., Any]) -> None:
     out = airband("demo", "-o", shown.files[0].parent, "--state", engine.home.state).out
-    assert "model                  draft (no AudioSR weights installed)" in out
+    assert "model                  draft (no official AudioSR weights installed)" in out
     assert f"{shown.lsd_before:.2f} cut at 4 kHz, {shown.lsd_after:.2f} rendered" in out
     assert out.count("wrote  ") == len(FILES)
 

@@ -66,6 +66,8 @@ def values_of(kind: mi.Type) -> st.SearchStrategy[Any]:
             return values_of(kind.type)
         case mi.StructType() if kind.cls is Effect:
             return st.sampled_from(EFFECTS)
+        case mi.StructType() if kind.array_like:
+            return st.tuples(*(values_of(field.type) for field in kind.fields)).map(list)
         case mi.StructType():
             return fields_of(kind)
         case mi.UnionType():
