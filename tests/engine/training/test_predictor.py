@@ -130,7 +130,7 @@ def test_worker_processes_prepare_the_same_examples(corpus: Path, tmp_path: Path
     assert all(one[key] == pytest.approx(none[key], abs=1e-5) for key in none)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_to_all_processes_of_a_run_ends_it_with_a_checkpoint(
     corpus: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
