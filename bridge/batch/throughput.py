@@ -68,8 +68,11 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     lengths = [length_s(task.item.source, task.order.preset) for task in tasks]
     ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in tasks]
     seconds = sum(length for length in lengths if length is not None)
-    what = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}, {seconds:.1f} s of audio"
-    if unknown := lengths.count(None):
+    files, unknown = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}", lengths.count(None)
+    if unknown == len(tasks):
+        return f"{files} of unknown length; how long this takes will show"
+    what = f"{files}, {seconds:.1f} s of audio"
+    if unknown:
         what += f" and {unknown} of unknown length"
     if None in ratios:
         return f"{what}; how long this takes here is not known yet, the first file will tell"
