@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -63,8 +63,10 @@ log = logging.getLogger("airband.jobs")
 
 JOBS_MAX = 10_000
 """Jobs that may upload, wait or run at a time."""
-UPLOAD_SILENCE_S = 60.0  # after which an upload keeps the room of what came, and loses that of the rest
-QUEUE_UPLOADED_S = 0.002  # for which a turn of the loop queues what was uploaded
+UPLOAD_SILENCE_S = 60.0
+"""An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
+QUEUE_UPLOADED_S = 0.002
+"""For how long a turn of the loop queues what was uploaded."""
 UNREADABLE = "another version of Airband wrote this job, or its row is damaged; submit it again"
 
 
@@ -94,8 +96,6 @@ class Jobs:
         self._wake = wake
         self._sources = SourceFiles(spool)
         self._uploads = Uploads(wake, spool.evict, self._sources.name)
-        self._unneeded: deque[tuple[int, str]] = deque()
-        """Sources that no job needs, with what must have been synced of the store before they go."""
         self._room = JobRoom(spool)
         self._progress: dict[str, Progress] = {}
         self._ended: list[Outcome] = []
@@ -273,7 +273,7 @@ class Jobs:
         with suppress(StoreFullError):  # in the next turn, when there may be room
             self._queue_uploaded(QUEUE_UPLOADED_S)
         self._settle()
-        self._drop_unneeded()
+        self._sources.drop_released(self._store.synced, self._is_needed)
         for device in self._workers:
             self._hand_out(device)
 
@@ -342,18 +342,15 @@ class Jobs:
                 raise
             except OutputError as error:
                 self._uploads.close(job)
-                self._unneeded.append((self.written, digest))
+                self._sources.release(digest, self.written)
                 self._ended.append(Failed(job, error.code, bounded_text(error.message), error.field))
             else:
                 self._uploads.close(job)
                 self._enqueue(self.record(job))
                 self._tell(job, self.state(job))
 
-    def _drop_unneeded(self) -> None:
-        while self._unneeded and self._unneeded[0][0] <= self._store.synced:
-            digest = self._unneeded.popleft()[1]
-            if not (self._uploads.brings(digest) or self._store.needs(digest)):
-                self._sources.drop(digest)
+    def _is_needed(self, digest: str) -> bool:
+        return self._uploads.brings(digest) or self._store.needs(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
         self._queue.add(
@@ -412,7 +409,7 @@ class Jobs:
         else:
             self._spool.drop(job)
         if digest:
-            self._unneeded.append((self.written, digest))
+            self._sources.release(digest, self.written)
         self._tell(job, outcome)
 
 

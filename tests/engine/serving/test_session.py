@@ -503,7 +503,7 @@ def test_a_source_that_comes_again_while_it_is_dropped_stays(house: House) -> No
     upload.wait()
     done(house, first)  # whose source is that of the second, which is whole and not yet queued
     house.store.sync()
-    house.jobs._drop_unneeded()
+    house.jobs._sources.drop_released(house.store.synced, house.jobs._is_needed)
     house.jobs.finish_uploads()
     house.jobs._sources.close()
     assert house.spool.source(digest.hexdigest()).read_bytes() == SAMPLES.tobytes()
