@@ -116,5 +116,7 @@ def _rate_and_frames(path: Path) -> tuple[int, int]:
 
 
 def _name(model: Model, preset: Preset) -> str:
+    """What is measured apart: each model, its steps, and renders whose holes take a second pass."""
     steps = f" {preset.steps} {preset.sampler}" if model.name.startswith("audiosr") else ""
-    return f"{model.name} {model.device}{steps}"
+    holes = " fill_holes" if preset.fill_holes else ""
+    return f"{model.name} {model.device}{steps}{holes}"

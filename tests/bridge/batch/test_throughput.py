@@ -52,6 +52,7 @@ def test_measurements_outlive_the_process_and_belong_to_model_device_and_steps(t
     assert again.ratio(AUDIOSR, make(steps=50)) == pytest.approx(1.5)
     assert again.ratio(AUDIOSR, make(steps=8)) is None
     assert again.ratio(Model("draft", ready=True, device="mps"), Preset()) is None
+    assert again.ratio(DRAFT, make(fill_holes=True)) is None
 
 
 def test_new_measurements_outweigh_old_ones(tmp_path: Path) -> None:
