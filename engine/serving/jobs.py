@@ -40,7 +40,7 @@ from bridge.wire.messages import (
 from engine.serving.job_status import fit_header, log_line, status_line
 from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.stems import kept_bytes, read_piece
-from engine.serving.worker_messages import FromWorker, JobWorker, Task
+from engine.serving.worker_messages import FromWorker, JobWorker, Next, Task
 from engine.state.disk import write_errors_logged
 from engine.state.job_room import JobRoom
 from engine.state.same_job import is_same
@@ -132,7 +132,7 @@ class Jobs:
             except StoreFullError as error:
                 raise BusyError(error.message) from None
             record = self.record(submit.job)
-        elif not is_same(record.submit, submit) or not _may_see(owner, record):
+        elif not is_same(record.submit, submit) or not record.is_of(owner):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
@@ -169,7 +169,7 @@ class Jobs:
             BusyError: it was silent for long, and there is no room now for the rest of it.
             OutputError: no room on the disk; the job has failed.
         """
-        if chunk.job not in self._uploads or (owner and not _may_see(owner, self.record(chunk.job))):
+        if chunk.job not in self._uploads or (owner and not self.record(chunk.job).is_of(owner)):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
         if self._room.has_lapsed(chunk.job):
             self._room.take_up(self.record(chunk.job).submit)
@@ -199,7 +199,7 @@ class Jobs:
     def record(self, job: str, owner: str | None = None) -> JobRecord:
         """The job's row; raises UsageError when it is not known, or another's."""
         record = self._store.get(job)
-        if record is None or not _may_see(owner, record):
+        if record is None or not record.is_of(owner):
             raise UsageError(f"no job {job} here; it was forgotten, or never submitted to this engine", "job")
         return record
 
@@ -262,9 +262,13 @@ class Jobs:
         elif isinstance(message, Progress):
             if message.job in self._progress and message.job == self._queue.running(device):
                 self._note(message)
+        elif isinstance(message, Next):
+            self._hand_out(device, ahead=True)
         elif isinstance(message, Done | Failed | Cancelled):
-            self._queue.finish(device)
+            self._queue.finish(message.job)
             self._ended.append(message)
+            if held := self._queue.running(device):
+                self._begin(held)
             self._hand_out(device)  # ahead of the books, so that the worker does not wait for them
             self._settle()
 
@@ -277,20 +281,25 @@ class Jobs:
         for device in self._workers:
             self._hand_out(device)
 
-    def _hand_out(self, device: str) -> None:
+    def _hand_out(self, device: str, ahead: bool = False) -> None:
         worker = self._workers[device]
-        if self.closing or worker.ready is None or (job := self._queue.take(device)) is None:
+        if self.closing or worker.ready is None or (job := self._queue.take(device, ahead)) is None:
             return
         try:
             record = self.record(job)
             worker.send(Task(record.submit, record.digest, self._room.beside_source(record.submit)))
         except AirbandError as error:
-            self._queue.finish(device)
+            self._queue.finish(job)
             self._ended.append(Failed(job, error.code, bounded_text(error.message)))
             return
+        if job == self._queue.running(device):
+            self._begin(job)
+
+    def _begin(self, job: str) -> None:
         with write_errors_logged("start", job):
-            self._store.start(job)
-        self._note(Progress(job, "start", 0, 1))
+            if self._store.is_unfinished(job):  # not cancelled while its worker held it
+                self._store.start(job)
+                self._note(Progress(job, "start", 0, 1))
 
     @property
     def running(self) -> bool:
@@ -311,11 +320,6 @@ class Jobs:
     def idle(self) -> bool:
         """True when nothing waits and nothing runs."""
         return self._queue.idle
-
-    def record_is_open(self, job: str) -> bool:
-        """False for a job that has ended or was forgotten while its worker was at it."""
-        record = self._store.get(job)
-        return record is not None and record.state not in FINAL
 
     def close(self) -> None:
         """Lets go of the files; what is unfinished goes on in the next engine."""
@@ -362,12 +366,15 @@ class Jobs:
         )
 
     def _worker_died(self, device: str) -> None:
+        for held in self._queue.give_back(device):
+            if not self._store.is_unfinished(held):
+                self._queue.drop(held)
         died = self._queue.died(device)
         if died is None:
             return
         job, deaths = died
         self._spool.drop_scratch(job)
-        if not self.record_is_open(job):
+        if not self._store.is_unfinished(job):
             self._queue.drop(job)
         elif deaths < DEATHS_MAX:
             with write_errors_logged("death of a worker", job):
@@ -382,7 +389,7 @@ class Jobs:
         """Keeps how jobs ended; while the disk has no room for it, again at the next turn."""
         for outcome in list(self._ended):
             with write_errors_logged("end", outcome.job):
-                if self.record_is_open(outcome.job):
+                if self._store.is_unfinished(outcome.job):
                     self._end(outcome)
                 else:
                     self._spool.drop(outcome.job)
@@ -411,7 +418,3 @@ class Jobs:
         if digest:
             self._sources.release(digest, self.written)
         self._tell(job, outcome)
-
-
-def _may_see(owner: str | None, record: JobRecord) -> bool:
-    return owner is None or owner == record.owner

@@ -1,8 +1,9 @@
 """The order of jobs: fair between clients, then by priority, then by age. No I/O, no clock of its own.
 
 A client is whoever submits: one session. Between clients the turn goes to the one that waited longest for
-one; among its jobs the highest priority, and of these the oldest, runs first. A job whose worker died goes
-back to its old place once; the second death ends it.
+one; among its jobs the highest priority, and of these the oldest, runs first. A device may hold one job more
+than it runs, so that it need not wait for the next. A job whose worker died goes back to its old place once;
+the second death ends it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 DEATHS_MAX = 2
 """A job ends with the worker's death number this many."""
@@ -31,12 +33,13 @@ class Queue:
     """Which job runs next, and on which device.
 
     Args:
-        devices: the devices jobs can be handed to; each takes one job at a time.
+        devices: the devices jobs can be handed to; each runs one job at a time.
         now: the clock of ages, seconds.
     """
 
     def __init__(self, devices: Sequence[str], now: Callable[[], float]) -> None:
-        self._running: dict[str, Entry | None] = dict.fromkeys(devices)
+        self._taken: dict[str, list[Entry]] = {device: [] for device in devices}
+        """What each device runs, and behind it what it holds ahead."""
         self._now = now
         self._waiting: dict[str, list[Entry]] = {}
         self._entries: dict[str, Entry] = {}
@@ -44,7 +47,7 @@ class Queue:
 
     def __len__(self) -> int:
         """How many jobs wait."""
-        return len(self._entries)
+        return len(self._entries) + len(self._held)
 
     def add(
         self, job: str, client: str, priority: int = 0, *, since_s: float | None = None, deaths: int = 0
@@ -66,6 +69,9 @@ class Queue:
 
     def position(self, job: str) -> int:
         """The job's place in the order of the next runs, from 1; 0 when it does not wait."""
+        held = self._held
+        if job in held:
+            return 1 + held.index(job)
         entry = self._entries.get(job)
         if entry is None:
             return 0
@@ -77,11 +83,16 @@ class Queue:
             for index, client in enumerate(clients)
             if client != entry.client
         )
-        return 1 + ahead + sum(others)
+        return 1 + len(held) + ahead + sum(others)
 
-    def take(self, device: str) -> str | None:
-        """The job that `device` should run now; None when it is busy or nothing waits."""
-        if self._running[device] is not None or not self._waiting:
+    def take(self, device: str, ahead: bool = False) -> str | None:
+        """The job that `device` should run now; None when it is busy or nothing waits.
+
+        Args:
+            device: which one.
+            ahead: it may be busy, if it holds none yet for the time when it is not.
+        """
+        if len(self._taken[device]) > ahead or not self._waiting:
             return None
         client = next(iter(self._waiting))
         jobs = self._waiting.pop(client)
@@ -89,12 +100,22 @@ class Queue:
         if jobs:
             self._waiting[client] = jobs
         del self._entries[entry.job]
-        self._running[device] = entry
+        self._taken[device].append(entry)
         return entry.job
 
-    def finish(self, device: str) -> None:
-        """The device is free again."""
-        self._running[device] = None
+    def finish(self, job: str) -> None:
+        """The device that had this job has it no longer; what it holds ahead it runs now."""
+        for taken in self._taken.values():
+            taken[:] = [entry for entry in taken if entry.job != job]
+
+    def give_back(self, device: str) -> list[str]:
+        """What `device` holds ahead waits again, and its client's turn is the next; which jobs these are."""
+        held = self._taken[device][1:]
+        for entry in held:
+            self._taken[device].remove(entry)
+            self._insert(entry)
+            self._waiting = {entry.client: self._waiting.pop(entry.client), **self._waiting}
+        return [entry.job for entry in held]
 
     def drop(self, job: str) -> bool:
         """Takes a waiting job out; False when it does not wait."""
@@ -121,9 +142,9 @@ class Queue:
         Returns:
             The job and how many workers have died on it now, or None when the device was idle.
         """
-        entry, self._running[device] = self._running[device], None
-        if entry is None:
+        if not self._taken[device]:
             return None
+        entry = self._taken[device].pop(0)
         deaths = entry.deaths + 1
         if deaths < DEATHS_MAX:
             self._insert(Entry(entry.rank, entry.since_s, entry.serial, entry.job, entry.client, deaths))
@@ -131,17 +152,22 @@ class Queue:
 
     def running(self, device: str) -> str | None:
         """The job that `device` runs."""
-        entry = self._running[device]
-        return entry.job if entry is not None else None
+        return next((entry.job for entry in self._taken[device]), None)
 
     def device_of(self, job: str) -> str | None:
-        """The device that runs `job`."""
-        return next((device for device in self._running if self.running(device) == job), None)
+        """The device that runs `job`, or holds it ahead."""
+        found = (device for device, taken in self._taken.items() for entry in taken if entry.job == job)
+        return next(found, None)
 
     @property
     def idle(self) -> bool:
         """True when nothing waits and nothing runs."""
-        return not self._entries and not any(self._running.values())
+        return not self._entries and not any(self._taken.values())
+
+    @property
+    def _held(self) -> list[str]:
+        """The jobs that devices hold ahead."""
+        return [entry.job for entry in chain.from_iterable(taken[1:] for taken in self._taken.values())]
 
     def _insert(self, entry: Entry) -> None:
         self._entries[entry.job] = entry

@@ -1,7 +1,8 @@
 """The messages between the server and its workers, over a private pipe.
 
 Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once, then Beat for each
-Beat, messages.Progress and, for each task, one of messages.Done, Failed, Cancelled.
+Beat, messages.Progress, Next shortly before the end of a short job and, for each task, one of messages.Done,
+Failed, Cancelled.
 """
 
 from __future__ import annotations
@@ -58,12 +59,16 @@ class Unfit(Message, frozen=True, tag="unfit"):
     field: str | None = None
 
 
+class Next(Message, frozen=True, tag="next"):
+    """The worker will be done with its job in a moment, and may be given the next one."""
+
+
 class Beat(Message, frozen=True, tag="beat"):
     """Asks a worker for a sign of life, and is the worker's answer."""
 
 
 ToWorker = Task | Cancel | Beat
-FromWorker = Ready | Unfit | Beat | Progress | Done | Failed | Cancelled
+FromWorker = Ready | Unfit | Beat | Next | Progress | Done | Failed | Cancelled
 
 
 class JobWorker(Protocol):

@@ -94,6 +94,10 @@ class JobRecord:
             )
         return self.asked
 
+    def is_of(self, owner: str | None) -> bool:
+        """Whether a client may see the job: a key its own, None (the user) all."""
+        return owner is None or owner == self.owner
+
 
 class Store:
     """The job table of one state folder; for one thread at a time, and `sync` for another.
@@ -239,6 +243,12 @@ class Store:
     def unchanged_since(self, state: State, before_s: float, limit: int) -> list[JobRecord]:
         """Up to `limit` jobs that came into `state` before that time (seconds since 1970)."""
         return list(self._read("WHERE state = ? AND changed_s < ? LIMIT ?", (state, before_s, limit)))
+
+    def is_unfinished(self, job: str) -> bool:
+        """False for a job that has ended, or is not known."""
+        with self._explained():
+            found = self._db.execute(f"SELECT 1 FROM jobs WHERE job = ? AND {UNFINISHED}", (job,)).fetchone()
+        return found is not None
 
     def unfinished(self) -> int:
         """How many jobs upload, wait or run."""

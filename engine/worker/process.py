@@ -24,6 +24,7 @@ from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Progress
 from engine.serving.worker_messages import (
     Beat,
     FromWorker,
+    Next,
     Ready,
     Task,
     ToWorker,
@@ -117,19 +118,27 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
     import_module("engine.worker.run_job")  # while the first job is on its way
     while True:
         task = inbox.next()
+        if inbox.is_cancelled(task.submit.job):  # while the one before it was rendered
+            inbox.send(Cancelled(task.submit.job))
+            continue
         reporter = Reporter(task.submit.job, inbox.is_cancelled, inbox.send)
-        inbox.send(outcome(task, spool, models, options.roots, reporter.on_step))
+        inbox.send(outcome(task, spool, models, options.roots, reporter.on_step, lambda: inbox.send(Next())))
 
 
 def outcome(
-    task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook
+    task: Task,
+    spool: Spool,
+    models: ModelCache,
+    roots: Sequence[Path],
+    on_step: StepHook,
+    on_ending: Callable[[], None] = lambda: None,
 ) -> Done | Failed | Cancelled:
     """Runs a task; an error of any kind becomes its outcome, and nothing half-written is left."""
     from engine.worker.run_job import run_job
 
     job = task.submit.job
     try:
-        return run_job(task, spool, models, roots, on_step)
+        return run_job(task, spool, models, roots, on_step, on_ending)
     except CancelledError:
         return Cancelled(job)
     except AirbandError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,11 +30,20 @@ from render.render import render
 from render.upscaler import StepHook
 
 DTYPE = "f4"
+SOON_BYTES = 16 * 1024**2
+"""A result up to this size is delivered within some tenths of a second: one and a half minutes of mono."""
 
 log = logging.getLogger("airband.worker")
 
 
-def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook) -> Done:
+def run_job(
+    task: Task,
+    spool: Spool,
+    models: ModelCache,
+    roots: Sequence[Path],
+    on_step: StepHook,
+    on_ending: Callable[[], None] = lambda: None,
+) -> Done:
     """Does a job; one that fills the spool's disk is tried once more, at the cost of cached results.
 
     Args:
@@ -42,12 +51,13 @@ def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path],
         spool, models: the engine's files and models.
         roots: folders below which paths may be read and written.
         on_step: told of progress; cancels by raising.
+        on_ending: called once all that is left to do takes but a moment.
 
     Raises:
         AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
     """
     try:
-        return _run(task, spool, models, roots, on_step)
+        return _run(task, spool, models, roots, on_step, on_ending)
     except OutputError as error:
         is_elsewhere = error.field not in (None, "spool")
         lacking = RESERVE_BYTES + spool.scratch_bytes(task.submit.job)
@@ -55,10 +65,17 @@ def run_job(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path],
             raise
         log.warning("job %s is tried once more, after cached results made room: %s", task.submit.job, error)
     spool.drop_scratch(task.submit.job)
-    return _run(task, spool, models, roots, on_step)
+    return _run(task, spool, models, roots, on_step, on_ending)
 
 
-def _run(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on_step: StepHook) -> Done:
+def _run(
+    task: Task,
+    spool: Spool,
+    models: ModelCache,
+    roots: Sequence[Path],
+    on_step: StepHook,
+    on_ending: Callable[[], None],
+) -> Done:
     began_s, submit = time.monotonic(), task.submit
 
     # 1. The model.
@@ -115,6 +132,8 @@ def _run(task: Task, spool: Spool, models: ModelCache, roots: Sequence[Path], on
                 report = msgspec.structs.replace(report, like=like)
             # A plugin that fails today may work tomorrow.
             failed = report.effects is not None and report.effects.bypassed
+            if written.stat().st_size <= SOON_BYTES:
+                on_ending()
             samples = cache.keep(written, report, submit.job if failed else "")
         result = PcmClip(samples, report.rate_hz, report.channels)
 

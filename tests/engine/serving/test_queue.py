@@ -20,7 +20,7 @@ def drain(queue: Queue, device: str = "cpu") -> list[str]:
     order = []
     while (job := queue.take(device)) is not None:
         order.append(job)
-        queue.finish(device)
+        queue.finish(job)
     return order
 
 
@@ -63,7 +63,7 @@ def test_a_busy_device_takes_nothing_and_two_devices_share_the_queue() -> None:
         queue.add(job, "a")
     assert (queue.take("cuda:0"), queue.take("cuda:0"), queue.take("cuda:1")) == ("x", None, "y")
     assert queue.device_of("y") == "cuda:1"
-    queue.finish("cuda:1")
+    queue.finish("y")
     assert (queue.take("cuda:1"), queue.idle) == ("z", False)
 
 
@@ -77,6 +77,36 @@ def test_a_job_gets_one_more_try_in_its_old_place() -> None:
     assert queue.died("cpu") == ("x", DEATHS_MAX)
     assert (queue.position("x"), drain(queue)) == (0, ["y", "z"])
     assert queue.died("cpu") is None
+
+
+def test_a_device_holds_one_job_ahead_which_is_the_next_to_run() -> None:
+    queue = ticking()
+    for job in ("a1", "a2", "a3"):
+        queue.add(job, "a")
+    queue.add("b1", "b")
+    assert [queue.take("cpu"), queue.take("cpu", ahead=True), queue.take("cpu", ahead=True)] == [
+        "a1",
+        "b1",
+        None,
+    ]
+    assert (queue.running("cpu"), queue.device_of("b1"), len(queue)) == ("a1", "cpu", 3)
+    assert [queue.position(job) for job in ("a1", "b1", "a2", "a3")] == [0, 1, 2, 3]
+    assert not queue.drop("b1"), "its worker has it"
+    queue.finish("a1")
+    assert (queue.running("cpu"), queue.take("cpu"), queue.position("a2")) == ("b1", None, 1)
+
+
+def test_a_device_that_dies_gives_back_what_it_held_ahead_and_it_is_the_next() -> None:
+    queue = ticking()
+    for job in ("a1", "b1", "c1"):
+        queue.add(job, job[0])
+    queue.take("cpu")
+    queue.take("cpu", ahead=True)
+    assert queue.give_back("cpu") == ["b1"]
+    assert queue.died("cpu") == ("a1", 1)
+    assert queue.died("cpu") is None
+    assert drain(queue) == ["b1", "c1", "a1"]
+    assert queue.idle
 
 
 def test_deaths_before_a_restart_count() -> None:
@@ -106,7 +136,7 @@ class Sequences(RuleBasedStateMachine):
         self.turns: list[str] = []
         self.jobs: list[tuple[str, str, int, int]] = []  # job, client, priority, deaths; in order of age
         self.aged: dict[str, int] = {}
-        self.running: tuple[str, str, int, int] | None = None
+        self.taken: list[tuple[str, str, int, int]] = []
 
     def wait(self, entry: tuple[str, str, int, int]) -> None:
         self.jobs.append(entry)
@@ -140,12 +170,12 @@ class Sequences(RuleBasedStateMachine):
             self.queue.prioritise(job, priority)
             self.jobs[place] = (job, client, priority, deaths)
 
-    @rule()
-    def take(self) -> None:
-        expected = self.order()[0] if self.jobs and self.running is None else None
-        assert self.queue.take("cpu") == (expected and expected[0])
+    @rule(ahead=st.booleans())
+    def take(self, ahead: bool) -> None:
+        expected = self.order()[0] if self.jobs and len(self.taken) < 1 + ahead else None
+        assert self.queue.take("cpu", ahead) == (expected and expected[0])
         if expected is not None:
-            self.running = expected
+            self.taken.append(expected)
             self.jobs.remove(expected)
             self.turns.remove(expected[1])
             if any(entry[1] == expected[1] for entry in self.jobs):
@@ -153,16 +183,20 @@ class Sequences(RuleBasedStateMachine):
 
     @rule()
     def finish(self) -> None:
-        self.queue.finish("cpu")
-        self.running = None
+        if self.taken:
+            self.queue.finish(self.taken.pop(0)[0])
 
     @rule()
     def die(self) -> None:
-        entry, self.running = self.running, None
+        assert self.queue.give_back("cpu") == [entry[0] for entry in self.taken[1:]]
+        for entry in self.taken[1:]:
+            self.jobs.append(entry)
+            self.turns = [entry[1], *(client for client in self.turns if client != entry[1])]
         died = self.queue.died("cpu")
-        if entry is None:
+        if not self.taken:
             assert died is None
             return
+        entry, self.taken = self.taken[0], []
         deaths = entry[3] + 1
         assert died == (entry[0], deaths)
         if deaths < DEATHS_MAX:
@@ -180,9 +214,10 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def every_position_is_the_place_in_the_order(self) -> None:
-        assert len(self.queue) == len(self.jobs)
-        assert [self.queue.position(entry[0]) for entry in self.order()] == list(range(1, len(self.jobs) + 1))
-        assert self.queue.idle == (not self.jobs and self.running is None)
+        waiting = [*self.taken[1:], *self.order()]
+        assert len(self.queue) == len(waiting)
+        assert [self.queue.position(entry[0]) for entry in waiting] == list(range(1, len(waiting) + 1))
+        assert self.queue.idle == (not self.jobs and not self.taken)
 
 
 TestSequences = Sequences.TestCase

@@ -59,7 +59,7 @@ from engine.serving.job_status import fit_header
 from engine.serving.jobs import Jobs
 from engine.serving.retention import Retention
 from engine.serving.session import Session, error_message
-from engine.serving.worker_messages import Ready, Task
+from engine.serving.worker_messages import Next, Ready, Task
 from engine.state import clock
 from engine.state.spool import Spool
 from engine.state.store import Store
@@ -209,6 +209,75 @@ def test_the_worker_has_its_next_job_before_the_last_one_is_written_down(
     assert given == [2]
     assert [task.submit.job for task in house.workers.sent if isinstance(task, Task)] == [first, second]
     assert [house.jobs.state(job).state for job in (first, second)] == ["done", "running"]
+
+
+def given(house: House) -> list[str]:
+    """The jobs that the worker was given, in order."""
+    return [task.submit.job for task in house.workers.sent if isinstance(task, Task)]
+
+
+def test_a_worker_that_is_nearly_done_is_given_its_next_job_which_waits_until_then(house: House) -> None:
+    first, second, third = queued(house.one), queued(house.two), queued(house.one)
+    house.jobs.dispatch()
+    house.jobs.handle_worker("cpu", Next())
+    house.jobs.handle_worker("cpu", Next())
+    house.jobs.dispatch()
+    assert given(house) == [first, second]
+    assert ask(house.two, Watch(second)) == [Accepted(second, "queued", 1)]
+    assert house.jobs.state(third) == Accepted(third, "queued", 2)
+    done(house, first)
+    assert given(house) == [first, second]
+    assert house.jobs.state(second).state == "running"
+    assert heard(house.two) == [Progress(second, "start", 0, 1)]
+    outcome = done(house, second)
+    assert heard(house.two) == [outcome]
+    assert given(house) == [first, second, third]
+
+
+def test_a_job_that_is_cancelled_while_its_worker_holds_it_never_runs(house: House) -> None:
+    first, second, third = queued(house.one), queued(house.one), queued(house.one)
+    house.jobs.dispatch()
+    house.jobs.handle_worker("cpu", Next())
+    ask(house.two, Watch(second))
+    assert ask(house.one, Cancel(second)) == [Accepted(second, "cancelled")]
+    assert heard(house.two) == [Cancelled(second)]
+    assert house.workers.sent[-1] == Cancel(second)
+    ask(house.one, Forget(second))
+    done(house, first)
+    assert [job.job for job in house.jobs.listed(ListJobs())] == [third, first]
+    house.jobs.handle_worker("cpu", Cancelled(second))
+    assert given(house) == [first, second, third]
+    assert [house.jobs.state(job).state for job in (first, third)] == ["done", "running"]
+    assert heard(house.two) == []
+
+
+def test_a_worker_that_dies_gives_back_what_it_held_and_that_is_no_try_of_it(house: House) -> None:
+    first, second, third = queued(house.one), queued(house.two), queued(house.two)
+    house.jobs.dispatch()
+    house.jobs.handle_worker("cpu", Next())
+    house.jobs.handle_worker("cpu", None)
+    assert [house.jobs.state(job) for job in (second, third, first)] == [
+        Accepted(second, "queued", 1),
+        Accepted(third, "queued", 3),
+        Accepted(first, "queued", 2),
+    ]
+    house.jobs.dispatch()
+    house.jobs.handle_worker("cpu", None)
+    assert house.jobs.state(second).state == "queued", "its first death"
+    assert given(house) == [first, second, second]
+
+
+def test_what_a_dead_worker_held_and_was_cancelled_is_not_run_again(house: House) -> None:
+    first, second = queued(house.one), queued(house.one)
+    house.jobs.dispatch()
+    house.jobs.handle_worker("cpu", Next())
+    ask(house.one, Cancel(second))
+    house.jobs.handle_worker("cpu", None)
+    house.jobs.dispatch()
+    done(house, first)
+    house.jobs.dispatch()
+    assert given(house) == [first, second, first]
+    assert house.jobs.idle
 
 
 def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:

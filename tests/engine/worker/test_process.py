@@ -34,7 +34,7 @@ from bridge.wire.messages import (
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
-from engine.serving.worker_messages import Beat, Ready, Task, WorkerOptions
+from engine.serving.worker_messages import Beat, Next, Ready, Task, WorkerOptions
 from engine.serving.worker_pool import Worker, WorkerPool
 from engine.state.spool import Spool
 from engine.worker import process as worker_module
@@ -85,8 +85,9 @@ class Bench:
 
     def outcome(self) -> tuple[Any, list[Progress]]:
         steps = []
-        while isinstance(message := self.hear(), Progress):
-            steps.append(message)
+        while isinstance(message := self.hear(), Progress | Next):
+            if isinstance(message, Progress):
+                steps.append(message)
         return message, steps
 
 
@@ -176,6 +177,32 @@ def test_cancel_lands_in_the_middle(bench: Bench) -> None:
     assert ended == Cancelled(job)
     assert not list((bench.spool.folder / "scratch").iterdir())
     assert not bench.spool.stem(job).exists()
+
+
+def test_it_asks_for_its_next_job_shortly_before_the_end_of_a_short_one(bench: Bench, dull: Samples) -> None:
+    bench.give_samples(dull, seed=41)
+    messages = [bench.hear()]
+    while not isinstance(messages[-1], Done):
+        messages.append(bench.hear())
+    assert isinstance(messages[-2], Next)
+    assert sum(isinstance(message, Next) for message in messages) == 1
+    long = 0.1 * np.random.default_rng(9).standard_normal((2, 48000 * 60), dtype="f4")
+    bench.give_samples(long, seed=41)
+    while not isinstance(message := bench.hear(), Done):
+        assert isinstance(message, Progress), "the delivery of a long one takes a while"
+
+
+def test_a_job_that_is_cancelled_while_another_one_runs_is_not_begun(bench: Bench) -> None:
+    noise = 0.1 * np.random.default_rng(8).standard_normal((2, 48000 * 20), dtype="f4")
+    first = bench.give_samples(noise, model="draft", cutoff=4000)
+    out = bench.folder / "never.wav"
+    second = bench.give_samples(noise[:, :4000], DeliverPath(str(out)))
+    bench.worker.send(Cancel(second))
+    done, _ = bench.outcome()
+    assert isinstance(done, Done)
+    assert done.job == first
+    assert bench.hear() == Cancelled(second)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
