@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import torch
 
+from bridge.wire.lock import FileLock
 from engine.training.card import write_card
 from engine.training.heard import Heard, packed
 from engine.training.loop import CHECKPOINT, Run
@@ -23,6 +25,10 @@ C = TypeVar("C", bound=Heard)
 
 INTERRUPTED = 130
 """Exit code of a run that Ctrl-C ended, as shells give it."""
+LOCK = "lock"
+LOCK_WAIT_S = 15.0
+"""How long a run waits for its folder: the processes that prepare examples outlive a killed trainer by some
+seconds, and hold the lock with it."""
 
 
 def parser_of(name: str, description: str) -> argparse.ArgumentParser:
@@ -59,7 +65,8 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         0, or 130 when Ctrl-C ended it.
 
     Raises:
-        UsageError: a configuration that cannot be read or does not hold what it should.
+        UsageError: a configuration that cannot be read or does not hold what it should, or a folder in which
+            another process trains.
     """
     config = msgspec.structs.replace(read_config(arguments.config, kind), **more)
     folder: Path = arguments.out or Path(arguments.config.stem)
@@ -68,8 +75,9 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
     if not config.pack:
         config = msgspec.structs.replace(config, pack=str(folder / "pack.i16"))
     torch.set_num_threads(config.threads)
-    with joined(device_of(config).type == "cuda") as processes:
+    with joined(device_of(config).type == "cuda") as processes, ExitStack() as stack:
         if processes.first:
+            stack.enter_context(_alone_in(folder))
             packed(config)
         processes.average([torch.zeros(1)])  # the others wait for the pack
         run = Run(task_of(config), folder, processes)
@@ -83,6 +91,23 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
     if run.stopped and processes.first:
         print(f"stopped after step {run.step}; the same command goes on from there", file=sys.stderr)
     return INTERRUPTED if run.stopped else 0
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps a run's folder for this process: two would write each other's checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    if not lock.acquire(LOCK_WAIT_S):
+        raise UsageError(
+            f"another process trains in {folder}; stop it (Ctrl-C leaves a checkpoint) and run this again to "
+            "go on from there, or give --out another folder",
+            "out",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_config(path: Path, kind: type[C]) -> C:

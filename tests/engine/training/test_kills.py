@@ -15,9 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bridge.wire.lock import FileLock
 from engine.__main__ import main
 from engine.models.audiosr.networks import Networks
+from engine.training import command
 from engine.training.audiosr.parts import write_part
+from presets.errors import UsageError
 
 UNET = {
     "in_channels": 8,
@@ -120,3 +123,24 @@ def test_after_kill_9_the_same_command_gives_what_it_would_have_given(
     for name in written:
         one, other = (load_file(tmp_path / folder / name) for folder in ("killed", "whole"))
         assert all(torch.equal(one[key], tensor) for key, tensor in other.items()), name
+
+
+def test_two_processes_do_not_train_in_one_folder(
+    tiny: dict[str, Any],
+    as_toml: Callable[[dict[str, Any]], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "config.toml").write_text(as_toml(tiny | {"steps": 1} | RUNS["nvsr"]))
+    run = ["train", "nvsr", "--config", str(tmp_path / "config.toml"), "--out", str(tmp_path / "run")]
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(command, "LOCK_WAIT_S", 0.0)
+    other = FileLock(tmp_path / "run" / command.LOCK)
+    assert other.acquire()
+    try:
+        assert main(run) == UsageError.exit_code
+    finally:
+        other.release()
+    assert f"another process trains in {tmp_path / 'run'}; stop it" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "log.csv").exists()
