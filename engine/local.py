@@ -43,6 +43,7 @@ from engine.serving.jobs import Jobs
 from engine.serving.worker_messages import Ready, Task
 from engine.state.spool import Spool
 from engine.state.store import Store
+from engine.state.syncer import sync
 from engine.worker.model_cache import ModelCache
 from engine.worker.process import Reporter, outcome
 from presets.errors import BusyError, EngineError
@@ -193,7 +194,7 @@ class LocalRenderer(Renderer):
                 self._take(submit, source)
             self._jobs.finish_uploads()
             self._jobs.dispatch()
-            self._store.sync()
+            sync(self._store, self._spool)
 
     def _take(self, submit: Submit, source: Bytes | None) -> None:
         answers = self._jobs.submit(submit, self._session)
@@ -222,7 +223,7 @@ class LocalRenderer(Renderer):
                 if self._closed:  # it waits for whoever opens the state folder next
                     return
                 self._jobs.handle_worker(DEVICE, ended)
-                self._store.sync()
+                sync(self._store, self._spool)
                 self._jobs.dispatch()
 
     def _is_off(self, job: str) -> bool:

@@ -75,7 +75,7 @@ class Server:
         self._woken, self._wake = sockets.socketpair()
         for end in (self._woken, self._wake):
             end.setblocking(False)
-        self._store, self._spool, self._syncer = store, spool, Syncer(store, self._wake_up)
+        self._store, self._spool, self._syncer = store, spool, Syncer(store, spool, self._wake_up)
         self._clients = Clients(listener, store)
         self._jobs = Jobs(store, spool, pool.workers, self._clients.tell, self._wake_up)
         self._retention = Retention(self._jobs, store, spool)

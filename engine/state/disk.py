@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from presets.errors import AirbandError, OutputError
@@ -34,6 +34,21 @@ def seal(written: Path, path: Path) -> None:
     with open(written, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(written, path)
+
+
+def sync_names(folder: Path) -> None:
+    """Makes the names of a folder's files outlive a loss of power; one that is gone has none.
+
+    Windows opens no folders, and keeps names by itself.
+    """
+    if os.name != "posix":
+        return
+    with suppress(FileNotFoundError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def is_disk_full(error: BaseException) -> bool:

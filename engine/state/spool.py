@@ -6,8 +6,8 @@
     stems/JOB          the bytes a client fetches: planar float32, or an encoded file
     scratch/JOB.*      what a worker is writing
 
-A source and a stem get their names only when their bytes are on the disk, so whatever bears one is whole; a
-result is whole when its digest is that of its note.
+A source and a stem get their names only when their bytes are on the disk, so whatever bears one is whole, and
+the names follow with `sync`; a result is whole when its digest is that of its note.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from threading import Lock
 import msgspec
 
 from bridge.wire.messages import Audio
-from engine.state.disk import file_digest, remove, seal, write_errors_explained
+from engine.state.disk import file_digest, remove, seal, sync_names, write_errors_explained
 from presets.errors import BusyError, OutputError
 from presets.report import RenderReport
 from presets.schema import Preset
@@ -156,6 +156,16 @@ class Spool:
         with write_errors_explained(self.folder):
             seal(written, self.stem(job))
         return self.stem(job)
+
+    def sync(self) -> None:
+        """Makes all sources and stems that are named by now keep their names over a loss of power.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        with write_errors_explained(self.folder):
+            for name in ("sources", "stems"):
+                sync_names(self.folder / name)
 
     def drop(self, job: str) -> None:
         """Deletes what only this job needs, as far as it got."""

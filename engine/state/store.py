@@ -138,9 +138,13 @@ class Store:
         """Ends the connection; SQLite then copies the WAL into the database, and syncs that."""
         self._db.close()
 
-    def sync(self) -> None:
-        """Makes all that is written so far outlive a loss of power; OutputError if the disk refuses."""
-        written = self.written
+    def sync(self, written: int | None = None) -> None:
+        """Makes changes outlive a loss of power: all so far, or the first `written`, and perhaps more.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        written = self.written if written is None else written
         if written == self.synced:
             return
         with self._explained():

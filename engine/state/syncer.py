@@ -1,4 +1,4 @@
-"""Makes what the store wrote outlive a loss of power: in a thread, all changes of a while with one fsync."""
+"""Makes changes of the store, and files of the spool, outlive a loss of power: in a thread, many at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from engine.state.spool import Spool
 from engine.state.store import Store
 from presets.errors import AirbandError
 
@@ -16,16 +17,27 @@ RETRY_S = 0.5
 log = logging.getLogger("airband.engine")
 
 
+def sync(store: Store, spool: Spool) -> None:
+    """Syncs the names of the spool's files, then the rows that speak of them.
+
+    Raises:
+        OutputError: the disk refuses.
+    """
+    written = store.written
+    spool.sync()
+    store.sync(written)
+
+
 class Syncer:
     """Syncs a store whenever there is something to sync; `Store.synced` tells how far it got.
 
     Args:
-        store: what to sync.
+        store, spool: what to sync.
         wake: called from the thread after each sync.
     """
 
-    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
-        self._store, self._wake = store, wake
+    def __init__(self, store: Store, spool: Spool, wake: Callable[[], None]) -> None:
+        self._store, self._spool, self._wake = store, spool, wake
         self._thread = ThreadPoolExecutor(1, "airband-sync")
         self._running: Future[None] | None = None
         self._not_before_s = 0.0
@@ -46,7 +58,7 @@ class Syncer:
 
     def _sync(self) -> None:
         try:
-            self._store.sync()
+            sync(self._store, self._spool)
         except AirbandError as error:
             log.error("nothing is told until the disk has it: %s", error.message)
             self._not_before_s = time.monotonic() + RETRY_S

@@ -54,6 +54,8 @@ FRONT_COVER = 3
 
 TAGS_BYTES_MAX = 64 * 1024**2
 """What the tags of a file may weigh; more is named and left behind. Reading them takes four times that."""
+READ_BYTES_MAX = TAGS_BYTES_MAX + 4 * 1024**2
+"""What is read of a file for them: around its tags mutagen looks at headers and frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,9 @@ def read_tags(path: Path) -> Tags:
     if weight > TAGS_BYTES_MAX:
         return Tags(others=(f"an ID3 tag of {weight} bytes, where {TAGS_BYTES_MAX} are read",))
     try:
-        file = mutagen.File(path)
-        found = file.tags if file is not None else None
-        if found is None and file is None:
-            found = _bare_id3(path)
+        with _Bounded(path) as content:
+            file = mutagen.File(content)
+            found = _bare_id3(content) if file is None else file.tags
         if isinstance(found, ID3):
             return from_id3(found, _id3_bytes(path))
         if isinstance(found, MP4Tags):
@@ -211,12 +212,30 @@ def _frame_name(frame: bytes) -> str:
     return f"ID3 {frame[:4].decode('ascii', 'replace')}"
 
 
-def _bare_id3(path: Path) -> Any:
+class _Bounded(io.BufferedReader):
+    """A file of which mutagen reads so much and no more: a size that a tag only claims is not believed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(open(path, "rb", buffering=0))  # noqa: SIM115 - closed with this one
+        self._left = READ_BYTES_MAX
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file; raises ValueError beyond the bound."""
+        wanted = self._left + 1 if size is None or size < 0 else size
+        content = super().read(min(wanted, self._left + 1))
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError(f"more than {TAGS_BYTES_MAX} bytes")
+        return content
+
+
+def _bare_id3(content: io.BufferedReader) -> Any:
     """The ID3 tag at the start of a file that says nothing else of what it is."""
     from mutagen.id3 import ID3, ID3NoHeaderError
 
+    content.seek(0)
     try:
-        return ID3(path)
+        return ID3(content)
     except ID3NoHeaderError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,56 @@ def test_tags_of_too_many_megabytes_are_named_and_not_read(tmp_path: Path) -> No
     found = read_flac(path)
     assert [len(block.body) for block in found.blocks] == 8 * [2**23]
     assert found.others == (f"a metadata block of {2**23} bytes beyond the {2**26} that are read",)
+
+
+def atom(kind: bytes, body: bytes, more: int) -> bytes:
+    """The head of an MP4 atom and what of it is written; `more` bytes of it follow."""
+    return (8 + len(body) + more).to_bytes(4) + kind + body
+
+
+def m4a_with_cover(path: Path, nbytes: int) -> None:
+    """Atoms down to a cover picture of so many bytes, which are zeros; no audio."""
+    handler = atom(b"hdlr", bytes(8) + b"mdirappl" + bytes(9), 0)
+    head = struct.pack(">I4sII", 16 + nbytes, b"data", 13, 0)
+    for kind, before in (
+        (b"covr", b""),
+        (b"ilst", b""),
+        (b"meta", bytes(4) + handler),
+        (b"udta", b""),
+        (b"moov", b""),
+    ):
+        head = atom(kind, before + head, nbytes)
+    with path.open("wb") as file:
+        file.write(atom(b"ftyp", b"M4A " + bytes(4), 0) + head)
+        file.truncate(file.tell() + nbytes)
+
+
+def ape_with_cover(path: Path, nbytes: int) -> None:
+    """The head of a Monkey's Audio file, and a tag with a cover picture of so many bytes, which are zeros."""
+    item = struct.pack("<II", nbytes, 2) + b"Cover Art (Front)\0"
+    size = struct.pack("<II", 2000, len(item) + nbytes + 32)
+    with path.open("wb") as file:
+        file.write(b"MAC " + struct.pack("<H", 3990) + bytes(122))
+        file.write(b"APETAGEX" + size + struct.pack("<II", 1, 0xA0000000) + bytes(8) + item)
+        file.seek(nbytes, 1)
+        file.write(b"APETAGEX" + size + struct.pack("<II", 1, 0x80000000) + bytes(8))
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.m4a", m4a_with_cover), ("a.ape", ape_with_cover)])
+def test_a_cover_of_any_size_costs_bounded_memory(
+    tmp_path: Path, name: str, make: Callable[[Path, int], None]
+) -> None:
+    path = tmp_path / name
+    make(path, 10**6)
+    tags = read_tags(path)
+    assert [len(block) > 10**6 for block in tags.pictures] == [True]
+    assert not tags.others
+    make(path, 2**30 - 1)
+    tracemalloc.start()
+    try:
+        tags = read_tags(path)
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert not tags.pictures
+    assert tags.others == (f"tags that cannot be read (more than {64 * 2**20} bytes)",)
