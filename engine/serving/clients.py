@@ -113,11 +113,12 @@ class Clients:
     def flush(self) -> bool:
         """Sends what clients take; True while something is left."""
         backlog = False
-        for route in list(self._sessions):
+        for route in [route for route, session in self._sessions.items() if session.has_news]:
             backlog = self.send(route) or backlog
-        while sum(session.waiting_bytes for session in self._sessions.values()) > OUTBOXES_BYTES:
-            largest = max(self._sessions, key=lambda route: self._sessions[route].waiting_bytes)
-            del self._sessions[largest]
+        waiting = {route: each.waiting_bytes for route, each in self._sessions.items() if each.has_news}
+        while sum(waiting.values()) > OUTBOXES_BYTES:
+            largest = max(waiting, key=waiting.__getitem__)
+            del self._sessions[largest], waiting[largest]
         return backlog
 
     def send(self, route: bytes) -> bool:

@@ -128,15 +128,14 @@ class Jobs:
         record = self._store.get(submit.job)
         if record is None:
             try:
-                self._add(submit, session, owner)
+                record = self._add(submit, session, owner)
             except StoreFullError as error:
                 raise BusyError(error.message) from None
-            record = self.record(submit.job)
         elif not is_same(record.submit, submit) or not record.is_of(owner):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
         source = record.submit.source
         if record.state != "uploading" or isinstance(source, Path):
-            return [self.state(record.job)]
+            return [self.stands(record)]
         self._room.take_up(record.submit)
         upload = self._uploads.open(record.job, self._spool.part(record.job), source)
         if upload.receiver.complete:  # and about to be queued
@@ -144,18 +143,19 @@ class Jobs:
         offset, count = upload.receiver.renew()
         return [Accepted(record.job, "uploading", offset=offset), Grant(record.job, offset, count)]
 
-    def _add(self, submit: Submit, session: str, owner: str | None) -> None:
+    def _add(self, submit: Submit, session: str, owner: str | None) -> JobRecord:
         if self._store.unfinished() >= JOBS_MAX:
             raise BusyError(f"{JOBS_MAX} jobs are unfinished, the most this engine takes", retry_s=5.0)
         if self._queue.device_of(submit.job) is not None:
             raise BusyError(f"a worker is still ending the forgotten job {submit.job}", retry_s=0.5)
         if isinstance(submit.source, Path):
-            self._enqueue(self._store.add(submit, session, "queued", owner or ""))
-            return
+            record = self._store.add(submit, session, "queued", owner or "")
+            self._enqueue(record)
+            return record
         self._room.promise(submit)
         try:
             self._uploads.open(submit.job, self._spool.part(submit.job), submit.source)
-            self._store.add(submit, session, "uploading", owner or "")
+            return self._store.add(submit, session, "uploading", owner or "")
         except AirbandError:
             self._room.settle(submit.job)
             self._uploads.close(submit.job)
@@ -194,7 +194,11 @@ class Jobs:
 
     def state(self, job: str, owner: str | None = None) -> Accepted:
         """Where a job stands."""
-        return Accepted(job, self.record(job, owner).state, self._queue.position(job))
+        return self.stands(self.record(job, owner))
+
+    def stands(self, record: JobRecord) -> Accepted:
+        """Where the job of this row stands."""
+        return Accepted(record.job, record.state, self._queue.position(record.job))
 
     def record(self, job: str, owner: str | None = None) -> JobRecord:
         """The job's row; raises UsageError when it is not known, or another's."""
@@ -209,10 +213,8 @@ class Jobs:
 
     def listed(self, asked: ListJobs, owner: str | None = None) -> tuple[JobStatus, ...]:
         """A line about each job that was asked for, newest first, as many as fit one header."""
-        records = self._store.newest(
-            asked.limit, before=asked.before, unfinished=asked.unfinished, owner=owner
-        )
-        return fit_header(status_line(record, self._progress.get(record.job)) for record in records)
+        found = self._store.newest(asked.limit, before=asked.before, unfinished=asked.unfinished, owner=owner)
+        return fit_header(status_line(record, self._progress.get(record.job)) for record in found)
 
     def cancel(self, job: str, owner: str | None = None) -> Accepted:
         """Ends a job; one that has ended already stays as it is."""
@@ -350,20 +352,16 @@ class Jobs:
                 self._ended.append(Failed(job, error.code, bounded_text(error.message), error.field))
             else:
                 self._uploads.close(job)
-                self._enqueue(self.record(job))
-                self._tell(job, self.state(job))
+                record = self.record(job)
+                self._enqueue(record)
+                self._tell(job, self.stands(record))
 
     def _is_needed(self, digest: str) -> bool:
         return self._uploads.brings(digest) or self._store.needs(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
-        self._queue.add(
-            record.job,
-            record.session,
-            record.submit.priority,
-            since_s=record.created_s,
-            deaths=record.deaths,
-        )
+        job, client, priority = record.job, record.session, record.submit.priority
+        self._queue.add(job, client, priority, since_s=record.created_s, deaths=record.deaths)
 
     def _worker_died(self, device: str) -> None:
         for held in self._queue.give_back(device):

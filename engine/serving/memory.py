@@ -7,6 +7,7 @@ own that no option bounds. The process's resident size is the one figure that ho
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from presets.limits import CREDIT_BYTES
@@ -28,9 +29,14 @@ class MemoryBudget:
         """Takes the present size as the base."""
         self._base_bytes = resident_bytes()
 
-    def is_exceeded(self, transfers: int) -> bool:
-        """Whether the process holds more than its base, SPARE_BYTES, and the credit of so many transfers."""
-        return resident_bytes() > self._base_bytes + SPARE_BYTES + CREDIT_BYTES * transfers
+    def is_exceeded(self, transfers: Callable[[], int]) -> bool:
+        """Whether the process holds more than its base, SPARE_BYTES, and the credit of its transfers.
+
+        Args:
+            transfers: how many there are; asked for only where that matters.
+        """
+        beyond_bytes = resident_bytes() - self._base_bytes - SPARE_BYTES
+        return beyond_bytes > 0 and beyond_bytes > CREDIT_BYTES * transfers()
 
 
 def resident_bytes() -> int:

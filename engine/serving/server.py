@@ -218,7 +218,6 @@ class Server:
             self._signals += 1
         self._retention.apply_when_due()
 
-    @property
     def _transfers(self) -> int:
         """Uploads and fetches under way, each of which may have its credit in memory."""
         return self._jobs.uploading + self._clients.fetches

@@ -98,6 +98,11 @@ class Session:
         return self._outbox_bytes
 
     @property
+    def has_news(self) -> bool:
+        """Whether something waits to be sent, or to be synced first."""
+        return bool(self._next or self._outbox or self._progress or self._fetches)
+
+    @property
     def fetches(self) -> bool:
         """True while the client fetches stems, and for FETCHING_S after."""
         return time.monotonic() - self._fetched_s < FETCHING_S
@@ -215,11 +220,11 @@ class Session:
                 return []
 
     def _watch(self, job: str) -> Sequence[EngineMessage]:
-        outcome = self._jobs.record(job, self.owner).outcome
-        if outcome is not None:
-            return [self._jobs.state(job), outcome]
+        record = self._jobs.record(job, self.owner)
+        if record.outcome is not None:
+            return [self._jobs.stands(record), record.outcome]
         self._watching.add(job)
-        return [self._jobs.state(job)]
+        return [self._jobs.stands(record)]
 
 
 def _promises(message: EngineMessage) -> bool:
