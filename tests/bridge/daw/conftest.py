@@ -75,6 +75,28 @@ def clap_host(hosts: Path) -> Path:
 
 
 @pytest.fixture
+def clap(built: Path, clap_host: Path, tmp_path: Path) -> Callable[..., Any]:
+    """`clap(plugin, sound, *words, rate=48000)`: a sound passes through a CLAP plugin, see clap_host.cpp.
+
+    Gives what is heard, (channels, frames), and the parameters at the end by name.
+    """
+
+    def run(
+        plugin: str, sound: NDArray[np.float32], *words: str, rate: int = 48000
+    ) -> tuple[NDArray[np.float32], dict[str, float]]:
+        sound.tofile(tmp_path / "in.f32")
+        files = (built / plugin, tmp_path / "in.f32", tmp_path / "out.f32")
+        command: list[str | Path] = [clap_host, *files, str(rate), "512", *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        told = dict(line.split("=") for line in ran.stdout.splitlines())
+        heard = np.fromfile(tmp_path / "out.f32", np.float32).reshape(len(sound), -1)
+        return heard, {name: float(value) for name, value in told.items()}
+
+    return run
+
+
+@pytest.fixture
 def sound() -> NDArray[np.float32]:
     """5.2 s of stereo noise with 1 s of silence inside, beyond full scale in places: (2, 250001) float32."""
     noise = np.random.default_rng(6).standard_normal((2, 250001)).astype(np.float32)

@@ -123,6 +123,34 @@ def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband
     np.testing.assert_array_equal(samples_of(folder, new)[0], written[TRIM:])
 
 
+def test_a_stereo_region_on_a_mono_track_comes_back_as_the_track_plays_it(
+    tmp_path: Path, airband_command: Path
+) -> None:
+    folder = tmp_path / "session"
+    left, _ = make_session(folder, 1, "dry", "wide")
+    out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags="--model null")
+    assert "AIRBAND-OK" in out, out
+    old, new = regions(folder)
+    assert old.get("channels") == "2"
+    (restored,) = samples_of(folder, new)
+    np.testing.assert_array_equal(restored, left[TRIM:])
+
+
+def test_cancelled_it_leaves_no_trace(tmp_path: Path, airband_command: Path) -> None:
+    folder = tmp_path / "session"
+    make_session(folder, 1, "dry")
+    before, left_over = names(folder), set(glob.glob("/tmp/lua_*"))
+    cancel = HERE / "ardour" / "cancel.lua"
+    flags = "--model draft --cutoff 4000"
+    out = lua(cancel, SCRIPT, folder, "song", "vox", cwd=tmp_path, command=airband_command, flags=flags)
+    assert "AIRBAND-FAILED" in out, out
+    assert "cancelled; all regions are as they were" in out
+    assert "SHOWN vox" in out
+    assert names(folder) == before
+    assert all(region.get("muted") == "0" for region in regions(folder))
+    assert not set(glob.glob("/tmp/lua_*")) - left_over
+
+
 def test_two_regions_are_left_as_they_were_or_each_result_lies_directly_above_its_own(
     tmp_path: Path, airband_command: Path
 ) -> None:

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-Host = Callable[..., dict[str, float]]
+Clap = Callable[..., tuple[NDArray[np.float32], dict[str, float]]]
 
 
 @pytest.fixture
@@ -40,31 +40,18 @@ def launching(airband_alone: Path, results: Path, tmp_path: Path, monkeypatch: p
     return state
 
 
-@pytest.fixture
-def host(built: Path, clap_host: Path, tmp_path: Path) -> Host:
-    """`host(plugin, sound, *settings)`: passes a sound through a CLAP plugin; its parameters at the end."""
-
-    def run(plugin: str, sound: NDArray[np.float32], *settings: str) -> dict[str, float]:
-        sound.tofile(tmp_path / "in.f32")
-        files = [clap_host, built / plugin, tmp_path / "in.f32", tmp_path / "out.f32"]
-        command: list[str | Path] = [*files, str(RATE), "512"]
-        ran = subprocess.run([*command, *settings], capture_output=True, text=True, check=False, timeout=300)
-        assert ran.returncode == 0, ran.stderr
-        return {name: float(value) for name, value in (line.split("=") for line in ran.stdout.splitlines())}
-
-    return run
-
-
 def noise(seconds: float) -> NDArray[np.float32]:
     return np.random.default_rng(8).uniform(-0.5, 0.5, (2, round(seconds * RATE))).astype(np.float32)
 
 
 def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
-    host: Host, launching: Path, results: Path
+    clap: Clap, launching: Path, results: Path
 ) -> None:
     launching.mkdir()
     (launching / "plugin-choices.json").write_text('{"presets": ["music", "speech"], "models": ["auto"]}')
-    told = host("AirbandSend.clap", noise(1), "Armed=1", "Preset=1", "--", "Armed=0", "until", "Delivered=1")
+    _, told = clap(
+        "AirbandSend.clap", noise(1), "Armed=1", "Preset=1", "--", "Armed=0", "until", "Delivered=1"
+    )
     assert told["Delivered"] == 1
     assert is_running(find_home(launching))
     (path,) = results.glob("*.wav")
@@ -76,15 +63,15 @@ def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
     assert {"draft", "null"} <= set(choices["models"])
 
 
-def test_render_starts_the_engine_for_a_bounce(host: Host, launching: Path) -> None:
-    told = host("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")
+def test_render_starts_the_engine_for_a_bounce(clap: Clap, launching: Path) -> None:
+    _, told = clap("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")
     assert told["Windows dry"] == 0
     assert told["Windows restored"] >= 1
 
 
 @pytest.mark.parametrize("words", ["no such command", "says no"])
 def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
-    host: Host, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    clap: Clap, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     refusing = tmp_path / "refusing"
     if words == "says no":
@@ -92,10 +79,10 @@ def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
         refusing.chmod(0o755)
     monkeypatch.setenv("AIRBAND_COMMAND", str(refusing))
     settings = ("Armed=1", "--", "Armed=0", "until", f"State={ENGINE_ABSENT}")
-    assert host("AirbandSend.clap", noise(1), *settings)["State"] == ENGINE_ABSENT
+    assert clap("AirbandSend.clap", noise(1), *settings)[1]["State"] == ENGINE_ABSENT
     assert len(list((results / "waiting").glob("*.wav"))) == 1
     began_s = time.monotonic()
-    assert host("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")["Windows dry"] >= 1
+    assert clap("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")[1]["Windows dry"] >= 1
     assert time.monotonic() - began_s < 60  # tried once, not for every window
 
 

@@ -4,7 +4,6 @@ pytest -m plugin tests/bridge/daw/test_plugin.py
 """
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-Settings = dict[str, float]
+Clap = Callable[..., tuple[NDArray[np.float32], dict[str, float]]]
 
 
 def only_result(folder: Path) -> tuple[NDArray[np.float32], int, Path]:
@@ -177,30 +176,10 @@ def test_mono_variants_in_pedalboard(
 # CLAP
 
 
-def clap(
-    host: Path, plugin: Path, sound: NDArray[np.float32], tmp_path: Path, *settings: str
-) -> tuple[NDArray[np.float32], Settings]:
-    """What a plugin made of a sound, and its parameters at the end."""
-    sound.tofile(tmp_path / "in.f32")
-    run = subprocess.run(
-        [host, plugin, tmp_path / "in.f32", tmp_path / "out.f32", str(RATE), "512", *settings],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
-    lines = dict(line.split("=") for line in run.stdout.splitlines())
-    heard = np.fromfile(tmp_path / "out.f32", np.float32).reshape(2, -1)
-    return heard, {name: float(value) for name, value in lines.items()}
-
-
 @pytest.mark.parametrize("stopped", [False, True], ids=["engine", "no engine"])
 def test_send_in_a_clap_host(
-    built: Path,
-    clap_host: Path,
+    clap: Clap,
     sound: NDArray[np.float32],
-    tmp_path: Path,
     results: Path,
     request: pytest.FixtureRequest,
     stopped: bool,
@@ -209,7 +188,7 @@ def test_send_in_a_clap_host(
         request.getfixturevalue("running")
     state = ENGINE_ABSENT if stopped else SENT
     settings = ("Armed=1", "--", "Armed=0", "until", f"State={state}")
-    heard, parameters = clap(clap_host, built / "AirbandSend.clap", sound, tmp_path, *settings)
+    heard, parameters = clap("AirbandSend.clap", sound, *settings)
     np.testing.assert_array_equal(heard, sound)
     assert parameters["State"] == state
     assert parameters["Captured"] == pytest.approx(sound.shape[1] / RATE, abs=1e-3)
@@ -220,10 +199,8 @@ def test_send_in_a_clap_host(
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["engine", "no engine"])
 def test_render_in_a_clap_host(
-    built: Path,
-    clap_host: Path,
+    clap: Clap,
     sound: NDArray[np.float32],
-    tmp_path: Path,
     results: Path,
     request: pytest.FixtureRequest,
     stopped: bool,
@@ -232,7 +209,7 @@ def test_render_in_a_clap_host(
         request.getfixturevalue("running")
     padded = np.pad(sound, ((0, 0), (0, LATENCY)))
     settings = ("offline", "Cutoff=8000")
-    heard, parameters = clap(clap_host, built / "AirbandRender.clap", padded, tmp_path, *settings)
+    heard, parameters = clap("AirbandRender.clap", padded, *settings)
     assert parameters["latency"] == LATENCY
     np.testing.assert_array_equal(heard[:, LATENCY:], sound)
     assert not heard[:, :LATENCY].any()

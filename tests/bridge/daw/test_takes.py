@@ -38,23 +38,12 @@ WaitUntil = Callable[[Callable[[], bool], str], None]
 
 
 @pytest.fixture
-def send(built: Path, hosts: Path, tmp_path: Path) -> Host:
-    """`send(sound, *words_and_settings, rate=)`: passes a sound through Send; its parameters at the end."""
+def send(clap: Callable[..., Any]) -> Host:
+    """`send(sound, *words, rate=)`: passes a sound through Send; its parameters at the end."""
 
-    def run(sound: NDArray[np.float32], *settings: str, rate: int = RATE) -> dict[str, float]:
-        sound.tofile(tmp_path / "in.f32")
-        files = (tmp_path / "in.f32", tmp_path / "out.f32")
-        command: list[str | Path] = [
-            hosts / "clap_host",
-            built / "AirbandSend.clap",
-            *files,
-            str(rate),
-            "512",
-            *settings,
-        ]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert ran.returncode == 0, ran.stderr
-        return {name: float(value) for name, value in (line.split("=") for line in ran.stdout.splitlines())}
+    def run(sound: NDArray[np.float32], *words: str, rate: int = RATE) -> dict[str, float]:
+        told: dict[str, float] = clap("AirbandSend.clap", sound, *words, rate=rate)[1]
+        return told
 
     return run
 
@@ -192,13 +181,19 @@ def test_one_sample_that_is_no_number_loses_no_take(send: Host, results: Path, r
 
 
 @pytest.mark.parametrize(
-    ("peak", "settings", "rate", "why"),
-    [(20.0, (), RATE, "16"), (0.5, ("Cutoff=20000",), 32000, "20000")],
-    ids=["peak", "cut-off beyond the rate"],
+    ("peak", "settings", "rate", "model", "why"),
+    [
+        (20.0, (), RATE, "null", "16"),
+        (0.5, ("Cutoff=20000",), 32000, "null", "20000"),
+        (0.5, (), RATE, "no-such-model", "no-such-model"),
+    ],
+    ids=["peak", "cut-off beyond the rate", "model"],
 )
 def test_what_fails_leaves_the_sound_and_the_reason(
-    send: Host, results: Path, running: None, peak: float, settings: tuple[str, ...], rate: int, why: str
-) -> None:
+    send: Host, results: Path, running: None, monkeypatch: pytest.MonkeyPatch,
+    peak: float, settings: tuple[str, ...], rate: int, model: str, why: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("AIRBAND_MODEL", model)
     sound = np.random.default_rng(2).uniform(-1, 1, (2, 20000)).astype(np.float32)
     sound *= np.float32(peak)
     told = send(sound, "Armed=1", *settings, "--", "Armed=0", "until", "Takes failed=1", rate=rate)
@@ -224,9 +219,9 @@ def test_a_project_that_opens_armed_waits_for_its_transport(send: Host, results:
     told = send(sound, "restored", "Armed=1")
     assert told["State"] == 8
     assert told["Captured"] == 0
-    send(sound, "restored", "rolling", "Armed=1", "--", "until", "Captured=0.5")
-    (waiting,) = results.glob("waiting/*.json")
-    assert json.loads(waiting.read_bytes())["transport_frame"] == 0
+    send(sound, "restored", "rolling", "Armed=1", "Follow transport=1", "--", "until", "Delivered=1")
+    (path,) = results.glob("*.take.json")
+    assert json.loads(path.read_bytes())["transport_frame"] == 0
 
 
 def test_a_take_says_where_it_stands_to_any_daw(send: Host, results: Path, running: None) -> None:
@@ -246,6 +241,27 @@ def test_a_long_export_faster_than_the_clock_is_whole(send: Host, results: Path,
     send(sound, "Armed=1", "--", "Armed=0", "until", "Delivered=1")
     (path,) = results_in(results)
     np.testing.assert_array_equal(read(path), sound)
+
+
+def test_a_take_that_a_stalled_disk_cuts_says_so_and_the_next_one_is_whole(
+    send: Host, results: Path, running: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk stands still for 16 s; 5.4 s fit into memory, and a host that runs ahead waits for 10 s."""
+    shim = tmp_path / "stalled_disk.so"
+    source = Path(__file__).parent / "plugin" / "stalled_disk.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-ldl", "-o", shim], check=True)
+    for name, value in {"LD_PRELOAD": shim, "STALL_FOLDER": results / "waiting", "STALL_S": 16}.items():
+        monkeypatch.setenv(name, str(value))
+    sound = np.random.default_rng(9).uniform(-0.5, 0.5, (2, 20 * RATE)).astype(np.float32)
+    send(sound, "Armed=1", "--", "until", "Delivered=1")
+    monkeypatch.delenv("LD_PRELOAD")
+    (cut,) = results_in(results)
+    delivered = read(cut)
+    assert 5 * RATE < delivered.shape[1] < sound.shape[1]
+    np.testing.assert_array_equal(delivered, sound[:, : delivered.shape[1]])
+    assert "sound came faster than the disk took it" in cut.with_suffix(".txt").read_text()
+    for path in results.glob("waiting/*.json"):  # what followed: the host's silence
+        assert json.loads(path.read_bytes())["note"] == ""
 
 
 def test_idle_instances_cost_next_to_nothing(

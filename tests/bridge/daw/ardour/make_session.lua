@@ -1,7 +1,8 @@
 -- ardour7-lua make_session.lua FOLDER NAME CHANNELS: a session with one track "vox" and a region of 3 s at 2 s, whose
 -- samples the caller writes (the paths are printed). It is trimmed by 12345 samples in front, has a fade-in of
 -- 4800 (constant power) and a fade-out of 2400 (linear), and a gain of 0.5. Words after that: `dry` leaves all that out
--- but the trim; `frames=N` makes the source N frames long in place of 3 s; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region.
+-- but the trim; `frames=N` makes the source N frames long in place of 3 s; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region;
+-- `wide` makes the source stereo, whatever the track is.
 local ok, problem = pcall(function()
   local folder, name, channels = arg[1], arg[2], tonumber(arg[3])
   AudioEngine:set_backend("None (Dummy)", "", "")
@@ -11,12 +12,16 @@ local ok, problem = pcall(function()
   end
   local session = assert(create_session(folder, name, 48000))
   session:add_master_bus(ARDOUR.ChanCount(ARDOUR.DataType("audio"), 2))
-  local track
-  for t in session:new_audio_track(channels, 2, nil, 1, "vox", ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true):iter() do
-    track = t
+  local function new_track(called, width)
+    local order, normal = ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal
+    for track in session:new_audio_track(width, 2, nil, 1, called, order, normal, true):iter() do
+      return track
+    end
   end
-  local made = track:bounce_range(96000, 96000 + tonumber(words.frames or 144000), ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "vox")
-  for channel = 0, channels - 1 do
+  local track = new_track("vox", channels)
+  local source = words.wide and new_track("wide", 2) or track
+  local made = source:bounce_range(96000, 96000 + tonumber(words.frames or 144000), ARDOUR.InterThreadInfo(), ARDOUR.LuaAPI.nil_proc(), false, "vox")
+  for channel = 0, made:to_audioregion():to_readable():n_channels() - 1 do
     print("SOURCE=" .. made:source(channel):to_filesource():path())
   end
   track:playlist():add_region(made, Temporal.timepos_t(96000), 1, false, 0, 0, false)
@@ -36,7 +41,7 @@ local ok, problem = pcall(function()
     track:playlist():add_region(over, Temporal.timepos_t(144000), 1, false, 0, 0, false)
   end
   session:save_state("")
-  made, track, session = nil, nil, nil
+  made, source, track, session = nil, nil, nil, nil
   collectgarbage()
   collectgarbage()
   close_session()
