@@ -285,8 +285,10 @@ def _in_place(
     shortfall = None
     if header.promised is not None and header.promised > header.held:
         shortfall = Shortfall(held, header.promised // header.frame_bytes)
-        if not accept_truncated:
-            raise truncated(name, shortfall)
+    elif header.doubt:
+        shortfall = Shortfall(held, why=header.doubt)
+    if shortfall is not None and not accept_truncated:
+        raise truncated(name, shortfall)
     return FileClip(file, header, name, shortfall, on_bytes)
 
 

@@ -23,7 +23,7 @@ from presets.report import Shortfall
 from render.channels import FLAC_MASKS, XIPH_ORDER
 from render.limits import truncated
 from render.sources import ffmpeg
-from render.sources.links import links, tagged_parts
+from render.sources.links import links, magic, tagged_parts
 from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import PcmHeader
@@ -125,15 +125,11 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
     """Who is asked, in order, and for which parts of the file."""
     if not ffmpeg.is_there():
         return [(_by_libsndfile, parts)]
+    is_ogg = magic(wanted.file) == b"OggS"
     wanted.file.seek(0)
     head = wanted.file.read(4)
-    if (
-        wanted.stream == 0
-        and header is None
-        and head[:3] != b"ID3"
-        and head[:1] != b"\xff"
-        and head != b"OggS"
-    ):
+    is_coded = is_ogg or head[:3] == b"ID3" or head[:1] == b"\xff"
+    if wanted.stream == 0 and header is None and not is_coded:
         try:
             with soundfile.SoundFile(_stretch(wanted)) as file:
                 if file.format not in MISREAD:
@@ -142,7 +138,7 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
             pass
     joined = tagged_parts(wanted.file)  # ffmpeg stumbles at tags inside a stream, but not at all of them
     in_parts = [(_by_ffmpeg, joined)] if len(joined) > 1 else []
-    by_libsndfile = [(_by_libsndfile, parts)] if head != b"OggS" else []  # it passes over holes in silence
+    by_libsndfile = [(_by_libsndfile, parts)] if not is_ogg else []  # it passes over holes in silence
     return [(_by_ffmpeg, parts), *in_parts, *by_libsndfile]
 
 
@@ -150,7 +146,8 @@ def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> 
     """ "", or why it is not all there."""
     for part in parts:
         link = part if len(parts) > 1 else None
-        if reason := ffmpeg.decode(wanted.path, link, wanted.stream, out, wanted.hook):
+        ends_anywhere = promise.ends_anywhere
+        if reason := ffmpeg.decode(wanted.path, link, wanted.stream, out, wanted.hook, ends_anywhere):
             return reason
     return ""
 

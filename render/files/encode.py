@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
 from render.files.chunks import is_large
-from render.files.headers import aiff_header, wav_header
+from render.files.headers import aiff_header, is_usual, wav_header
 from render.files.metadata import Metadata, attach
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _write_flac(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask
     except (soundfile.SoundFileError, AssertionError) as error:
         # soundfile asserts where a write came back short, and keeps no errno.
         raise OSError(str(error) or "short write") from None
-    if mask and clip.channels > 2:  # without it some readers take back for side
+    if not is_usual(mask, clip.channels):  # without it some readers take back for side
         from mutagen.flac import FLAC
 
         tags = FLAC(path)

@@ -20,6 +20,11 @@ AIFC_VERSION = 0xA2805140
 BITMAP_LAYOUT = 1 << 16
 
 
+def is_usual(mask: int, channels: int) -> bool:
+    """Whether a file needs no word on its speakers: nothing is said, or it is mono or stereo."""
+    return mask in (0, *USUAL_MASKS[channels : channels + 1])
+
+
 def wav_header(
     frames: int, channels: int, rate: int, bits: int, mask: int, long: bool, large_chunks: int = 0
 ) -> bytes:
@@ -50,7 +55,7 @@ def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
     """Size and body: 16 bytes for integers, 18 for floats, 40 where speakers are told."""
     block = channels * bits // 8
     about = struct.pack("<HIIHH", channels, rate, rate * block, block, bits)
-    if channels > 2 or mask not in (0, USUAL_MASKS[channels]):
+    if channels > 2 or not is_usual(mask, channels):
         extra = struct.pack("<HHIH", 22, bits, mask, tag) + SUBFORMAT
         return struct.pack("<IH", 40, EXTENSIBLE) + about + extra
     if tag == FLOAT:
@@ -72,7 +77,7 @@ def aiff_header(frames: int, channels: int, rate: int, bits: int, mask: int) -> 
         chunks.append(_chunk(b"FVER", struct.pack(">I", AIFC_VERSION)))
         about += b"fl32" + bytes([12]) + b"Float 32-bit" + b"\0"
     chunks.append(_chunk(b"COMM", about))
-    if mask not in (0, *USUAL_MASKS[channels : channels + 1]):
+    if not is_usual(mask, channels):
         chunks.append(_chunk(b"CHAN", struct.pack(">III", BITMAP_LAYOUT, mask, 0)))
     head = b"".join(chunks)
     length = 4 + len(head) + 16 + nbytes + nbytes % 2

@@ -61,7 +61,12 @@ def is_there() -> bool:
 
 
 def decode(
-    source: Path, link: tuple[int, int] | None, stream: int, out: PcmFile, hook: Callable[[], None]
+    source: Path,
+    link: tuple[int, int] | None,
+    stream: int,
+    out: PcmFile,
+    hook: Callable[[], None],
+    ends_anywhere: bool = False,
 ) -> str:
     """Decodes an audio stream into `out`, to its true end.
 
@@ -71,6 +76,7 @@ def decode(
         stream: which audio stream, 0 the first.
         out: gets the samples; what it held already stays.
         hook: called often; stops the work by raising.
+        ends_anywhere: whether the last packet may be a part, as it may in `SELF_SYNCHRONISING` streams.
 
     Returns:
         "" when all was decoded, else ffmpeg's reason; `out` then holds what could be decoded none the less.
@@ -85,10 +91,10 @@ def decode(
     strictly = out.frames - began
     out.cut(began)
     _run(source, link, stream, out, hook, strict=False)
-    at_the_end = strictly > 0 and out.frames - began - strictly <= TAIL_FRAMES
-    if at_the_end and (told := probe(source, stream)) and told.container in SELF_SYNCHRONISING:
-        return ""
-    return reason
+    if out.frames - began - strictly > TAIL_FRAMES or not (strictly or ends_anywhere):
+        return reason
+    told = None if ends_anywhere else probe(source, stream)
+    return "" if ends_anywhere or (told and told.container in SELF_SYNCHRONISING) else reason
 
 
 def probe(source: Path, stream: int) -> Probe | None:

@@ -32,11 +32,11 @@ def links(file: BinaryIO) -> list[tuple[int, int]]:
         file: open for reading, not empty.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        size = len(content)
-        if content[:4] == b"OggS":
-            starts = [page.at for page in _ogg_pages(content) if page.begins]
-        elif content[:4] == b"fLaC":
-            starts = list(_flac_starts(content))
+        size, first = len(content), _after_tags(content, 0)
+        if content[first : first + 4] == b"OggS":
+            starts = [page.at for page in _ogg_pages(content, first) if page.begins]
+        elif content[first : first + 4] == b"fLaC":
+            starts = list(_flac_starts(content, first))
         else:
             starts = []
     starts[:1] = [0]
@@ -67,11 +67,12 @@ def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
 def ogg_lacks(file: BinaryIO) -> str:
     """What shows that an Ogg file is not whole, in words; "" for one that is, and for other kinds."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content[:4] != b"OggS":
+        first = _after_tags(content, 0)
+        if content[first : first + 4] != b"OggS":
             return ""
         end = 0
         last: dict[int, _Page] = {}
-        for page in _ogg_pages(content):
+        for page in _ogg_pages(content, first):
             if end and page.at != end and not page.first:
                 return f"a part is damaged: no page stands at byte {end}"
             end = page.end
@@ -100,8 +101,8 @@ class _Page(NamedTuple):
     first: bool
 
 
-def _ogg_pages(content: mmap.mmap) -> Iterator[_Page]:
-    at, among_starts = 0, False
+def _ogg_pages(content: mmap.mmap, at: int) -> Iterator[_Page]:
+    among_starts = False
     while (at := content.find(b"OggS", at)) >= 0 and at + 27 <= len(content):
         flags, position, serial, number, segments = struct.unpack_from("<BqII4xB", content, at + 5)
         begins = bool(flags & BEGINS)
@@ -111,9 +112,13 @@ def _ogg_pages(content: mmap.mmap) -> Iterator[_Page]:
         at = end
 
 
-def _flac_starts(content: mmap.mmap) -> Iterator[int]:
-    """Where each stream starts; what stands in metadata, such as another file in a block, starts none."""
-    at = 0
+def _flac_starts(content: mmap.mmap, at: int) -> Iterator[int]:
+    """Where each stream starts; what stands in metadata, such as another file in a block, starts none.
+
+    Args:
+        content: of the file.
+        at: where the first stream starts.
+    """
     while True:
         yield at
         at += 4
@@ -125,6 +130,17 @@ def _flac_starts(content: mmap.mmap) -> Iterator[int]:
         if (found := FLAC_START.search(content, at)) is None:
             return
         at = found.start()
+
+
+def magic(file: BinaryIO) -> bytes:
+    """The first four bytes of a file behind its tags.
+
+    Args:
+        file: open for reading, not empty.
+    """
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = _after_tags(content, 0)
+        return content[at : at + 4]
 
 
 def _after_tags(content: mmap.mmap, at: int) -> int:

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
+from render.sources.after_audio import beyond_4_gib, doubt
 
 HEADER_BYTES_MAX = 48
 """A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
+PCM, FLOAT = 1, 3
+"""Format tags of integers and floats."""
 WAV_TAGS = {(1, 1): "PCM_U8", (1, 2): "PCM_16", (1, 3): "PCM_24", (1, 4): "PCM_32", (3, 4): "FLOAT",
             (3, 8): "DOUBLE", (6, 1): "ALAW", (7, 1): "ULAW"}  # fmt: skip
 """libsndfile's name of a sample format by format tag and bytes a sample."""
@@ -56,6 +59,7 @@ class PcmHeader:
         held: bytes of audio that are there, the promise at the most.
         mask: which speakers (see `render.channels`); 0 when unsaid.
         order: where channel n of the WAV order stands in the file.
+        doubt: why it is not to be believed, in words; "" where nothing speaks against it.
     """
 
     rate: int
@@ -67,6 +71,7 @@ class PcmHeader:
     held: int
     mask: int
     order: list[int]
+    doubt: str = ""
 
     @property
     def frame_bytes(self) -> int:
@@ -116,7 +121,7 @@ def _sized(at: int, size: int, end: int) -> tuple[int | None, int]:
     if size <= there and not is_placeholder(size):
         return size, size
     over = size - there
-    counts_header = over <= HEADER_BYTES_MAX or over in (at, at - 8)
+    counts_header = over <= HEADER_BYTES_MAX or over in (at, at - 4, at - 8)
     if is_placeholder(size) or counts_header:
         return None, there
     return size, there
@@ -163,7 +168,7 @@ def _body(file: BinaryIO, at: int, size: int, most: int = 1 << 16) -> bytes:
 
 def _fmt(body: bytes, order: str) -> tuple[int, int, str, int]:
     """Rate, channels, subtype and mask of a `fmt ` chunk."""
-    tag, channels, rate, _, block, _ = struct.unpack_from(f"{order}HHIIHH", body)
+    tag, channels, rate, _, block, bits = struct.unpack_from(f"{order}HHIIHH", body)
     mask = 0
     if tag == 0xFFFE:
         mask = struct.unpack_from(f"{order}I", body, 20)[0]
@@ -171,6 +176,8 @@ def _fmt(body: bytes, order: str) -> tuple[int, int, str, int]:
     if mask.bit_count() != channels:
         mask = 0
     width = block // channels if channels and block % channels == 0 else 0
+    if tag in (PCM, FLOAT) and bits > 8 * width:
+        width = 0  # which of the two is right, a decoder has to find out
     return rate, channels, WAV_TAGS.get((tag, width), ""), mask
 
 
@@ -185,11 +192,18 @@ def _wave(file: BinaryIO, big_endian: bool) -> PcmHeader | None:
             if about is None:
                 return None
             rate, channels, subtype, mask = about
+            if end > 1 << 32 and 0 < size < end - at:
+                size = beyond_4_gib(file, at, size, end, order)
             promised, held = (
                 (0, 0) if size == 0 and _only_chunks(file, at, end, order) else _sized(at, size, end)
             )
+            why = ""
+            if promised:
+                a_second = rate * channels * SAMPLE_BYTES.get(subtype, 1)
+                why, is_audio = doubt(file, at + held, end, order, a_second)
+                held = end - at if is_audio and subtype else held
             return PcmHeader(
-                rate, channels, subtype, big_endian, at, promised, held, mask, list(range(channels))
+                rate, channels, subtype, big_endian, at, promised, held, mask, list(range(channels)), why
             )
     return None
 
@@ -247,12 +261,14 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
         subtype = INTEGERS.get((bits + 7) // 8, "")
     at, size = sound
     skipped = 8 + struct.unpack(">I", _body(file, at, 4))[0]
-    counted = frames * channels * SAMPLE_BYTES.get(subtype, 0)
+    frame_bytes = channels * SAMPLE_BYTES.get(subtype, 0)
+    counted = frames * frame_bytes
     if is_placeholder(size):
         size = 0 if is_placeholder(frames) else counted
     else:
         size -= skipped
     promised, held = _sized(at + skipped, size, end)
+    why = doubt(file, at + skipped + held, end, ">", rate * frame_bytes)[0] if promised else ""
     mask, order = core_audio_order(layout, channels, by_ffmpeg=True)  # nothing in it says who wrote it
     return PcmHeader(
         rate,
@@ -264,6 +280,7 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
         held,
         mask,
         order,
+        why,
     )
 
 
@@ -299,10 +316,12 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
     return PcmHeader(round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order)
 
 
-def _au(file: BinaryIO, head: bytes) -> PcmHeader:
+def _au(file: BinaryIO, head: bytes) -> PcmHeader | None:
     big_endian = head[:4] == b".snd"
     order = ">" if big_endian else "<"
     at, size, coding, rate, channels = struct.unpack_from(f"{order}5I", head, 4)
+    if at < 24:
+        return None
     promised, held = _sized(at, size, os.fstat(file.fileno()).st_size)
     subtype = AU_ENCODINGS.get(coding, "")
     return PcmHeader(rate, channels, subtype, big_endian, at, promised, held, 0, list(range(channels)))

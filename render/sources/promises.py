@@ -29,12 +29,14 @@ class Promise:
         slack: frames by which less is no loss.
         share: of the promised bytes, how many are there.
         cut: how it shows that it was cut, in words; "" when it does not.
+        ends_anywhere: whether its header was never finished, so that its last packet may be a part.
     """
 
     frames: int | None = None
     slack: int = 0
     share: float = 1.0
     cut: str = ""
+    ends_anywhere: bool = False
 
 
 def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHeader | None) -> Promise:
@@ -47,9 +49,10 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
     """
     head = _read(file, _after_id3(file))
     if header is not None:
-        return Promise(share=header.held / header.promised if header.promised else 1.0)
+        share = header.held / header.promised if header.promised else 1.0
+        return Promise(share=share, cut=header.doubt, ends_anywhere=header.promised is None)
     if head[:4] == b"fLaC":
-        counts = [_flac_frames(_read(file, start if start else _after_id3(file))) for start, _ in links]
+        counts = [_flac_frames(_read(file, _after_id3(file, start))) for start, _ in links]
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
         return Promise(cut=ogg_lacks(file))
@@ -67,9 +70,8 @@ def _read(file: BinaryIO, at: int) -> bytes:
     return file.read(HEAD_BYTES).ljust(64, b"\0")
 
 
-def _after_id3(file: BinaryIO) -> int:
+def _after_id3(file: BinaryIO, at: int = 0) -> int:
     """Where the audio starts behind ID3v2 tags, of which there may be several."""
-    at = 0
     while (head := _read(file, at))[:3] == b"ID3" and len(head) >= 10:
         size = 0
         for byte in head[6:10]:

@@ -109,7 +109,9 @@ def test_a_float_wav_has_what_readers_expect_of_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.flac"])
-@pytest.mark.parametrize("mask", [0x7, 0x107, 0x33, 0x607, 0x3F, 0x60F, 0x707, 0x70F, 0x63F, 0xFF, 0])
+@pytest.mark.parametrize(
+    "mask", [0x7, 0x107, 0x33, 0x607, 0x3F, 0x60F, 0x707, 0x70F, 0x63F, 0xFF, 0x8, 0x600, 0]
+)
 def test_speakers_are_told_and_read_again(tmp_path: Path, name: str, mask: int) -> None:
     samples = tone(1000, mask.bit_count() or 6)
     how = encoding(Preset(), "", name)
@@ -122,7 +124,8 @@ def test_speakers_are_told_and_read_again(tmp_path: Path, name: str, mask: int) 
     shown = ["-show_entries", "stream=channel_layout", "-of", "csv=p=0"]
     told = subprocess.run(["ffprobe", "-v", "error", *shown, tmp_path / name], capture_output=True, text=True)
     layouts = {0x7: "3.0", 0x107: "4.0", 0x33: "quad", 0x607: "5.0(side)", 0x3F: "5.1", 0x60F: "5.1(side)",
-               0x707: "6.0", 0x70F: "6.1", 0x63F: "7.1", 0xFF: "7.1(wide)"}  # fmt: skip
+               0x707: "6.0", 0x70F: "6.1", 0x63F: "7.1", 0xFF: "7.1(wide)",
+               0x8: "1 channels (LFE)", 0x600: "2 channels (SL+SR)"}  # fmt: skip
     if mask or name != "a.flac":
         assert told.stdout.strip() == layouts.get(mask, "unknown")
 

@@ -189,6 +189,18 @@ def test_flac_that_counts_too_few_samples_is_read_to_its_end(
     assert np.array_equal(heard, heard_by_ffmpeg(path, 1))
 
 
+@pytest.mark.parametrize("name", ["a.flac", "a.oga", "a.ogg", "a.opus"])
+def test_an_id3_tag_before_joined_streams_hides_none(
+    tmp_path: Path, ffmpeg: Any, tones: Any, name: str
+) -> None:
+    path = tmp_path / name
+    codec = {"ogg": "libvorbis", "opus": "libopus"}.get(name[2:], "flac")
+    ffmpeg("-i", tones(2, 48000, 2), "-c:a", codec, path)
+    once, content = opened(path), path.read_bytes()
+    path.write_bytes(b"ID3\x04\0\0\0\0\x20\0" + bytes(4096) + content + content)
+    assert np.array_equal(opened(path), np.concatenate([once, once], axis=1))
+
+
 def test_flac_that_holds_another_flac_in_a_block_is_one_stream(tmp_path: Path, ffmpeg: Any) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, SPEECH.T, 44100, subtype="PCM_24")
@@ -387,6 +399,20 @@ def test_what_libsndfile_cannot_read_ffmpeg_does(
     ffmpeg("-i", tones(2), *OTHERS[name], path)
     samples = opened(path)
     assert np.abs(samples - heard_by_ffmpeg(path, len(samples))).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["mp2.wav", "ac3.wav", "wma.wav", "g726.wav", "a.wav"])
+def test_a_coded_wav_from_a_pipe_is_read_to_its_end(
+    tmp_path: Path, ffmpeg: Any, tones: Any, name: str
+) -> None:
+    path = tmp_path / name
+    how = OTHERS.get(name, ("-c:a", "pcm_s64le"))
+    ffmpeg("-i", tones(2), *how, path)
+    whole, content = opened(path), bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[4:8] = content[at : at + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    assert np.array_equal(opened(path), whole)
 
 
 @pytest.mark.parametrize("name", ["take.raw", "take.pcm", "take.vox", "take"])

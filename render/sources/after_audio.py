@@ -1,0 +1,94 @@
+"""What follows the audio in a WAV or AIFF file: chunks, as it should, or what shows that its size is wrong.
+
+A size of 32 bits starts again at 4 GiB, a recorder that was killed leaves the size of a moment ago, and
+files that were joined with `cat` state the first one's. Whoever believes such a size loses the rest.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+FORMS = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE", b"FORM": b"AIF"}
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+"""How the tags begin that some programs put behind a file without making chunks of them."""
+CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
+"""What is cut off where one of these says that it goes on past the end of the file is no audio."""
+WRAP = 1 << 32
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""In RF64 and BW64: a size that ds64 tells."""
+
+
+def beyond_4_gib(file: BinaryIO, at: int, size: int, end: int, order: str) -> int:
+    """The size of audio whose 32-bit field holds `size`, which started again at each 4 GiB.
+
+    Args:
+        file: open for reading.
+        at: first byte of audio.
+        size: as it stands in the header.
+        end: of the file, in bytes.
+        order: of the bytes, `<` or `>`.
+    """
+    for larger in range(size + WRAP, end - at + 1, WRAP):
+        after = at + larger + larger % 2
+        if after >= end or _chunk(file, after, end, order):
+            return larger
+    return size
+
+
+def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tuple[str, bool]:
+    """What is wrong with what follows the audio, in words, "" for nothing; and whether it may be audio.
+
+    Args:
+        file: open for reading.
+        at: where the audio ends.
+        end: of the file, in bytes.
+        order: of the bytes, `<` or `>`.
+        tolerated: so many bytes that are no chunk are nobody's loss.
+    """
+    at += at % 2
+    while found := _chunk(file, at, end, order):
+        name, size = found
+        if is_file(file, at):
+            return f"another file follows at byte {at}", False
+        if name in (b"data", b"SSND"):
+            return f"a second chunk of audio follows at byte {at}", False
+        at += 8 + size + size % 2
+    if is_file(file, at):
+        return f"another file follows at byte {at}", False
+    left = end - at
+    if left > tolerated and not _begins_otherwise(file, at) and _holds_anything(file, at, left):
+        return f"{left} bytes follow the audio that its header speaks of, and are no chunk", True
+    return "", False
+
+
+def is_file(file: BinaryIO, at: int) -> bool:
+    """Whether the head of another WAV or AIFF file stands at a place."""
+    file.seek(at)
+    head = file.read(12)
+    return head[:4] in FORMS and head[8:].startswith(FORMS[head[:4]])
+
+
+def _chunk(file: BinaryIO, at: int, end: int, order: str) -> tuple[bytes, int] | None:
+    """Name and size of the chunk at a place; None where none stands that ends within the file."""
+    if not 0 <= at <= end - 8:
+        return None
+    file.seek(at)
+    name, size = struct.unpack(f"{order}4sI", file.read(8))
+    if size == UNKNOWN_SIZE:
+        size = end - at - 8
+    is_name = all(0x20 <= letter < 0x7F or letter == 0xA9 for letter in name)
+    return (name, size) if is_name and at + 8 + size <= end else None
+
+
+def _begins_otherwise(file: BinaryIO, at: int) -> bool:
+    """Whether a tag stands at a place, or a chunk that is cut off."""
+    file.seek(at)
+    head = file.read(16)
+    return head.startswith(TAGS) or head[:4] in CHUNKS
+
+
+def _holds_anything(file: BinaryIO, at: int, nbytes: int) -> bool:
+    """Whether there is more than zeros; the first mebibyte tells."""
+    file.seek(at)
+    return any(file.read(min(nbytes, 1 << 20)))

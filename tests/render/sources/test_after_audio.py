@@ -1,0 +1,106 @@
+"""Sizes that are wrong though they lie inside the file: joined, unfinished and wrapped recordings."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from presets.errors import InputError
+from render.clip import open_clip
+
+RATE_HZ, FRAMES = 8000, 24001
+SAMPLES = np.random.default_rng(3).integers(-9000, 9000, FRAMES).astype("<i2")
+EXPECTED = SAMPLES / np.float32(32768)
+LIST = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"hi\0\0"
+
+
+def wav(path: Path, size: int | None = None, after: bytes = b"") -> Path:
+    head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
+    data, size = SAMPLES.tobytes(), 2 * FRAMES if size is None else size
+    riff = b"WAVE" + head + b"data" + struct.pack("<I", size) + data + after
+    path.write_bytes(b"RIFF" + struct.pack("<I", 36 + size) + riff)
+    return path
+
+
+def opened(path: Path, **terms: Any) -> np.ndarray:
+    with open_clip(path, path.parent, **terms) as clip:
+        return clip.read(0, clip.frames)[0]
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+def test_a_second_file_after_the_first_is_not_passed_over(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "joined.wav"
+    soundfile.write(path, SAMPLES, RATE_HZ, "PCM_16", format=kind)
+    once = path.read_bytes()
+    path.write_bytes(once + once)
+    with pytest.raises(InputError, match=f"another file follows at byte {len(once)}.*--accept-truncated"):
+        opened(path)
+    assert np.array_equal(opened(path, accept_truncated=True), EXPECTED)
+
+
+def test_a_second_chunk_of_audio_is_not_passed_over(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", after=LIST + b"data" + struct.pack("<I", 400) + bytes(400))
+    with pytest.raises(InputError, match="a second chunk of audio follows"):
+        opened(path)
+    assert np.array_equal(opened(path, accept_truncated=True), EXPECTED)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+def test_a_size_from_a_moment_ago_is_named_and_the_whole_taken_when_asked(
+    tmp_path: Path, seconds: float
+) -> None:
+    path = wav(tmp_path / "killed.wav", size=2 * round(seconds * RATE_HZ))
+    with pytest.raises(InputError, match=r"killed\.wav .* bytes follow .*; 24001 frames are there"):
+        opened(path)
+    assert np.array_equal(opened(path, accept_truncated=True), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        LIST, LIST + bytes(90_000), b"ID3\4\0\0\0\4\0\0" + b"cover" * 20_000, b"TAG" + b"t" * 125, b"\r\n",
+        b"bext" + struct.pack("<I", 90_000) + b"cut off" * 9000,
+        b"id3 " + struct.pack("<I", 50_000) + b"x" * 50_000,
+    ],
+)  # fmt: skip
+def test_chunks_tags_and_padding_are_no_audio(tmp_path: Path, after: bytes) -> None:
+    assert np.array_equal(opened(wav(tmp_path / "a.wav", after=after)), EXPECTED)
+
+
+@pytest.mark.parametrize("after", [b"", LIST])
+def test_a_size_that_started_again_at_4_gib_is_made_good(tmp_path: Path, after: bytes) -> None:
+    path = wav(tmp_path / "long.wav", size=2 * 12_000)
+    with path.open("r+b") as file:  # sparse: it takes no room
+        file.seek(44 + 2**32 + 2 * 12_000 - 4)
+        file.write(struct.pack("<hh", 1234, -4321) + after)
+    with open_clip(path) as clip:
+        assert clip.frames == 2**31 + 12_000
+        assert np.array_equal(clip.read(0, FRAMES)[0], EXPECTED)
+        assert np.array_equal(clip.read(clip.frames - 2, 2)[0] * 32768, [1234, -4321])
+
+
+def test_a_width_that_holds_no_sample_is_left_to_a_decoder(tmp_path: Path) -> None:
+    """16 bits in blocks of one byte: the samples, not noise."""
+    path = wav(tmp_path / "a.wav")
+    content = bytearray(path.read_bytes())
+    content[32:34] = struct.pack("<H", 1)
+    path.write_bytes(content)
+    assert np.array_equal(opened(path), EXPECTED)
+
+
+def test_au_whose_audio_starts_in_its_header_is_not_read_from_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.au"
+    soundfile.write(path, SAMPLES, RATE_HZ, "PCM_16", format="AU")
+    content = bytearray(path.read_bytes())
+    content[4:8] = bytes(4)
+    path.write_bytes(content)
+    try:
+        heard = opened(path)
+    except InputError:
+        return
+    assert np.abs(heard[:100] - EXPECTED[:100]).max() < 1e-6
