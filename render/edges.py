@@ -86,7 +86,7 @@ class Contained:
         changes = [
             least_change(row, free, self._edge, spill) for row, spill in zip(near, self._spill, strict=True)
         ]
-        return np.stack(changes)[:, free].astype(np.float32)
+        return np.stack(changes).astype(np.float32)
 
 
 def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Samples:
@@ -94,7 +94,8 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
 
     The energy of v below frequency f is v' G v with G[i, j] = 2f sinc(2f (i - j)) (Slepian 1978), a
     convolution; conjugate gradients (Hestenes and Stiefel 1952) on (d + c)' G (d + c) reach the change in the
-    directions that spill the most first, so stopping early leaves the others alone.
+    directions that spill the most first, so stopping early leaves the others alone. Outside `free` c is 0:
+    of G only the block within is applied, but once to d.
 
     Args:
         samples: (n,) d.
@@ -103,25 +104,16 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
         spill: the energy at which to stop.
 
     Returns:
-        (n,) c.
+        (free,) c.
     """
-    n = len(samples)
-    size = scipy.fft.next_fast_len(2 * n, real=True)
-    lags = np.minimum(np.arange(size), size - np.arange(size))
-    response = scipy.fft.rfft(2 * edge * np.sinc(2 * edge * lags)).real
-    inside = np.zeros(n)
-    inside[free] = 1
-
-    def below(v: Samples) -> Samples:
-        filtered: Samples = scipy.fft.irfft(scipy.fft.rfft(v, size) * response, size)[:n]
-        return filtered
-
-    change = np.zeros(n)
-    low = below(samples)
-    residual = -low * inside
-    direction, power = residual, residual @ residual
+    low = _Low(len(samples), edge)(samples)
+    below = _Low(free.stop - free.start, edge)
+    energy, low = samples @ low, low[free]
+    change = np.zeros_like(low)
+    residual = direction = -low
+    power = residual @ residual
     for _ in range(MAX_STEPS):
-        if (samples + change) @ low <= spill:
+        if energy <= spill:
             break
         spread = below(direction)
         curvature = direction @ spread
@@ -129,7 +121,24 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
             break
         step = power / curvature
         change = change + step * direction
-        low = low + step * spread
-        residual = residual - step * spread * inside
-        direction, power = residual + (residual @ residual / power) * direction, residual @ residual
+        energy -= step * power
+        residual = residual - step * spread
+        left = residual @ residual
+        direction, power = residual + (left / power) * direction, left
     return change
+
+
+class _Low:
+    """G, on (n,) samples: what of them lies below `edge` cycles per sample."""
+
+    def __init__(self, n: int, edge: float) -> None:
+        self._n, self._size = n, scipy.fft.next_fast_len(2 * n, real=True)
+        lags = np.minimum(np.arange(self._size), self._size - np.arange(self._size))
+        self._response = np.fft.rfft(2 * edge * np.sinc(2 * edge * lags)).real
+
+    def __call__(self, samples: Samples) -> Samples:
+        # NumPy's transforms: short ones, whose call is half of what SciPy's take.
+        bins = np.fft.rfft(samples, self._size)
+        bins *= self._response
+        filtered: Samples = np.fft.irfft(bins, self._size)[: self._n]
+        return filtered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -27,28 +27,34 @@ SHAPE_REACH = 1024
 """Frames to each side of a filter of any shape: it follows what is wider than 100 Hz."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter:
     """A linear-phase FIR filter at 48 kHz, applied by overlap-add.
 
     Attributes:
         taps: (2 reach + 1,); reach is by how many frames a signal is spread on each side, the delay is nil.
-        block: frames of signal per transform.
-        response: the transform of the taps.
     """
 
     taps: NDArray[np.float64]
-    block: int
-    response: NDArray[np.complex64]
 
     @property
     def reach(self) -> int:
         """Frames by which it spreads a signal on each side."""
         return len(self.taps) // 2
 
+    @property
+    def size(self) -> int:
+        """Length of a transform; a block of signal is that less twice the reach."""
+        return max(1 << 14, 1 << (8 * self.reach - 1).bit_length())
+
+    @cached_property
+    def response(self) -> NDArray[np.complex64]:
+        """The transform of the taps."""
+        return np.asarray(scipy.fft.rfft(self.taps, self.size), np.complex64)
+
     def reaching(self, reach: int) -> Filter:
         """The same filter with zeros for taps up to `reach`."""
-        return self if reach == self.reach else _filter(np.pad(self.taps, reach - self.reach))
+        return self if reach == self.reach else Filter(np.pad(self.taps, reach - self.reach))
 
     def __call__(self, samples: Audio) -> Audio:
         """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
@@ -71,8 +77,8 @@ def added(signals: Sequence[tuple[Filter, Audio]]) -> Audio:
 
 
 def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    block, reach, frames = filters[0].block, filters[0].reach, len(signals[0])
-    tail, size = 2 * reach, block + 2 * reach
+    size, tail, frames = filters[0].size, 2 * filters[0].reach, len(signals[0])
+    block = size - tail
     rows = np.zeros((-(-frames // block), block), np.float32)
     total = np.zeros((len(rows), size // 2 + 1), np.complex64)
     for through, samples in zip(filters, signals, strict=True):
@@ -101,7 +107,7 @@ def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
         cutoff_hz: 1000 to 23000.
         crossover_octaves: width of the transition.
     """
-    return _filter(_highpass(cutoff_hz, crossover_octaves))
+    return Filter(_highpass(cutoff_hz, crossover_octaves))
 
 
 def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_octaves: float) -> Filter:
@@ -128,7 +134,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     taps = np.roll(scipy.fft.irfft(added, size), reach)[: 2 * reach + 1] * _kaiser(reach)
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
-    return _filter(np.convolve(taps, lower))
+    return Filter(np.convolve(taps, lower))
 
 
 def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
@@ -139,7 +145,7 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     octaves = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / crossover_hz)
     fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
     taps = np.roll(scipy.fft.irfft(fading, size), reach // 2)[: reach + 1] * _kaiser(reach // 2)
-    return _filter(np.convolve(upper, taps))
+    return Filter(np.convolve(upper, taps))
 
 
 def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list[Filter]:
@@ -152,7 +158,7 @@ def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list
     passes = [_highpass(float(hz), crossover_octaves) for hz in edges_hz]
     reach = max(len(taps) // 2 for taps in passes)
     passes = [np.pad(taps, reach - len(taps) // 2) for taps in passes]
-    return [_filter(low - high) for low, high in pairwise(passes)]
+    return [Filter(low - high) for low, high in pairwise(passes)]
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
@@ -166,7 +172,7 @@ def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
     at = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / RATE_HZ), 1.0))
     gain = 10 ** (np.interp(at, np.log2(hz), gain_db, left=0.0) / 20)
     taps = np.roll(scipy.fft.irfft(gain, size), SHAPE_REACH)[: 2 * SHAPE_REACH + 1]
-    return _filter(taps * np.hanning(2 * SHAPE_REACH + 3)[1:-1])
+    return Filter(taps * np.hanning(2 * SHAPE_REACH + 3)[1:-1])
 
 
 @lru_cache(maxsize=8)
@@ -185,9 +191,3 @@ def _kaiser(reach: int) -> NDArray[np.float64]:
     """np.kaiser(2 reach + 1, BETA), whose own Bessel function takes ten times as long."""
     place = np.linspace(-1, 1, 2 * reach + 1)
     return np.asarray(scipy.special.i0(BETA * np.sqrt(1 - place**2)) / scipy.special.i0(BETA))
-
-
-def _filter(taps: NDArray[np.float64]) -> Filter:
-    reach = len(taps) // 2
-    size = max(1 << 14, 1 << (8 * reach - 1).bit_length())
-    return Filter(taps, size - 2 * reach, scipy.fft.rfft(taps, size).astype(np.complex64))

@@ -206,9 +206,14 @@ def _bins(band: tuple[float, float], hz: float) -> slice:
 
 def _powers(framed: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean square of each bin: (frames, FRAME) -> (frames, FRAME // 2 + 1)."""
-    spectrum = scipy.fft.rfft(framed * HANN, axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2) * (2 / FRAME / HANN_POWER)
-    return np.asarray(power, np.float32)
+    powers = np.zeros((len(framed), FRAME // 2 + 1), np.float32)
+    sounds = framed.any(axis=1)  # much of a short clip's window is the silence around it
+    spectrum = scipy.fft.rfft(framed[sounds] * HANN, axis=1)
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    power *= np.float32(2 / FRAME / HANN_POWER)
+    powers[sounds] = power
+    return powers
 
 
 def _level(powers: NDArray[np.floating[Any]]) -> Levels:

@@ -24,7 +24,7 @@ from presets.errors import AirbandError, InputError, UsageError
 from presets.report import RenderReport
 from presets.schema import RATE_HZ, Preset
 from render.files.publish import part_beside, put_in_place
-from render.files.sidecar import sidecar_path
+from render.files.sidecar import sidecar_path, written
 
 if TYPE_CHECKING:
     from render.measure.takes import TakeFigures
@@ -137,7 +137,7 @@ def _write(out: Path, said: dict[str, Any]) -> None:
     path = sidecar_path(out)
     with part_beside(path) as part:
         try:
-            part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            part.write_bytes(written(said))
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
         put_in_place(part, path)

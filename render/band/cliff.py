@@ -36,6 +36,9 @@ SKIRT_OCTAVE_DB = 36.0
 STEEP, GENTLE = (32, 36, 40, 48, 60, 72, 120, 240, 600), (6, 8, 10, 12, 14, 17, 20, 24, 28)
 """Orders of the low-pass that is fitted, 6 dB an octave each: from 32 on it loses CLIFF_DB within SIXTH."""
 
+LEAST_PASSED = 41.0
+"""Nepers of power beyond which a low-pass is taken to lose no more: 178 dB."""
+
 Powers = NDArray[np.float32]
 """(frames, bands) mean power per bin; bands are BANDS_PER_OCTAVE to the octave."""
 Floats = NDArray[np.floating[Any]]
@@ -71,14 +74,15 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
         above = sums[:, bands] - sums[:, over]
         loud_above = loudest(above)
         levels = decibels(powers[loud_above, over:].mean(axis=0))
-        ceilings = [median(levels[k : k + SIXTH]) for k in range(0, len(levels) - 3, 4)]
+        ceilings = _medians(levels)
         below = powers[loudest(sums[:, at] - sums[:, at - THIRD]), at - THIRD : at - 2].mean(axis=0)
-        drop_db = float(decibels(lower_quartile(below))) - max(ceilings)
+        ceiling_db = float(ceilings.max())
+        drop_db = float(decibels(lower_quartile(below))) - ceiling_db
         if drop_db < FLOOR_CLIFF_DB:
             continue
-        flat = max(ceilings) - median(np.array(ceilings)) < 1.0
+        flat = ceiling_db - median(ceilings) < 1.0
         if drop_db >= CLIFF_DB or (flat and is_steady(above)):
-            cliff = cliff_near(powers, edges_hz, at, max(ceilings))
+            cliff = cliff_near(powers, edges_hz, at, ceiling_db)
             if cliff is not None:
                 return cliff
     return None
@@ -123,18 +127,31 @@ def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) 
     orders at once, as (edges, orders, bands)."""
     edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
     passed = octaves < edges[:, None]
-    edges, passed = edges[passed.sum(axis=1) >= 6], passed[passed.sum(axis=1) >= 6, None]
+    edges, passed = edges[passed.sum(axis=1) >= 6], passed[passed.sum(axis=1) >= 6]
     if not len(edges):
         return np.inf, 0.0
-    beyond = np.minimum(octaves - edges[:, None, None], 2.0)
-    fall = -10 * np.log10(1 + 3 * 4 ** (beyond * np.array(orders)[:, None]))
+    # In single precision: within 1e-4 dB of double, at a sixth of its cost.
+    beyond = np.minimum(octaves - edges[:, None, None], 2.0) * np.array(orders)[:, None]
+    fall = np.exp(np.minimum(beyond * np.log(4.0), LEAST_PASSED).astype(np.float32))
+    fall *= 3
+    fall += 1  # by how much the power is less
     # The straight line through what passes, by least squares; 0.3 holds its slope back.
-    count, x, xx = (np.sum(passed * octaves**power, axis=-1) for power in (0, 1, 2))
-    y, xy = (np.sum(passed * octaves**power * (level - fall), axis=-1) for power in (0, 1))
+    weighed = np.stack([passed * octaves**power for power in (0, 1)], axis=-1)
+    count, x, xx = (np.sum(passed * octaves**power, axis=-1)[:, None] for power in (0, 1, 2))
+    fall_db = np.log(fall)
+    fall_db *= -10 / np.log(10)
+    y, xy = np.moveaxis((level @ weighed)[:, None] - fall_db @ weighed, -1, 0)
     scale = count * (xx + 0.3) - x**2
     start, slope = ((xx + 0.3) * y - x * xy) / scale, (count * xy - x * y) / scale
-    trend = start[..., None] + slope[..., None] * octaves
-    error = np.abs(level - decibels(10 ** ((trend + fall) / 10) + floor))
+    fitted = (slope * np.log(10) / 10).astype(np.float32)[..., None] * octaves.astype(np.float32)
+    fitted += (start * np.log(10) / 10).astype(np.float32)[..., None]
+    np.exp(fitted, out=fitted)
+    fitted /= fall
+    fitted += np.float32(floor)
+    error = np.log(fitted, out=fitted)
+    error *= -10 / np.log(10)
+    error += level.astype(np.float32)
+    np.abs(error, out=error)
     cost = np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25), axis=-1)
     best = int(cost.argmin())
     return float(cost.flat[best]), float(edges[best // len(orders)])
@@ -169,6 +186,17 @@ def loudest(power: Floats) -> NDArray[np.intp]:
     rare = int(len(power) * RARE_SHARE)
     count = max(4, round(len(power) * LOUD_SHARE))
     return np.argsort(power)[::-1][rare : rare + count]
+
+
+def _medians(values: Floats) -> Floats:
+    """The medians of runs of SIXTH values, one every four; the last run may have four to seven."""
+    runs = max(0, (len(values) - SIXTH) // 4 + 1)
+    whole = np.lib.stride_tricks.sliding_window_view(values, SIXTH)[::4] if runs else np.empty((0, SIXTH))
+    half = SIXTH // 2
+    ordered = np.sort(whole, axis=1)
+    medians = (ordered[:, half - 1] + ordered[:, half]) / 2
+    rest = values[4 * runs :]
+    return np.append(medians, median(rest)) if len(rest) > 3 else medians
 
 
 def median(values: Floats) -> float:

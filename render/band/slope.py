@@ -33,6 +33,10 @@ SILENT_DB = -150.0
 BELOW_OCTAVES = (0.1, 0.35)
 """Where the signal's level below the edge is taken."""
 HANN_BINS = 1.5
+ALONE_NEPERS = 9.0
+"""From here on cosh x is exp(x) / 2, in single precision."""
+DEEPEST_NEPERS = 40.0
+"""A filter of the family is taken to lose no more than this and 5 dB: 352 dB."""
 
 CONTOUR_OCTAVES = 1.0
 """How far below the edge the contour is looked at."""
@@ -146,9 +150,12 @@ def _fit(
         for ripple_share in ripples:
             restored = _losses_db(ratio, orders[:, None], ripple_share)
             restored += strange
-            away = np.abs(restored @ whiten)
-            squared = np.minimum(away, OUTLIER)
-            cost = (squared * (2 * away - squared)).sum(axis=2)
+            away = (restored.reshape(-1, len(hz)) @ whiten).reshape(restored.shape)
+            np.abs(away, out=away)
+            squared = np.minimum(away, OUTLIER, out=restored)
+            away *= 2
+            away -= squared
+            cost = np.einsum("ijk,ijk->ij", squared, away)
             at, order = np.unravel_index(int(cost.argmin()), cost.shape)
             if cost[at, order] < least:
                 least, found = cost[at, order], (float(offsets[at]), float(orders[order]), ripple_share)
@@ -179,28 +186,25 @@ def _loss_db(ratio: Floats, order: Any, ripple_share: float) -> Floats:
 
 
 def _losses_db(ratio: Floats, orders: Floats, ripple_share: float) -> NDArray[np.float32]:
-    """`_loss_db` of many filters at once, in single precision: a tenth of its cost, 0.001 dB from it.
+    """`_loss_db` of many filters at once, in single precision: a tenth of its cost, 0.001 dB from it, and
+    never above DEEPEST_NEPERS.
 
-    The two angles are subtracted before they are multiplied by the order, so that nothing cancels.
+    A quotient of two cosh, as of cosh x = exp(x) (1 + exp(-2 x)) / 2; the two angles are subtracted before
+    they are multiplied by the order, so that nothing cancels.
     """
     angle, angle_at_edge = np.arccosh(np.maximum(ratio / ripple_share, 1.0)), np.arccosh(1 / ripple_share)
     orders_32 = orders.astype(np.float32)
-    rise = _softplus(-2 * orders_32 * angle.astype(np.float32))
-    rise += orders_32 * (angle - angle_at_edge).astype(np.float32)
-    rise -= np.log1p(np.exp(-2 * orders * angle_at_edge)).astype(np.float32)
-    rise *= 2
-    rise += np.float32(np.log(3.0))
-    lost = _softplus(rise)
-    lost *= np.float32(10 / np.log(10))
-    return lost
-
-
-def _softplus(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """log(1 + exp(x)), without overflow."""
-    added = np.abs(x)
-    np.negative(added, out=added)
-    np.exp(added, out=added)
-    added += 1
-    np.log(added, out=added)
-    added += np.maximum(x, 0)
-    return added
+    quotient = orders_32 * (angle - angle_at_edge).astype(np.float32)
+    np.minimum(quotient, DEEPEST_NEPERS, out=quotient)
+    np.exp(quotient, out=quotient)
+    if orders.min() * angle.min() < ALONE_NEPERS:
+        small = orders_32 * (-2 * angle).astype(np.float32)
+        np.exp(small, out=small)
+        small += 1
+        quotient *= small
+    quotient *= (np.sqrt(3.0) / (1 + np.exp(-2 * orders * angle_at_edge))).astype(np.float32)
+    quotient *= quotient
+    quotient += 1
+    np.log(quotient, out=quotient)
+    quotient *= np.float32(10 / np.log(10))
+    return np.asarray(quotient)

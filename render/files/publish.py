@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
-import json
 import os
 import re
 import socket
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
-from render.files.sidecar import StemRecord, sidecar, sidecar_path
+from render.files.sidecar import StemRecord, sidecar, sidecar_path, written
 
 if TYPE_CHECKING:
     from render.clip import Clip
@@ -158,7 +157,7 @@ def publish(
     """
     said = sidecar(out, encoded, record)
     with _told(out), part_beside(sidecar_path(out), umask) as note:
-        note.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        note.write_bytes(written(said))
         _settle(note)
         _settle(part)
         with _one_at_a_time(out.parent):

@@ -106,6 +106,15 @@ def read_sidecar(out: Path) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
+def written(said: dict[str, Any]) -> bytes:
+    """What a sidecar says, as it stands in its file."""
+    try:
+        text = msgspec.json.format(msgspec.json.encode(said), indent=1)
+    except UnicodeEncodeError:  # a name that is no text, as Python writes it
+        text = json.dumps(said, indent=1).encode()
+    return text + b"\n"
+
+
 def find_done(out: Path, key: str) -> DoneStem | None:
     """The stem at `out` if it is what `key` names: its sidecar has that key, and the file its digest."""
     said = read_sidecar(out)

@@ -161,10 +161,7 @@ class Draft:
         """The windows with their high band filled in: same shapes, 48 kHz, the level of the input."""
         generated = []
         for window in windows:
-            first, cells = window.start // CELL_FRAMES, window.samples.shape[1] // CELL_FRAMES
-            grain = noise("fine structure", window.group, first, cells, (CELL_FRAMES,))
-            drawn = torch.from_numpy(np.ascontiguousarray(grain)).flatten()
-            generated.append(self._window(window, drawn, preset))
+            generated.append(self._window(window, _grain(window, noise), preset))
             on_step(Step("draft", 1, 1))
         return generated
 
@@ -190,7 +187,7 @@ class Draft:
         """
         start, drawn = first_bin(cutoff_hz), first_drawn(cutoff_hz)
         filled = samples.clone()
-        kept = stretch_that_sounds(samples)
+        kept = stretch_that_sounds(samples.numpy())
         grain, samples = grain[kept], samples[kept]
         bins = spectrum(samples)
         power = power_of(bins)
@@ -217,13 +214,25 @@ class Draft:
         return filled
 
 
-def stretch_that_sounds(samples: Tensor) -> slice:
+def _grain(window: Window, noise: NoiseField) -> Tensor:
+    """(frames,) standard normal noise, drawn in the cells where a channel of the window sounds."""
+    sounds = stretch_that_sounds(np.abs(window.samples).max(axis=0))
+    first, end = sounds.start // CELL_FRAMES, -(-sounds.stop // CELL_FRAMES)
+    grain = torch.zeros(window.samples.shape[1])
+    drawn = noise(
+        "fine structure", window.group, window.start // CELL_FRAMES + first, end - first, (CELL_FRAMES,)
+    )
+    grain[first * CELL_FRAMES : end * CELL_FRAMES] = torch.from_numpy(np.ascontiguousarray(drawn)).flatten()
+    return grain
+
+
+def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
     """The samples of a channel without the digital silence before and after it, in whole CLOCK_FRAMES.
 
     A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
     on each side: an attack at the very start is measured against the silence before it.
     """
-    blocks = np.flatnonzero(samples.numpy().reshape(-1, CLOCK_FRAMES).any(axis=1))
+    blocks = np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
     if not len(blocks):
         return slice(0, CLOCK_FRAMES)
     first, end = max(int(blocks[0]) - 1, 0), int(blocks[-1]) + 2
