@@ -55,7 +55,8 @@ def evaluate(
         cutoffs_hz: where the clips are cut, Hz.
         systems: see `bridge.evaluation.systems.opened`.
         table: CSV the rows are kept in; those in it already are not measured again, but for those that lack
-            a score that can be taken now.
+            a score that can be taken now, and those of a model that has other weights, or another version,
+            now.
         on_row: called with how many rows there are, and how many there will be.
         state: the engine's state folder.
         every: take every so manieth clip of each domain, in the order of their names, from the first on.
@@ -82,10 +83,10 @@ def evaluate(
         for domain, path in clips
     ]
     rows = {row.key: row for row in kept(table) if row.complete}
-    wanted = [(task.system, task.clip, task.cutoff_hz) for task in tasks]
-    left = [task for task, key in zip(tasks, wanted, strict=True) if key not in rows]
     with ExitStack() as stack, Appended(table) as write:
-        runners = {name: opened(name, stack, state) for name in dict.fromkeys(task.system for task in left)}
+        runners = {name: opened(name, stack, state) for name in dict.fromkeys(systems)}
+        wanted = [(task.system, runners[task.system].weights, task.clip, task.cutoff_hz) for task in tasks]
+        left = [task for task, key in zip(tasks, wanted, strict=True) if key not in rows]
         for done, task in enumerate(left):
             on_row(len(tasks) - len(left) + done, len(tasks))
             row = _measured(task, runners[task.system])
@@ -107,25 +108,26 @@ def _clips(data: Path, every: int) -> list[tuple[str, Path]]:
     return [(domain, path) for domain, its in domains.items() for path in its[::every]]
 
 
-def _measured(task: Task, run: System) -> Row:
+def _measured(task: Task, system: System) -> Row:
     with open_clip(task.path) as clip:
         full, limit_hz = reference(clip.read(0, clip.frames), clip.rate)
     if task.cutoff_hz >= limit_hz:
         raise InputError(f"{task.path}: ends at {limit_hz:.0f} Hz; cut it lower than that", "data")
     given = degrade(full, task.cutoff_hz)
-    made, seconds = run(Given(given, RATE_HZ, full))
+    made, seconds = system.render(Given(given, RATE_HZ, full))
     figures = measure(full, given, made, task.cutoff_hz, limit_hz)
     absent = perceptual.missing()
     made = fitted(made, len(full))
     as_in_paper = made
     if task.domain == SPEECH:
-        as_in_paper = fitted(run(Given(*subsampled(full, task.cutoff_hz), full))[0], len(full))
+        as_in_paper = fitted(system.render(Given(*subsampled(full, task.cutoff_hz), full))[0], len(full))
     return Row(
         **asdict(figures),
         lsd_ssr=ssr_eval.lsd(full, as_in_paper),
         visqol=math.nan if "visqol" in absent else perceptual.visqol(full, made),
         zimtohrli=math.nan if "zimtohrli" in absent else perceptual.zimtohrli(full, made),
         system=task.system,
+        weights=system.weights,
         domain=task.domain,
         clip=task.clip,
         cutoff_hz=task.cutoff_hz,

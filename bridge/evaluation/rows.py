@@ -47,12 +47,16 @@ EVERY_CLIP = "(all)"
 
 @dataclass(frozen=True, slots=True)
 class Row(Figures):
-    """The figures of one clip, cut at one frequency, by one system; a score without its package is NaN."""
+    """The figures of one clip, cut at one frequency, by one system with its weights.
+
+    A score without its package is NaN.
+    """
 
     lsd_ssr: float
     visqol: float
     zimtohrli: float
     system: str
+    weights: str
     domain: str
     clip: str
     cutoff_hz: float
@@ -65,9 +69,9 @@ class Row(Figures):
         return not any(math.isnan(getattr(self, name)) for name in SCORES if name not in absent)
 
     @property
-    def key(self) -> tuple[str, str, float]:
+    def key(self) -> tuple[str, str, str, float]:
         """What tells rows apart."""
-        return self.system, self.clip, self.cutoff_hz
+        return self.system, self.weights, self.clip, self.cutoff_hz
 
 
 def summary(rows: Sequence[Row]) -> list[dict[str, str | float | int]]:

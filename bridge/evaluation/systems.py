@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.client.client import Client
+from bridge.client.model_choice import choose
 from presets.errors import RenderError, UsageError
 from presets.schema import RATE_HZ, make
+from presets.version import VERSION
 from render.clip import ArrayClip, open_clip
 from render.measure.metrics import Signal
 from render.resample import resampled
@@ -46,8 +48,18 @@ class Given:
     full: Signal
 
 
-System = Callable[[Given], tuple[Signal, float]]
-"""What it made, (frames,) at 48 kHz, and the seconds that took; NaN where it was there before."""
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system, ready to render.
+
+    Attributes:
+        render: what it makes, (frames,) at 48 kHz, and the seconds that takes; NaN where it was there before.
+        weights: of a model, Airband's version and the digest of its weights: what another one rendered is
+            not its figure. Empty where a name says all that is known.
+    """
+
+    render: Callable[[Given], tuple[Signal, float]]
+    weights: str = ""
 
 
 def opened(system: str, stack: ExitStack, state: Path | None) -> System:
@@ -64,12 +76,12 @@ def opened(system: str, stack: ExitStack, state: Path | None) -> System:
         UsageError: a command without {in} or {out}, or knobs that there are not.
     """
     if system == UNPROCESSED:
-        return _unprocessed
+        return System(_unprocessed)
     if "{" in system or " " in system:
         words = shlex.split(LABEL.sub("", system, count=1))
         if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
             raise UsageError(f"system {system!r}: a command names its files {{in}} and {{out}}", "system")
-        return lambda given: _command(words, given)
+        return System(lambda given: _command(words, given))
     return _model(system, stack.enter_context(Client.connect(state=state)))
 
 
@@ -100,13 +112,13 @@ def _model(system: str, client: Client) -> System:
             knobs[knob] = json.loads(value)
         except ValueError:
             knobs[knob] = value
-    make(model=name, **knobs)
+    model = choose(make(model=name, **knobs).model, client.models).model
 
     def render(given: Given) -> tuple[Signal, float]:
         result = client.submit((given.samples[None], given.rate), model=name, **knobs).wait()
         return result.audio[0], math.nan if result.report.cached else result.seconds
 
-    return render
+    return System(render, f"{VERSION} {model.digest}")
 
 
 def _command(words: Sequence[str], given: Given) -> tuple[Signal, float]:

@@ -20,6 +20,7 @@ from bridge.evaluation.evaluate import evaluate
 from bridge.evaluation.rows import EVERY_CLIP, Row, summary, write_csv
 from bridge.evaluation.systems import UNPROCESSED, label
 from presets.errors import OutputError, RenderError, UsageError
+from presets.version import VERSION
 from render.measure import perceptual
 
 COPY = f'{sys.executable} -c "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])" {{in}} {{out}}'
@@ -55,7 +56,7 @@ def measured(data: Path, table: Path, *systems: str, cutoffs_hz: tuple[float, ..
 def test_a_command_that_copies_measures_as_the_input_itself(data: Path, tmp_path: Path) -> None:
     rows = measured(data, tmp_path / "rows.csv", UNPROCESSED, COPY, cutoffs_hz=(4000, 8000))
     assert [row.key for row in rows] == [
-        (system, clip, cutoff_hz)
+        (system, "", clip, cutoff_hz)
         for system in (UNPROCESSED, COPY)
         for cutoff_hz in (4000, 8000)
         for clip in ("effects/b.flac", "music/a.wav")
@@ -119,6 +120,20 @@ def test_a_model_is_rendered_by_the_engine(data: Path, tmp_path: Path, engine: A
     rows = evaluate(data, [8000], ["draft", UNPROCESSED], table, quiet, engine.home.state)
     assert all(row.lsd < 0.5 * other.lsd for row, other in zip(rows[:2], rows[2:], strict=True))
     assert all(row.null_db <= -90 and row.lag == row.length == 0 for row in rows)
+
+
+def test_what_other_weights_rendered_is_measured_again(data: Path, tmp_path: Path, engine: Any) -> None:
+    table = tmp_path / "rows.csv"
+    (row, other) = evaluate(data, [8000], ["null"], table, quiet, engine.home.state)
+    assert row.weights == f"{VERSION} none"
+    kept = table.read_text().replace(row.weights, "0.0.1 none", 1)
+    table.write_text(kept)
+    counted: list[int] = []
+    again = evaluate(data, [8000], ["null"], table, lambda done, of: counted.append(done), engine.home.state)
+    assert counted == [1, 2]
+    assert repr(again[1]) == repr(other)
+    assert again[0].lsd == row.lsd
+    assert table.read_text().startswith(kept)
 
 
 def test_every_second_clip_of_a_domain_from_the_first_on(data: Path, tmp_path: Path) -> None:
