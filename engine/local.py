@@ -207,10 +207,13 @@ class LocalRenderer(Renderer):
                     sender.grant(answer.offset, answer.bytes)
                 elif isinstance(answer, Accepted) and answer.state == "uploading":
                     sender.resume(answer.offset)
-            answers = []
+            answers, is_sent = [], False
             while (piece := sender.next()) is not None:
                 chunk = Chunk(submit.job, piece.offset, piece.last, piece.digest)
                 answers += self._jobs.chunk(chunk, piece.buffer)
+                is_sent = piece.last
+            if not (answers or is_sent):  # credit waits for the disk, and this thread need not
+                answers = self._jobs.submit(submit, self._session)
 
     def _work(self) -> None:
         roots = (Path(Path.cwd().anchor),)  # what the caller may open, its own process may

@@ -177,7 +177,7 @@ class Receiver:
     Args:
         nbytes: the size of the whole.
         have: what earlier transfers brought, from the start on, in pieces.
-        credit_bytes: how much the sender may be ahead.
+        credit_bytes: how much the sender may be ahead; it may be set anew before any grant.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Receiver:
         self.offset = 0
         self.digest: str | None = None
         self._hash = hasher()
-        self._credit_bytes = credit_bytes
+        self.credit_bytes = credit_bytes
         for piece in have:
             self._hash.update(piece)
             self.offset += memoryview(piece).nbytes
@@ -200,17 +200,30 @@ class Receiver:
         """Whether the last piece came and the digest was right; `digest` is then set."""
         return self.digest is not None
 
-    def grant(self) -> tuple[int, int] | None:
-        """Credit (offset, bytes) to tell the sender, or None while it has more than half of it left."""
-        end = min(self.offset + self._credit_bytes, self.nbytes)
-        if end <= self._granted or (self._granted - self.offset) * 2 > self._credit_bytes:
+    def grant(self, settled: int | None = None) -> tuple[int, int] | None:
+        """Credit (offset, bytes) to tell the sender, or None while it has more than half of it left.
+
+        Args:
+            settled: up to which byte nothing waits for the receiver any more; up to its offset by default.
+        """
+        settled = self.offset if settled is None else settled
+        if not self.is_grant_due(settled):
             return None
-        self._granted = end
-        return self.offset, end - self.offset
+        self._granted = min(settled + self.credit_bytes, self.nbytes)
+        return self.offset, self._granted - self.offset
+
+    def is_grant_due(self, settled: int) -> bool:
+        """Whether `grant` gives any; from any thread."""
+        end = min(settled + self.credit_bytes, self.nbytes)
+        return end > self._granted and (self._granted - settled) * 2 <= self.credit_bytes
+
+    def outstanding(self, settled: int) -> int:
+        """How many bytes beyond `settled` the sender may have sent."""
+        return self._granted - settled
 
     def renew(self) -> tuple[int, int]:
         """Credit (offset, bytes) for a sender that starts anew here; what was granted before is void."""
-        self._granted = min(self.offset + self._credit_bytes, self.nbytes)
+        self._granted = min(self.offset + self.credit_bytes, self.nbytes)
         return self.offset, self._granted - self.offset
 
     def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:

@@ -47,7 +47,7 @@ from engine.state.same_job import is_same
 from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool
 from engine.state.store import JobRecord, Outcome, Store
-from engine.state.uploads import Uploads, credit
+from engine.state.uploads import Uploads
 from presets.errors import (
     AirbandError,
     BusyError,
@@ -138,10 +138,10 @@ class Jobs:
             return [self.stands(record)]
         self._room.take_up(record.submit)
         upload = self._uploads.open(record.job, self._spool.part(record.job), source)
+        accepted = Accepted(record.job, "uploading", offset=upload.receiver.offset)
         if upload.receiver.complete:  # and about to be queued
-            return [Accepted(record.job, "uploading", offset=upload.receiver.offset)]
-        offset, count = upload.receiver.renew()
-        return [Accepted(record.job, "uploading", offset=offset), Grant(record.job, offset, count)]
+            return [accepted]
+        return [accepted, Grant(record.job, *upload.receiver.renew())]
 
     def _add(self, submit: Submit, session: str, owner: str | None) -> JobRecord:
         if self._store.unfinished() >= JOBS_MAX:
@@ -174,12 +174,12 @@ class Jobs:
         if self._room.has_lapsed(chunk.job):
             self._room.take_up(self.record(chunk.job).submit)
         try:
-            upload = self._uploads.take(chunk, buffer)
+            self._uploads.take(chunk, buffer)
+            return list(self._uploads.credit(chunk.job))
         except (OutputError, WireError) as error:
             if error.field != "offset":  # no room, or other bytes than were sent: nothing to go on from
                 self._end(Failed(chunk.job, error.code, bounded_text(error.message), error.field))
             raise
-        return list(credit(chunk.job, upload))
 
     def let_uploads_lapse(self) -> None:
         """Gives back the room for what is missing of uploads that were silent for UPLOAD_SILENCE_S."""
@@ -278,6 +278,8 @@ class Jobs:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
         with suppress(StoreFullError):  # in the next turn, when there may be room
             self._queue_uploaded(QUEUE_UPLOADED_S)
+        for news in self._uploads.news():
+            self._tell(news.job, news) if isinstance(news, Grant) else self._ended.append(news)
         self._settle()
         self._sources.drop_released(self._store.synced, self._is_needed)
         for device in self._workers:
@@ -309,9 +311,9 @@ class Jobs:
         return any(self._queue.running(device) for device in self._workers)
 
     @property
-    def uploading(self) -> int:
-        """How many sources are being sent."""
-        return self._uploads.writing
+    def outstanding(self) -> int:
+        """How many bytes of sources may be on their way."""
+        return self._uploads.outstanding
 
     @property
     def waiting(self) -> int:

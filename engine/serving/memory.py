@@ -6,14 +6,14 @@ own that no option bounds. The process's resident size is the one figure that ho
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from presets.limits import CREDIT_BYTES
-
 SPARE_BYTES = 32 * 1024**2
-"""Beside the credit of its transfers; with what comes until it is noticed, growth stays below 64 MiB."""
+"""Beside what its transfers have on their way; with what comes until it is noticed, below 64 MiB more."""
 
 
 class MemoryBudget:
@@ -29,14 +29,29 @@ class MemoryBudget:
         """Takes the present size as the base."""
         self._base_bytes = resident_bytes()
 
-    def is_exceeded(self, transfers: Callable[[], int]) -> bool:
-        """Whether the process holds more than its base, SPARE_BYTES, and the credit of its transfers.
+    def is_exceeded(self, outstanding: Callable[[], int]) -> bool:
+        """Whether the process holds more than its base, SPARE_BYTES, and what its transfers may.
+
+        What it has freed and not given back does not count: that is given back first.
 
         Args:
-            transfers: how many there are; asked for only where that matters.
+            outstanding: how many bytes may be on their way; asked for only where that matters.
         """
-        beyond_bytes = resident_bytes() - self._base_bytes - SPARE_BYTES
-        return beyond_bytes > 0 and beyond_bytes > CREDIT_BYTES * transfers()
+        may_bytes = self._base_bytes + SPARE_BYTES
+        if resident_bytes() <= may_bytes:
+            return False
+        may_bytes += outstanding()
+        if resident_bytes() <= may_bytes:
+            return False
+        _give_back_freed()
+        return resident_bytes() > may_bytes
+
+
+def _give_back_freed() -> None:
+    """Has the C library give freed memory back to the system, where it is glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def resident_bytes() -> int:

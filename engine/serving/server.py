@@ -34,6 +34,7 @@ from engine.state.spool import Spool
 from engine.state.store import Store
 from engine.state.syncer import Syncer
 from presets.errors import AirbandError, EngineError, WireError, error_class
+from presets.limits import CREDIT_BYTES
 
 LISTEN_S = 0.002
 """How long clients are served before the workers get their turn."""
@@ -182,7 +183,7 @@ class Server:
             self._hear(pipes[pipe])
         if self._listener.socket in ready or self._inbox:
             self._listen()
-        if serve_clients and self._memory.is_exceeded(self._transfers):
+        if serve_clients and self._memory.is_exceeded(self._outstanding):
             log.warning("connections hold more memory than they may; all are dropped and may come again")
             self._reopen()
         if time.monotonic() - self._watched_s > WATCH_S:
@@ -218,9 +219,9 @@ class Server:
             self._signals += 1
         self._retention.apply_when_due()
 
-    def _transfers(self) -> int:
-        """Uploads and fetches under way, each of which may have its credit in memory."""
-        return self._jobs.uploading + self._clients.fetches
+    def _outstanding(self) -> int:
+        """Bytes of uploads and fetches under way that may be in memory."""
+        return self._jobs.outstanding + CREDIT_BYTES * self._clients.fetches
 
     def _reopen(self) -> None:
         self._clients.clear()

@@ -33,6 +33,7 @@ from bridge.wire.messages import (
     Failed,
     Fetch,
     Forget,
+    Grant,
     Hello,
     Listing,
     Ping,
@@ -134,6 +135,10 @@ class Session:
         if isinstance(message, Progress):
             if job in self._watching:
                 self._progress[job] = message
+            return
+        if isinstance(message, Grant):
+            if job in self._uploading:
+                self.post(message)
             return
         is_wanted = job in self._watching or job in self._uploading
         self._uploading.discard(job)

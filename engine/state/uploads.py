@@ -2,7 +2,8 @@
 
 Nothing here waits for the disk, unless one upload has very many pieces that are not written yet: pieces are
 hashed in the caller's thread; others open the file, write it and, once all of it is on the disk, name it. An
-upload whose last piece came is `stored` then.
+upload whose last piece came is `stored` then. Credit follows what is written, and the more uploads send, the
+less each gets: that much memory they may take, however slow the disk.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
 from io import FileIO
 from itertools import cycle
 from pathlib import Path
+from queue import SimpleQueue
 
-from bridge.wire.messages import Chunk, File, Grant, Pcm
+from bridge.wire.bounds import bounded_text
+from bridge.wire.messages import Chunk, Failed, File, Grant, Pcm
 from bridge.wire.transfer import Receiver
 from engine.state.disk import is_disk_full, write_errors_explained
 from engine.state.spool import RESERVE_BYTES
-from presets.errors import BusyError
+from presets.errors import BusyError, OutputError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
 FILES_MAX = 128
 """Files of uploads open at a time; beyond it the one silent longest is closed until its next piece."""
 WRITERS = 4
 """Threads that write: file systems sync several files nearly as fast as one."""
+CREDIT_SUM_BYTES = 256 * 1024**2
+"""What the uploads that send share of credit: with FILES_MAX of them, two pieces each."""
 WRITES_MAX = 4 * CREDIT_BYTES // CHUNK_BYTES
 """Pieces of one upload that may wait to be written before the caller waits for them."""
 SYNC_BYTES = 64 * 1024**2
@@ -43,6 +49,7 @@ class Upload:
         receiver: what is there of it already.
         writer: one thread, so that pieces are written in order; no other touches the file.
         wake: called from that thread once the upload is stored, or could not be.
+        on_due: called from that thread when more credit is due, or a piece could not be written.
         evict, name: as for `Uploads`.
     """
 
@@ -52,15 +59,16 @@ class Upload:
         receiver: Receiver,
         writer: Executor,
         wake: Callable[[], None],
+        on_due: Callable[[], None],
         evict: Callable[[int], int],
         name: Callable[[Path, str], None],
     ) -> None:
-        self._path, self._writer, self._wake, self.receiver = path, writer, wake, receiver
-        self._evict, self._name = evict, name
+        self._path, self._writer, self.receiver = path, writer, receiver
+        self._wake, self._on_due, self._evict, self._name = wake, on_due, evict, name
         self._writes: deque[Future[None]] = deque()
         self._file: FileIO | None = None
         self._failed: OSError | None = None
-        self._synced = receiver.offset
+        self._synced = self._written = receiver.offset
         self.heard_s = time.monotonic()
 
     def take(self, chunk: Chunk, buffer: memoryview) -> None:
@@ -82,6 +90,18 @@ class Upload:
                 self._writes.popleft().result()
         if self.receiver.complete:
             write.add_done_callback(lambda _: self._wake())
+
+    def grant(self) -> tuple[int, int] | None:
+        """Credit that is due, see `Receiver.grant`; OutputError when a piece could not be written."""
+        if self._failed is not None:
+            with write_errors_explained(self._path.parent):
+                raise self._failed
+        return self.receiver.grant(self._written)
+
+    @property
+    def outstanding(self) -> int:
+        """How many bytes may have been sent that are not written."""
+        return 0 if self.has_ended else self.receiver.outstanding(self._written)
 
     @property
     def stored(self) -> bool:
@@ -110,6 +130,9 @@ class Upload:
             raise self._failed
         try:
             file = self._append(piece)
+            self._written += len(piece)
+            if digest is None and self.receiver.is_grant_due(self._written):
+                self._on_due()
             if sync:
                 os.fsync(file.fileno())
             if digest is not None:
@@ -118,6 +141,7 @@ class Upload:
         except OSError as error:
             self._failed = error
             self._close()
+            self._on_due()
             raise
 
     def _append(self, piece: memoryview) -> FileIO:
@@ -159,6 +183,7 @@ class Uploads:
         self._writing: OrderedDict[str, Upload] = OrderedDict()
         """Those with an open file, the one that was silent longest first."""
         self._complete: dict[str, Upload] = {}
+        self._due: SimpleQueue[str] = SimpleQueue()
         self._hashing: dict[str, Future[Receiver]] = {}
         self._writers = [ThreadPoolExecutor(1, "airband-spool") for _ in range(WRITERS)]
         self._turns = cycle(self._writers)
@@ -171,6 +196,12 @@ class Uploads:
     def writing(self) -> int:
         """How many have a file open: at most FILES_MAX."""
         return len(self._writing)
+
+    @property
+    def outstanding(self) -> int:
+        """How many bytes may be on their way; beyond FILES_MAX times CREDIT_BYTES there are never so many."""
+        sent = sum(upload.outstanding for upload in self._uploads.values())
+        return min(sent, FILES_MAX * CREDIT_BYTES)
 
     @property
     def complete(self) -> list[tuple[str, Upload]]:
@@ -210,12 +241,42 @@ class Uploads:
             WireError: more of it is there than it should hold.
         """
         if job in self._uploads:
+            self._uploads[job].receiver.credit_bytes = self._share
             return self._uploads[job]
         with write_errors_explained(path.parent):
             there = path.stat().st_size if path.exists() else 0
         receiver = self._resumed(job, path, nbytes(source), there) if there else Receiver(nbytes(source))
-        self._uploads[job] = Upload(path, receiver, next(self._turns), self._wake, self._evict, self._name)
-        return self._uploads[job]
+        writer, on_due = next(self._turns), partial(self._note_due, job)
+        upload = Upload(path, receiver, writer, self._wake, on_due, self._evict, self._name)
+        self._uploads[job] = upload
+        receiver.credit_bytes = self._share
+        return upload
+
+    @property
+    def _share(self) -> int:
+        """The credit of one upload."""
+        return min(CREDIT_BYTES, CREDIT_SUM_BYTES // max(1, len(self._writing)))
+
+    def credit(self, job: str) -> list[Grant]:
+        """The grant that is due, if one is; OutputError when a piece could not be written."""
+        upload = self._uploads[job]
+        upload.receiver.credit_bytes = self._share
+        granted = upload.grant()
+        return [] if granted is None else [Grant(job, *granted)]
+
+    def news(self) -> Iterator[Grant | Failed]:
+        """What became due since the last time: credit for what is written now, the end of what cannot be."""
+        while not self._due.empty():
+            job = self._due.get()
+            if job in self._uploads:
+                try:
+                    yield from self.credit(job)
+                except OutputError as error:
+                    yield Failed(job, error.code, bounded_text(error.message), error.field)
+
+    def _note_due(self, job: str) -> None:
+        self._due.put(job)
+        self._wake()
 
     def _resumed(self, job: str, path: Path, total: int, there: int) -> Receiver:
         if job not in self._hashing:
@@ -242,12 +303,6 @@ class Uploads:
         for writer in self._writers:
             writer.shutdown()
         self._hasher.shutdown(cancel_futures=True)
-
-
-def credit(job: str, upload: Upload) -> list[Grant]:
-    """The grant that is due, if one is."""
-    granted = upload.receiver.grant()
-    return [] if granted is None else [Grant(job, *granted)]
 
 
 def nbytes(source: Pcm | File) -> int:

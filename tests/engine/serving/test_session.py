@@ -183,6 +183,20 @@ def test_credit_is_bounded(house: House) -> None:
     assert isinstance(beyond, Error)
 
 
+def test_credit_that_comes_later_is_told_to_who_sends(house: House) -> None:
+    asked = submit()
+    ask(house.one, asked)
+    ask(house.two, Watch(asked.job))
+    later = Grant(asked.job, 4000, 4000)
+    house.tell(asked.job, later)
+    assert heard(house.one) == [later]
+    assert heard(house.two) == []
+    house.tell(asked.job, later)
+    assert heard(house.one) == [later], "it still sends"
+    ask(house.two, Cancel(asked.job))
+    assert heard(house.one) == [Cancelled(asked.job)]
+
+
 def test_a_wrong_digest_fails_the_job(house: House) -> None:
     asked = submit()
     ask(house.one, asked)
