@@ -124,9 +124,10 @@ def _looked_at(path: Path) -> Any:
         about = _bw64(path) or soundfile.info(os.fsencode(path))
     except (soundfile.SoundFileError, TypeError) as error:  # the latter for .raw
         raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
-    if about.format not in FORMATS or about.subtype not in BITS:
+    kind = "big-endian WAV (RIFX)" if form_of(path) == b"RIFX" else about.format
+    if kind not in FORMATS or about.subtype not in BITS:
         raise InputError(
-            f"{path}: {about.format} of {about.subtype} cannot be written as it was read; in place go WAV, "
+            f"{path}: {kind} of {about.subtype} cannot be written as it was read; in place go WAV, "
             "FLAC and AIFF of 16 or 24 bits or 32-bit float; `airband render` makes another file of it",
             str(path),
         )

@@ -7,7 +7,9 @@ sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import signal
 import sys
 from typing import Annotated
@@ -30,10 +32,11 @@ from bridge.cli import (
     render,
     watch,
 )
-from presets.errors import AirbandError
+from presets.errors import AirbandError, OutputError
 from presets.printable import printable
 from presets.version import VERSION
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 app = typer.Typer(
     name="airband",
     help="Regenerates the missing band of audio, and keeps the low band the original's.",
@@ -85,5 +88,11 @@ def main() -> None:
     except AirbandError as error:
         print(f"airband: {printable(error.message)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again
+        print("airband: what it prints cannot be written: no room on disk", file=sys.stderr)
+        sys.exit(OutputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

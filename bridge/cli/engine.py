@@ -55,7 +55,8 @@ def through(context: typer.Context) -> NoReturn:
     """Becomes `python -m engine COMMAND ...`, with the arguments as they are."""
     # -P: a folder called engine where the user happens to be is not ours.
     arguments = [sys.executable, "-P", "-m", "engine", str(context.info_name), *context.args]
-    sys.stdout.flush()
+    if sys.stdout is not None:  # closed by whoever started this
+        sys.stdout.flush()
     if os.name == "nt":  # exec there returns to the shell at once
         sys.exit(subprocess.call(arguments))
     os.execv(sys.executable, arguments)

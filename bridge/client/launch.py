@@ -11,11 +11,12 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from bridge.wire.home import Connection, Home, is_running, prepare, read_connection, read_holder
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
-from presets.errors import EngineError, VersionError
+from presets.errors import EngineError, OutputError, VersionError
 from presets.version import VERSION as SOFTWARE
 
 IDLE_EXIT_S = 900
@@ -125,10 +126,19 @@ def no_engine(home: Home) -> EngineError:
     return EngineError(f"no engine runs on {home.state}{left}; start one with `airband serve`")
 
 
+def _opened_log(home: Home) -> BinaryIO:
+    try:
+        if home.log.exists() and home.log.stat().st_size > LOG_BYTES:
+            home.log.unlink()
+        return home.log.open("ab")
+    except OSError as error:  # a disk has no room for a file though bytes are free: no inodes, a quota
+        raise OutputError(
+            f"{home.log} cannot be made: {error.strerror}; make room there, or choose another --state"
+        ) from None
+
+
 def _start(home: Home, timeout_s: float) -> Connection:
-    if home.log.exists() and home.log.stat().st_size > LOG_BYTES:
-        home.log.unlink()
-    with home.log.open("ab") as log:
+    with _opened_log(home) as log:
         said_from = log.tell()
         process = subprocess.Popen(
             _command(home),

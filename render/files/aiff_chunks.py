@@ -27,6 +27,8 @@ class Marker(NamedTuple):
 def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing) -> list[AnyChunk]:
     """An AIFF file's chunks on the stem's time line; a chunk that cannot be parsed is passed on as it is."""
     chunks = list(chunks)
+    if timing.keeps_places:
+        return chunks
     numbers = {marker.number for chunk in chunks for marker in markers(chunk)}
     kept: set[int] = set()
     moved: list[AnyChunk] = []
@@ -39,7 +41,7 @@ def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing) -> list[AnyChunk]:
             ]
             kept |= {marker.number for marker in places}
             moved.append(Chunk(b"MARK", marked(places)))
-        elif chunk.name != TRANSIENTS or (timing.whole and timing.rate_in == timing.rate_out):
+        elif chunk.name != TRANSIENTS:
             moved.append(chunk)
     return [_loops(chunk, numbers - kept) if chunk.name == b"INST" else chunk for chunk in moved]
 
@@ -48,15 +50,27 @@ def markers(chunk: AnyChunk) -> list[Marker]:
     """The markers of a MARK chunk; none where it is damaged, or another."""
     if chunk.name != b"MARK" or not isinstance(chunk, Chunk):
         return []
-    body, found, at = chunk.body, [], 2
+    padded, end = _markers(chunk.body, 2)
+    if padded and end == len(chunk.body):
+        return padded
+    bare, its_end = _markers(chunk.body, 1)
+    return bare if bare and its_end == len(chunk.body) else padded
+
+
+def _markers(body: bytes, even: int) -> tuple[list[Marker], int]:
+    """Markers and where they end, where a name with its length fills up to a multiple of `even` bytes.
+
+    AIFF makes that 2; some writers leave the pad byte out.
+    """
+    found, at = [], 2
     try:
         for _ in range(struct.unpack_from(">H", body)[0]):
             number, frame, length = struct.unpack_from(">HIB", body, at)
             found.append(Marker(number, frame, body[at + 7 : at + 7 + length]))
-            at += 7 + length + (length + 1) % 2  # a Pascal string of even size
+            at += 6 + -(-(1 + length) // even) * even
     except struct.error:
-        return []
-    return found
+        return [], 0
+    return found, at
 
 
 def marked(places: Iterable[Marker]) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
+from render.sources.after_audio import is_file
 from render.sources.pcm_header import large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
@@ -24,7 +25,8 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 """In RF64 and BW64: look the size up in ds64."""
 COPY_BYTES = 1024**2
 AUDIO = {b"data", b"SSND"}
-FORMS = {b"RIFF": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE"}
+BIG_ENDIAN = (b"RIFX", b"AIFF", b"AIFC")
+FORMS = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Chunks:
     """What a WAV or AIFF file holds besides its audio.
 
     Attributes:
-        form: RIFF, RF64, BW64, AIFF or AIFC.
+        form: RIFF, RIFX, RF64, BW64, AIFF or AIFC.
         chunks: all but the audio, in the file's order.
         stray_bytes: what follows the last chunk and is none.
     """
@@ -79,7 +81,7 @@ class Chunks:
 
 
 def form_of(path: Path) -> bytes:
-    """RIFF, RF64, BW64, AIFF or AIFC as the file begins; empty for any other file."""
+    """RIFF, RIFX, RF64, BW64, AIFF or AIFC as the file begins; empty for any other file."""
     with path.open("rb") as file:
         head = file.read(12)
     if FORMS.get(head[:4]) == head[8:12]:
@@ -91,7 +93,7 @@ def read_chunks(path: Path) -> Chunks:
     """The chunks of a WAV or AIFF file.
 
     Args:
-        path: a RIFF, RF64 or BW64 WAVE file, or an AIFF or AIFF-C file. Its audio is skipped, not read.
+        path: a RIFF, RIFX, RF64 or BW64 WAVE file, or an AIFF or AIFF-C file. Its audio is skipped, not read.
 
     Raises:
         InputError: another kind of file.
@@ -104,7 +106,7 @@ def read_chunks(path: Path) -> Chunks:
 
 
 def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
-    order = ">" if form.startswith(b"AIF") else "<"
+    order = ">" if form in BIG_ENDIAN else "<"
     end = os.fstat(file.fileno()).st_size
     large: dict[bytes, int] = {}
     chunks: list[AnyChunk] = []
@@ -114,7 +116,7 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
         if not _is_name(name) and odd:  # a writer that leaves out the pad byte
             at -= 1
             name, size = _header(file, at, order)
-        if not _is_name(name):
+        if not _is_name(name) or is_file(file, at):
             break
         if size == UNKNOWN_SIZE and order == "<":
             size = large.get(name, end)

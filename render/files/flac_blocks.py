@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import OutputError
-from render.files.tags import TAGS_BYTES_MAX, UNREADABLE, Tag
+from render.files.tags import UNREADABLE, Tag
 from render.files.timing import Timing
+from render.sources.tag_search import TAGS_BYTES_MAX
 
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
 BLOCK_BYTES_MAX = 2**24 - 1

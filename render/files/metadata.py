@@ -23,6 +23,7 @@ from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_ch
 from render.files.flac_blocks import PICTURE, Block, moved_blocks, read_flac, write_flac
 from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
 from render.files.timing import Provenance, Timing
+from render.sources.container_tags import ContainerTags, chunk_names, container_tags
 
 __all__ = ["Metadata", "Provenance", "Timing", "attach", "carried", "read", "said"]
 
@@ -87,6 +88,8 @@ class Metadata:
 def read(path: Path) -> Metadata:
     """The metadata of an audio file; what of it cannot be read is told among `others`."""
     form = form_of(path)
+    if form == b"RIFX":
+        return _read_big_endian(path)
     if form:
         return _read_chunked(path)
     with path.open("rb") as file:
@@ -97,9 +100,14 @@ def read(path: Path) -> Metadata:
         tags = Tags(flac.comments, pictures)
         return Metadata(FLAC, (), flac.blocks, tags, flac.seeks, others=flac.others)
     tags = read_tags(path)
+    others = chunk_names(path)
     if not tags.texts and not tags.pictures:
-        tags = Tags(_known_texts(path), (), tags.id3, tags.others)
-    return Metadata(tags=tags)
+        texts = _known_texts(path)
+        told = ContainerTags() if texts else container_tags(path)
+        unread = () if told.texts else tags.others
+        tags = replace(tags, texts=texts or told.texts, others=unread)
+        others = (*others, *told.others)
+    return Metadata(tags=tags, others=others)
 
 
 def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
@@ -188,6 +196,18 @@ def _read_chunked(path: Path) -> Metadata:
             pictures += tags.pictures
     stray = (f"{found.stray_bytes} bytes after the last chunk",) if found.stray_bytes > 1 else ()
     return Metadata(found.form, chunks, (), Tags(tuple(texts), pictures), others=stray)
+
+
+def _read_big_endian(path: Path) -> Metadata:
+    """Of a RIFX file, whose chunks count in the other order: its texts, and the names of the rest."""
+    texts: list[Tag] = []
+    others: Names = []
+    for chunk in read_chunks(path).chunks:
+        if isinstance(chunk, Chunk) and chunk.name == b"LIST" and chunk.body[:4] == b"INFO":
+            texts += _info_texts(chunk.body[4:], ">")
+        elif chunk.name not in AUDIO_CHUNKS | STALE_CHUNKS:
+            others.append(f"RIFX {_chunk_name(chunk)}")
+    return Metadata(tags=Tags(tuple(texts)), others=tuple(others))
 
 
 def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
@@ -290,10 +310,10 @@ def _cues(places: list[Marker]) -> list[AnyChunk]:
     ]
 
 
-def _info_texts(entries: bytes) -> list[Tag]:
+def _info_texts(entries: bytes, order: str = "<") -> list[Tag]:
     found, at = [], 0
     while at + 8 <= len(entries):
-        name, size = entries[at : at + 4], struct.unpack_from("<I", entries, at + 4)[0]
+        name, size = entries[at : at + 4], struct.unpack_from(f"{order}I", entries, at + 4)[0]
         text = _text(entries[at + 8 : at + 8 + size])
         if text:
             found.append((INFO_NAMES.get(name, name.decode("latin-1")), text))

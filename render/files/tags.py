@@ -14,9 +14,11 @@ import base64
 import io
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from render.sources.tag_search import TAGS_BYTES_MAX, find_ape, find_tags, id3_bytes, id3_nbytes
 
 Tag = tuple[str, str]
 """A name in capitals and one of its values; a name may come several times."""
@@ -52,11 +54,6 @@ ASF_NAMES = {
 }  # fmt: skip
 FRONT_COVER = 3
 
-TAGS_BYTES_MAX = 64 * 1024**2
-"""What the tags of a file may weigh; more is named and left behind. Reading them takes four times that."""
-READ_BYTES_MAX = TAGS_BYTES_MAX + 4 * 1024**2
-"""What is read of a file for them: around its tags mutagen looks at headers and frames."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tags:
@@ -77,23 +74,21 @@ class Tags:
 
 def read_tags(path: Path) -> Tags:
     """The tags of a file that is neither WAV, AIFF nor FLAC; none where mutagen knows no tag of it."""
-    import mutagen
     from mutagen.apev2 import APEv2
     from mutagen.asf import ASFTags
     from mutagen.id3 import ID3
     from mutagen.mp4 import MP4Tags
 
-    weight = _id3_nbytes(path)
+    weight = id3_nbytes(path)
     if weight > TAGS_BYTES_MAX:
         return Tags(others=(f"an ID3 tag of {weight} bytes, where {TAGS_BYTES_MAX} are read",))
     try:
-        with _Bounded(path) as content:
-            file = mutagen.File(content)
-            found = _bare_id3(content) if file is None else file.tags
-        if isinstance(found, ID3):
-            return from_id3(found, _id3_bytes(path))
+        file, found = find_tags(path)
+        if found is None or isinstance(found, ID3):
+            return _with_ape(path, Tags() if found is None else from_id3(found, id3_bytes(path)))
         if isinstance(found, MP4Tags):
-            return _from_mp4(found)
+            tags = _from_mp4(found)
+            return replace(tags, others=(*tags.others, "MP4 chapters")) if file.chapters else tags
         if isinstance(found, APEv2):
             return _from_ape(found)
         if isinstance(found, ASFTags):
@@ -212,48 +207,29 @@ def _frame_name(frame: bytes) -> str:
     return f"ID3 {frame[:4].decode('ascii', 'replace')}"
 
 
-class _Bounded(io.BufferedReader):
-    """A file of which mutagen reads so much and no more: a size that a tag only claims is not believed."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(open(path, "rb", buffering=0))  # noqa: SIM115 - closed with this one
-        self._left = READ_BYTES_MAX
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file; raises ValueError beyond the bound."""
-        wanted = self._left + 1 if size is None or size < 0 else size
-        content = super().read(min(wanted, self._left + 1))
-        self._left -= len(content)
-        if self._left < 0:
-            raise ValueError(f"more than {TAGS_BYTES_MAX} bytes")
-        return content
-
-
-def _bare_id3(content: io.BufferedReader) -> Any:
-    """The ID3 tag at the start of a file that says nothing else of what it is."""
-    from mutagen.id3 import ID3, ID3NoHeaderError
-
-    content.seek(0)
+def _with_ape(path: Path, tags: Tags) -> Tags:
+    """What a file's own tag says, and what the APE tag behind it adds to that."""
     try:
-        return ID3(content)
-    except ID3NoHeaderError:
-        return None
+        found = find_ape(path)
+        ape = Tags() if found is None else _from_ape(found)
+    except UNREADABLE as error:
+        ape = Tags(others=(f"an APE tag that cannot be read ({error})",))
+    have = {name.upper() for name, _ in tags.texts}
+    texts = tuple(tag for tag in ape.texts if tag[0] not in have)
+    id3 = _extended(tags.id3, texts) if tags.id3 and texts else tags.id3
+    return Tags((*tags.texts, *texts), tags.pictures or ape.pictures, id3, (*tags.others, *ape.others))
 
 
-def _id3_nbytes(path: Path) -> int:
-    """What the ID3v2 tag at the start of a file weighs, as its head says; 0 where there is none."""
-    with path.open("rb") as file:
-        head = file.read(10)
-    if len(head) < 10 or head[:3] != b"ID3":
-        return 0
-    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    return 10 + size + (10 if head[5] & 0x10 else 0)
+def _extended(raw: bytes, texts: Iterable[Tag]) -> bytes:
+    """An ID3v2.4 tag of all that another holds, and texts."""
+    from mutagen.id3 import ID3
 
-
-def _id3_bytes(path: Path) -> bytes:
-    """The ID3v2 tag at the start of a file, as it stands."""
-    with path.open("rb") as file:
-        return file.read(_id3_nbytes(path))
+    tag = ID3(io.BytesIO(raw))
+    for frame in ID3(io.BytesIO(to_id3(texts, ()))).values():
+        tag.add(frame)
+    with io.BytesIO() as file:
+        tag.save(file, v2_version=4, padding=lambda _: 0)
+        return file.getvalue()
 
 
 def _from_vorbis(tag: Any) -> Tags:

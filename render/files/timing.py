@@ -23,13 +23,21 @@ class Timing:
     frames_in: int
     whole: bool = True
 
+    @property
+    def keeps_places(self) -> bool:
+        """Whether every frame lies in the stem where it lay in the source."""
+        return self.whole and self.rate_in == self.rate_out
+
     def scaled(self, frame: int) -> int:
         """A count of source frames in frames of the stem, to the nearest."""
         return round(Fraction(frame * self.rate_out, self.rate_in))
 
     def position(self, frame: int) -> int | None:
-        """Where a source frame lies in the stem, or None when the selection leaves it out."""
-        inside = self.start <= frame <= self.start + self.frames_in
+        """Where a source frame lies in the stem, or None when the selection leaves it out.
+
+        The whole leaves nothing out, not even what stands past its end.
+        """
+        inside = self.whole or self.start <= frame <= self.start + self.frames_in
         return self.scaled(frame - self.start) if inside else None
 
 

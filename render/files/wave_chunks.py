@@ -87,15 +87,19 @@ def _sample_times(text: bytes, timing: Timing) -> bytes:
 
 
 def _moved(chunk: Chunk, timing: Timing, made: Provenance, kept: frozenset[int]) -> Chunk:
-    change: Callable[[bytes], bytes] | None = {
+    changes: dict[bytes, Callable[[bytes], bytes]] = {
         b"bext": lambda body: _bext(body, timing, made),
         b"iXML": lambda body: ixml(body, timing, made),
-        b"cue ": lambda body: _cue(body, timing),
-        b"LIST": lambda body: _adtl(body, timing, kept) if body[:4] == b"adtl" else body,
-        b"smpl": lambda body: _smpl(body, timing),
-        b"plst": lambda body: _plst(body, timing),
-        b"cart": lambda body: _cart(body, timing),
-    }.get(chunk.name)
+    }
+    if not timing.keeps_places:
+        changes |= {
+            b"cue ": lambda body: _cue(body, timing),
+            b"LIST": lambda body: _adtl(body, timing, kept) if body[:4] == b"adtl" else body,
+            b"smpl": lambda body: _smpl(body, timing),
+            b"plst": lambda body: _plst(body, timing),
+            b"cart": lambda body: _cart(body, timing),
+        }
+    change = changes.get(chunk.name)
     try:
         return Chunk(chunk.name, change(chunk.body)) if change else chunk
     except (struct.error, ElementTree.ParseError, ValueError):
@@ -189,7 +193,7 @@ def _adtl(body: bytes, timing: Timing, kept: frozenset[int]) -> bytes:
         name, size = body[at : at + 4], struct.unpack_from("<I", body, at + 4)[0]
         entry = body[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
-        if struct.unpack_from("<I", entry)[0] not in kept:
+        if not timing.whole and struct.unpack_from("<I", entry)[0] not in kept:
             continue
         if name == b"ltxt":
             length = timing.scaled(struct.unpack_from("<I", entry, 4)[0])

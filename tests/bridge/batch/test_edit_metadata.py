@@ -284,6 +284,16 @@ def test_a_file_that_cannot_be_written_as_it_was_is_refused_by_name_and_stays(
     )
 
 
+def test_a_big_endian_wav_is_not_turned_into_another(tmp_path: Path, edited: Callable[..., Event]) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(FRAMES), RATE_HZ, "PCM_16", "BIG", "WAV")
+    content = path.read_bytes()
+    event = edited(path)
+    assert event.what == "failed"
+    assert "RIFX" in str(event.error)
+    assert path.read_bytes() == content
+
+
 def test_an_over_is_told_with_ways_out_that_an_edit_has(tmp_path: Path, engine: Any) -> None:
     path = tmp_path / "a.wav"
     with Client.connect(state=engine.home.state, start=False) as client:

@@ -259,6 +259,27 @@ def test_without_an_engine_they_say_how_to_start_one(airband: Airband, tmp_path:
     assert airband("stop", "--state", tmp_path / "none").out == "no engine is running\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_log_that_has_no_room_is_one_line_and_an_exit_code() -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [*PROGRAM, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (run.returncode, run.stderr) == (
+        4, "airband: what it prints cannot be written: no room on disk\n",
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes its standard output")
+def test_commands_of_the_engine_run_with_a_closed_standard_output() -> None:
+    command = [*PROGRAM, "serve", "--help"]
+    run = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    assert "Traceback" not in run.stderr
+    assert run.returncode == 0
+
+
 def test_serve_is_the_engines_own_command() -> None:
     said = subprocess.run([*PROGRAM, "serve", "--help"], capture_output=True, text=True, check=True)
     assert "--idle-exit" in said.stdout

@@ -25,7 +25,7 @@ from bridge.wire.home import (
     read_connection,
     write_connection,
 )
-from presets.errors import EngineError
+from presets.errors import EngineError, OutputError
 
 Samples = NDArray[np.float32]
 ROOT = Path(__file__).parents[3]
@@ -78,6 +78,14 @@ def test_an_engine_is_started_where_none_runs_and_then_found(started: Home, dull
     assert "serves" in started.log.read_text()
     with Client.connect(state=started.state) as client:
         assert np.array_equal(client.submit((dull, 48000), model="null").wait(60).audio, dull)
+
+
+def test_a_log_that_cannot_be_made_is_told_with_the_way_out(home: Home) -> None:
+    """A disk without inodes has room for bytes and none for a file."""
+    prepare(home)
+    home.log.mkdir()
+    with pytest.raises(OutputError, match=r"engine\.log cannot be made: .*choose another --state"):
+        ensure_engine(home)
 
 
 def test_it_may_open_the_users_files(started: Home, dull: Samples, tmp_path: Path) -> None:

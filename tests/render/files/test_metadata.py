@@ -101,7 +101,9 @@ def test_positions_follow_a_rate_change(source: Path) -> None:
 
 
 def test_a_selection_moves_the_time_and_leaves_out_what_it_does_not_hold(source: Path) -> None:
-    out = by_name(metadata.carried(metadata.read(source), Timing(44100, 44100, 10000, 20000), MADE))
+    out = by_name(
+        metadata.carried(metadata.read(source), Timing(44100, 44100, 10000, 20000, whole=False), MADE)
+    )
     assert struct.unpack_from("<Q", out[b"bext"], 338)[0] == REFERENCE + 10000
     assert struct.unpack_from("<I", out[b"cue "])[0] == 1
     assert struct.unpack_from("<II4sIII", out[b"cue "], 4) == (2, 12050, b"data", 0, 0, 12050)

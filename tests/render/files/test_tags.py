@@ -101,6 +101,51 @@ def test_the_ape_tag_of_a_wavpack_file(tagged: Callable[..., Tags]) -> None:
     assert tags.others == ("APE Fingerprint",)
 
 
+def test_the_ape_tag_behind_an_mp3_adds_to_its_id3_tag(tmp_path: Path, tagged: Callable[..., Tags]) -> None:
+    """Where programs keep an MP3's ReplayGain; ID3 goes on with all that it held."""
+    from io import BytesIO
+
+    from mutagen.apev2 import APEv2
+    from mutagen.id3 import ID3, PRIV, TIT2
+
+    tagged("a.mp3", {"TIT2": TIT2(encoding=3, text="Dawn"), "PRIV": PRIV(owner="o", data=b"1")})
+    ape = APEv2()
+    ape["Title"], ape["REPLAYGAIN_TRACK_GAIN"] = "another", "-3.00 dB"
+    ape.save(tmp_path / "a.mp3")
+    tags = read_tags(tmp_path / "a.mp3")
+    assert ("TITLE", "Dawn") in tags.texts
+    assert ("TITLE", "another") not in tags.texts
+    assert ("REPLAYGAIN_TRACK_GAIN", "-3.00 dB") in tags.texts
+    id3 = ID3(BytesIO(tags.id3))
+    assert (id3["TXXX:REPLAYGAIN_TRACK_GAIN"].text, id3["PRIV:o:1"].data) == (["-3.00 dB"], b"1")
+
+
+def test_an_mp3_that_has_only_an_ape_tag(tmp_path: Path, tagged: Callable[..., Tags]) -> None:
+    from mutagen.apev2 import APEv2
+    from mutagen.id3 import ID3
+
+    tagged("a.mp3", {})
+    ID3(tmp_path / "a.mp3").delete(tmp_path / "a.mp3")
+    ape = APEv2()
+    ape["Artist"] = "One"
+    ape.save(tmp_path / "a.mp3")
+    assert read_tags(tmp_path / "a.mp3") == Tags((("ARTIST", "One"),))
+
+
+def test_the_id3_tag_before_aac(tmp_path: Path, tagged: Callable[..., Tags]) -> None:
+    from mutagen.id3 import ID3, TIT2
+
+    path = tmp_path / "a.aac"
+    tone = ("-f", "lavfi", "-i", "sine=duration=0.1:sample_rate=48000")
+    tagged("a.mp3", {})  # skips where there is no ffmpeg
+    subprocess.run(["ffmpeg", "-v", "error", *tone, path], check=True)
+    tag = ID3()
+    tag.add(TIT2(encoding=3, text="Dawn"))
+    tag.save(path)
+    assert read_tags(path).texts == (("TITLE", "Dawn"),)
+    assert read_tags(path).others == ()
+
+
 def test_the_attributes_of_a_wma_file(tagged: Callable[..., Tags]) -> None:
     cover = struct.pack("<BI", 4, len(PNG)) + "image/png\0the back\0".encode("utf-16-le") + PNG
     tags = tagged(
