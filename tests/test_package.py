@@ -42,6 +42,12 @@ def test_a_command_loads_no_numpy(code: str) -> None:
     assert not modules_after(code) & {*HEAVY, "numpy", "asyncio", "soundfile"}
 
 
+def test_a_render_reads_its_command_line_without_pydantic() -> None:
+    code = "import sys, contextlib; sys.argv = ['airband', 'render', 'no.wav', '-o', 'out', '--seed', '3']"
+    code += "; from bridge.cli.app import main\nwith contextlib.suppress(SystemExit): main()"
+    assert not modules_after(code) & {"pydantic", "numpy"}
+
+
 def test_the_start_of_an_engine_loads_no_numpy() -> None:
     assert not modules_after("import engine.serve") & {*HEAVY, "numpy", "soundfile"}
 

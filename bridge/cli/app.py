@@ -32,6 +32,7 @@ from bridge.cli import (
     render,
     watch,
 )
+from bridge.cli.command import QuickGroup
 from presets.errors import AirbandError, OutputError
 from presets.printable import printable
 from presets.version import VERSION
@@ -39,6 +40,7 @@ from presets.version import VERSION
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 app = typer.Typer(
     name="airband",
+    cls=QuickGroup,
     help="Regenerates the missing band of audio, and keeps the low band the original's.",
     no_args_is_help=True,
     add_completion=False,

@@ -23,6 +23,7 @@ from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.takes import check_takes, judged
 from bridge.batch.throughput import Speeds, estimate
+from bridge.cli.command import QuickCommand
 from bridge.cli.display import Display, JsonLines, display, foretold
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
@@ -37,7 +38,7 @@ WHICH, HOW = "Which of them", "When some fail"
 
 def register(app: typer.Typer) -> None:
     """Adds the command to `app`."""
-    app.command()(render)
+    app.command(cls=QuickCommand)(render)
 
 
 @takes_preset
