@@ -5,6 +5,7 @@ FILES_UI += Panel.cpp
 VPATH = ../panel
 include $(DPF_PATH)/Makefile.plugins.mk
 BUILD_CXX_FLAGS += -fno-fast-math -DAIRBAND_CHANNELS=$(CHANNELS) -I. -I../client -I../panel
-LINK_FLAGS += $(shell pkg-config --libs libzmq libsodium) -lpthread
+LIBRARIES ?= $(shell pkg-config --libs libzmq libsodium) -lpthread
+LINK_FLAGS += $(LIBRARIES)
 $(lv2) $(vst3) $(clap): ../build/client.a
 all: $(FORMATS)

@@ -1,7 +1,7 @@
 #include "Choices.hpp"
 #include "Connection.hpp"
+#include "System.hpp"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace airband {
@@ -9,7 +9,7 @@ namespace airband {
 Choices Choices::read()
 {
     Choices found;
-    std::ifstream file(stateFolder() + "/plugin-choices.json", std::ios::binary);
+    const std::string file = readText(stateFolder() + "/plugin-choices.json");
     const nlohmann::json told = nlohmann::json::parse(file, nullptr, false);
     try {
         const std::vector<std::string> presets = told.at("presets"), models = told.at("models");

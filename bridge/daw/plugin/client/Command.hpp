@@ -1,6 +1,6 @@
 #pragma once
+#include <cstdint>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace airband {
@@ -20,8 +20,7 @@ public:
     int code = -1; ///< Of its end; -1 where a signal ended it.
 
 private:
-    pid_t fPid = -1;
-    int fOut = -1, fErr = -1;
+    intptr_t fProcess = -1, fOut = -1, fErr = -1; // as the system knows them
     bool fEnded = false;
 
     Command(const Command&) = delete;

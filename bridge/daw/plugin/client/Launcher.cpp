@@ -1,11 +1,11 @@
 #include "Launcher.hpp"
 #include "Client.hpp"
 #include "Command.hpp"
+#include "System.hpp"
 
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <mutex>
 
 namespace airband {
@@ -42,12 +42,11 @@ double since(Clock::time_point then)
 
 static std::string command()
 {
-    const char* const chosen = std::getenv("AIRBAND_COMMAND");
-    if (chosen != nullptr && *chosen != '\0')
+    const std::string chosen = environment("AIRBAND_COMMAND");
+    if (!chosen.empty())
         return chosen;
-    std::string noted;
-    std::getline(std::ifstream(stateFolder() + "/airband-command.txt"), noted);
-    return noted.empty() ? "airband" : noted;
+    const std::string noted = readText(stateFolder() + "/airband-command.txt");
+    return noted.empty() ? "airband" : noted.substr(0, noted.find('\n'));
 }
 
 static nlohmann::json run(const std::atomic<bool>& stop)

@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <dirent.h>
-#include <fcntl.h>
-#include <fstream>
 #include <set>
 #include <sstream>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+
+using airband::File;
 
 static constexpr uint64_t kFreeBytes = uint64_t(1) << 30; // what a take leaves of the disk to others
 static constexpr double kWaitingGb = 20;                  // of takes that wait; $AIRBAND_SEND_WAITING_GB
@@ -20,43 +15,17 @@ static constexpr const char* kFullNotice = "/Airband Send is full.txt";
 
 static std::string resultFolder()
 {
-    const char* const chosen = std::getenv("AIRBAND_SEND_FOLDER");
-    if (chosen != nullptr && *chosen != '\0')
-        return chosen;
-    const char* const home = std::getenv("HOME");
-    return std::string(home != nullptr ? home : "/tmp") + "/Music/Airband";
+    const std::string chosen = airband::environment("AIRBAND_SEND_FOLDER");
+    return chosen.empty() ? airband::musicFolder() + "/Airband" : chosen;
 }
 
-static void makeFolders(const std::string& path)
-{
-    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
-        mkdir(path.substr(0, slash).c_str(), 0777);
-    mkdir(path.c_str(), 0777);
-}
-
-static bool exists(const std::string& path)
-{
-    return access(path.c_str(), F_OK) == 0;
-}
-
-static void writeText(const std::string& path, const std::string& text)
-{
-    const std::string part = path + ".part";
-    std::ofstream(part, std::ios::binary) << text;
-    std::rename(part.c_str(), path.c_str());
-}
-
+/// The names in a folder that end so, without that end, in order.
 static std::vector<std::string> listed(const std::string& folder, const std::string& suffix)
 {
     std::vector<std::string> names;
-    DIR* const open = opendir(folder.c_str());
-    for (const dirent* entry = open != nullptr ? readdir(open) : nullptr; entry != nullptr; entry = readdir(open)) {
-        const std::string name = entry->d_name;
+    for (const std::string& name : airband::namesIn(folder))
         if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
             names.push_back(name.substr(0, name.size() - suffix.size()));
-    }
-    if (open != nullptr)
-        closedir(open);
     std::sort(names.begin(), names.end());
     return names;
 }
@@ -95,27 +64,23 @@ Outbox::Outbox()
 
 Outbox::~Outbox()
 {
-    if (fLock >= 0)
-        fAdopted.push_back({fInstance, fLock});
+    if (fLock.isOpen())
+        fAdopted.emplace_back(fInstance, std::move(fLock));
     const std::vector<std::string> waiting = listed(fWaiting, ".json");
-    for (const auto& held : fAdopted) {
+    for (auto& held : fAdopted) {
         const std::string mark = held.first + "-";
         if (std::none_of(waiting.begin(), waiting.end(),
                 [&mark](const std::string& name) { return name.find(mark) != std::string::npos; }))
-            unlink((fWaiting + "/" + held.first + ".lock").c_str());
-        close(held.second);
+            airband::removeFile(fWaiting + "/" + held.first + ".lock");
+        held.second.close();
     }
 }
 
-/// The lock of an instance, or -1 while it lives.
-int Outbox::lock(const std::string& instance) const
+/// The lock of an instance; none while it lives.
+File Outbox::lock(const std::string& instance) const
 {
-    const int file = open((fWaiting + "/" + instance + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0)
-        return file;
-    if (file >= 0)
-        close(file);
-    return -1;
+    File file(fWaiting + "/" + instance + ".lock", File::kLock);
+    return file.isOpen() && file.lock() ? std::move(file) : File();
 }
 
 bool Outbox::hasRoom() const
@@ -123,13 +88,9 @@ bool Outbox::hasRoom() const
     const char* const chosen = std::getenv("AIRBAND_SEND_WAITING_GB");
     const double most = (chosen != nullptr ? std::atof(chosen) : kWaitingGb) * 1e9;
     double waiting = 0;
-    struct stat about;
     for (const std::string& name : listed(fWaiting, ".wav"))
-        if (stat((fWaiting + "/" + name + ".wav").c_str(), &about) == 0)
-            waiting += double(about.st_size);
-    struct statvfs disk;
-    const bool free = statvfs(fWaiting.c_str(), &disk) != 0
-        || uint64_t(disk.f_bavail) * disk.f_frsize >= kFreeBytes;
+        waiting += double(airband::bytesOf(fWaiting + "/" + name + ".wav"));
+    const bool free = airband::freeBytes(fWaiting) >= kFreeBytes;
     std::ostringstream notice;
     if (waiting > most)
         notice << "Takes of " << waiting / 1e9 << " GB wait in " << fWaiting << "; the limit is " << most / 1e9
@@ -137,9 +98,9 @@ bool Outbox::hasRoom() const
     else if (!free)
         notice << "Less than 1 GiB of the disk is free. Nothing is captured until there is room.\n";
     if (!notice.str().empty())
-        writeText(fFolder + kFullNotice, notice.str());
+        airband::writeText(fFolder + kFullNotice, notice.str());
     else
-        unlink((fFolder + kFullNotice).c_str());
+        airband::removeFile(fFolder + kFullNotice);
     return notice.str().empty();
 }
 
@@ -147,8 +108,8 @@ std::unique_ptr<Capture> Outbox::begin(uint32_t rate, int64_t position, const st
     const airband::Knobs& knobs)
 {
     const std::lock_guard<std::mutex> guard(fMutex);
-    makeFolders(fWaiting);
-    if (fLock < 0)
+    airband::makeFolders(fWaiting);
+    if (!fLock.isOpen())
         fLock = lock(fInstance);
     if (!hasRoom())
         return nullptr;
@@ -162,13 +123,13 @@ std::unique_ptr<Capture> Outbox::begin(uint32_t rate, int64_t position, const st
     take.head.track = cleaned(track, "");
     do {
         take.name = takeName(take, ++fCount);
-    } while (exists(capturePath(take)) || exists(resultPath(take)));
+    } while (airband::exists(capturePath(take)) || airband::exists(resultPath(take)));
     take.head.scene = take.name;
     try {
-        writeText(describedPath(take), take.described("recording"));
+        airband::writeText(describedPath(take), take.described("recording"));
         return std::unique_ptr<Capture>(new Capture(capturePath(take), take));
     } catch (const std::runtime_error&) {
-        unlink(describedPath(take).c_str());
+        airband::removeFile(describedPath(take));
         return nullptr;
     }
 }
@@ -176,32 +137,27 @@ std::unique_ptr<Capture> Outbox::begin(uint32_t rate, int64_t position, const st
 bool Outbox::keep(const Take& take)
 {
     if (take.head.frames > 0) {
-        writeText(describedPath(take), take.described("waiting"));
+        airband::writeText(describedPath(take), take.described("waiting"));
         return true;
     }
-    unlink(capturePath(take).c_str());
-    unlink(describedPath(take).c_str());
+    airband::removeFile(capturePath(take));
+    airband::removeFile(describedPath(take));
     return false;
 }
 
 /// A take whose host ended while it recorded: as long as its file says.
 static void mend(Take& take, const std::string& capture)
 {
-    struct stat about;
-    const uint64_t frameBytes = take.head.channels * sizeof(float);
-    const uint64_t bytes = stat(capture.c_str(), &about) == 0 ? uint64_t(about.st_size) : 0;
+    const uint64_t frameBytes = take.head.channels * sizeof(float), bytes = airband::bytesOf(capture);
     const uint64_t frames = bytes > kWaveHeadBytes ? (bytes - kWaveHeadBytes) / frameBytes : 0;
     if (frames == take.head.frames)
         return;
     take.head.frames = frames;
     take.note += "The host ended while it recorded this take.\n";
     const std::vector<char> head = take.head.bytes();
-    const int file = open(capture.c_str(), O_WRONLY | O_CLOEXEC);
-    if (file >= 0 && pwrite(file, head.data(), head.size(), 0) == ssize_t(head.size())
-        && ftruncate(file, off_t(kWaveHeadBytes + frames * frameBytes)) == 0)
-        fsync(file);
-    if (file >= 0)
-        close(file);
+    File file(capture, File::kChange);
+    if (file.isOpen() && file.write(0, head.data(), head.size()))
+        file.cut(kWaveHeadBytes + frames * frameBytes);
 }
 
 std::vector<Take> Outbox::adopt()
@@ -213,19 +169,17 @@ std::vector<Take> Outbox::adopt()
         alive.insert(adopted.first);
     for (const std::string& name : listed(fWaiting, ".json")) {
         try {
-            std::ostringstream text;
-            text << std::ifstream(fWaiting + "/" + name + ".json", std::ios::binary).rdbuf();
-            Take take = Take::from(name, text.str());
+            Take take = Take::from(name, airband::readText(fWaiting + "/" + name + ".json"));
             if (alive.count(take.instance) != 0)
                 continue;
             if (ours.count(take.instance) == 0) {
-                const int file = lock(take.instance);
-                if (file < 0) {
+                File file = lock(take.instance);
+                if (!file.isOpen()) {
                     alive.insert(take.instance);
                     continue;
                 }
                 ours.insert(take.instance);
-                fAdopted.push_back({take.instance, file});
+                fAdopted.emplace_back(take.instance, std::move(file));
             }
             mend(take, capturePath(take));
             if (keep(take))
@@ -238,18 +192,18 @@ std::vector<Take> Outbox::adopt()
 
 void Outbox::deliver(const Take& take)
 {
-    writeText(fFolder + "/" + take.name + ".take.json", take.described("delivered"));
+    airband::writeText(fFolder + "/" + take.name + ".take.json", take.described("delivered"));
     if (!take.note.empty())
-        writeText(fFolder + "/" + take.name + ".txt", take.note);
-    unlink(capturePath(take).c_str());
-    unlink(describedPath(take).c_str());
+        airband::writeText(fFolder + "/" + take.name + ".txt", take.note);
+    airband::removeFile(capturePath(take));
+    airband::removeFile(describedPath(take));
 }
 
 void Outbox::fail(const Take& take, const std::string& why)
 {
     const std::string raw = fFolder + "/" + take.name + " (raw)";
-    writeText(raw + ".txt", take.note + "Not restored: " + why + "\n");
-    writeText(raw + ".take.json", take.described("failed"));
-    if (std::rename(capturePath(take).c_str(), (raw + ".wav").c_str()) == 0)
-        unlink(describedPath(take).c_str());
+    airband::writeText(raw + ".txt", take.note + "Not restored: " + why + "\n");
+    airband::writeText(raw + ".take.json", take.described("failed"));
+    if (airband::moveFile(capturePath(take), raw + ".wav"))
+        airband::removeFile(describedPath(take));
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include "Take.hpp"
+#include "System.hpp"
 
 #include <memory>
 #include <mutex>
@@ -37,12 +38,12 @@ public:
 
 private:
     std::string describedPath(const Take& take) const { return fWaiting + "/" + take.name + ".json"; }
-    int lock(const std::string& instance) const;
+    airband::File lock(const std::string& instance) const;
     bool hasRoom() const;
 
     const std::string fFolder, fWaiting, fInstance;
     std::mutex fMutex;
-    int fLock = -1;
+    airband::File fLock;
     uint32_t fCount = 0;
-    std::vector<std::pair<std::string, int>> fAdopted; // instances and their locks
+    std::vector<std::pair<std::string, airband::File>> fAdopted; // instances and their locks
 };

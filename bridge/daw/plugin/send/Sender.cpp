@@ -1,10 +1,7 @@
 #include "Sender.hpp"
+#include "System.hpp"
 
 #include <chrono>
-#include <cstring>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 using airband::Client;
 
@@ -12,40 +9,6 @@ static constexpr std::chrono::milliseconds kRetry(1000);
 static constexpr std::chrono::seconds kAdoptEvery(30);
 static constexpr airband::Patience kPatience = {10, 30 * 24 * 3600.0}; // nobody waits for it
 static constexpr int kTries = 3;         // of a take whose worker crashed
-
-namespace {
-
-/// A file that is read in pieces.
-class Source {
-public:
-    explicit Source(const std::string& path) : fFile(open(path.c_str(), O_RDONLY | O_CLOEXEC))
-    {
-        struct stat about;
-        if (fFile < 0 || fstat(fFile, &about) != 0)
-            throw std::runtime_error(path + " cannot be read back");
-        bytes = uint64_t(about.st_size);
-    }
-    ~Source() { close(fFile); }
-
-    void read(uint64_t offset, char* into, size_t count) const
-    {
-        while (count > 0) {
-            const ssize_t got = pread(fFile, into, count, off_t(offset));
-            if (got <= 0)
-                throw std::runtime_error("a captured take cannot be read back");
-            into += got;
-            offset += uint64_t(got);
-            count -= size_t(got);
-        }
-    }
-
-    uint64_t bytes = 0;
-
-private:
-    const int fFile;
-};
-
-} // namespace
 
 Sender::Sender(Outbox& outbox) : fOutbox(outbox), fThread([this] { run(); }) {}
 
@@ -85,12 +48,16 @@ void Sender::deliver(const Take& take)
 {
     fState = kSending;
     fProgress = 0;
-    const Source source(fOutbox.capturePath(take));
+    const airband::File source(fOutbox.capturePath(take), airband::File::kRead);
+    const auto read = [&source](uint64_t offset, char* into, size_t count) {
+        if (source.read(offset, into, count) != int64_t(count))
+            throw std::runtime_error("a captured take cannot be read back");
+    };
+    if (!source.isOpen())
+        throw std::runtime_error(fOutbox.capturePath(take) + " cannot be read back");
     Client client("airband-send", fQuit, kPatience, true);
     fKeeper->keep();
-    client.submitFile(
-        take.job, take.name + ".wav", source.bytes, take.head.rate,
-        [&source](uint64_t offset, char* into, size_t count) { source.read(offset, into, count); }, take.knobs,
+    client.submitFile(take.job, take.name + ".wav", source.bytes(), take.head.rate, read, take.knobs,
         fOutbox.resultPath(take));
     fState = kRendering;
     fCutoffHz = float(client.watch(take.job, [this](float done) { fProgress = done; }).cutoffHz);

@@ -1,9 +1,7 @@
 #include "Take.hpp"
 
 #include <cmath>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 using nlohmann::json;
 
@@ -51,30 +49,12 @@ Take Take::from(const std::string& name, const std::string& text)
     return take;
 }
 
-static bool writeAll(int file, const char* from, size_t count)
-{
-    while (count > 0) {
-        const ssize_t written = write(file, from, count);
-        if (written <= 0)
-            return false;
-        from += written;
-        count -= size_t(written);
-    }
-    return true;
-}
-
 Capture::Capture(const std::string& path, const Take& take)
-    : fTake(take), fFile(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666))
+    : fTake(take), fFile(path, airband::File::kMake)
 {
     const std::vector<char> head = fTake.head.bytes();
-    if (fFile < 0 || !writeAll(fFile, head.data(), head.size()))
+    if (!fFile.isOpen() || !fFile.write(0, head.data(), head.size()))
         throw std::runtime_error(path + ": cannot be written");
-}
-
-Capture::~Capture()
-{
-    if (fFile >= 0)
-        close(fFile);
 }
 
 bool Capture::append(float* interleaved, uint32_t frames)
@@ -86,7 +66,9 @@ bool Capture::append(float* interleaved, uint32_t frames)
             fFirstNotNumber = fTake.head.frames + i / Take::kChannels;
         interleaved[i] = 0;
     }
-    if (!writeAll(fFile, reinterpret_cast<const char*>(interleaved), frames * Take::kChannels * sizeof(float)))
+    const size_t frameBytes = Take::kChannels * sizeof(float);
+    const uint64_t end = kWaveHeadBytes + fTake.head.frames * frameBytes;
+    if (!fFile.write(end, reinterpret_cast<const char*>(interleaved), frames * frameBytes))
         return false;
     fTake.head.frames += frames;
     return true;
@@ -101,9 +83,8 @@ Take Capture::finish(const char* cut, const airband::Knobs& knobs)
     if (cut != nullptr)
         fTake.note += "The take ends in frame " + std::to_string(fTake.head.frames) + " because " + cut + ".\n";
     const std::vector<char> head = fTake.head.bytes();
-    if (pwrite(fFile, head.data(), head.size(), 0) != ssize_t(head.size()))
+    if (!fFile.write(0, head.data(), head.size()))
         fTake.note += "Its head could not be written again.\n"; // the outbox mends it before it is sent
-    close(fFile);
-    fFile = -1;
+    fFile.close();
     return fTake;
 }

@@ -1,8 +1,7 @@
 #pragma once
 #include "Client.hpp"
+#include "System.hpp"
 #include "WaveFile.hpp"
-
-#include <atomic>
 
 #ifndef AIRBAND_CHANNELS
 #define AIRBAND_CHANNELS 2
@@ -31,7 +30,6 @@ class Capture {
 public:
     /// Makes the file, which must not be there; throws std::runtime_error where that fails.
     Capture(const std::string& path, const Take& take);
-    ~Capture();
 
     /// Appends interleaved samples. What is no number becomes 0 and is counted. False once the disk took no more.
     bool append(float* interleaved, uint32_t frames);
@@ -42,7 +40,7 @@ public:
 
 private:
     Take fTake;
-    int fFile;
+    airband::File fFile;
     uint64_t fNotNumbers = 0, fFirstNotNumber = 0;
 
     Capture(const Capture&) = delete;

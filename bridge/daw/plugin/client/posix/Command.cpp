@@ -1,4 +1,4 @@
-#include "Command.hpp"
+#include "../Command.hpp"
 
 #include <cstring>
 #include <fcntl.h>
@@ -82,34 +82,36 @@ Command::Command(const std::vector<std::string>& words)
         if (!isHostsOwn(*variable))
             environment.push_back(*variable);
     environment.push_back(nullptr);
-    const int failure = posix_spawnp(&fPid, arguments[0], &actions, nullptr, arguments.data(), environment.data());
+    pid_t child = -1;
+    const int failure = posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
     close(out.into);
     close(err.into);
+    fProcess = child;
     fOut = out.from;
     fErr = err.from;
     if (failure != 0) {
-        close(fOut);
-        close(fErr);
+        close(out.from);
+        close(err.from);
         throw std::runtime_error("`" + words[0] + "` cannot be run (" + std::strerror(failure) + ")");
     }
 }
 
 Command::~Command()
 {
-    close(fOut);
-    close(fErr);
+    close(int(fOut));
+    close(int(fErr));
     if (!fEnded)
-        waitpid(fPid, nullptr, WNOHANG);
+        waitpid(pid_t(fProcess), nullptr, WNOHANG);
 }
 
 bool Command::turn()
 {
-    pollfd ends[] = {{fOut, POLLIN, 0}, {fErr, POLLIN, 0}};
+    pollfd ends[] = {{int(fOut), POLLIN, 0}, {int(fErr), POLLIN, 0}};
     poll(ends, 2, kTurnMs);
     const bool more = readFrom(ends[0], out) | readFrom(ends[1], err);
     int status = 0;
-    if (!fEnded && waitpid(fPid, &status, WNOHANG) == fPid) {
+    if (!fEnded && waitpid(pid_t(fProcess), &status, WNOHANG) == pid_t(fProcess)) {
         fEnded = true;
         code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
