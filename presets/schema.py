@@ -255,14 +255,15 @@ def from_builtins(values: dict[str, Any]) -> Preset:
 
 
 def _own(value: Any) -> Any:
-    """`value` as Python's own number where it is a scalar of NumPy (or of anything else that has `item`)."""
+    """`value` in Python's own types: scalars of NumPy (what has `item`; a whole float as int), and paths."""
     if isinstance(value, dict):
         return {key: _own(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_own(item) for item in value]
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return value.item()
-    return value
+        value = value.item()
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+    return value.__fspath__() if hasattr(value, "__fspath__") else value
 
 
 def from_toml(text: str | bytes, where: str) -> Preset:

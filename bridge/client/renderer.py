@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 from bridge.client.job import Job, JobHolder
 from bridge.client.request import (
     DeliverAs,
+    Name,
     Source,
     delivery,
     job_id,
@@ -50,7 +50,7 @@ class Renderer(JobHolder, Protocol):
         preset: str | Preset = "music",
         *,
         deliver: DeliverAs = "pcm",
-        out: Path | str | None = None,
+        out: Name | None = None,
         force: bool = False,
         priority: int = 0,
         job: str | None = None,
@@ -60,8 +60,8 @@ class Renderer(JobHolder, Protocol):
         """Hands a clip over; returns once the engine has all of it, and the caller may change or delete it.
 
         Args:
-            source: a file, or (array, rate in Hz); arrays, of NumPy or PyTorch, are (channels, frames),
-                (frames,) or (1, channels, frames), float with full scale +-1, or int16.
+            source: a file's path, or (array, rate in Hz); arrays, of NumPy or PyTorch, are
+                (channels, frames), (frames,) or (1, channels, frames), float with full scale +-1, or int16.
             preset: a preset's name, the path of a .toml file, or a Preset.
             deliver: `pcm` gives `Result.audio`; `file` an encoded file to `Result.save`; `path` has the
                 engine write `out`.

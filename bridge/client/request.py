@@ -16,7 +16,7 @@ from bridge.wire.messages import Audio, JobId
 from bridge.wire.transfer import ArrayBytes, Bytes, FileBytes
 from bridge.wire.ulid import new_ulid
 from presets import schema
-from presets.errors import InputError, OutputError, UsageError
+from presets.errors import AirbandError, InputError, OutputError, UsageError
 from presets.limits import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ
 from presets.printable import is_utf8, printable
 from presets.schema import Preset
@@ -25,10 +25,12 @@ from render.files.publish import own_umask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Source: TypeAlias = "Path | str | tuple[NDArray[Any], int]"
+Name: TypeAlias = "os.PathLike[str] | os.PathLike[bytes] | str | bytes"
+Source: TypeAlias = "Name | tuple[NDArray[Any], int]"
 """A file, or (array or tensor, rate in Hz): (channels, frames), (frames,) or (1, channels, frames)."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
+SOURCES = "give the path of a file, or for a source (samples, rate in Hz)"
 NAME_CHARS = 255
 """The most of a file's name that a message holds; the end is kept."""
 
@@ -83,13 +85,15 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
         InputError: a source that is not there, or no audio by its shape, type or rate.
     """
     if isinstance(source, tuple):
+        if len(source) != 2:
+            raise InputError(f"a source of {len(source)} parts: {SOURCES}", "source")
         array, rate = source
         samples = _planar(array)
         audio = Audio(
             _rate(rate), samples.shape[0], samples.shape[1], "i2" if samples.dtype == "<i2" else "f4"
         )
         return messages.Pcm(audio), nullcontext(ArrayBytes(samples))
-    path = Path(os.path.abspath(Path(source).expanduser()))
+    path = _path(source, InputError, "source")
     file = FileBytes(path)
     if local and is_utf8(str(path)):
         file.close()
@@ -97,15 +101,27 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
     return messages.File(printable(path.name)[-NAME_CHARS:], file.nbytes), file
 
 
+def _path(name: Name, error: type[AirbandError], field: str) -> Path:
+    """From the root; raises `error` for what names no file."""
+    try:
+        text = os.fsdecode(name)
+    except TypeError:
+        raise error(f"{field} is of type {type(name).__name__}: {SOURCES}", field) from None
+    if not text:
+        raise error(f"{field} is an empty name: {SOURCES}", field)
+    return Path(os.path.abspath(Path(text).expanduser()))
+
+
 def _planar(array: NDArray[Any]) -> NDArray[Any]:
     """(channels, frames) in little-endian float32 or int16; copied only where it must be."""
     import numpy as np
 
     samples = _as_numpy(array)
+    is_int16 = samples.dtype.newbyteorder("=") == np.int16
     shape = "x".join(map(str, samples.shape)) or "no"
     if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return it
         samples = samples[0]
-    if samples.ndim not in (1, 2) or not (samples.dtype.kind == "f" or samples.dtype == np.int16):
+    if samples.ndim not in (1, 2) or not (samples.dtype.kind == "f" or is_int16):
         raise InputError(
             f"array of {shape} {samples.dtype}: give (channels, frames), (frames,) or (1, channels, frames), "
             "float with full scale +-1, or int16",
@@ -120,7 +136,7 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
         )
     if samples.shape[1] == 0:
         raise InputError(f"array of {shape}: no frames", "source")
-    return np.ascontiguousarray(samples, "<i2" if samples.dtype == np.int16 else "<f4")
+    return np.ascontiguousarray(samples, "<i2" if is_int16 else "<f4")
 
 
 def _as_numpy(array: Any) -> NDArray[Any]:
@@ -142,7 +158,7 @@ def _rate(rate_hz: float) -> int:
 
 
 def delivery(
-    deliver: DeliverAs, out: Path | str | None, force: bool, source: Source, local: bool
+    deliver: DeliverAs, out: Name | None, force: bool, source: Source, local: bool
 ) -> messages.Deliver:
     """Where a job's result goes, as a message says it; see `bridge.client.renderer.Renderer.submit`.
 
@@ -163,14 +179,14 @@ def delivery(
             "the engine runs elsewhere and cannot write here; take deliver='file' and save the result",
             "deliver",
         )
-    path = Path(os.path.abspath(Path(out).expanduser()))
+    path = _path(out, UsageError, "out")
     if not is_utf8(str(path)):
         raise UsageError(
             f"{printable(str(path))}: is not UTF-8, and paths travel to an engine as text; "
             "take deliver='file' and save the result",
             "out",
         )
-    if not isinstance(source, tuple) and path.exists() and path.samefile(Path(source).expanduser()):
+    if not isinstance(source, tuple) and path.exists() and path.samefile(_path(source, InputError, "source")):
         raise OutputError(f"{path} is the source itself; choose another name", "out")
     return messages.DeliverPath(str(path), bool(force), own_umask())
 

@@ -131,6 +131,11 @@ def test_scalars_of_numpy_are_numbers() -> None:
     }  # fmt: skip
     plain = make(seed=3, cutoff=5000.0, high_gain_db=-3.0, start=0.5, joint=True, steps=7, rate=96000)
     assert make(**knobs) == plain
+    assert make(seed=np.float64(3), rate=np.float32(96000), like=Path("a.wav")) == make(
+        seed=3, rate=96000, like="a.wav"
+    )
+    with pytest.raises(UsageError, match=r"seed = 3\.5"):
+        make(seed=np.float64(3.5))
     gain = {"name": "Gain", "params": {"gain_db": np.float32(-6)}}
     assert make(effects={"before": [gain]}).effects.before[0].params == {"gain_db": -6.0}
 

@@ -233,6 +233,33 @@ def test_scalars_of_numpy_are_taken_wherever_a_number_is(renderer: Renderer, dul
     assert result.report.cutoff_hz == 5000
 
 
+def test_a_file_may_be_named_in_any_way_that_python_has(
+    renderer: Renderer, dull: Samples, dull_file: Path, tmp_path: Path
+) -> None:
+    name, out = os.fsencode(dull_file), os.fsencode(tmp_path / "named.wav")
+    assert np.array_equal(renderer.submit(name, model="null").wait(60).audio, dull)
+    assert (
+        renderer.submit(name, model="null", deliver="path", out=out).wait(60).path == tmp_path / "named.wav"
+    )
+    for message, wrong in {
+        "is of type NoneType: give": None,
+        "source is an empty name": b"",
+        "is of type list: give": [dull, 48000],
+        "a source of 3 parts: give": (dull, 48000, 1),
+    }.items():
+        with pytest.raises(InputError, match=message):
+            renderer.submit(wrong, model="null")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="out is an empty name"):
+        renderer.submit(dull_file, model="null", deliver="path", out="")
+
+
+def test_int16_of_either_byte_order_is_taken(renderer: Renderer, dull: Samples) -> None:
+    integers = (dull[0] * 32767).astype(np.int16)
+    once, again = (renderer.submit((array, 48000), model="null").wait(60).audio
+                   for array in (integers, integers.astype(">i2")))  # fmt: skip
+    assert np.array_equal(once, again)
+
+
 def test_jobs_are_listed_and_forgotten(renderer: Renderer, dull: Samples, dull_file: Path) -> None:
     first = renderer.submit((dull, 48000), "speech", model="null")
     second = renderer.submit(dull_file, "archive", model="null", priority=3)
