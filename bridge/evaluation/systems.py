@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
-from presets.errors import RenderError, UsageError
+from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import RATE_HZ, make
 from presets.version import VERSION
 from render.clip import ArrayClip, open_clip
@@ -126,9 +126,15 @@ def _command(words: Sequence[str], given: Given) -> tuple[Signal, float]:
 
     with tempfile.TemporaryDirectory(prefix="airband-eval-") as folder:
         files = {name: Path(folder, f"{name}.wav") for name in ("in", "out", "full")}
-        soundfile.write(files["in"], given.samples, given.rate, subtype="FLOAT")
-        if any("{full}" in word for word in words):
-            soundfile.write(files["full"], given.full, RATE_HZ, subtype="FLOAT")
+        try:
+            soundfile.write(files["in"], given.samples, given.rate, subtype="FLOAT")
+            if any("{full}" in word for word in words):
+                soundfile.write(files["full"], given.full, RATE_HZ, subtype="FLOAT")
+        except (OSError, soundfile.SoundFileError) as error:
+            raise OutputError(
+                f"{folder}: cannot be written: {error}; TMPDIR=FOLDER in the environment takes another disk",
+                "system",
+            ) from None
         arguments = list(words)
         for name, path in files.items():
             arguments = [word.replace(f"{{{name}}}", str(path)) for word in arguments]

@@ -264,6 +264,17 @@ def test_the_command_prints_a_table_and_writes_what_scripts_read(data: Path, tmp
     assert (out / "lsd_in.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_disk_without_room_for_a_commands_input_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise soundfile.LibsndfileError(2, "Error writing: ")
+
+    monkeypatch.setattr(soundfile, "write", full)
+    with pytest.raises(OutputError, match=r"airband-eval-\w+: cannot be written: .*; TMPDIR=FOLDER"):
+        measured(data, tmp_path / "rows.csv", COPY)
+
+
 @pytest.mark.parametrize(
     ("system", "error", "message"),
     [
