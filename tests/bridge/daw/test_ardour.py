@@ -107,6 +107,9 @@ def test_a_trimmed_and_faded_region_comes_back_aligned(
     assert float(new.get("scale-amplitude", "1")) == 0.5
     assert old.get("muted") == "1"  # or it would sound through the fades of the new one
     assert new.get("muted") == "0"
+    (step,) = ElementTree.parse(folder / "song.history").getroot()  # all of it is undone at once
+    assert len(list(step.iter("Add"))) == 1
+    assert [(muted.get("from"), muted.get("to")) for muted in step.iter("muted")] == [("0", "1")]
 
 
 def names(folder: Path) -> list[str]:
