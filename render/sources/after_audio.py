@@ -14,6 +14,8 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """How the tags begin that some programs put behind a file without making chunks of them."""
 CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
 """What is cut off where one of these says that it goes on past the end of the file is no audio."""
+ZEROS_BYTES = 1 << 20
+"""Padding is looked at as far as this."""
 WRAP = 1 << 32
 UNKNOWN_SIZE = 0xFFFFFFFF
 """In RF64 and BW64: a size that ds64 tells."""
@@ -46,18 +48,20 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
         order: of the bytes, `<` or `>`.
         tolerated: so many bytes that are no chunk are nobody's loss.
     """
-    at += at % 2
-    while found := _chunk(file, at, end, order):
-        name, size = found
-        if is_file(file, at):
-            return f"another file follows at byte {at}", False
+    while (start := _next_chunk(file, at, end, order)) is not None:
+        if is_file(file, start):
+            return f"another file follows at byte {start}", False
+        name, size = _chunk(file, start, end, order) or (b"", 0)
         if name in (b"data", b"SSND"):
-            return f"a second chunk of audio follows at byte {at}", False
-        at += 8 + size + size % 2
-    if is_file(file, at):
-        return f"another file follows at byte {at}", False
+            return f"a second chunk of audio follows at byte {start}", False
+        at = start + 8 + size
+    for start in (at, at + at % 2):
+        if is_file(file, start):
+            return f"another file follows at byte {start}", False
+        if _begins_otherwise(file, start):
+            return "", False
     left = end - at
-    if left > tolerated and not _begins_otherwise(file, at) and _holds_anything(file, at, left):
+    if left > tolerated and _zeros(file, at) < min(left, ZEROS_BYTES):
         return f"{left} bytes follow the audio that its header speaks of, and are no chunk", True
     return "", False
 
@@ -88,7 +92,16 @@ def _begins_otherwise(file: BinaryIO, at: int) -> bool:
     return head.startswith(TAGS) or head[:4] in CHUNKS
 
 
-def _holds_anything(file: BinaryIO, at: int, nbytes: int) -> bool:
-    """Whether there is more than zeros; the first mebibyte tells."""
+def _next_chunk(file: BinaryIO, at: int, end: int, order: str) -> int | None:
+    """Where the next chunk starts: behind a pad byte, without one, or behind zeros."""
+    for start in (at + at % 2, at, at + _zeros(file, at)):
+        if _chunk(file, start, end, order):
+            return start
+    return None
+
+
+def _zeros(file: BinaryIO, at: int) -> int:
+    """How many zeros stand at a place, ZEROS_BYTES at most."""
     file.seek(at)
-    return any(file.read(min(nbytes, 1 << 20)))
+    piece = file.read(ZEROS_BYTES)
+    return len(piece) - len(piece.lstrip(b"\0"))

@@ -17,6 +17,8 @@ RATE_HZ, FRAMES = 8000, 24001
 SAMPLES = np.random.default_rng(3).integers(-9000, 9000, FRAMES).astype("<i2")
 EXPECTED = SAMPLES / np.float32(32768)
 LIST = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"hi\0\0"
+COVER = b"id3 " + struct.pack("<I", 60_000) + b"cover " * 10_000
+ODD = b"note" + struct.pack("<I", 5) + b"odd 5"
 
 
 def wav(path: Path, size: int | None = None, after: bytes = b"") -> Path:
@@ -63,7 +65,8 @@ def test_a_size_from_a_moment_ago_is_named_and_the_whole_taken_when_asked(
 @pytest.mark.parametrize(
     "after",
     [
-        LIST, LIST + bytes(90_000), b"ID3\4\0\0\0\4\0\0" + b"cover" * 20_000, b"TAG" + b"t" * 125, b"\r\n",
+        LIST, LIST + bytes(90_000), LIST + COVER, ODD + COVER, bytes(20) + COVER,
+        bytes(2 << 20), b"ID3\4\0\0\0\4\0\0" + b"cover" * 20_000, b"TAG" + b"t" * 125, b"\r\n",
         b"bext" + struct.pack("<I", 90_000) + b"cut off" * 9000,
         b"id3 " + struct.pack("<I", 50_000) + b"x" * 50_000,
     ],
