@@ -201,7 +201,7 @@ class LocalRenderer(Renderer):
         if source is None:
             return
         sender = Sender(source)
-        while answers:
+        while any(isinstance(answer, Grant) for answer in answers):  # a job that has its source is given none
             for answer in answers:
                 if isinstance(answer, Grant):
                     sender.grant(answer.offset, answer.bytes)
