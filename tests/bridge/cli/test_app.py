@@ -363,3 +363,18 @@ def test_an_engine_killed_mid_batch_costs_only_what_was_missing(
     assert said.code == 0, said
     assert len(whole(out)) == 4
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in out.glob("*.wav")}.items()
+
+
+def test_ctrl_c_while_the_command_is_still_loaded_leaves_no_traceback() -> None:
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from bridge.cli import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
