@@ -14,28 +14,31 @@ import signal
 import sys
 from typing import Annotated
 
-import typer
+try:
+    import typer
 
-from bridge.cli import (
-    audacity,
-    console,
-    daw,
-    demo,
-    doctor,
-    edit,
-    engine,
-    eval,
-    inspect,
-    keys,
-    plugins,
-    presets,
-    render,
-    watch,
-)
-from bridge.cli.command import QuickGroup
-from presets.errors import AirbandError, OutputError
-from presets.printable import printable
-from presets.version import VERSION
+    from bridge.cli import (
+        audacity,
+        console,
+        daw,
+        demo,
+        doctor,
+        edit,
+        engine,
+        eval,
+        inspect,
+        keys,
+        plugins,
+        presets,
+        render,
+        watch,
+    )
+    from bridge.cli.command import QuickGroup
+    from presets.errors import AirbandError, OutputError
+    from presets.printable import printable
+    from presets.version import VERSION
+except KeyboardInterrupt:  # to load all this takes some tenths of a second
+    sys.exit(130)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 app = typer.Typer(

@@ -373,7 +373,7 @@ def test_ctrl_c_while_the_command_is_still_loaded_leaves_no_traceback() -> None:
         "        if name == 'typer':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
-        "from bridge.cli import main\n"
+        "from bridge.cli.app import main\n"
         "main()\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
