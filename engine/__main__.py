@@ -47,17 +47,24 @@ def main(argv: Sequence[str]) -> int:
             command = COMMANDS.get(" ".join(argv[:words]))
             if command is not None:
                 return int(import_module(command[0]).main(list(argv[words:])))
-        raise UsageError(f"unknown command {argv[0]!r}\n{usage()}")
+        group = f"{argv[0]} "
+        if not any(name.startswith(group) for name in COMMANDS):
+            group = ""
+        if group and argv[1:2] in (["-h"], ["--help"]):
+            print(usage(group))
+            return 0
+        raise UsageError(f"unknown command {' '.join(argv[: 2 if group else 1])!r}\n{usage(group)}")
     except AirbandError as error:
         print(f"engine: {error.message}", file=sys.stderr)
         return error.exit_code
 
 
-def usage() -> str:
-    """The list of commands, a line each."""
+def usage(group: str = "") -> str:
+    """The list of commands whose names begin with `group`, a line each."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["usage: python -m engine COMMAND ...", "", *lines])
+    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items() if name.startswith(group)]
+    program = "airband" if group == "train " else "python -m engine"
+    return "\n".join([f"usage: {program} {group}COMMAND ...", "", *lines])
 
 
 if __name__ == "__main__":

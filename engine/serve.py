@@ -171,7 +171,9 @@ def _default_roots(endpoint: str | None) -> list[Path]:
 
 
 def _options(argv: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(prog="python -m engine serve", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="airband serve", description="Run an engine here until it is told to stop."
+    )
     parser.add_argument("--state", type=Path, help="folder of jobs and results (default: the user's own)")
     parser.add_argument("--endpoint", help="ipc://PATH or tcp://HOST:PORT (default: ipc in a private folder)")
     parser.add_argument(

@@ -19,7 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from bridge.batch.run import Event, Judged
-from presets.errors import InputError, OutputError
+from presets.errors import AirbandError, InputError, OutputError
 from presets.printable import printable
 from presets.report import plain
 
@@ -102,10 +102,8 @@ def comparison(judged: Judged) -> dict[str, Any]:
 def described(event: Event) -> str:
     """An event that ends an item, in one line, whatever its file's name holds."""
     item = event.item
-    if event.what == "failed":
-        reason = str(event.error).removeprefix(f"{os.path.abspath(item.source)}: ")
-        named = reason.startswith((f"{item.source}:", f"{item.source} and "))
-        return printable(reason if named else f"{item.source}: {reason}")
+    if event.error is not None:
+        return about(item.source, event.error)
     if event.what == "skipped":
         return printable(f"{item.source} -> {item.out}: done already")
     report, found = event.report, event.unchanged
@@ -118,6 +116,13 @@ def described(event: Event) -> str:
     if report is not None and report.not_carried:
         found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
     return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")
+
+
+def about(source: Path, error: AirbandError) -> str:
+    """What is wrong with a file, in one line that names it once."""
+    reason = error.message.removeprefix(f"{os.path.abspath(source)}: ")
+    named = reason.startswith((f"{source}:", f"{source} and "))
+    return printable(reason if named else f"{source}: {reason}")
 
 
 def compared(event: Event, *, explained: bool) -> Iterator[str]:

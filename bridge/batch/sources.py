@@ -50,7 +50,7 @@ def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[
         recursive: look into subfolders too.
 
     Raises:
-        UsageError: an empty input, as a script with an unset variable gives one.
+        UsageError: an empty input, as a script with an unset variable gives one, or `-`.
     """
     seen: set[str] = set()
     for text in inputs:
@@ -59,8 +59,9 @@ def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[
         try:
             sources = list(_sources(text, path, out, recursive, closed.append))
         except InputError as error:
-            yield Found(path, error=error)
-            continue
+            sources = []
+            if not closed:
+                yield Found(path, error=error)
         for problem in closed:
             where = Path(problem.filename or path)
             yield Found(where, error=InputError(f"{where}: cannot be listed: {problem.strerror}", str(where)))
@@ -76,10 +77,12 @@ def named(text: str, field: str) -> str:
     """`text`, which names a file or folder.
 
     Raises:
-        UsageError: it is empty.
+        UsageError: it is empty, or stands for standard input or output.
     """
     if not text:
         raise UsageError("an empty name was given for a file or folder; is a variable unset?", field)
+    if text == "-":
+        raise UsageError("'-': audio goes through no pipe; name a file (./- is one of that name)", field)
     return text
 
 

@@ -34,7 +34,7 @@ try:
         watch,
     )
     from bridge.cli.command import QuickGroup
-    from presets.errors import AirbandError, OutputError
+    from presets.errors import AirbandError, OutputError, UsageError
     from presets.printable import printable
     from presets.version import VERSION
 except KeyboardInterrupt:  # to load all this takes some tenths of a second
@@ -94,6 +94,9 @@ def main() -> None:
         print(f"airband: {printable(error.message)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
+        if _is_without_a_folder():
+            print("airband: the folder you are in was deleted; change to one that exists", file=sys.stderr)
+            sys.exit(UsageError.exit_code)
         if error.errno not in NO_ROOM or error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again
@@ -101,3 +104,12 @@ def main() -> None:
         sys.exit(OutputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _is_without_a_folder() -> bool:
+    """Whether the current folder is gone: no relative path means anything then."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False

@@ -23,7 +23,7 @@ from bridge.daw.takes import delivered_takes, takes_folder
 from bridge.wire.home import Home, find_home, prepare
 from presets.errors import UsageError
 
-app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None)
+app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.callback()
@@ -33,7 +33,9 @@ def daw() -> None:
 
 @app.command()
 def install(
-    host: Annotated[Host, typer.Argument(help="Which host; `plugin`: all that load LV2, VST3, CLAP.")],
+    host: Annotated[
+        Host, typer.Argument(metavar="HOST", help="Which host; `plugin`: all that load LV2, VST3, CLAP.")
+    ],
     into: Annotated[
         Path | None,
         typer.Option(

@@ -157,7 +157,7 @@ def cancel(names: Names, state: State = None, as_json: Json = False) -> None:
 
 
 def prioritise(
-    priority: Annotated[int, typer.Argument(min=-9, max=9, help="Higher goes first.")],
+    priority: Annotated[int, typer.Argument(metavar="N", min=-9, max=9, help="Higher goes first.")],
     names: Names,
     state: State = None,
     as_json: Json = False,

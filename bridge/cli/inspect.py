@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge.batch.results import about
 from bridge.cli.engine import Json
-from presets.errors import AirbandError, InputError, OutputError
+from bridge.cli.render import common_code
+from presets.errors import AirbandError, OutputError
 from presets.printable import printable
 
 if TYPE_CHECKING:
@@ -33,13 +35,12 @@ def inspect(
 ) -> None:
     """Say what files really contain: band, codec shelf and holes, level, hum, clipping, real bits and rate.
 
-    The cut-off is the one that `render` would take. Files that cannot be read are named and passed over; the
-    exit code is 3 then.
+    The cut-off is the one that `render` would take. Files that cannot be read are named and passed over.
     """
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
 
-    failures = 0
+    failures: list[AirbandError] = []
     for path, _, error in found(inputs, None, recursive):
         try:
             if error is not None:
@@ -49,17 +50,17 @@ def inspect(
             if plot is not None:
                 _draw(plot, path, seen)
         except AirbandError as problem:
-            failures += 1
+            failures.append(problem)
             if as_json:
                 typer.echo(
                     json.dumps({"source": str(path), "code": problem.code, "message": problem.message})
                 )
             else:
-                typer.echo(printable(f"{path}: {problem.message}"), err=True)
+                typer.echo(f"airband: {about(path, problem)}", err=True)
             continue
         typer.echo(json.dumps(as_plain(path, seen)) if as_json else told(path, seen))
     if failures:
-        raise typer.Exit(InputError.exit_code)
+        raise typer.Exit(common_code(failures))
 
 
 def _draw(folder: Path, path: Path, seen: Inspection) -> None:

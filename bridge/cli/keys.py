@@ -29,8 +29,10 @@ def new(state: State = None, as_json: Json = False) -> None:
 
 @app.command(name="allow", context_settings=A_KEY_MAY_BEGIN_WITH_A_DASH)
 def allow_key(
-    key: Annotated[str, typer.Argument(help="40 characters, from `airband keys new` on the other machine.")],
-    name: Annotated[str, typer.Argument(help="What to call it in `airband keys list`.")] = "",
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="40 characters, from `airband keys new` over there.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in `airband keys list`.")] = "",
     state: State = None,
 ) -> None:
     """Let a key connect to this machine's engine over tcp; at once, also to one that runs."""
@@ -52,7 +54,7 @@ def list_keys(state: State = None, as_json: Json = False) -> None:
 
 @app.command(name="revoke", context_settings=A_KEY_MAY_BEGIN_WITH_A_DASH)
 def revoke_key(
-    key: Annotated[str, typer.Argument(help="The key, or its name.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key, or its name.")],
     state: State = None,
 ) -> None:
     """Let a key connect no more; at once, and what it has open is refused."""

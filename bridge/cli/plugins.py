@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ import typer
 
 from bridge.cli.engine import Json, State
 from bridge.wire.home import find_home
-from presets.errors import PluginError
+from presets.errors import OutputError, PluginError
 
 app = typer.Typer(help="Find and try out external plugins (VST3, Audio Unit).", rich_markup_mode=None)
 
@@ -61,6 +62,9 @@ def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
     Args:
         cache: the JSON file of earlier results; made when it is not there, made anew when it does not parse.
         refresh: load those too that are known.
+
+    Raises:
+        OutputError: the cache's folder cannot be made.
     """
     from render.effects.plugin_folders import installed, plugin_settings
     from render.effects.plugin_host import PluginHost
@@ -68,6 +72,10 @@ def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
     settings = plugin_settings()
     known = {} if refresh else _read(cache)
     results: list[Scanned] = []
+    try:
+        cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{cache.parent}: cannot be made: {error.strerror}", "state") from None
     for path in installed(settings):
         size, changed_ns = _stamp(path)
         result = known.get(str(path))
@@ -84,10 +92,10 @@ def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
             result = msgspec.convert(facts, Scanned)
         results.append(result)
         yield result
-    cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = cache.with_suffix(f".{os.getpid()}")
-    written.write_bytes(msgspec.json.encode(results))
-    os.replace(written, cache)
+    with suppress(OSError):  # without it the next scan loads them all again
+        written.write_bytes(msgspec.json.encode(results))
+        os.replace(written, cache)
 
 
 @app.command("scan")

@@ -32,6 +32,7 @@ from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
 from presets.errors import AirbandError, Cancelled, UsageError
 from presets.schema import Preset
+from render.files.publish import part_beside
 
 WHICH, HOW = "Which of them", "When some fail"
 
@@ -48,6 +49,7 @@ def render(
         typer.Option(
             "--out",
             "-o",
+            metavar="OUT",
             help="A file (one input), a folder, or a template such as 'out/{parent}/{stem}-48k{ext}' "
             "({suffix} is the source's own ending).",
         ),
@@ -187,13 +189,19 @@ def _clip(item: Item) -> Path:
 
 @contextmanager
 def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
-    """Collects how each item ends; writes the page at the end, also of a batch that is called off."""
+    """Collects how each item ends; writes the page at the end, also of a batch that is called off.
+
+    Raises:
+        OutputError: the page's folder cannot be written.
+    """
     ended: list[Event] = []
 
     def add(event: Event) -> None:
         if event.what != "progress":
             ended.append(event)
 
+    with part_beside(page):
+        pass  # a page that cannot be written is told of before the work, not after it
     try:
         yield add
     finally:

@@ -23,7 +23,15 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("argv", [["sreve"], ["bench"], ["bench", "nothing"]])
 def test_an_unknown_command_is_a_usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
-    assert f"unknown command {argv[0]!r}" in capsys.readouterr().err
+    assert f"unknown command {' '.join(argv)!r}" in capsys.readouterr().err
+
+
+def test_help_of_a_group_lists_its_commands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: airband train COMMAND ...")
+    assert "train predictor" in said
+    assert "bench" not in said
 
 
 def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:

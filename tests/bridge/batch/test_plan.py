@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -109,6 +110,8 @@ class TestRefusals:
             (["a/kick.wav"], "out/{stem.wav", "'}'"),
             (["a/kick.wav"], "", "an empty name"),
             (["a/kick.wav", ""], "out", "an empty name"),
+            (["-"], "out", "'-': audio goes through no pipe"),
+            (["a/kick.wav"], "-", r"name a file \(./- is one of that name\)"),
         ],
     )
     def test_what_cannot_be_is_refused_up_front(self, inputs: list[str], out: str, message: str) -> None:
@@ -165,3 +168,18 @@ class TestRefusals:
             "b/socket.wav: is a socket, not a file",
             "b/zero.wav: is a device, not a file",
         ]
+
+
+@pytest.mark.usefixtures("album")
+def test_a_folder_that_cannot_be_listed_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path) == "a":  # as for anybody but root in a folder of mode 0
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    items, refusals = plan(["a", "b"], "out", PLAIN)
+    assert [str(item.source) for item in items] == ["b/kick.wav"]
+    assert [refusal.error.message for refusal in refusals] == ["a: cannot be listed: Permission denied"]

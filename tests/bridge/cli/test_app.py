@@ -378,3 +378,17 @@ def test_ctrl_c_while_the_command_is_still_loaded_leaves_no_traceback() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    "command", [("render", "a.wav", "-o", "out"), ("inspect", "a.wav"), ("edit", "a.wav")]
+)
+def test_a_current_folder_that_was_deleted_is_told(
+    airband: Airband, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = airband(*command)
+    assert said.code == 2
+    assert said.err == "airband: the folder you are in was deleted; change to one that exists\n"

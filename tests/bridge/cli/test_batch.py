@@ -112,6 +112,16 @@ def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -
     assert not out.exists()
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    airband: Airband, state: Path, clips: Path
+) -> None:
+    page = clips / "kick.wav" / "report.html"
+    said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
+    assert said.code == 4
+    assert "report.html: Not a directory" in said.err
+    assert not (clips.parent / "out").exists()
+
+
 def test_a_report_is_written_of_what_was_done_and_what_failed(
     airband: Airband, state: Path, clips: Path
 ) -> None:

@@ -33,7 +33,8 @@ def test_a_file_that_cannot_be_read_is_named_and_passed_over(airband: Airband, c
     assert said.code == 3
     assert "broken.wav" in said.err
     assert "snare.flac" in said.out
-    assert airband("inspect", clips / "none.wav").code == 3
+    gone = airband("inspect", clips / "none.wav")
+    assert (gone.code, gone.err) == (3, f"airband: {clips / 'none.wav'}: no such file or folder\n")
 
 
 def test_a_picture_is_drawn_of_each(airband: Airband, clips: Path, tmp_path: Path) -> None:
@@ -41,3 +42,12 @@ def test_a_picture_is_drawn_of_each(airband: Airband, clips: Path, tmp_path: Pat
     drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert drawn == ["kick.wav.png", "snare.flac.png"]
     assert (tmp_path / "plots" / "kick.wav.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_written_is_the_outputs_fault(
+    airband: Airband, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plots").write_text("a file")
+    said = airband("inspect", clips / "kick.wav", "--plot", tmp_path / "plots")
+    assert said.code == 4
+    assert "cannot be written" in said.err

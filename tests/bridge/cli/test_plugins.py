@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge.cli.plugins import app, scan
+from presets.errors import OutputError
 
 ZAM = Path("/usr/lib/vst3/ZamCompX2.vst3")
 
@@ -64,3 +65,10 @@ def test_the_command_lists_name_channels_and_parameters(folder: Path, tmp_path: 
     as_json = CliRunner().invoke(app, ["--state", str(tmp_path / "state"), "--json"])
     lines = [json.loads(line) for line in as_json.output.splitlines()]
     assert {line["name"] for line in lines} == {"", "ZamCompX2"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_state_folder_that_cannot_be_made_is_told_before_any_plugin_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file/state: cannot be made: Not a directory"):
+        next(scan(tmp_path / "file" / "state" / "plugins.json"))
