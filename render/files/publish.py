@@ -226,7 +226,10 @@ def _sweep(folder: Path) -> None:
 def _make_folder(folder: Path, umask: int | None) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent, umask)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
         if umask is not None:
             folder.chmod(0o777 & ~umask | folder.stat().st_mode & stat.S_ISGID)
 
