@@ -46,7 +46,7 @@ Client::~Client()
 {
     try {
         fWire->say({{"type", "bye"}});
-    } catch (const EngineAbsent&) {
+    } catch (const std::exception&) { // it has gone, or the host ends the plugin
     }
     delete fWire;
 }

@@ -1,5 +1,6 @@
 #include "../Command.hpp"
 
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -45,6 +46,25 @@ struct Pipe {
     int from, into;
 };
 
+/// What lets a child hear signals that the host blocks or ignores: by them `airband stop` ends the engine it starts.
+struct Hearing {
+    Hearing()
+    {
+        sigset_t none, usual;
+        sigemptyset(&none);
+        sigemptyset(&usual);
+        for (const int number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM})
+            sigaddset(&usual, number);
+        posix_spawnattr_init(&attributes);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setsigdefault(&attributes, &usual);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    }
+    ~Hearing() { posix_spawnattr_destroy(&attributes); }
+
+    posix_spawnattr_t attributes;
+};
+
 bool isHostsOwn(const char* variable)
 {
     for (const char* const name : kHostsOwn)
@@ -69,6 +89,7 @@ bool readFrom(const pollfd& end, std::string& into)
 Command::Command(const std::vector<std::string>& words)
 {
     const Pipe out, err;
+    const Hearing hearing;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -83,7 +104,8 @@ Command::Command(const std::vector<std::string>& words)
             environment.push_back(*variable);
     environment.push_back(nullptr);
     pid_t child = -1;
-    const int failure = posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environment.data());
+    const int failure
+        = posix_spawnp(&child, arguments[0], &actions, &hearing.attributes, arguments.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
     close(out.into);
     close(err.into);
