@@ -213,7 +213,7 @@ class LocalRenderer(Renderer):
                 answers += self._jobs.chunk(chunk, piece.buffer)
                 is_sent = piece.last
             if not (answers or is_sent):  # credit waits for the disk, and this thread need not
-                answers = self._jobs.submit(submit, self._session)
+                answers = self._jobs.credit_after_writing(submit.job)
 
     def _work(self) -> None:
         roots = (Path(Path.cwd().anchor),)  # what the caller may open, its own process may

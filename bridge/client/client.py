@@ -40,7 +40,7 @@ from bridge.wire.messages import (
     Submit,
 )
 from bridge.wire.messages import Jobs as ListJobs
-from bridge.wire.transfer import Bytes, Receiver, Sender
+from bridge.wire.transfer import Bytes, CheckedReceiver, Sender
 from presets.errors import AirbandError, BusyError, EngineError
 
 TIMEOUT_S = 30.0
@@ -118,7 +118,7 @@ class Client(Renderer):
 
     def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
         """A finished stem in pieces; see `bridge.client.renderer.Renderer.fetch`."""
-        receiver = Receiver(stem.nbytes)
+        receiver = CheckedReceiver(stem.nbytes)
         yield from self._line.stream(
             lambda link: fetch(link, job, stem.name, receiver, stem.digest, self._timeout_s)
         )

@@ -22,7 +22,7 @@ from bridge.wire.messages import (
     Submit,
     Watch,
 )
-from bridge.wire.transfer import Receiver, Sender
+from bridge.wire.transfer import CheckedReceiver, Sender
 from presets.errors import BusyError, error_class
 from presets.limits import CHUNK_BYTES
 
@@ -79,7 +79,7 @@ def watch(
 
 
 def fetch(
-    link: Link, job: str, stem: str, receiver: Receiver, digest: str, timeout_s: float
+    link: Link, job: str, stem: str, receiver: CheckedReceiver, digest: str, timeout_s: float
 ) -> Iterator[memoryview]:
     """What the receiver still lacks of a stem, in pieces.
 

@@ -7,7 +7,8 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
     submit                      accepted (also for a job that is known: its state, where its upload stands),
                                 busy, or error
     submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
-    chunk                       grant as the engine digests; accepted{queued} after the last one
+    chunk                       grant as the engine writes; after the last one accepted{queued} once all is
+                                checked and stored, or failed
     watch                       its state as accepted, progress (conflated), then done, failed or cancelled
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more

@@ -9,7 +9,6 @@ does no harm.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -172,32 +171,33 @@ class Sender:
 
 
 class Receiver:
-    """Takes pieces in order, keeps account of credit, and checks the digest at the end.
+    """Takes pieces in order and keeps account of credit; what is in them is for others to check.
+
+    Attributes:
+        nbytes: the size of the whole.
+        offset: the byte that is next.
+        credit_bytes: how much the sender may be ahead; it may be set anew before any grant.
+        digest: what the last piece said of the whole; None before it came.
 
     Args:
         nbytes: the size of the whole.
-        have: what earlier transfers brought, from the start on, in pieces.
-        credit_bytes: how much the sender may be ahead; it may be set anew before any grant.
+        offset: how much of it earlier transfers brought.
+        credit_bytes: see above.
+
+    Raises:
+        WireError: more is there than the whole.
     """
 
-    def __init__(
-        self, nbytes: int, have: Iterable[bytes | memoryview] = (), credit_bytes: int = CREDIT_BYTES
-    ) -> None:
-        self.nbytes = nbytes
-        self.offset = 0
+    def __init__(self, nbytes: int, offset: int = 0, credit_bytes: int = CREDIT_BYTES) -> None:
+        if offset > nbytes:
+            raise WireError(f"{offset} bytes are there of a source of {nbytes}", "nbytes")
+        self.nbytes, self.offset, self.credit_bytes = nbytes, offset, credit_bytes
         self.digest: str | None = None
-        self._hash = hasher()
-        self.credit_bytes = credit_bytes
-        for piece in have:
-            self._hash.update(piece)
-            self.offset += memoryview(piece).nbytes
-        if self.offset > nbytes:
-            raise WireError(f"{self.offset} bytes are there of a source of {nbytes}", "nbytes")
-        self._granted = self.offset
+        self._granted = offset
 
     @property
     def complete(self) -> bool:
-        """Whether the last piece came and the digest was right; `digest` is then set."""
+        """Whether the last piece came."""
         return self.digest is not None
 
     def grant(self, settled: int | None = None) -> tuple[int, int] | None:
@@ -209,21 +209,21 @@ class Receiver:
         settled = self.offset if settled is None else settled
         if not self.is_grant_due(settled):
             return None
-        self._granted = min(settled + self.credit_bytes, self.nbytes)
+        self._granted = self._end_of_credit(settled)
         return self.offset, self._granted - self.offset
 
     def is_grant_due(self, settled: int) -> bool:
         """Whether `grant` gives any; from any thread."""
-        end = min(settled + self.credit_bytes, self.nbytes)
-        return end > self._granted and (self._granted - settled) * 2 <= self.credit_bytes
+        is_low = (self._granted - settled) * 2 <= self.credit_bytes
+        return is_low and self._end_of_credit(settled) > self._granted
 
     def outstanding(self, settled: int) -> int:
         """How many bytes beyond `settled` the sender may have sent."""
         return self._granted - settled
 
-    def renew(self) -> tuple[int, int]:
+    def renew(self, settled: int | None = None) -> tuple[int, int]:
         """Credit (offset, bytes) for a sender that starts anew here; what was granted before is void."""
-        self._granted = min(self.offset + self.credit_bytes, self.nbytes)
+        self._granted = max(self.offset, self._end_of_credit(self.offset if settled is None else settled))
         return self.offset, self._granted - self.offset
 
     def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:
@@ -236,7 +236,7 @@ class Receiver:
             digest: that of the whole, with the last piece.
 
         Raises:
-            WireError: a gap, bytes beyond the credit or the end, an end that is none, a wrong digest.
+            WireError: a gap, bytes beyond the credit or the end, an end that is none or has no digest.
         """
         end = offset + len(buffer)
         if self.complete:
@@ -249,15 +249,40 @@ class Receiver:
             raise WireError(f"a piece up to byte {end}; credit ends at {self._granted}", "offset")
         if last != (end == self.nbytes):
             raise WireError(f"`last` is {last} at byte {end} of {self.nbytes}", "last")
+        if last and digest is None:
+            raise WireError("the last piece without the digest of the whole", "digest")
         fresh = buffer[self.offset - offset :] if end > self.offset else buffer[:0]
-        self._hash.update(fresh)
         self.offset += len(fresh)
-        if last:
-            self._finish(digest)
+        self.digest = digest if last else None
         return fresh
 
-    def _finish(self, digest: str | None) -> None:
-        found = self._hash.hexdigest()
-        if digest != found:
-            raise WireError(f"digest {digest} of what was sent, {found} of what arrived", "digest")
-        self.digest = found
+    def _end_of_credit(self, settled: int) -> int:
+        return min(settled + self.credit_bytes, self.nbytes)
+
+
+class CheckedReceiver(Receiver):
+    """A receiver that hashes what it takes, and has its digest only where that is the one of what came.
+
+    Args:
+        nbytes: the size of the whole.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        super().__init__(nbytes)
+        self._hash = hasher()
+
+    def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:
+        """As `Receiver.take`; raises WireError also for another digest than that of what came."""
+        fresh = super().take(offset, buffer, last, digest)
+        self._hash.update(fresh)
+        self.digest = None
+        if last:
+            check_digest(self._hash, digest)
+            self.digest = digest
+        return fresh
+
+
+def check_digest(found: hashlib.blake2b, said: str | None) -> None:
+    """Raises WireError where what came has another digest than the sender said."""
+    if said != found.hexdigest():
+        raise WireError(f"digest {said} of what was sent, {found.hexdigest()} of what arrived", "digest")

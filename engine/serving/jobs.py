@@ -12,7 +12,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import msgspec
 
@@ -141,13 +140,15 @@ class Jobs:
         accepted = Accepted(record.job, "uploading", offset=upload.receiver.offset)
         if upload.receiver.complete:  # and about to be queued
             return [accepted]
-        return [accepted, Grant(record.job, *upload.receiver.renew())]
+        return [accepted, Grant(record.job, *upload.renew())]
 
     def _add(self, submit: Submit, session: str, owner: str | None) -> JobRecord:
         if self._store.unfinished() >= JOBS_MAX:
             raise BusyError(f"{JOBS_MAX} jobs are unfinished, the most this engine takes", retry_s=5.0)
         if self._queue.device_of(submit.job) is not None:
             raise BusyError(f"a worker is still ending the forgotten job {submit.job}", retry_s=0.5)
+        if self._uploads.is_ending(submit.job):
+            raise BusyError(f"the upload of the forgotten job {submit.job} is still ending", retry_s=0.5)
         if isinstance(submit.source, Path):
             record = self._store.add(submit, session, "queued", owner or "")
             self._enqueue(record)
@@ -162,12 +163,13 @@ class Jobs:
             raise
 
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
-        """Takes a piece of a source; once the last one is on the disk, `dispatch` queues the job.
+        """Takes a piece of a source; once all of it is checked and on the disk, `dispatch` queues the job.
 
         Raises:
-            WireError: no upload of that name, or a piece out of turn.
+            WireError: no upload of that name, a piece out of turn, or (the job has then failed) an end that
+                is none.
             BusyError: it was silent for long, and there is no room now for the rest of it.
-            OutputError: no room on the disk; the job has failed.
+            OutputError: no room on the disk for an earlier piece; the job has failed.
         """
         if chunk.job not in self._uploads or (owner and not self.record(chunk.job).is_of(owner)):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
@@ -186,11 +188,16 @@ class Jobs:
         for job, upload in self._uploads.silent(UPLOAD_SILENCE_S):
             self._room.lapse(job, upload.receiver.offset)
 
+    def credit_after_writing(self, job: str) -> list[EngineMessage]:
+        """The credit for a source that is due once what came of it is written; waits for that."""
+        self._uploads.wait(job)
+        return list(self._uploads.credit(job))
+
     def finish_uploads(self) -> None:
         """Waits until the sources that came whole are on the disk, and queues their jobs."""
         for _, upload in self._uploads.complete:
             upload.wait()
-        self._queue_uploaded()
+        self._hear_uploads()
 
     def state(self, job: str, owner: str | None = None) -> Accepted:
         """Where a job stands."""
@@ -276,10 +283,7 @@ class Jobs:
 
     def dispatch(self) -> None:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
-        with suppress(StoreFullError):  # in the next turn, when there may be room
-            self._queue_uploaded(QUEUE_UPLOADED_S)
-        for news in self._uploads.news():
-            self._tell(news.job, news) if isinstance(news, Grant) else self._ended.append(news)
+        self._hear_uploads(QUEUE_UPLOADED_S)
         self._settle()
         self._sources.drop_released(self._store.synced, self._is_needed)
         for device in self._workers:
@@ -335,28 +339,30 @@ class Jobs:
         """How many changes of the store there were."""
         return self._store.written
 
-    def _queue_uploaded(self, within_s: float = math.inf) -> None:
+    def _hear_uploads(self, within_s: float = math.inf) -> None:
+        for news in self._uploads.news():
+            self._tell(news.job, news) if isinstance(news, Grant) else self._ended.append(news)
+        for job, digest in self._uploads.let_go():
+            self._spool.drop(job)  # its file may have been made anew since the job ended
+            if digest:
+                self._sources.release(digest, self.written)
         began_s = time.monotonic()
-        for number, (job, upload) in enumerate(self._uploads.complete):
+        stored = [(job, upload) for job, upload in self._uploads.complete if upload.stored]
+        for number, (job, upload) in enumerate(stored):
             if number and time.monotonic() - began_s > within_s:
                 self._wake()  # the rest in the next turn
                 return
-            digest = upload.receiver.digest or ""
             try:
-                if not upload.stored:
-                    continue
-                self._store.queue(job, digest)
-            except StoreFullError:
-                raise
+                self._store.queue(job, upload.receiver.digest or "")
+            except StoreFullError:  # in the next turn, when there may be room
+                return
             except OutputError as error:
-                self._uploads.close(job)
-                self._sources.release(digest, self.written)
-                self._ended.append(Failed(job, error.code, bounded_text(error.message), error.field))
-            else:
-                self._uploads.close(job)
-                record = self.record(job)
-                self._enqueue(record)
-                self._tell(job, self.stands(record))
+                log.error("job %s is not queued yet: %s", job, error.message)
+                return
+            self._uploads.close(job)
+            record = self.record(job)
+            self._enqueue(record)
+            self._tell(job, self.stands(record))
 
     def _is_needed(self, digest: str) -> bool:
         return self._uploads.brings(digest) or self._store.needs(digest)

@@ -60,7 +60,7 @@ RATE_HZ = 48000
 CLIENTS = 64
 PATIENCE_S = 120.0
 ANSWER_S = 10.0
-"""Generous: while 64 clients send, a ping waits until a piece of each, 1 MiB, is hashed."""
+"""Generous: the clients and the threads that write want all processors for seconds."""
 
 pytestmark = [
     pytest.mark.slow,

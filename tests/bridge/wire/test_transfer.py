@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.wire.transfer import ArrayBytes, FileBytes, Piece, Receiver, Sender
+from bridge.wire.transfer import ArrayBytes, CheckedReceiver, FileBytes, Piece, Receiver, Sender
 from presets.errors import InputError, WireError
 from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 
@@ -42,7 +42,7 @@ def test_a_clip_arrives_whole_across_any_number_of_lost_connections(
     sender = Sender(ArrayBytes(data), chunk)
     arrived = b""
     for loss in losses:
-        receiver = Receiver(nbytes, [arrived], credit)
+        receiver = Receiver(nbytes, len(arrived), credit)
         sender.resume(len(arrived))
         while len(arrived) < min(loss, nbytes - 1) and (grant := receiver.grant()):
             sender.grant(*grant)
@@ -50,7 +50,7 @@ def test_a_clip_arrives_whole_across_any_number_of_lost_connections(
                 if piece.last:
                     break
                 arrived += bytes(receiver.take(*piece))
-    receiver = Receiver(nbytes, [arrived], credit)
+    receiver = Receiver(nbytes, len(arrived), credit)
     sender.resume(len(arrived))
     arrived += move(sender, receiver)
     assert arrived == data.tobytes()
@@ -60,7 +60,7 @@ def test_a_clip_arrives_whole_across_any_number_of_lost_connections(
 
 def test_a_new_sender_goes_on_where_the_receiver_stands() -> None:
     data = NOISE.tobytes()
-    receiver = Receiver(len(data), [data[:3000], data[3000:7000]])
+    receiver = Receiver(len(data), 7000)
     sender = Sender(ArrayBytes(NOISE), 1000)
     sender.resume(receiver.offset)
     assert move(sender, receiver) == data[7000:]
@@ -68,7 +68,7 @@ def test_a_new_sender_goes_on_where_the_receiver_stands() -> None:
 
 
 def test_only_the_last_piece_was_lost() -> None:
-    receiver = Receiver(NOISE.nbytes, [NOISE.tobytes()])
+    receiver = Receiver(NOISE.nbytes, NOISE.nbytes)
     sender = Sender(ArrayBytes(NOISE), 1000)
     sender.resume(receiver.offset)
     piece = sender.next()
@@ -148,11 +148,24 @@ def test_an_end_before_the_end_and_a_missing_end_are_refused() -> None:
     assert refused(granted(), Piece(0, memoryview(bytes(100)), False, None)).field == "last"
 
 
+def test_an_end_without_a_digest_is_refused() -> None:
+    assert refused(granted(), Piece(0, memoryview(bytes(100)), True, None)).field == "digest"
+
+
 @pytest.mark.parametrize("digest", [None, "0" * 64])
-def test_a_wrong_digest_is_refused(digest: str | None) -> None:
-    receiver = granted()
+def test_a_wrong_digest_is_refused_by_who_checks(digest: str | None) -> None:
+    receiver = CheckedReceiver(100)
+    receiver.grant()
     assert refused(receiver, Piece(0, memoryview(bytes(100)), True, digest)).field == "digest"
     assert not receiver.complete
+
+
+def test_credit_that_waits_for_the_disk_is_renewed_with_none() -> None:
+    receiver = Receiver(1000, 600, 100)
+    assert receiver.renew(settled=200) == (600, 0)
+    assert receiver.grant(settled=540) is None
+    assert receiver.outstanding(600) == 0
+    assert receiver.grant(settled=550) == (600, 50)
 
 
 def test_nothing_is_taken_after_the_end() -> None:
@@ -176,14 +189,14 @@ def test_a_resume_beyond_the_source_is_refused() -> None:
     with pytest.raises(WireError, match="10001"):
         Sender(ArrayBytes(NOISE)).resume(10_001)
     with pytest.raises(WireError):
-        Receiver(10, [bytes(11)])
+        Receiver(10, 11)
 
 
 def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     path.write_bytes(NOISE.tobytes())
     with FileBytes(path) as source:
-        assert move(Sender(source, 999), Receiver(source.nbytes)) == NOISE.tobytes()
+        assert move(Sender(source, 999), CheckedReceiver(source.nbytes)) == NOISE.tobytes()
 
 
 def test_a_file_that_shrinks_while_it_is_sent_is_an_error(tmp_path: Path) -> None:

@@ -281,11 +281,10 @@ def test_an_upload_that_arrives_changed_fails(peer: Peer, dull: Samples) -> None
     job = new_ulid()
     peer.ask(Submit(job, Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null")))
     peer.hear()
-    error = peer.ask(Chunk(job, 0, last=True, digest="0" * 64), dull.tobytes())
-    assert isinstance(error, Error)
-    failed = peer.outcome(job)
-    assert isinstance(failed, Failed)
-    assert failed.field == "digest"
+    told = peer.ask(Chunk(job, 0, last=True, digest="0" * 64), dull.tobytes())
+    assert told == peer.outcome(job)
+    assert isinstance(told, Failed)
+    assert (told.code, told.field) == ("wire", "digest")
 
 
 def test_malformed_frames_leave_it_answering(

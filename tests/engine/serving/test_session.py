@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +65,13 @@ from engine.serving.worker_messages import Next, Ready, Task
 from engine.state import clock
 from engine.state.spool import Spool
 from engine.state.store import Store
+from engine.state.upload import Upload
 from presets.errors import OutputError
 from presets.limits import CREDIT_BYTES
 from presets.report import EffectsReport, RenderReport
 from presets.schema import make
 
+WaitUntil = Callable[[Callable[[], bool], str], None]
 SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
 
 
@@ -201,8 +205,11 @@ def test_a_wrong_digest_fails_the_job(house: House) -> None:
     asked = submit()
     ask(house.one, asked)
     ask(house.one, Watch(asked.job))
-    messages = ask(house.one, Chunk(asked.job, 0, True, "0" * 64), SAMPLES.tobytes())
-    assert {type(message) for message in messages} == {Failed, Error}
+    assert ask(house.one, Chunk(asked.job, 0, True, "0" * 64), SAMPLES.tobytes()) == []
+    house.jobs.dispatch()
+    [failed] = heard(house.one)
+    assert isinstance(failed, Failed)
+    assert failed.field == "digest"
     assert not house.spool.part(asked.job).exists()
 
 
@@ -775,6 +782,41 @@ def test_many_sources_that_came_at_once_are_queued_over_several_turns(
         house.jobs.dispatch()
         assert sum(house.jobs.state(each.job).state != "uploading" for each in asked) == turn
     assert len(woken) == 2
+
+
+def test_a_cancel_does_not_wait_for_the_disk_and_leaves_no_upload_behind(
+    house: House, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    real, is_writing, may_write = Upload._append, threading.Event(), threading.Event()
+
+    def slow(self: Upload, piece: memoryview) -> FileIO:
+        is_writing.set()
+        may_write.wait(60)
+        return real(self, piece)
+
+    monkeypatch.setattr(Upload, "_append", slow)
+    asked, digest = submit(), hasher()
+    digest.update(SAMPLES.tobytes())
+    house.one.receive(asked, None)
+    house.one.receive(Chunk(asked.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
+    assert is_writing.wait(60)
+    house.one.receive(Cancel(asked.job), None)
+    house.one.receive(Forget(asked.job), None)
+    assert house.store.get(asked.job) is None
+    heard(house.one)
+    house.one.receive(asked, None)
+    [busy] = heard(house.one)
+    assert isinstance(busy, Busy), "the old one's file is still written to"
+    may_write.set()
+
+    def is_taken() -> bool:
+        house.jobs.dispatch()
+        house.one.receive(asked, None)
+        return isinstance(heard(house.one)[0], Accepted)
+
+    wait_until(is_taken, "the name to be free again")
+    assert house.jobs._uploads._uploads[asked.job].receiver.offset == 0
+    assert list((house.spool.folder / "sources").iterdir()) == []
 
 
 def test_a_name_is_that_of_one_job(house: House) -> None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
-from io import FileIO
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 
-from bridge.wire.messages import Audio, Chunk, File, Pcm
-from bridge.wire.transfer import ArrayBytes, Sender, hasher
-from engine.state import uploads as uploads_module
+from bridge.wire.messages import Audio
 from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool, content_key
-from engine.state.uploads import FILES_MAX, Uploads
 from engine.worker.planar_pcm import PlanarClip, write_planar
-from presets.errors import BusyError, InputError, OutputError, WireError
+from presets.errors import BusyError, InputError, OutputError
 from presets.report import RenderReport
 from presets.schema import make
 from render.clip import ArrayClip
@@ -178,117 +173,6 @@ def test_planar_samples_of_another_length_are_refused(tmp_path: Path) -> None:
         PlanarClip(tmp_path / "short", Audio(8000, 1, 2))
 
 
-JOB = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
-
-
-def evict_nothing(nbytes: int) -> int:
-    return 0
-
-
-def leave_its_name(path: Path, digest: str) -> None:
-    """A source that keeps the name of its part."""
-
-
-def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> None:
-    samples, path = np.arange(1000, dtype="f4"), tmp_path / "part"
-    source = Pcm(Audio(48000, 1, samples.size))
-    sender = Sender(ArrayBytes(samples), 700)
-    first = Uploads(lambda: None, evict_nothing, leave_its_name)
-    sender.grant(*first.open(JOB, path, source).receiver.renew())
-    for _ in range(2):
-        piece = sender.next()
-        assert piece is not None
-        first.take(Chunk(JOB, piece.offset, piece.last, piece.digest), piece.buffer)
-    first.close_all()
-    second = Uploads(lambda: None, evict_nothing, leave_its_name)
-    upload = second.open(JOB, path, source)
-    assert upload.receiver.offset == 1400
-    sender.resume(1400)
-    sender.grant(*upload.receiver.renew())
-    while (piece := sender.next()) is not None:
-        second.take(Chunk(JOB, piece.offset, piece.last, piece.digest), piece.buffer)
-    assert upload.receiver.complete
-    second.close_all()
-    assert path.read_bytes() == samples.tobytes()
-
-
-def test_an_upload_onto_a_full_disk_goes_on_once_results_made_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = bytes(range(100))
-    digest = hasher()
-    digest.update(content)
-    evicted: list[int] = []
-
-    class Full(FileIO):
-        def write(self, piece: object) -> int:
-            if not evicted:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return super().write(piece)  # type: ignore[arg-type]
-
-    def evict(nbytes: int) -> int:
-        evicted.append(nbytes)
-        return nbytes
-
-    monkeypatch.setattr(uploads_module, "open", lambda path, mode, buffering: Full(path, "ab"), raising=False)
-    uploads = Uploads(lambda: None, evict, leave_its_name)
-    try:
-        upload = uploads.open(JOB, tmp_path / "part", File("clip.wav", 100))
-        upload.receiver.renew()
-        uploads.take(Chunk(JOB, 0, True, digest.hexdigest()), memoryview(content))
-        upload.wait()
-        assert upload.stored
-    finally:
-        uploads.close_all()
-    assert (tmp_path / "part").read_bytes() == content
-    assert len(evicted) == 1
-
-
-def test_a_part_longer_than_its_source_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "part").write_bytes(bytes(11))
-    uploads = Uploads(lambda: None, evict_nothing, leave_its_name)
-    try:
-        with pytest.raises(WireError, match="11 bytes"):
-            uploads.open(JOB, tmp_path / "part", File("clip.wav", 10))
-    finally:
-        uploads.close_all()
-
-
-def test_a_source_is_not_named_when_a_piece_of_it_could_not_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content, digest = bytes(range(90)), hasher()
-    digest.update(content)
-    refused: list[int] = []
-
-    class Refusing(FileIO):
-        def write(self, piece: object) -> int:
-            if len(piece) == 30 and not refused:  # type: ignore[arg-type]
-                refused.append(30)
-                raise OSError(errno.EIO, "a bad block")
-            return super().write(piece)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(
-        uploads_module, "open", lambda path, mode, buffering: Refusing(path, "ab"), raising=False
-    )
-    named: list[str] = []
-    uploads = Uploads(lambda: None, evict_nothing, lambda path, digest: named.append(digest))
-    upload = uploads.open(JOB, tmp_path / "part", File("clip.wav", 90))
-    upload.receiver.renew()
-
-    def bring() -> bool:
-        for first, end in ((0, 30), (30, 50), (50, 90)):
-            last = digest.hexdigest() if end == 90 else None
-            uploads.take(Chunk(JOB, first, end == 90, last), memoryview(content[first:end]))
-        upload.wait()
-        return upload.stored
-
-    with pytest.raises(OutputError, match="bad block"):  # with any later piece, or at the end
-        bring()
-    uploads.close_all()
-    assert (refused, named) == ([30], [])
-
-
 def test_a_source_named_while_it_is_to_be_deleted_stays(spool: Spool, tmp_path: Path) -> None:
     sources = SourceFiles(spool)
     for place in ("first", "second"):
@@ -305,22 +189,3 @@ def test_a_source_named_while_it_is_to_be_deleted_stays(spool: Spool, tmp_path: 
     sources.drop(DIGEST)
     sources.close()
     assert not spool.source(DIGEST).exists()
-
-
-def test_silent_uploads_keep_nobody_out_and_go_on(tmp_path: Path) -> None:
-    content = bytes(range(200))
-    digest = hasher()
-    digest.update(content)
-    uploads = Uploads(lambda: None, evict_nothing, leave_its_name)
-    names = [f"job{number}" for number in range(FILES_MAX + 50)]
-    try:
-        for half, last in ((content[:100], False), (content[100:], True)):
-            for name in names:
-                if not last:
-                    uploads.open(name, tmp_path / name, File("clip.wav", 200)).receiver.renew()
-                said = digest.hexdigest() if last else None
-                uploads.take(Chunk(name, 100 * last, last, said), memoryview(half))
-            assert uploads.writing <= FILES_MAX
-    finally:
-        uploads.close_all()
-    assert all((tmp_path / name).read_bytes() == content for name in names)
