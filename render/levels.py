@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from render.clip import Clip, read_padded
 from render.limits import check_samples
 from render.upscaler import Audio
 
-FFT_FRAMES = 1 << 17
+BLOCK_FRAMES = 1 << 17
+"""Frames read and transformed at once; the last block is transformed at its own length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,19 @@ class Levels:
 
     Attributes:
         peak: the largest sample of all.
-        power: (channels, bins) energy of each channel by frequency, 0 to half the rate; its sum is the sum
-            of squares.
+        power: (channels, bins) energy of each channel by frequency, 0 to half the rate, of the blocks of each
+            length of transform; the sum of all is the sum of squares.
         rate: of the clip.
     """
 
     peak: float
-    power: NDArray[np.float64]
+    power: Mapping[int, NDArray[np.float64]]
     rate: int
 
     def energy_below(self, hz: float) -> NDArray[np.float64]:
         """(channels,) sum of squares of the band below `hz`."""
-        below: NDArray[np.float64] = self.power[:, : round(FFT_FRAMES * hz / self.rate)].sum(axis=1)
+        sums = (power[:, : round(size * hz / self.rate)].sum(axis=1) for size, power in self.power.items())
+        below: NDArray[np.float64] = sum(sums, np.zeros(1))
         return below
 
 
@@ -56,7 +58,7 @@ class LevelMeter:
         self._held = range(0)
         """The frames in `_blocks`; those before `stop` were taken."""
         self._peak = 0.0
-        self._power = np.zeros((clip.channels, FFT_FRAMES // 2 + 1))
+        self._power: dict[int, NDArray[np.float64]] = {}
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`.
@@ -70,9 +72,7 @@ class LevelMeter:
         """The levels of the whole clip, the rest of which is read now; raises as `read` does."""
         while self._held.stop < self.frames:
             self._take(self._held.stop)
-        power = self._power / FFT_FRAMES
-        power[:, 1:-1] *= 2
-        return Levels(self._peak, power, self.rate)
+        return Levels(self._peak, self._power, self.rate)
 
     def _read(self, lo: int, hi: int) -> Audio:
         if lo < self._held.start:
@@ -85,12 +85,19 @@ class LevelMeter:
     def _take(self, keep_from: int) -> None:
         """Takes one block more, and lets go of those that end before a frame."""
         start = self._held.stop
-        block = self._clip.read(start, min(FFT_FRAMES, self.frames - start))
+        block = self._clip.read(start, min(BLOCK_FRAMES, self.frames - start))
         check_samples(block, start, "the source")
         self._peak = max(self._peak, float(block.max()), -float(block.min()))
-        for channel, total in zip(block, self._power, strict=True):
-            bins = scipy.fft.rfft(channel, FFT_FRAMES)
-            total += bins.real**2 + bins.imag**2
+        size = scipy.fft.next_fast_len(block.shape[1], real=True)
+        if size not in self._power:
+            self._power[size] = np.zeros((self.channels, size // 2 + 1))
+        for channel, total in zip(block, self._power[size], strict=True):
+            bins = scipy.fft.rfft(channel, size)
+            power = (bins.real**2 + bins.imag**2) * np.float32(2 / size)
+            power[0] /= 2
+            if size % 2 == 0:
+                power[-1] /= 2
+            total += power
         first = self._held.start
         self._blocks.append(block)
         while self._blocks and first + self._blocks[0].shape[1] <= keep_from:

@@ -8,6 +8,7 @@ floor hides the depth of the fall, what is above is one flat level that never fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,16 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
     bands = powers.shape[1]
     for at in range(bands - SIXTH - 4, max(THIRD, int(np.searchsorted(edges_hz, lowest_hz))) - 1, -4):
         over = at + SIXTH
-        above = sums[:, bands] - sums[:, over]
-        loud_above = loudest(above)
-        levels = decibels(powers[loud_above, over:].mean(axis=0))
-        ceilings = _medians(levels)
         below = powers[loudest(sums[:, at] - sums[:, at - THIRD]), at - THIRD : at - 2].mean(axis=0)
+        below_db = float(decibels(lower_quartile(below)))
+        above = sums[:, bands] - sums[:, over]
+        loud_above = powers[loudest(above), over:]
+        lowest_ceiling_db = median(decibels(loud_above[:, :SIXTH].mean(axis=0)))
+        if below_db - lowest_ceiling_db < FLOOR_CLIFF_DB:  # which most places tell without the other medians
+            continue
+        ceilings = _medians(decibels(loud_above.mean(axis=0)))
         ceiling_db = float(ceilings.max())
-        drop_db = float(decibels(lower_quartile(below))) - ceiling_db
+        drop_db = below_db - ceiling_db
         if drop_db < FLOOR_CLIFF_DB:
             continue
         flat = ceiling_db - median(ceilings) < 1.0
@@ -113,48 +117,83 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
     if median(octave) - plateau_db > SKIRT_OCTAVE_DB:
         return None
     fitted = slice(max(0, at - 2 * THIRD), at + THIRD)
-    octaves = np.log2(np.sqrt(edges_hz[1:] * edges_hz[:-1])[fitted] / edges_hz[at])
+    bands = fitted.start - at, min(fitted.stop, len(spectrum)) - at
     floor = 10 ** (max(floor_db, plateau_db - 40) / 10)
     level = np.maximum(spectrum[fitted], decibels(floor))
-    steep, gentle = (_fit(level, octaves, floor, orders) for orders in (STEEP, GENTLE))
+    steep, gentle = (_fit(level, floor, _low_passes(*bands, orders)) for orders in (STEEP, GENTLE))
     offset = gentle[1] if gentle[0] < GENTLE_COST * steep[0] else steep[1]
     drop_db = plateau_db - floor_db
     return Cliff(float(edges_hz[at] * 2**offset), drop_db, floor=drop_db < CLIFF_DB)
 
 
-def _fit(level: Floats, octaves: Floats, floor: float, orders: tuple[int, ...]) -> tuple[float, float]:
-    """The cost and the edge, in octaves, of the best fit of a low-pass of one of `orders`: all edges and all
-    orders at once, as (edges, orders, bands)."""
+@dataclass(frozen=True, slots=True)
+class _LowPasses:
+    """Low-passes of some orders and all edges near a band, over the bands about it: what no clip changes.
+
+    Attributes:
+        octaves: (bands,) float32 from the lower end of the band.
+        edges: (edges,) octaves from there.
+        fall: (edges, orders, bands) float32 by how much the power is less.
+        weighed: (edges, bands, 2) the bands that pass, and their octaves, for a line by least squares.
+        line: that of the falls: (edges, orders, 2) sums.
+        count, x, xx: (edges, 1) sums of the bands that pass, of their octaves and of the squares.
+    """
+
+    octaves: NDArray[np.float32]
+    edges: Floats
+    fall: NDArray[np.float32]
+    weighed: Floats
+    line: Floats
+    count: Floats
+    x: Floats
+    xx: Floats
+
+
+@lru_cache(maxsize=16)
+def _low_passes(first: int, end: int, orders: tuple[int, ...]) -> _LowPasses | None:
+    """The low-passes over bands `first` to `end`, counted from the one where they end; None without edges."""
+    octaves = (np.arange(first, end) + 0.5) / BANDS_PER_OCTAVE
     edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
     passed = octaves < edges[:, None]
     edges, passed = edges[passed.sum(axis=1) >= 6], passed[passed.sum(axis=1) >= 6]
     if not len(edges):
-        return np.inf, 0.0
+        return None
     # In single precision: within 1e-4 dB of double, at a sixth of its cost.
     beyond = np.minimum(octaves - edges[:, None, None], 2.0) * np.array(orders)[:, None]
     fall = np.exp(np.minimum(beyond * np.log(4.0), LEAST_PASSED).astype(np.float32))
     fall *= 3
-    fall += 1  # by how much the power is less
-    # The straight line through what passes, by least squares; 0.3 holds its slope back.
+    fall += 1
     weighed = np.stack([passed * octaves**power for power in (0, 1)], axis=-1)
     count, x, xx = (np.sum(passed * octaves**power, axis=-1)[:, None] for power in (0, 1, 2))
-    fall_db = np.log(fall)
-    fall_db *= -10 / np.log(10)
-    y, xy = np.moveaxis((level @ weighed)[:, None] - fall_db @ weighed, -1, 0)
+    line = (np.log(fall) * (-10 / np.log(10))) @ weighed
+    return _LowPasses(octaves.astype(np.float32), edges, fall, weighed, line, count, x, xx)
+
+
+def _fit(level: Floats, floor: float, passes: _LowPasses | None) -> tuple[float, float]:
+    """The cost and the edge, in octaves, of the best fit of a low-pass: all edges and all orders at once, as
+    (edges, orders, bands)."""
+    if passes is None:
+        return np.inf, 0.0
+    # The straight line through what passes, by least squares; 0.3 holds its slope back.
+    count, x, xx = passes.count, passes.x, passes.xx
+    y, xy = np.moveaxis((level @ passes.weighed)[:, None] - passes.line, -1, 0)
     scale = count * (xx + 0.3) - x**2
     start, slope = ((xx + 0.3) * y - x * xy) / scale, (count * xy - x * y) / scale
-    fitted = (slope * np.log(10) / 10).astype(np.float32)[..., None] * octaves.astype(np.float32)
+    fitted = (slope * np.log(10) / 10).astype(np.float32)[..., None] * passes.octaves
     fitted += (start * np.log(10) / 10).astype(np.float32)[..., None]
     np.exp(fitted, out=fitted)
-    fitted /= fall
+    fitted /= passes.fall
     fitted += np.float32(floor)
     error = np.log(fitted, out=fitted)
     error *= -10 / np.log(10)
     error += level.astype(np.float32)
     np.abs(error, out=error)
-    cost = np.sum(np.where(error < 1.5, error**2, 3 * error - 2.25), axis=-1)
-    best = int(cost.argmin())
-    return float(cost.flat[best]), float(edges[best // len(orders)])
+    squared = np.minimum(error, 1.5)
+    error *= 2
+    error -= squared
+    cost = np.einsum("ijk,ijk->ij", squared, error)
+    edge, _ = np.unravel_index(int(cost.argmin()), cost.shape)
+    return float(cost.min()), float(passes.edges[edge])
 
 
 def is_steady(power: Floats) -> bool:

@@ -65,6 +65,10 @@ CEILING_DB = 60.0
 """Fall of the band over the sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
+HUSH_FRAMES = 8
+"""Frames of the silence before and after a sound that the predictor sees. With all of it (134 frames around a
+clip of 1 s) 25 dev clips of 1 s, cut at 4 and 8 kHz, measure an LSD of 1.593, with 8 frames 1.573, with none
+1.619."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +199,9 @@ class Draft:
         if start >= BINS or not bool(sounding.any()):
             return filled
         upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
-        left_out = kept.start // HOP, (len(filled) - kept.stop) // HOP
-        whole = self.predictor.envelope(pad(power, (0, 0, *left_out)), cutoff_hz, take_of(preset.seed))
-        envelope = whole.frames(left_out[0], len(power))
+        before, after = (min(HUSH_FRAMES, cut // HOP) for cut in (kept.start, len(filled) - kept.stop))
+        seen = pad(power, (0, 0, before, after))
+        envelope = self.predictor.envelope(seen, cutoff_hz, take_of(preset.seed)).frames(before, len(power))
         share = over_bins(envelope.noise_share[:, drawn // BAND_BINS :])
         fine = copied_up(bins, power, cutoff_hz) * torch.sqrt(1 - share)
         fine += modulated_noise(grain, upper)[:, drawn:] * torch.sqrt(share)
@@ -216,13 +220,13 @@ class Draft:
 
 def _grain(window: Window, noise: NoiseField) -> Tensor:
     """(frames,) standard normal noise, drawn in the cells where a channel of the window sounds."""
-    sounds = stretch_that_sounds(np.abs(window.samples).max(axis=0))
-    first, end = sounds.start // CELL_FRAMES, -(-sounds.stop // CELL_FRAMES)
+    sounds = _sounding_clocks(np.abs(window.samples).max(axis=0))
     grain = torch.zeros(window.samples.shape[1])
-    drawn = noise(
-        "fine structure", window.group, window.start // CELL_FRAMES + first, end - first, (CELL_FRAMES,)
-    )
-    grain[first * CELL_FRAMES : end * CELL_FRAMES] = torch.from_numpy(np.ascontiguousarray(drawn)).flatten()
+    if len(sounds):
+        first, end = sounds[0] * CLOCK_FRAMES // CELL_FRAMES, sounds[-1] * CLOCK_FRAMES // CELL_FRAMES + 1
+        start = window.start // CELL_FRAMES + first
+        drawn = noise("fine structure", window.group, int(start), int(end - first), (CELL_FRAMES,))
+        grain[first * CELL_FRAMES : end * CELL_FRAMES] = torch.from_numpy(drawn.reshape(-1))
     return grain
 
 
@@ -232,11 +236,16 @@ def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
     A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
     on each side: an attack at the very start is measured against the silence before it.
     """
-    blocks = np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
-    if not len(blocks):
+    sounds = _sounding_clocks(samples)
+    if not len(sounds):
         return slice(0, CLOCK_FRAMES)
-    first, end = max(int(blocks[0]) - 1, 0), int(blocks[-1]) + 2
+    first, end = max(int(sounds[0]) - 1, 0), int(sounds[-1]) + 2
     return slice(first * CLOCK_FRAMES, min(end * CLOCK_FRAMES, len(samples)))
+
+
+def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Which stretches of CLOCK_FRAMES are not digital silence."""
+    return np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
 
 
 def without_lines(level: Tensor) -> Tensor:

@@ -105,16 +105,18 @@ def test_a_moving_mean_counts_what_is_there() -> None:
         assert torch.allclose(moving_mean(values, width), torch.stack(around), atol=1e-6)
 
 
-def test_digital_silence_around_a_clip_is_left_out_and_changes_nothing(hiss: Audio) -> None:
-    """Beside the same clip over a faint direct current, which is no digital silence."""
+def test_digital_silence_around_a_clip_is_left_out_however_much_there_is(hiss: Audio) -> None:
+    """The same clip in a window that is a cell longer on both sides."""
     clip = np.zeros((1, FRAMES), np.float32)
     clip[:, 40000:88000] = low_passed(hiss[:1, :48000], 4000.0)
     kept = draft.stretch_that_sounds(clip[0])
     assert (kept.start, kept.stop) == (18 * 2048, 44 * 2048)
-    left_out, computed = render(clip, 4000.0), render(clip + np.float32(1e-10), 4000.0)
-    made = float(np.square(computed - clip, dtype=np.float64).sum())
-    assert np.square(left_out - computed, dtype=np.float64).sum() < 1e-8 * made
-    assert not left_out[:, : kept.start].any()
+    longer = np.pad(clip, ((0, 0), (CELL_FRAMES, CELL_FRAMES)))
+    alone, among = render(clip, 4000.0), render(longer, 4000.0, start=-CELL_FRAMES)
+    assert np.array_equal(among[:, CELL_FRAMES:-CELL_FRAMES], alone)
+    assert np.abs(alone - clip)[:, kept].max() > 0.01
+    assert not alone[:, : kept.start].any()
+    assert not alone[:, kept.stop :].any()
 
 
 def test_a_single_band_does_not_stand_out_but_slopes_and_steps_stay() -> None:
