@@ -1,17 +1,18 @@
-"""The broadcast extension of a WAV file as texts that FLAC holds, and back.
+"""What broadcasting adds to a WAV file: bext as texts that FLAC holds, and back; iXML in the stem's time.
 
-The names are those under which ffmpeg reads and writes the fields.
+The names of the texts are those under which ffmpeg reads and writes the fields.
 
-Source: EBU Tech 3285 v2 (bext).
+Sources: EBU Tech 3285 v2 (bext), the iXML specification 3.01.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from xml.etree import ElementTree
 
 from render.files.tags import Tag
-from render.files.timing import Timing
+from render.files.timing import Provenance, Timing
 
 FIELDS = (
     ("DESCRIPTION", 0, 256), ("ORIGINATOR", 256, 32), ("ORIGINATOR_REFERENCE", 288, 32),
@@ -21,6 +22,13 @@ FIELDS = (
 REFERENCE, VERSION, UMID, HEAD_BYTES = 338, 346, 348, 602
 """Where the time reference, the version and the UMID stand, and where the coding history begins."""
 UMID_BYTES = 64
+MIDNIGHT = "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI", "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO"
+REFERENCE_HALVES = "BWF_TIME_REFERENCE_HIGH", "BWF_TIME_REFERENCE_LOW"
+POINT_HALVES = "SYNC_POINT_HIGH", "SYNC_POINT_LOW"
+"""The elements of iXML that hold a count of samples, its upper and its lower 32 bits."""
+MEASURED = ("LOUDNESS", "BWF_LOUDNESS_VALUE", "BWF_LOUDNESS_RANGE", "BWF_MAX_TRUE_PEAK_LEVEL",
+            "BWF_MAX_MOMENTARY_LOUDNESS", "BWF_MAX_SHORT_TERM_LOUDNESS")  # fmt: skip
+"""Elements of iXML that are true of the source's samples alone."""
 TIME_REFERENCE, CODING_HISTORY = "TIME_REFERENCE", "CODING_HISTORY"
 
 
@@ -62,6 +70,79 @@ def moved(said: Iterable[Tag], timing: Timing) -> tuple[Tag, ...]:
         else (name, text)
         for name, text in said
     )
+
+
+def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
+    """Rates, time stamps and sync points to the stem's, loudness left out; AIRBAND says what was done.
+
+    Args:
+        body: of an iXML chunk; empty for a new one.
+        timing: where the stem lies.
+        made: what was done.
+
+    Raises:
+        ParseError, ValueError: it is damaged.
+    """
+    text = body.rstrip(b"\0 \r\n")
+    if text:
+        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+        root = ElementTree.fromstring(text, parser=parser)
+    else:
+        root = ElementTree.Element("BWFXML")
+        ElementTree.SubElement(root, "IXML_VERSION").text = "1.61"
+    for name in ("FILE_SAMPLE_RATE", "TIMESTAMP_SAMPLE_RATE"):
+        for element in root.iter(name):
+            element.text = str(timing.rate_out)
+    for parent in list(root.iter()):
+        for halves in (MIDNIGHT, REFERENCE_HALVES):
+            if (stamp := _count(parent, halves)) is not None:
+                _set_count(parent, halves, timing.scaled(stamp + timing.start))
+        for name in MEASURED:
+            for element in parent.findall(name):
+                parent.remove(element)
+    for points in root.iter("SYNC_POINT_LIST"):
+        _move_sync_points(points, timing)
+    for earlier in root.findall("AIRBAND"):
+        root.remove(earlier)
+    block = ElementTree.SubElement(root, "AIRBAND")
+    ElementTree.SubElement(block, "SOFTWARE").text = made.software
+    for name, value in made.facts.items():
+        ElementTree.SubElement(block, name).text = value
+    return (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+    )
+
+
+def _move_sync_points(points: ElementTree.Element, timing: Timing) -> None:
+    """Relative ones count from the file's start, absolute ones from midnight; a group's offset is at the
+    recorder's own clock."""
+    for point in points.findall("SYNC_POINT"):
+        at = _count(point, POINT_HALVES)
+        if at is None or point.findtext("SYNC_POINT_FUNCTION", "").strip() == "GROUP_OFFSET":
+            continue
+        is_absolute = point.findtext("SYNC_POINT_TYPE", "").strip() == "ABSOLUTE"
+        place = timing.scaled(at) if is_absolute else timing.position(at)
+        if place is None:
+            points.remove(point)
+            continue
+        _set_count(point, POINT_HALVES, place)
+        if (lasts := point.find("SYNC_POINT_EVENT_DURATION")) is not None:
+            lasts.text = str(timing.scaled(int(lasts.text or 0)))
+    if (count := points.find("SYNC_POINT_COUNT")) is not None:
+        count.text = str(len(points.findall("SYNC_POINT")))
+
+
+def _count(parent: ElementTree.Element, halves: tuple[str, str]) -> int | None:
+    """A count of samples that stands in two elements; None where one of them is missing."""
+    high, low = (parent.find(half) for half in halves)
+    return None if high is None or low is None else (int(high.text or 0) << 32) + int(low.text or 0)
+
+
+def _set_count(parent: ElementTree.Element, halves: tuple[str, str], count: int) -> None:
+    for half, value in zip(halves, (count >> 32, count & 0xFFFFFFFF), strict=True):
+        element = parent.find(half)
+        assert element is not None
+        element.text = str(value)
 
 
 def _is_count(text: str) -> bool:

@@ -138,7 +138,7 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
         seeks=source.seeks,
         made=made.line(),
         for_wave=(
-            Chunk(b"iXML", wave_chunks.ixml(b"", timing, made)),
+            Chunk(b"iXML", broadcast.ixml(b"", timing, made)),
             *wave_chunks.with_history(broadcast.bext(tags.texts), made),
             *sampler.for_wave(chunks, timing.rate_out),
         ),

@@ -3,8 +3,8 @@
 Positions follow the audio: they are rescaled when the rate changes and moved when a selection is rendered.
 A chunk that cannot be parsed is passed on as it is.
 
-Sources: EBU Tech 3285 v2 (bext), the iXML specification 3.01, Microsoft's multimedia data standards update
-(cue, adtl, smpl, plst), AES46 (cart), ITU-R BS.2076 and BS.2088 (axml, bxml, chna).
+Sources: EBU Tech 3285 v2 (bext), Microsoft's multimedia data standards update (cue, adtl, smpl, plst), AES46
+(cart), ITU-R BS.2076 and BS.2088 (axml, bxml, chna).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from xml.etree import ElementTree
 
 from render.files.aiff_chunks import Marker
+from render.files.broadcast import ixml
 from render.files.chunks import AnyChunk, Chunk, StoredChunk
 from render.files.timing import Provenance, Timing
 
@@ -26,6 +27,8 @@ CART_TIMERS, CART_TIMER_COUNT = 684, 8
 """AES46: where the post timers stand in a cart chunk, each a name and a count of samples."""
 OBJECTS = (b"axml", b"bxml", b"sxml", b"chna")
 """The audio definition model: objects whose times count from the start of the whole file."""
+SLICES = b"strc"
+"""The slices of an Acid loop, in a form nobody published: true at the source's own rate and start only."""
 SAMPLE_TIME = re.compile(rb"(\d\d:\d\d:\d\d\.)(\d{1,9})S(\d{4,6})(?!\d)")
 """BS.2076-2: a time whose fraction counts samples, as 00:00:05.22050S44100."""
 
@@ -45,7 +48,7 @@ def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing, made: Provenance) -
         if chunk.name in OBJECTS:
             if timing.whole:
                 moved.append(_objects(chunk, timing))
-        else:
+        elif chunk.name != SLICES or timing.keeps_places:
             moved.append(_moved(chunk, timing, made, kept) if isinstance(chunk, Chunk) else chunk)
     if not any(chunk.name == b"iXML" for chunk in moved):
         moved.append(Chunk(b"iXML", ixml(b"", timing, made)))
@@ -131,38 +134,6 @@ def _with_line(body: bytes, made: Provenance) -> bytes:
     return body[:602] + history + line
 
 
-def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
-    """Rates and time stamps to the stem's; the element AIRBAND says what was done."""
-    text = body.rstrip(b"\0 \r\n")
-    if text:
-        parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-        root = ElementTree.fromstring(text, parser=parser)
-    else:
-        root = ElementTree.Element("BWFXML")
-        ElementTree.SubElement(root, "IXML_VERSION").text = "1.61"
-    for element in root.iter("FILE_SAMPLE_RATE"):
-        element.text = str(timing.rate_out)
-    for speed in root.iter("SPEED"):
-        high, low = (speed.find(f"TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_{part}") for part in ("HI", "LO"))
-        if high is None or low is None:
-            continue
-        stamp = (int(high.text or 0) << 32) + int(low.text or 0)
-        stamp = timing.scaled(stamp + timing.start)
-        high.text, low.text = str(stamp >> 32), str(stamp & 0xFFFFFFFF)
-        rate = speed.find("TIMESTAMP_SAMPLE_RATE")
-        if rate is not None:
-            rate.text = str(timing.rate_out)
-    for earlier in root.findall("AIRBAND"):
-        root.remove(earlier)
-    block = ElementTree.SubElement(root, "AIRBAND")
-    ElementTree.SubElement(block, "SOFTWARE").text = made.software
-    for name, value in made.facts.items():
-        ElementTree.SubElement(block, name).text = value
-    return (
-        b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
-    )
-
-
 def _cues(body: bytes) -> list[tuple[int, int, bytes, int, int, int]]:
     count = struct.unpack_from("<I", body)[0]
     return [struct.unpack_from("<II4sIII", body, 4 + 24 * index) for index in range(count)]
@@ -208,8 +179,10 @@ def _smpl(body: bytes, timing: Timing) -> bytes:
     loops = []
     for index in range(head[7]):
         loop = list(struct.unpack_from("<6I", body, 36 + 24 * index))
-        first, last = timing.position(loop[2]), timing.position(loop[3])
-        if first is not None and last is not None:
+        first, after = timing.position(loop[2]), timing.position(loop[3] + 1)  # the last frame sounds too
+        if first is not None and after is not None:
+            # Its length is its pitch where it holds one cycle: that, not its end, is taken to the nearest.
+            last = first + timing.scaled(loop[3] + 1 - loop[2]) - 1
             loops.append(struct.pack("<6I", *loop[:2], first, last, *loop[4:]))
     tail = body[36 + 24 * head[7] :]
     head[7] = len(loops)

@@ -114,7 +114,7 @@ def check(path: Path, title: str, rate: int, start: int = 0) -> None:
     assert [(cue.name, cue.sample_offset) for cue in said.cues.cues] == [(1, scaled(CUE - start))]
     assert [label.text for label in said.cues.labels] == ["verse"]
     assert [(loop.start, loop.end) for loop in said.smpl.sample_loops] == [
-        (scaled(CUE - start), scaled(13230 - start))
+        (scaled(CUE - start), scaled(CUE - start) + scaled(13231 - CUE) - 1)
     ]
     own = {chunk.name: chunk.body for chunk in read_chunks(path).chunks}
     assert own[b"_PMX"] == b"<x:xmpmeta/>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import soundfile
 
 from render.files import metadata
 from render.files.aiff_chunks import markers
+from render.files.broadcast import ixml
 from render.files.chunks import AnyChunk, Chunk, append_chunks
 from render.files.timing import Provenance, Timing
 
@@ -59,4 +61,69 @@ def test_places_past_the_end_and_labels_of_no_cue_follow_the_rate(tmp_path: Path
     after = carried(tmp_path / "a.wav", "WAV", WAVE, 88200)
     assert struct.unpack_from("<II4sIII", after[b"cue "], 4)[5] == 10 * FRAMES
     assert b"of no cue" in after[b"LIST"]
-    assert struct.unpack_from("<4I", after[b"smpl"], 36) == (0, 0, 8, 10000)
+    assert struct.unpack_from("<4I", after[b"smpl"], 36) == (0, 0, 8, 10001)  # the last frame sounds too
+
+
+@pytest.mark.parametrize("rate_out", [48000, 88200, 96000])
+def test_a_loop_of_one_cycle_keeps_its_pitch(tmp_path: Path, rate_out: int) -> None:
+    """100 frames of 441 Hz: wherever it begins, as many cycles a second as the new rate can hold."""
+    for first in (0, 1, 7, 350, 351):
+        loop = struct.pack("<6I", 0, 0, first, first + 99, 0, 0)
+        smpl = Chunk(b"smpl", struct.pack("<9I", 0, 0, 22676, 69, 0, 0, 0, 1, 0) + loop)
+        after = carried(tmp_path / "a.wav", "WAV", [smpl], rate_out)
+        begins, last = struct.unpack_from("<2I", after[b"smpl"], 36 + 8)
+        assert begins == round(first * rate_out / 44100)
+        assert last + 1 - begins == round(100 * rate_out / 44100)
+
+
+def test_slices_in_a_form_nobody_published_are_named_where_places_move(tmp_path: Path) -> None:
+    path = tmp_path / "loop.wav"
+    soundfile.write(path, np.zeros(FRAMES), 44100, "PCM_16")
+    append_chunks(path, [Chunk(b"strc", bytes(64)), Chunk(b"acid", bytes(24))])
+    source = metadata.read(path)
+    still = metadata.carried(source, Timing(44100, 44100, 0, FRAMES), MADE)
+    assert [chunk.name for chunk in still.chunks] == [b"strc", b"acid", b"iXML"]
+    moved = metadata.carried(source, Timing(44100, 48000, 0, FRAMES), MADE)
+    assert [chunk.name for chunk in moved.chunks] == [b"acid", b"iXML"]
+    assert moved.left_out("wav") == ("strc",)
+
+
+IXML = b"""<BWFXML><IXML_VERSION>2.10</IXML_VERSION>
+<SPEED><FILE_SAMPLE_RATE>48000</FILE_SAMPLE_RATE><TIMESTAMP_SAMPLE_RATE>48000</TIMESTAMP_SAMPLE_RATE></SPEED>
+<BEXT><BWF_TIME_REFERENCE_LOW>96000</BWF_TIME_REFERENCE_LOW>
+<BWF_TIME_REFERENCE_HIGH>1</BWF_TIME_REFERENCE_HIGH><BWF_LOUDNESS_VALUE>-23.00</BWF_LOUDNESS_VALUE></BEXT>
+<LOUDNESS><LOUDNESS_VALUE>-23.00</LOUDNESS_VALUE></LOUDNESS>
+<SYNC_POINT_LIST><SYNC_POINT_COUNT>3</SYNC_POINT_COUNT>
+<SYNC_POINT><SYNC_POINT_TYPE>RELATIVE</SYNC_POINT_TYPE><SYNC_POINT_COMMENT>clap</SYNC_POINT_COMMENT>
+<SYNC_POINT_LOW>24000</SYNC_POINT_LOW><SYNC_POINT_HIGH>0</SYNC_POINT_HIGH>
+<SYNC_POINT_EVENT_DURATION>480</SYNC_POINT_EVENT_DURATION></SYNC_POINT>
+<SYNC_POINT><SYNC_POINT_TYPE>ABSOLUTE</SYNC_POINT_TYPE>
+<SYNC_POINT_LOW>4800</SYNC_POINT_LOW><SYNC_POINT_HIGH>1</SYNC_POINT_HIGH></SYNC_POINT>
+<SYNC_POINT><SYNC_POINT_TYPE>RELATIVE</SYNC_POINT_TYPE><SYNC_POINT_FUNCTION>GROUP_OFFSET</SYNC_POINT_FUNCTION>
+<SYNC_POINT_LOW>7</SYNC_POINT_LOW><SYNC_POINT_HIGH>0</SYNC_POINT_HIGH></SYNC_POINT>
+</SYNC_POINT_LIST></BWFXML>"""
+
+
+def counted(root: ElementTree.Element, path: str, high: str, low: str) -> list[int]:
+    return [(int(at.findtext(high, "")) << 32) + int(at.findtext(low, "")) for at in root.iterfind(path)]
+
+
+def test_every_count_of_samples_in_ixml_follows_the_rate() -> None:
+    root = ElementTree.fromstring(ixml(IXML, Timing(48000, 96000, 0, 48000), MADE))
+    assert counted(root, "BEXT", "BWF_TIME_REFERENCE_HIGH", "BWF_TIME_REFERENCE_LOW") == [
+        2 * ((1 << 32) + 96000)
+    ]
+    points = counted(root, ".//SYNC_POINT", "SYNC_POINT_HIGH", "SYNC_POINT_LOW")
+    assert points == [48000, 2 * ((1 << 32) + 4800), 7]
+    assert root.findtext(".//SYNC_POINT_EVENT_DURATION") == "960"
+    assert root.findtext("SPEED/TIMESTAMP_SAMPLE_RATE") == "96000"
+    assert root.find("LOUDNESS") is None
+    assert root.find("BEXT/BWF_LOUDNESS_VALUE") is None
+
+
+def test_sync_points_of_ixml_that_a_selection_leaves_out_go() -> None:
+    timing = Timing(48000, 48000, 30000, 10000, whole=False)
+    root = ElementTree.fromstring(ixml(IXML, timing, MADE))
+    assert counted(root, "BEXT", "BWF_TIME_REFERENCE_HIGH", "BWF_TIME_REFERENCE_LOW") == [(1 << 32) + 126000]
+    assert root.findtext("SYNC_POINT_LIST/SYNC_POINT_COUNT") == "2"
+    assert root.find(".//SYNC_POINT_COMMENT") is None
