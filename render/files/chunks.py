@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
-from render.sources.after_audio import is_file
-from render.sources.pcm_header import large_sizes
+from render.sources.after_audio import chunks_at_end, is_file
+from render.sources.pcm_header import after_id3, large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
 """A chunk up to this size is read; a cover picture or the description of an hour's objects is smaller."""
@@ -81,8 +81,9 @@ class Chunks:
 
 
 def form_of(path: Path) -> bytes:
-    """RIFF, RIFX, RF64, BW64, AIFF or AIFC as the file begins; empty for any other file."""
+    """RIFF, RIFX, RF64, BW64, AIFF or AIFC as the file begins behind ID3 tags; empty for any other file."""
     with path.open("rb") as file:
+        file.seek(after_id3(file))
         head = file.read(12)
     if FORMS.get(head[:4]) == head[8:12]:
         return head[:4]
@@ -110,7 +111,7 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
     end = os.fstat(file.fileno()).st_size
     large: dict[bytes, int] = {}
     chunks: list[AnyChunk] = []
-    at, odd = 12, False
+    at, odd = after_id3(file) + 12, False
     while at + 8 <= end:
         name, size = _header(file, at, order)
         if not _is_name(name) and odd:  # a writer that leaves out the pad byte
@@ -121,8 +122,8 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
         if size == UNKNOWN_SIZE and order == "<":
             size = large.get(name, end)
         if name in AUDIO and not 0 < size <= end - at - 8:  # a header from before the end was known
-            at = end
-            break
+            at, odd = chunks_at_end(file, at + 8, end, order), False
+            continue
         if at + 8 + size > end:
             break
         if name not in AUDIO:

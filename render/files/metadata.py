@@ -24,6 +24,7 @@ from render.files.flac_blocks import PICTURE, Block, moved_blocks, read_flac, wr
 from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
 from render.files.timing import Provenance, Timing
 from render.sources.container_tags import ContainerTags, chunk_names, container_tags
+from render.sources.tag_search import TAGS_BYTES_MAX, id3_bytes, id3_nbytes
 
 __all__ = ["Metadata", "Provenance", "Timing", "attach", "carried", "read", "said"]
 
@@ -180,6 +181,12 @@ def said(metadata: Metadata) -> Counter[str]:
 def _read_chunked(path: Path) -> Metadata:
     found = read_chunks(path)
     chunks = tuple(chunk for chunk in found.chunks if chunk.name not in AUDIO_CHUNKS)
+    others: Names = [f"{found.stray_bytes} bytes after the last chunk"] if found.stray_bytes > 1 else []
+    if weight := id3_nbytes(path):  # before the file, where some programs put it
+        if weight > TAGS_BYTES_MAX or any(chunk.name.lower() == b"id3 " for chunk in chunks):
+            others.append(f"an ID3 tag of {weight} bytes before the file")
+        else:
+            chunks = (*chunks, Chunk(b"ID3 " if found.form in AIFF_FORMS else b"id3 ", id3_bytes(path)))
     texts: list[Tag] = []
     pictures: tuple[bytes, ...] = ()
     for chunk in chunks:
@@ -194,8 +201,7 @@ def _read_chunked(path: Path) -> Metadata:
             have = {name for name, _ in texts}
             texts += [tag for tag in tags.texts if tag[0] not in have]
             pictures += tags.pictures
-    stray = (f"{found.stray_bytes} bytes after the last chunk",) if found.stray_bytes > 1 else ()
-    return Metadata(found.form, chunks, (), Tags(tuple(texts), pictures), others=stray)
+    return Metadata(found.form, chunks, (), Tags(tuple(texts), pictures), others=tuple(others))
 
 
 def _read_big_endian(path: Path) -> Metadata:

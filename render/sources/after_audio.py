@@ -6,6 +6,7 @@ files that were joined with `cat` state the first one's. Whoever believes such a
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import BinaryIO
 
@@ -14,6 +15,12 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """How the tags begin that some programs put behind a file without making chunks of them."""
 CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
 """What is cut off where one of these says that it goes on past the end of the file is no audio."""
+AT_THE_END = re.compile(
+    b"|".join(map(re.escape, sorted(CHUNKS | {b"cue ", b"smpl", b"inst", b"PEAK", b"MARK"})))
+)
+"""With which the chunks begin that are looked for behind audio of no known size."""
+TAIL_BYTES = 1 << 23
+"""So far before the end of the file."""
 ZEROS_BYTES = 1 << 20
 """Padding is looked at as far as this."""
 WRAP = 1 << 32
@@ -64,6 +71,28 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
     if left > tolerated and _zeros(file, at) < min(left, ZEROS_BYTES):
         return f"{left} bytes follow the audio that its header speaks of, and are no chunk", True
     return "", False
+
+
+def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
+    """Where audio ends whose size was never filled in: at the chunks behind it, or at the end of the file.
+
+    They are known by the name of the first, and by sizes that lead to the end of the file to the byte.
+
+    Args:
+        file: open for reading.
+        at: first byte of audio.
+        end: of the file, in bytes.
+        order: of the bytes, `<` or `>`.
+    """
+    begin = max(at, end - TAIL_BYTES)
+    file.seek(begin)
+    for found in AT_THE_END.finditer(file.read(max(0, end - begin))):
+        place = begin + found.start()
+        while place < end and (chunk := _chunk(file, place, end, order)) is not None:
+            place += 8 + chunk[1] + chunk[1] % 2
+        if place >= end:
+            return begin + found.start()
+    return end
 
 
 def is_file(file: BinaryIO, at: int) -> bool:

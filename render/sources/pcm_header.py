@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
-from render.sources.after_audio import beyond_4_gib, doubt
+from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
 
 HEADER_BYTES_MAX = 48
 """A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
@@ -85,15 +85,18 @@ def read_header(file: BinaryIO) -> PcmHeader | None:
     Args:
         file: open for reading, anywhere.
     """
-    file.seek(0)
+    first = after_id3(file)
+    file.seek(first)
     head = file.read(40)
     try:
         if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-            return _wave(file, big_endian=head[:4] == b"RIFX")
+            return _wave(file, first, big_endian=head[:4] == b"RIFX")
+        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+            return _aiff(file, first)
+        if first:
+            return None
         if head[:16] == W64_RIFF:
             return _w64(file)
-        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-            return _aiff(file)
         if head[:4] == b"caff":
             return _caf(file)
         if head[:4] in (b".snd", b"dns."):
@@ -101,6 +104,24 @@ def read_header(file: BinaryIO) -> PcmHeader | None:
     except (struct.error, ValueError, OverflowError):
         return None
     return None
+
+
+def after_id3(file: BinaryIO, at: int = 0) -> int:
+    """Where a file, or a stream in it, begins behind ID3v2 tags, which some programs put before any kind.
+
+    Args:
+        file: open for reading.
+        at: where the first tag may stand.
+    """
+    while True:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            return at
+        size = 0
+        for byte in head[6:]:
+            size = size << 7 | byte & 0x7F
+        at += 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def is_placeholder(size: int) -> bool:
@@ -115,13 +136,13 @@ def is_placeholder(size: int) -> bool:
     )
 
 
-def _sized(at: int, size: int, end: int) -> tuple[int | None, int]:
-    """Promised and held bytes of audio that starts at `at` in a file of `end` bytes."""
+def _sized(at: int, size: int, end: int, first: int = 0) -> tuple[int | None, int]:
+    """Promised and held bytes of audio that starts at `at` in a file from byte `first` to `end`."""
     there = max(0, end - at)
     if size <= there and not is_placeholder(size):
         return size, size
     over = size - there
-    counts_header = over <= HEADER_BYTES_MAX or over in (at, at - 4, at - 8)
+    counts_header = over <= HEADER_BYTES_MAX or at - first - over in (0, 4, 8)
     if is_placeholder(size) or counts_header:
         return None, there
     return size, there
@@ -181,11 +202,11 @@ def _fmt(body: bytes, order: str) -> tuple[int, int, str, int]:
     return rate, channels, WAV_TAGS.get((tag, width), ""), mask
 
 
-def _wave(file: BinaryIO, big_endian: bool) -> PcmHeader | None:
+def _wave(file: BinaryIO, first: int, big_endian: bool) -> PcmHeader | None:
     end = os.fstat(file.fileno()).st_size
     order = ">" if big_endian else "<"
     about: tuple[int, int, str, int] | None = None
-    for name, size, at in _chunks(file, 12, end, big_endian):
+    for name, size, at in _chunks(file, first + 12, end, big_endian):
         if name == b"fmt ":
             about = _fmt(_body(file, at, size), order)
         elif name == b"data":
@@ -194,9 +215,10 @@ def _wave(file: BinaryIO, big_endian: bool) -> PcmHeader | None:
             rate, channels, subtype, mask = about
             if end > 1 << 32 and 0 < size < end - at:
                 size = beyond_4_gib(file, at, size, end, order)
-            promised, held = (
-                (0, 0) if size == 0 and _only_chunks(file, at, end, order) else _sized(at, size, end)
-            )
+            is_empty = size == 0 and _only_chunks(file, at, end, order)
+            promised, held = (0, 0) if is_empty else _sized(at, size, end, first)
+            if promised is None:
+                held = chunks_at_end(file, at, end, order) - at
             why = ""
             if promised:
                 a_second = rate * channels * SAMPLE_BYTES.get(subtype, 1)
@@ -239,10 +261,10 @@ def _w64(file: BinaryIO) -> PcmHeader | None:
     return None
 
 
-def _aiff(file: BinaryIO) -> PcmHeader | None:
+def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
     end = os.fstat(file.fileno()).st_size
     comm, layout, sound = b"", b"", None
-    for name, size, at in _chunks(file, 12, end, big_endian=True):
+    for name, size, at in _chunks(file, first + 12, end, big_endian=True):
         if name == b"COMM":
             comm = _body(file, at, size)
         elif name == b"CHAN":
@@ -267,7 +289,9 @@ def _aiff(file: BinaryIO) -> PcmHeader | None:
         size = 0 if is_placeholder(frames) else counted
     else:
         size -= skipped
-    promised, held = _sized(at + skipped, size, end)
+    promised, held = _sized(at + skipped, size, end, first)
+    if promised is None:
+        held = chunks_at_end(file, at + skipped, end, ">") - at - skipped
     why = doubt(file, at + skipped + held, end, ">", rate * frame_bytes)[0] if promised else ""
     mask, order = core_audio_order(layout, channels, by_ffmpeg=True)  # nothing in it says who wrote it
     return PcmHeader(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.sources.links import ogg_lacks
-from render.sources.pcm_header import PcmHeader
+from render.sources.pcm_header import PcmHeader, after_id3
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
@@ -47,12 +47,12 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
         links: the streams in it, first byte and end of each.
         header: of a WAV, AIFF, CAF or AU file whose samples are coded.
     """
-    head = _read(file, _after_id3(file))
+    head = _read(file, after_id3(file))
     if header is not None:
         share = header.held / header.promised if header.promised else 1.0
         return Promise(share=share, cut=header.doubt, ends_anywhere=header.promised is None)
     if head[:4] == b"fLaC":
-        counts = [_flac_frames(_read(file, _after_id3(file, start))) for start, _ in links]
+        counts = [_flac_frames(_read(file, after_id3(file, start))) for start, _ in links]
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
         return Promise(cut=ogg_lacks(file))
@@ -68,16 +68,6 @@ def _read(file: BinaryIO, at: int) -> bytes:
     """The head of a stream; zeros stand for what a file of a few bytes lacks of its fixed fields."""
     file.seek(at)
     return file.read(HEAD_BYTES).ljust(64, b"\0")
-
-
-def _after_id3(file: BinaryIO, at: int = 0) -> int:
-    """Where the audio starts behind ID3v2 tags, of which there may be several."""
-    while (head := _read(file, at))[:3] == b"ID3" and len(head) >= 10:
-        size = 0
-        for byte in head[6:10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if head[5] & 0x10 else 0)
-    return at
 
 
 def _flac_frames(head: bytes) -> int | None:

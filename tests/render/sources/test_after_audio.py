@@ -12,12 +12,16 @@ import soundfile
 
 from presets.errors import InputError
 from render.clip import open_clip
+from render.files import metadata
+from render.files.tags import to_id3
 
 RATE_HZ, FRAMES = 8000, 24001
 SAMPLES = np.random.default_rng(3).integers(-9000, 9000, FRAMES).astype("<i2")
 EXPECTED = SAMPLES / np.float32(32768)
 LIST = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"hi\0\0"
 COVER = b"id3 " + struct.pack("<I", 60_000) + b"cover " * 10_000
+UNKNOWN = 0xFFFFFFFF
+BEXT = b"bext" + struct.pack("<I", 602) + bytes(602)
 ODD = b"note" + struct.pack("<I", 5) + b"odd 5"
 
 
@@ -25,7 +29,7 @@ def wav(path: Path, size: int | None = None, after: bytes = b"") -> Path:
     head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
     data, size = SAMPLES.tobytes(), 2 * FRAMES if size is None else size
     riff = b"WAVE" + head + b"data" + struct.pack("<I", size) + data + after
-    path.write_bytes(b"RIFF" + struct.pack("<I", 36 + size) + riff)
+    path.write_bytes(b"RIFF" + struct.pack("<I", min(36 + size, UNKNOWN)) + riff)
     return path
 
 
@@ -107,3 +111,41 @@ def test_au_whose_audio_starts_in_its_header_is_not_read_from_there(tmp_path: Pa
     except InputError:
         return
     assert np.abs(heard[:100] - EXPECTED[:100]).max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [0, UNKNOWN, 0x7FFFF000])
+@pytest.mark.parametrize("after", [LIST, LIST + ODD, LIST + COVER, BEXT])
+def test_chunks_behind_audio_of_no_known_size_are_chunks(tmp_path: Path, size: int, after: bytes) -> None:
+    path = wav(tmp_path / "killed.wav", size=size, after=after)
+    assert np.array_equal(opened(path), EXPECTED)
+    assert [chunk.name for chunk in metadata.read(path).chunks] == [
+        name for name in (b"LIST", b"note", b"id3 ", b"bext") if name in after
+    ]
+
+
+def test_a_name_within_audio_of_no_known_size_is_audio(tmp_path: Path) -> None:
+    """The letters alone mean nothing: their size leads to no other chunk and not to the end."""
+    path = wav(tmp_path / "killed.wav", size=UNKNOWN, after=b"LIST" + struct.pack("<I", 7) + bytes(20))
+    with open_clip(path, tmp_path) as clip:
+        assert clip.frames == FRAMES + 14
+    assert metadata.read(path).chunks == ()
+
+
+@pytest.mark.parametrize("kind", ["RIFF", "FORM", "unfinished"])
+def test_a_tag_before_the_file_hides_nothing_of_it(tmp_path: Path, kind: str) -> None:
+    path = wav(tmp_path / "a.wav", size=UNKNOWN if kind == "unfinished" else None, after=LIST)
+    if kind == "FORM":
+        soundfile.write(path, SAMPLES, RATE_HZ, "PCM_16", format="AIFF")
+    path.write_bytes(to_id3([("TITLE", "in front")], ()) + path.read_bytes())
+    assert np.array_equal(opened(path), EXPECTED)
+    said = metadata.read(path)
+    assert said.form == (b"AIFF" if kind == "FORM" else b"RIFF")
+    assert ("TITLE", "hi" if kind != "FORM" else "in front") in said.tags.texts
+    assert said.chunks[-1].name.lower() == b"id3 "
+
+
+def test_a_file_behind_a_tag_that_is_cut_is_named(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav")
+    path.write_bytes(to_id3([("TITLE", "in front")], ()) + path.read_bytes()[:-8000])
+    with pytest.raises(InputError, match="promises 24001 frames, it holds 20001"):
+        opened(path)
