@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from presets.errors import OutputError
+from render.files.aiff_chunks import Marker
 from render.files.tags import UNREADABLE, Tag
 from render.files.timing import Timing
 from render.sources.tag_search import TAGS_BYTES_MAX
@@ -115,6 +117,16 @@ def moved_blocks(blocks: tuple[Block, ...], timing: Timing) -> tuple[list[Block]
         else:
             lost.append(block.name)
     return kept, lost
+
+
+def chapters(places: Sequence[Marker], rate_hz: int) -> tuple[Tag, ...]:
+    """The comments that tell of places, as https://wiki.xiph.org/Chapter_Extension has them."""
+    comments: list[Tag] = []
+    for number, frame, name in places:
+        minutes, ms = divmod(round(Fraction(1000 * frame, rate_hz)), 60_000)
+        at = f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
+        comments += [(f"CHAPTER{number:03}", at), (f"CHAPTER{number:03}NAME", name.decode())]
+    return tuple(comments)
 
 
 def write_flac(path: Path, comments: list[Tag], blocks: list[Block], seeks: bool) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -20,10 +21,10 @@ from presets.schema import Format
 from render.files import aiff_chunks, broadcast, sampler, wave_chunks
 from render.files.aiff_chunks import Marker
 from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks, rename_form
-from render.files.flac_blocks import PICTURE, Block, moved_blocks, read_flac, write_flac
+from render.files.flac_blocks import PICTURE, Block, chapters, moved_blocks, read_flac, write_flac
 from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
 from render.files.timing import Provenance, Timing
-from render.sources.container_tags import ContainerTags, chunk_names, container_tags
+from render.sources.container_tags import ContainerTags, Place, caf_places, chunk_names, container_tags
 from render.sources.tag_search import TAGS_BYTES_MAX, id3_bytes, id3_nbytes
 
 __all__ = ["Metadata", "Provenance", "Timing", "attach", "carried", "read", "said"]
@@ -66,8 +67,10 @@ class Metadata:
         tags: texts and pictures, whatever they were kept in; of a FLAC file all comments.
         seeks: whether a FLAC file has seek points.
         made: what was done, in a line; empty for a source.
-        for_wave: the same as an iXML chunk, and what else of it a WAV file says in chunks of its own; empty
-            for a source.
+        places: chapters and markers that a container holds; of a source.
+        for_wave: what was done as an iXML chunk, and what else a WAV file says in chunks of its own; empty for
+            a source.
+        for_aiff, for_flac: the places, in their words; empty for a source.
         others: what was found and cannot be carried to any file, by name.
     """
 
@@ -77,7 +80,10 @@ class Metadata:
     tags: Tags = NOTHING
     seeks: bool = False
     made: str = ""
+    places: tuple[Place, ...] = ()
     for_wave: tuple[Chunk, ...] = ()
+    for_aiff: tuple[Chunk, ...] = ()
+    for_flac: tuple[Tag, ...] = ()
     others: tuple[str, ...] = ()
 
     def left_out(self, format: Format) -> tuple[str, ...]:
@@ -94,21 +100,23 @@ def read(path: Path) -> Metadata:
     if form:
         return _read_chunked(path)
     with path.open("rb") as file:
-        head = file.read(4)
-    flac = read_flac(path) if head in (FLAC, b"ID3\3", b"ID3\4") else None
+        head = file.read(8)
+    flac = read_flac(path) if head[:4] in (FLAC, b"ID3\3", b"ID3\4") else None
     if flac is not None and "metadata that cannot be read" not in flac.others:
         pictures = tuple(block.body for block in flac.blocks if block.kind == PICTURE)
         tags = Tags(flac.comments, pictures)
         return Metadata(FLAC, (), flac.blocks, tags, flac.seeks, others=flac.others)
-    tags = read_tags(path)
-    others = chunk_names(path)
-    if not tags.texts and not tags.pictures:
+    tags, told, others = read_tags(path), ContainerTags(), chunk_names(path)
+    if tags.texts or tags.pictures:
+        if head[4:] == b"ftyp":  # mutagen knows but one of the two kinds of chapters in MP4
+            told = container_tags(path)
+    else:
         texts = _known_texts(path)
         told = ContainerTags() if texts else container_tags(path)
         unread = () if told.texts else tags.others
         tags = replace(tags, texts=texts or told.texts, others=unread)
         others = (*others, *told.others)
-    return Metadata(tags=tags, others=others)
+    return Metadata(tags=tags, places=caf_places(path) or told.places, others=others)
 
 
 def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
@@ -130,6 +138,7 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
     elif source.form == FLAC:
         blocks, lost = moved_blocks(source.blocks, timing)
     lost += (before - Counter(map(_chunk_name, chunks))).elements()
+    places = _moved_places(source.places, timing)
     tags = replace(source.tags, texts=broadcast.moved(source.tags.texts, timing))
     return Metadata(
         form=source.form,
@@ -142,7 +151,10 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
             Chunk(b"iXML", broadcast.ixml(b"", timing, made)),
             *wave_chunks.with_history(broadcast.bext(tags.texts), made),
             *sampler.for_wave(chunks, timing.rate_out),
+            *(wave_chunks.cues(places) if places else ()),
         ),
+        for_aiff=(Chunk(b"MARK", aiff_chunks.marked(places)),) if places else (),
+        for_flac=chapters(places, timing.rate_out),
         others=(*source.others, *lost),
     )
 
@@ -235,7 +247,7 @@ def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
         kept |= {b"ID3 "}
     places = [marker for chunk in metadata.chunks for marker in aiff_chunks.markers(chunk)]
     if places:
-        chunks += _cues(places)
+        chunks += wave_chunks.cues(places)
         kept |= {b"MARK"}
     lost += [_chunk_name(c) for c in metadata.chunks if c.name not in kept and c.name not in AIFF_NAMES]
     return chunks, lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
@@ -256,6 +268,7 @@ def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
         tag = own.body
     if tag:
         chunks.append(Chunk(b"ID3 ", tag))
+    chunks += metadata.for_aiff
     lost = [*(metadata.tags.others if not metadata.tags.id3 else ())]
     cues = wave_chunks.markers(metadata.chunks)  # their numbers may be larger than a marker's
     places = [cue._replace(number=number) for number, cue in enumerate(cues, start=1)]
@@ -276,7 +289,7 @@ def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
 
 def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]:
     made = [(SOFTWARE, metadata.made)] if metadata.made else []
-    comments = [*metadata.tags.texts, *_broadcast_texts(metadata), *made]
+    comments = [*metadata.tags.texts, *_broadcast_texts(metadata), *metadata.for_flac, *made]
     if metadata.form == FLAC:
         return (comments, list(metadata.blocks)), []
     blocks = [Block(PICTURE, picture) for picture in metadata.tags.pictures]
@@ -307,13 +320,11 @@ def _list(texts: tuple[Tag, ...]) -> list[Tag]:
     return list(joined.items())
 
 
-def _cues(places: list[Marker]) -> list[AnyChunk]:
-    points = [struct.pack("<II4sIII", at.number, at.frame, b"data", 0, 0, at.frame) for at in places]
-    labels = [Chunk(b"labl", struct.pack("<I", at.number) + at.name + b"\0").packed() for at in places]
-    return [
-        Chunk(b"cue ", struct.pack("<I", len(points)) + b"".join(points)),
-        Chunk(b"LIST", b"adtl" + b"".join(labels)),
-    ]
+def _moved_places(places: Sequence[Place], timing: Timing) -> list[Marker]:
+    """Places on the stem's time line, numbered from 1 on; those that a selection leaves out go."""
+    frames = [(timing.position(round(place.at_s * timing.rate_in)), place.name) for place in places]
+    there = [(frame, name) for frame, name in frames if frame is not None]
+    return [Marker(number, frame, name.encode()) for number, (frame, name) in enumerate(there, start=1)]
 
 
 def _info_texts(entries: bytes, order: str = "<") -> list[Tag]:

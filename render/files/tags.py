@@ -14,7 +14,7 @@ import base64
 import io
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,11 @@ def read_tags(path: Path) -> Tags:
     if weight > TAGS_BYTES_MAX:
         return Tags(others=(f"an ID3 tag of {weight} bytes, where {TAGS_BYTES_MAX} are read",))
     try:
-        file, found = find_tags(path)
+        found = find_tags(path)
         if found is None or isinstance(found, ID3):
             return _with_ape(path, Tags() if found is None else from_id3(found, id3_bytes(path)))
         if isinstance(found, MP4Tags):
-            tags = _from_mp4(found)
-            return replace(tags, others=(*tags.others, "MP4 chapters")) if file.chapters else tags
+            return _from_mp4(found)
         if isinstance(found, APEv2):
             return _from_ape(found)
         if isinstance(found, ASFTags):

@@ -13,7 +13,7 @@ import gzip
 import mmap
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from xml.etree import ElementTree
 
 from render.files.aiff_chunks import Marker
@@ -207,6 +207,16 @@ def _cart(body: bytes, timing: Timing) -> bytes:
             place = timing.position(frame)
             struct.pack_into("<4sI", out, at, *((bytes(4), 0) if place is None else (name, place)))
     return bytes(out)
+
+
+def cues(places: Sequence[Marker]) -> list[Chunk]:
+    """The cue points of places, and the labels that name them."""
+    points = [struct.pack("<II4sIII", at.number, at.frame, b"data", 0, 0, at.frame) for at in places]
+    labels = [Chunk(b"labl", struct.pack("<I", at.number) + at.name + b"\0").packed() for at in places]
+    return [
+        Chunk(b"cue ", struct.pack("<I", len(points)) + b"".join(points)),
+        Chunk(b"LIST", b"adtl" + b"".join(labels)),
+    ]
 
 
 def markers(chunks: Iterable[AnyChunk]) -> list[Marker]:

@@ -1,6 +1,8 @@
-"""What containers say of themselves that no library for tags reads: texts by ffprobe, chunks by name.
+"""What containers say of themselves that no library for tags reads.
 
-Sources: Apple, Core Audio Format 1.0 (chunks); Sonic Foundry, Wave64; ffprobe's `-show_format`.
+That is texts and chapters as ffprobe tells them, the markers of CAF, and other chunks by name.
+
+Sources: Apple, Core Audio Format 1.0 (chunks, `mark`, `strg`); Sonic Foundry, Wave64; ffprobe(1).
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from render.sources.pcm_header import W64_RIFF
 
@@ -31,13 +35,24 @@ CAF_OWN = frozenset(
 )
 W64_OWN = frozenset({b"fmt ", b"fact", b"data", b"levl", b"junk", b"JUNK"})
 """Chunks that describe the samples, are read elsewhere, or are padding."""
+CAF_PLACES = frozenset({b"mark", b"strg"})
+CAF_MARKER_BYTES, CAF_STRING_BYTES = 28, 12
+BODY_BYTES_MAX = 1 << 20
+
+
+class Place(NamedTuple):
+    """A chapter or marker: seconds from the first sample of the source's sound, and what it is called."""
+
+    at_s: Fraction
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerTags:
-    """Texts by the names of Vorbis comments; and what else there is, by name."""
+    """Texts by the names of Vorbis comments; chapters; and what else there is, by name."""
 
     texts: tuple[tuple[str, str], ...] = ()
+    places: tuple[Place, ...] = ()
     others: tuple[str, ...] = ()
 
 
@@ -48,7 +63,8 @@ def container_tags(path: Path) -> ContainerTags:
     ffprobe = shutil.which("ffprobe")
     if ffprobe is None:
         return ContainerTags()
-    shown = "format_tags:stream_tags:stream=codec_type:stream_disposition=attached_pic:chapter=id"
+    shown = "format_tags:stream_tags:stream=codec_type,start_time:stream_disposition=attached_pic"
+    shown += ":chapter=start_time:chapter_tags=title"
     command = [ffprobe, "-v", "quiet", *GUARD, "-show_entries", shown, "-show_chapters", "-of", "json"]
     run = subprocess.run([*command, f"file:{path.absolute()}"], stdin=subprocess.DEVNULL, capture_output=True)
     try:
@@ -64,26 +80,82 @@ def container_tags(path: Path) -> ContainerTags:
             if name not in OF_THE_FILE and not name.startswith("_STATISTICS"):
                 texts.setdefault(name, str(text))
     pictures = [s for s in streams if (s.get("disposition") or {}).get("attached_pic")]
-    others = [*(["a picture"] if pictures else []), *(["chapters"] if told.get("chapters") else [])]
-    return ContainerTags(tuple(texts.items()), tuple(others))
+    begins_s = _seconds(sound.get("start_time"))
+    places = [
+        Place(max(Fraction(0), _seconds(chapter.get("start_time")) - begins_s), _title(chapter))
+        for chapter in told.get("chapters") or []
+    ]
+    return ContainerTags(tuple(texts.items()), tuple(places), ("a picture",) if pictures else ())
+
+
+def _seconds(told: str | None) -> Fraction:
+    try:
+        return Fraction(told or 0)
+    except ValueError:  # "N/A"
+        return Fraction(0)
+
+
+def _title(chapter: dict[str, Any]) -> str:
+    return str((chapter.get("tags") or {}).get("title", ""))
 
 
 def chunk_names(path: Path) -> tuple[str, ...]:
-    """The names of a CAF or W64 file's chunks that hold more than its samples; none for other files."""
+    """The names of a CAF or W64 file's chunks that hold more than samples and `caf_places`."""
+    kind, own = _kind(path)
+    if caf_places(path):
+        own |= CAF_PLACES
+    names = [name for name, _ in _chunks(path) if name not in own]
+    return tuple(dict.fromkeys(f"{kind} {name.decode('latin-1').strip()}" for name in names))
+
+
+def caf_places(path: Path) -> tuple[Place, ...]:
+    """The markers of a CAF file by their names; none where it has none, or a damaged list of them."""
+    if _kind(path)[0] != "CAF":
+        return ()
+    bodies = {name: body for name, body in _chunks(path) if name in CAF_PLACES | {b"desc"}}
+    try:
+        rate_hz = Fraction(struct.unpack_from(">d", bodies[b"desc"])[0])
+        marks = bodies[b"mark"]
+        found = []
+        for index in range(struct.unpack_from(">I", marks, 4)[0]):
+            frame, number = struct.unpack_from(">4xdI", marks, 8 + CAF_MARKER_BYTES * index)
+            found.append(Place(Fraction(frame) / rate_hz, _caf_string(bodies.get(b"strg", b""), number)))
+    except (struct.error, KeyError, ValueError, OverflowError, ZeroDivisionError):
+        return ()
+    return tuple(place for place in found if place.at_s >= 0)
+
+
+def _caf_string(strings: bytes, wanted: int) -> str:
+    """The text of a number; "" where there is none."""
+    count = struct.unpack_from(">I", strings.ljust(4, b"\0"))[0]
+    texts = 4 + CAF_STRING_BYTES * count
+    for at in range(4, min(texts, len(strings) - CAF_STRING_BYTES + 1), CAF_STRING_BYTES):
+        number, offset = struct.unpack_from(">Iq", strings, at)
+        if number == wanted and offset >= 0:
+            return strings[texts + offset :].partition(b"\0")[0].decode(errors="replace")
+    return ""
+
+
+def _kind(path: Path) -> tuple[str, frozenset[bytes]]:
+    """CAF or W64, and which of its chunks are no news; "" for any other file."""
     with path.open("rb") as file:
-        head, end = file.read(16), os.fstat(file.fileno()).st_size
-        is_caf = head[:4] == b"caff"
-        if not is_caf and head != W64_RIFF:
-            return ()
-        found: list[str] = []
-        at, own, form = (8, CAF_OWN, ">4sq") if is_caf else (40, W64_OWN, "<4s12xq")
-        nbytes = struct.calcsize(form)
+        head = file.read(16)
+    if head[:4] == b"caff":
+        return "CAF", CAF_OWN
+    return ("W64", W64_OWN) if head == W64_RIFF else ("", frozenset())
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents, BODY_BYTES_MAX of each at the most, of a CAF or W64 file's chunks."""
+    kind = _kind(path)[0]
+    at, form = (8, ">4sq") if kind == "CAF" else (40, "<4s12xq")
+    nbytes = struct.calcsize(form)
+    with path.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size if kind else 0
         while at + nbytes <= end:
             file.seek(at)
             name, size = struct.unpack(form, file.read(nbytes))
-            if name not in own:
-                found.append(f"{'CAF' if is_caf else 'W64'} {name.decode('latin-1').strip()}")
+            yield name, b"" if name == b"data" else file.read(max(0, min(size, BODY_BYTES_MAX)))
             if size <= 0:
                 break
-            at += nbytes + size if is_caf else -(-size // 8) * 8
-    return tuple(dict.fromkeys(found))
+            at += nbytes + size if kind == "CAF" else -(-size // 8) * 8

@@ -32,8 +32,8 @@ class Bounded(io.BufferedReader):
         return content
 
 
-def find_tags(path: Path) -> tuple[Any, Any]:
-    """A file as mutagen knows it, and its tag; None for each that there is not.
+def find_tags(path: Path) -> Any:
+    """A file's tag as mutagen knows it; None where there is none.
 
     Raises:
         MutagenError: the tag is damaged.
@@ -43,8 +43,7 @@ def find_tags(path: Path) -> tuple[Any, Any]:
         return _found(content, id3_nbytes(path) > 0)
 
 
-def _found(content: io.BufferedReader, has_id3: bool) -> tuple[Any, Any]:
-    """A file as mutagen knows it, and its tag; None for each that there is not."""
+def _found(content: io.BufferedReader, has_id3: bool) -> Any:
     import mutagen
     from mutagen.id3 import ID3, ID3NoHeaderError
 
@@ -55,12 +54,12 @@ def _found(content: io.BufferedReader, has_id3: bool) -> tuple[Any, Any]:
             raise
         file = None  # what an ID3 tag stands before is taken for MP3, and may be AAC
     if file is not None:
-        return file, file.tags
+        return file.tags
     content.seek(0)
     try:
-        return None, ID3(content)
+        return ID3(content)
     except ID3NoHeaderError:
-        return None, None
+        return None
 
 
 def find_ape(path: Path) -> Any:

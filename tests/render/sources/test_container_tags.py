@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from render.files import metadata
+from presets.schema import Format
+from render.files import aiff_chunks, metadata, wave_chunks
+from render.files.chunks import read_chunks
+from render.files.flac_blocks import read_flac
+from render.files.timing import Provenance, Timing
 from render.sources.container_tags import chunk_names, container_tags
 
 WORDS = ("-metadata", "title=Dawn", "-metadata", "artist=One", "-metadata", "track=3/12")
@@ -35,13 +39,60 @@ def test_texts_of_containers_without_a_tag_of_their_own(
     assert found.left_out("wav") == ()
 
 
-def test_chapters_are_told(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
-    told = "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=one\n"
-    (tmp_path / "chapters.txt").write_text(f";FFMETADATA1\ntitle=Dawn\n{told}")
-    for name, expected in (("a.mka", "chapters"), ("a.m4a", "MP4 chapters")):
-        path = tmp_path / name
-        ffmpeg("-i", tones(2), "-i", tmp_path / "chapters.txt", "-map_metadata", 1, "-c:a", "aac", path)
-        assert metadata.read(path).left_out("wav") == (expected,)
+MADE = Provenance("Airband 0.1.0", "A=PCM,F=96000,W=24,M=mono", {})
+
+
+def stem_of(path: Path, timing: Timing, kind: Format) -> Path:
+    """A stem of silence with all that `path` says of itself."""
+    stem = path.with_name(f"stem.{kind}")
+    soundfile.write(stem, np.zeros(2 * timing.rate_out), timing.rate_out, "PCM_24", format=kind.upper())
+    carried = metadata.carried(metadata.read(path), timing, MADE)
+    assert carried.left_out(kind) == ()
+    metadata.attach(stem, kind, carried)
+    return stem
+
+
+def wave_places(stem: Path) -> list[tuple[int, bytes]]:
+    return [(place.frame, place.name) for place in wave_chunks.markers(read_chunks(stem).chunks)]
+
+
+@pytest.mark.parametrize("name", ["a.mka", "a.m4a", "a.mov", "a.m4b"])
+def test_chapters_become_cues_markers_and_comments(
+    tmp_path: Path, ffmpeg: Any, tones: Any, name: str
+) -> None:
+    told = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND=900\ntitle={}\n"
+    chapters = told.format(0, "one") + told.format(550, "zwölf")
+    (tmp_path / "chapters.txt").write_text(f";FFMETADATA1\ntitle=Dawn\n{chapters}", encoding="utf-8")
+    path = tmp_path / name
+    ffmpeg("-i", tones(2), "-i", tmp_path / "chapters.txt", "-map_metadata", 1, "-c:a", "aac", path)
+    whole = Timing(48000, 96000, 0, 96000)
+    twelve = "zwölf".encode()
+    assert wave_places(stem_of(path, whole, "wav")) == [(0, b"one"), (52800, twelve)]
+    marks = read_chunks(stem_of(path, whole, "aiff")).chunks
+    assert [(m.frame, m.name) for chunk in marks for m in aiff_chunks.markers(chunk)] == [
+        (0, b"one"), (52800, twelve),
+    ]  # fmt: skip
+    comments = dict(read_flac(stem_of(path, whole, "flac")).comments)
+    assert comments["CHAPTER002"] == "00:00:00.550"
+    assert (comments["CHAPTER001NAME"], comments["CHAPTER002NAME"]) == ("one", "zwölf")
+    selection = Timing(48000, 48000, 24000, 24000, whole=False)
+    assert wave_places(stem_of(path, selection, "wav")) == [(2400, twelve)]
+
+
+def test_markers_of_a_caf_file_are_carried(tmp_path: Path) -> None:
+    path = tmp_path / "a.caf"
+    soundfile.write(path, np.zeros(44100), 44100, "PCM_16", format="CAF")
+    marks = b"".join(
+        struct.pack(">IdI8xI", 0, frame, number, 0) for frame, number in ((441.0, 7), (22050.0, 9))
+    )
+    texts = struct.pack(">IIqIq", 2, 9, 0, 7, 6) + b"verse\0intro\0"
+    mark = b"mark" + struct.pack(">qII", 8 + len(marks), 0, 2) + marks
+    strings = b"strg" + struct.pack(">q", len(texts)) + texts
+    content = path.read_bytes()
+    at = content.index(b"data")
+    path.write_bytes(content[:at] + mark + strings + content[at:])
+    timing = Timing(44100, 88200, 0, 44100)
+    assert wave_places(stem_of(path, timing, "wav")) == [(882, b"intro"), (44100, b"verse")]
 
 
 def test_without_ffprobe_there_is_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
