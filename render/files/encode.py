@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
 from render.files.chunks import is_large
-from render.files.headers import aiff_header, is_usual, wav_header
+from render.files.headers import SWAPPED, aiff_header, is_usual, wav_header
 from render.files.metadata import Metadata, attach
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def encode(
         else:
             long = nbytes > RIFF_BYTES_MAX or (carried is not None and carried.form in (b"RF64", b"BW64"))
             large = sum(is_large(chunk) for chunk in carried.chunks) if carried is not None and long else 0
-            _write_pcm(blocks, path, how, preset, mask, long, large)
+            is_same = carried is not None and carried.form.startswith(b"AIF") == (how.format == "aiff")
+            wording = carried.wording if carried is not None and is_same else b""
+            _write_pcm(blocks, path, how, preset, mask, long, large, wording)
     except OSError as error:
         _check_room(path, nbytes)
         raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
@@ -154,19 +156,27 @@ class _Blocks:
 
 
 def _write_pcm(
-    blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask: int, long: bool, large_chunks: int
+    blocks: _Blocks,
+    path: Path,
+    how: Encoding,
+    preset: Preset,
+    mask: int,
+    long: bool,
+    large_chunks: int,
+    wording: bytes,
 ) -> None:
     import numpy as np
 
     clip, rng = blocks.clip, _dither(preset)
     nbytes = clip.frames * clip.channels * how.bits // 8
     about = clip.frames, clip.channels, clip.rate, how.bits, mask
-    end = "<" if how.format == "wav" else ">"
+    is_swapped = wording == SWAPPED and how.bits != 32
+    end = "<" if how.format == "wav" or is_swapped else ">"
     with path.open("wb") as file:
         if how.format == "wav":
-            file.write(wav_header(*about, long=long, large_chunks=large_chunks))
+            file.write(wav_header(*about, long=long, large_chunks=large_chunks, wording=wording))
         else:
-            file.write(aiff_header(*about))
+            file.write(aiff_header(*about, wording=wording))
         for block in blocks:
             if how.bits == 32:
                 file.write(np.ascontiguousarray(block, f"{end}f4").data)

@@ -17,6 +17,9 @@ USUAL_MASKS = (0, 0x4, 0x3)
 SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format tag in a subformat's GUID."""
 AIFC_VERSION = 0xA2805140
+SWAPPED = b"sowt"
+AIFC_INTEGERS = (b"NONE", SWAPPED)
+"""AIFF-C's names of plain integers, big-endian and little-endian."""
 BITMAP_LAYOUT = 1 << 16
 
 
@@ -26,7 +29,14 @@ def is_usual(mask: int, channels: int) -> bool:
 
 
 def wav_header(
-    frames: int, channels: int, rate: int, bits: int, mask: int, long: bool, large_chunks: int = 0
+    frames: int,
+    channels: int,
+    rate: int,
+    bits: int,
+    mask: int,
+    long: bool,
+    large_chunks: int = 0,
+    wording: bytes = b"",
 ) -> bytes:
     """RIFF, or RF64.
 
@@ -36,11 +46,12 @@ def wav_header(
         mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
         long: RF64.
         large_chunks: how many chunks of 4 GiB and more will follow; RF64 keeps room for their sizes.
+        wording: the end of the subformat's GUID, where that is not SUBFORMAT.
     """
     nbytes = frames * channels * bits // 8
     tag = FLOAT if bits == 32 else PCM
     fact = b"fact" + struct.pack("<II", 4, min(frames, 0xFFFFFFFF)) if tag == FLOAT else b""
-    head = b"fmt " + _fmt(tag, channels, rate, bits, mask) + fact
+    head = b"fmt " + _fmt(tag, channels, rate, bits, mask, wording) + fact
     length = 4 + len(head) + 8 + nbytes + nbytes % 2
     if not long:
         return b"RIFF" + struct.pack("<I", length) + b"WAVE" + head + b"data" + struct.pack("<I", nbytes)
@@ -51,37 +62,42 @@ def wav_header(
     return b"RF64" + unsaid + b"WAVE" + sizes + head + b"data" + unsaid
 
 
-def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
+def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int, wording: bytes) -> bytes:
     """Size and body: 16 bytes for integers, 18 for floats, 40 where speakers are told."""
     block = channels * bits // 8
     about = struct.pack("<HIIHH", channels, rate, rate * block, block, bits)
-    if channels > 2 or not is_usual(mask, channels):
-        extra = struct.pack("<HHIH", 22, bits, mask, tag) + SUBFORMAT
+    if channels > 2 or not is_usual(mask, channels) or wording:
+        extra = struct.pack("<HHIH", 22, bits, mask, tag) + (wording or SUBFORMAT)
         return struct.pack("<IH", 40, EXTENSIBLE) + about + extra
     if tag == FLOAT:
         return struct.pack("<IH", 18, tag) + about + struct.pack("<H", 0)
     return struct.pack("<IH", 16, tag) + about
 
 
-def aiff_header(frames: int, channels: int, rate: int, bits: int, mask: int) -> bytes:
+def aiff_header(frames: int, channels: int, rate: int, bits: int, mask: int, wording: bytes = b"") -> bytes:
     """AIFF, or AIFF-C for floats.
 
     Args:
         frames, channels, rate, bits, mask: as for `wav_header`.
+        wording: one of AIFC_INTEGERS, for integers in AIFF-C.
     """
     nbytes = frames * channels * bits // 8
     exponent = rate.bit_length() - 1
     about = struct.pack(">HIHHQ", channels, frames, bits, 16383 + exponent, rate << (63 - exponent))
     chunks = []
     if bits == 32:
-        chunks.append(_chunk(b"FVER", struct.pack(">I", AIFC_VERSION)))
         about += b"fl32" + bytes([12]) + b"Float 32-bit" + b"\0"
+    elif wording:
+        about += wording + b"\0\0"
+    is_aifc = bits == 32 or bool(wording)
+    if is_aifc:
+        chunks.append(_chunk(b"FVER", struct.pack(">I", AIFC_VERSION)))
     chunks.append(_chunk(b"COMM", about))
     if not is_usual(mask, channels):
         chunks.append(_chunk(b"CHAN", struct.pack(">III", BITMAP_LAYOUT, mask, 0)))
     head = b"".join(chunks)
     length = 4 + len(head) + 16 + nbytes + nbytes % 2
-    form = b"AIFC" if bits == 32 else b"AIFF"
+    form = b"AIFC" if is_aifc else b"AIFF"
     return b"FORM" + struct.pack(">I", length) + form + head + b"SSND" + struct.pack(">III", nbytes + 8, 0, 0)
 
 

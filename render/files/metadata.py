@@ -20,8 +20,9 @@ from presets.errors import OutputError
 from presets.schema import Format
 from render.files import aiff_chunks, broadcast, sampler, wave_chunks
 from render.files.aiff_chunks import Marker
-from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks, rename_form
+from render.files.chunks import AnyChunk, Chunk, Chunks, append_chunks, form_of, read_chunks, rename_form
 from render.files.flac_blocks import PICTURE, Block, chapters, moved_blocks, read_flac, write_flac
+from render.files.headers import AIFC_INTEGERS, EXTENSIBLE, SUBFORMAT
 from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
 from render.files.timing import Provenance, Timing
 from render.sources.container_tags import ContainerTags, Place, caf_places, chunk_names, container_tags
@@ -68,9 +69,10 @@ class Metadata:
         seeks: whether a FLAC file has seek points.
         made: what was done, in a line; empty for a source.
         places: chapters and markers that a container holds; of a source.
-        for_wave: what was done as an iXML chunk, and what else a WAV file says in chunks of its own; empty for
-            a source.
-        for_aiff, for_flac: the places, in their words; empty for a source.
+        for_wave: of a stem: what was done as an iXML chunk, and what else a WAV file says in its own chunks.
+        for_aiff, for_flac: of a stem: the places, in their words.
+        wording: of the sample format, where it is not the usual one: the end of a WAV subformat's GUID (as of
+            ambisonics), or AIFF-C's name of plain integers.
         others: what was found and cannot be carried to any file, by name.
     """
 
@@ -84,11 +86,14 @@ class Metadata:
     for_wave: tuple[Chunk, ...] = ()
     for_aiff: tuple[Chunk, ...] = ()
     for_flac: tuple[Tag, ...] = ()
+    wording: bytes = b""
     others: tuple[str, ...] = ()
 
     def left_out(self, format: Format) -> tuple[str, ...]:
         """The names of what a stem of this format has no place for."""
         names = {"wav": _for_wave, "aiff": _for_aiff, "flac": _for_flac}[format](self)[1]
+        if self.form in WAVE_FORMS and self.wording and format != "wav":
+            names.append("subformat")
         return tuple(dict.fromkeys([*self.others, *names]))
 
 
@@ -155,6 +160,7 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
         ),
         for_aiff=(Chunk(b"MARK", aiff_chunks.marked(places)),) if places else (),
         for_flac=chapters(places, timing.rate_out),
+        wording=source.wording,
         others=(*source.others, *lost),
     )
 
@@ -213,7 +219,16 @@ def _read_chunked(path: Path) -> Metadata:
             have = {name for name, _ in texts}
             texts += [tag for tag in tags.texts if tag[0] not in have]
             pictures += tags.pictures
-    return Metadata(found.form, chunks, (), Tags(tuple(texts), pictures), others=tuple(others))
+    tags = Tags(tuple(texts), pictures)
+    return Metadata(found.form, chunks, (), tags, others=tuple(others), wording=_wording(found))
+
+
+def _wording(found: Chunks) -> bytes:
+    about = next((c.body for c in found.chunks if isinstance(c, Chunk) and c.name in (b"fmt ", b"COMM")), b"")
+    if found.form in WAVE_FORMS:
+        end = about[26:40] if about[:2] == struct.pack("<H", EXTENSIBLE) else b""
+        return end if len(end) == len(SUBFORMAT) and end != SUBFORMAT else b""
+    return about[18:22] if about[18:22] in AIFC_INTEGERS else b""
 
 
 def _read_big_endian(path: Path) -> Metadata:

@@ -17,7 +17,8 @@ from presets.schema import Preset, make
 from render.clip import ArrayClip, open_clip
 from render.files.chunks import Chunk, read_chunks
 from render.files.encode import STRETCH_FRAMES, Encoding, encode, encoding, quantised
-from render.files.metadata import Metadata
+from render.files.headers import wav_header
+from render.files.metadata import Metadata, read
 from render.files.tags import Tags
 
 
@@ -257,3 +258,40 @@ def test_rf64_beyond_4_gb(tmp_path: Path) -> None:
     encode(Endless(frames), tmp_path / "a.wav", Encoding("wav", 32), Preset())
     said = soundfile.info(tmp_path / "a.wav")
     assert (said.format, said.frames) == ("RF64", frames)
+
+
+AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
+"""The end of SUBTYPE_AMBISONIC_B_FORMAT_PCM and of that of floats."""
+
+
+@pytest.mark.parametrize("bits", [24, 32])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_ambisonics_stay_ambisonics(tmp_path: Path, bits: int, channels: int) -> None:
+    source, stem = tmp_path / "b.wav", tmp_path / "out.wav"
+    samples = tone(1000, channels)
+    head = wav_header(1000, channels, 48000, 32, 0, long=False, wording=AMBISONIC)
+    source.write_bytes(head + samples.T.astype("<f4").tobytes())
+    said = read(source)
+    encode(ArrayClip(samples, 48000), stem, Encoding("wav", bits), make(), said)
+    (about,) = (chunk for chunk in read_chunks(stem).chunks if chunk.name == b"fmt ")
+    assert isinstance(about, Chunk)
+    assert about.body[24:] == struct.pack("<H", 3 if bits == 32 else 1) + AMBISONIC
+    np.testing.assert_allclose(soundfile.read(stem, always_2d=True)[0].T, samples, atol=3 * 2.0**-23)
+    assert said.left_out("wav") == ()
+    assert said.left_out("flac") == ("subformat",)
+
+
+@pytest.mark.parametrize("bits", [16, 24, 32])
+def test_aiff_c_of_little_endian_integers_stays_that(tmp_path: Path, bits: int) -> None:
+    source, stem = tmp_path / "a.aif", tmp_path / "out.aiff"
+    soundfile.write(source, np.zeros(100), 48000, "PCM_16", "LITTLE", "AIFF")
+    samples = tone(1000)
+    encode(ArrayClip(samples, 48000), stem, Encoding("aiff", bits), make(), read(source))
+    found = read_chunks(stem)
+    (about,) = (chunk for chunk in found.chunks if chunk.name == b"COMM")
+    assert isinstance(about, Chunk)
+    assert (found.form, about.body[18:22]) == (b"AIFC", b"fl32" if bits == 32 else b"sowt")
+    step = 2.0 ** (1 - min(bits, 24))
+    np.testing.assert_allclose(soundfile.read(stem, always_2d=True)[0].T, samples, atol=1.5 * step)
+    with open_clip(stem) as clip:
+        np.testing.assert_allclose(clip.read(0, 1000), samples, atol=1.5 * step)
