@@ -73,16 +73,26 @@ def decode(
         raise WireError(f"a message of {len(frames)} frames; it has one or two")
     values = _unpack(frames[0])
     try:
-        message: ClientMessage | EngineMessage = msgspec.convert(values, _UNIONS[kind])
+        message = msgspec.convert({"message": values}, _KINDS[kind]).message
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        place = re.search(r"`\$\.?([^`]*)`", str(error))
-        raise WireError(f"malformed message: {error}", (place and place[1]) or None) from None
+        text = str(error).replace("`$.message", "`$").removesuffix(" - at `$`")
+        place = re.search(r"`\$\.?([^`]*)`", text)
+        raise WireError(f"malformed message: {text}", (place and place[1]) or None) from None
     buffer = memoryview(frames[1]).cast("B") if len(frames) == 2 else None
     _check_buffer(message, buffer)
     return message, buffer
 
 
-_UNIONS: dict[str, Any] = {"client": ClientMessage, "engine": EngineMessage}
+# A struct keeps what is known of its types; that of a bare union msgspec gathers for each message, in 30 us.
+class _FromClient(msgspec.Struct):
+    message: ClientMessage
+
+
+class _FromEngine(msgspec.Struct):
+    message: EngineMessage
+
+
+_KINDS: dict[str, type[_FromClient | _FromEngine]] = {"client": _FromClient, "engine": _FromEngine}
 
 
 def _unpack(header: Buffer) -> Any:

@@ -8,6 +8,7 @@ Failed, Cancelled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,4 +92,9 @@ def send(pipe: Connection, message: Message) -> None:
 
 def receive(pipe: Connection, kind: Any) -> Any:
     """Takes one message of the union `kind` off the pipe; EOFError or OSError when the peer is gone."""
-    return msgspec.msgpack.decode(pipe.recv_bytes(), type=kind)
+    return _decoder(kind).decode(pipe.recv_bytes())
+
+
+@cache  # what msgspec gathers of a union's types takes it longer than a message
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)

@@ -59,6 +59,7 @@ FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """What SQLite says where the disk has no room for the WAL, or for the index of it."""
 
 Outcome = Done | Failed | Cancelled
+_OUTCOMES: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +329,7 @@ def _submitted(packed: bytes) -> Submit | None:
 
 def _ended(job: str, packed: bytes) -> Outcome:
     try:
-        outcome: Outcome = msgspec.msgpack.decode(packed, type=Outcome)
-        return outcome
+        return _OUTCOMES.decode(packed)
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
         text = "how this job ended cannot be read: another version of Airband wrote it, or the row is damaged"
         return Failed(job, EngineError.code, text)

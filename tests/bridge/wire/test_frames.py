@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import timeit
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -252,3 +253,26 @@ def test_a_header_over_the_limit_is_refused_by_the_sender() -> None:
 
 def test_a_whole_number_will_do_for_a_float() -> None:
     assert decode([msgpack.packb({"type": "ping", "t": 3})], "client")[0] == Ping(3.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "message", "field"),
+    [
+        ({"type": "ping", "now": 1}, "malformed message: Object contains unknown field `now`", None),
+        ({"type": "ping", "t": "x"}, "malformed message: Expected `float`, got `str` - at `$.t`", "t"),
+        ({"type": "nonsense"}, "malformed message: Invalid value 'nonsense' - at `$.type`", "type"),
+        ([1], "malformed message: Expected `object`, got `array`", None),
+    ],
+)
+def test_an_error_names_the_place_in_the_header(header: object, message: str, field: str | None) -> None:
+    with pytest.raises(WireError) as caught:
+        decode([msgpack.packb(header)], "client")
+    assert (caught.value.message, caught.value.field) == (message, field)
+
+
+def test_a_message_is_decoded_without_looking_through_all_kinds_anew() -> None:
+    header = msgpack.packb({"type": "ping", "t": 1.0})
+    values = msgpack.unpackb(header)
+    decoding = min(timeit.repeat(lambda: decode([header], "client"), number=50, repeat=20))
+    anew = min(timeit.repeat(lambda: msgspec.convert(values, ClientMessage), number=50, repeat=20))
+    assert decoding < anew, "4 us against 30 where this was written"
