@@ -392,3 +392,18 @@ def test_a_current_folder_that_was_deleted_is_told(
     said = airband(*command)
     assert said.code == 2
     assert said.err == "airband: the folder you are in was deleted; change to one that exists\n"
+
+
+@pytest.mark.parametrize("command", ["render", "models"])
+def test_packages_of_the_same_names_on_pythonpath_are_not_taken(tmp_path: Path, command: str) -> None:
+    for name in ("engine", "presets", "render"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not ours')")
+    run = subprocess.run(
+        [*PROGRAM, command, "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
