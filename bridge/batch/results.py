@@ -104,8 +104,9 @@ def described(event: Event) -> str:
     item = event.item
     if event.error is not None:
         return about(item.source, event.error)
+    where = str(item.source) if item.out == item.source else f"{item.source} -> {item.out}"  # edited in place
     if event.what == "skipped":
-        return printable(f"{item.source} -> {item.out}: done already")
+        return printable(f"{where}: done already")
     report, found = event.report, event.unchanged
     if report is not None and not found:
         found = report.cutoff_reason
@@ -115,7 +116,7 @@ def described(event: Event) -> str:
             found = f"{found}; {report.filled.reason}"
     if report is not None and report.not_carried:
         found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
-    return printable(f"{item.source} -> {item.out}: {found}, {event.seconds:.1f} s")
+    return printable(f"{where}: {found}, {event.seconds:.1f} s")
 
 
 def about(source: Path, error: AirbandError) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.batch.plan import Item
-from bridge.batch.results import Results, failed_before
+from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event
 from presets.errors import InputError, OutputError
 from presets.report import RenderReport
@@ -44,3 +44,14 @@ def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> N
         Results(tmp_path / "folder")
     with pytest.raises(InputError, match="cannot be read"):
         failed_before(tmp_path / "none.jsonl")
+
+
+def test_a_file_edited_in_place_is_named_once() -> None:
+    item = Item(Path("kick.wav"), Path("kick.wav"))
+    assert described(Event(item, "skipped")) == "kick.wav: done already"
+    assert (
+        described(Event(item, "done", unchanged="left as it is", seconds=0.1))
+        == "kick.wav: left as it is, 0.1 s"
+    )
+    elsewhere = Item(Path("kick.wav"), Path("out/kick.wav"))
+    assert described(Event(elsewhere, "skipped")) == "kick.wav -> out/kick.wav: done already"
