@@ -65,6 +65,7 @@ class LocalRenderer(Renderer):
     """
 
     local = True
+    is_helper = False
 
     def __init__(self, state: Path | str | None = None, device: str = "cpu") -> None:
         self._lock = threading.RLock()

@@ -36,7 +36,7 @@ from engine.serving.curve_auth import CurveAuth
 from engine.serving.listener import Listener
 from engine.serving.server import FAREWELL_S, Server
 from engine.serving.worker_messages import WorkerOptions
-from engine.serving.worker_pool import WorkerPool
+from engine.serving.worker_pool import HELPERS_MAX, WorkerPool, cores
 from engine.state.spool import QUOTA_BYTES, Spool
 from engine.state.store import Store
 from engine.worker import process
@@ -55,6 +55,7 @@ class Options:
     home: Home
     endpoint: str | None
     devices: tuple[str, ...]
+    helpers: int
     worker: WorkerOptions
     allow: Path | None
     quota_bytes: int
@@ -99,7 +100,7 @@ def serve(options: Options) -> None:
             roots=tuple(map(str, options.worker.roots)),
             on_demand=options.on_demand,
         )
-        pool = WorkerPool(options.devices, process.main, options.worker)
+        pool = WorkerPool(options.devices, process.main, options.worker, options.helpers)
         stack.callback(pool.kill)
         announce = partial(_announce, home, lock, connection)
         server = stack.enter_context(
@@ -186,6 +187,13 @@ def _options(argv: Sequence[str]) -> Options:
         "--device", action="append", metavar="auto|cpu|cuda:N|mps", help="where to render; repeat for several"
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="on a processor, up to N processes while jobs of draft wait, some 350 MB each "
+        f"(default: one a core, {1 + HELPERS_MAX} at most; 1 with --device)",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="compile AudioSR (on a GPU into CUDA graphs): minutes at its first window of each length",
@@ -211,12 +219,14 @@ def _options(argv: Sequence[str]) -> Options:
         "--metrics", type=int, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
     )
     given = parser.parse_args(argv)
+    usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)
     home = find_home(given.state)
     roots = tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint))
     return Options(
         home,
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
+        max(1, usual_workers if given.workers is None else given.workers) - 1,
         WorkerOptions(home.state / "spool", roots, given.compile),
         given.allow,
         int(given.quota * 1e9),

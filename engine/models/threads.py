@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +33,3 @@ def one_thread_each() -> Iterator[None]:
         with _lock:
             _inside -= 1
             torch.set_num_threads(_before)  # each thread has a number of its own, beside everybody's
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

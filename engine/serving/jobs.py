@@ -39,7 +39,7 @@ from bridge.wire.messages import (
 from engine.serving.job_status import fit_header, log_line, status_line
 from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.stems import kept_bytes, read_piece
-from engine.serving.worker_messages import FromWorker, JobWorker, Next, Task
+from engine.serving.worker_messages import SMALL_MODELS, FromWorker, JobWorker, Next, Task
 from engine.state.disk import write_errors_logged
 from engine.state.job_room import JobRoom
 from engine.state.same_job import is_same
@@ -291,7 +291,8 @@ class Jobs:
 
     def _hand_out(self, device: str, ahead: bool = False) -> None:
         worker = self._workers[device]
-        if self.closing or worker.ready is None or (job := self._queue.take(device, ahead)) is None:
+        is_open = worker.ready is not None and not self.closing
+        if not is_open or (job := self._queue.take(device, ahead, small_only=worker.is_helper)) is None:
             return
         try:
             record = self.record(job)
@@ -313,6 +314,11 @@ class Jobs:
     def running(self) -> bool:
         """True while a worker has a job."""
         return any(self._queue.running(device) for device in self._workers)
+
+    @property
+    def small_waits(self) -> bool:
+        """True while a job waits that a helper could run."""
+        return self._queue.small_waits
 
     @property
     def outstanding(self) -> int:
@@ -368,8 +374,9 @@ class Jobs:
         return self._uploads.brings(digest) or self._store.needs(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
-        job, client, priority = record.job, record.session, record.submit.priority
-        self._queue.add(job, client, priority, since_s=record.created_s, deaths=record.deaths)
+        job, client, submit = record.job, record.session, record.submit
+        small, since_s = submit.params.model in SMALL_MODELS, record.created_s
+        self._queue.add(job, client, submit.priority, since_s=since_s, is_small=small, deaths=record.deaths)
 
     def _worker_died(self, device: str) -> None:
         for held in self._queue.give_back(device):

@@ -26,6 +26,7 @@ class Entry:
     serial: int
     job: str
     client: str
+    is_small: bool = False
     deaths: int = 0
 
 
@@ -50,7 +51,14 @@ class Queue:
         return len(self._entries) + len(self._held)
 
     def add(
-        self, job: str, client: str, priority: int = 0, *, since_s: float | None = None, deaths: int = 0
+        self,
+        job: str,
+        client: str,
+        priority: int = 0,
+        *,
+        since_s: float | None = None,
+        is_small: bool = False,
+        deaths: int = 0,
     ) -> None:
         """Queues a job.
 
@@ -59,13 +67,14 @@ class Queue:
             client: whose turn it takes.
             priority: higher runs first among the client's own jobs.
             since_s: its age by the injected clock; now when not given.
+            is_small: whether devices that take small jobs alone may have it.
             deaths: workers that have died on it so far.
         """
         if job in self._entries or self.device_of(job) is not None:
             return
         self._serial += 1
         since_s = self._now() if since_s is None else since_s
-        self._insert(Entry(-priority, since_s, self._serial, job, client, deaths))
+        self._insert(Entry(-priority, since_s, self._serial, job, client, is_small, deaths))
 
     def position(self, job: str) -> int:
         """The job's place in the order of the next runs, from 1; 0 when it does not wait."""
@@ -85,16 +94,17 @@ class Queue:
         )
         return 1 + len(held) + ahead + sum(others)
 
-    def take(self, device: str, ahead: bool = False) -> str | None:
+    def take(self, device: str, ahead: bool = False, small_only: bool = False) -> str | None:
         """The job that `device` should run now; None when it is busy or nothing waits.
 
         Args:
             device: which one.
             ahead: it may be busy, if it holds none yet for the time when it is not.
+            small_only: it takes small jobs alone; a client whose next one is not keeps its turn.
         """
-        if len(self._taken[device]) > ahead or not self._waiting:
+        client = self._next_client(small_only)
+        if len(self._taken[device]) > ahead or client is None:
             return None
-        client = next(iter(self._waiting))
         jobs = self._waiting.pop(client)
         entry = jobs.pop(0)
         if jobs:
@@ -147,7 +157,7 @@ class Queue:
         entry = self._taken[device].pop(0)
         deaths = entry.deaths + 1
         if deaths < DEATHS_MAX:
-            self._insert(Entry(entry.rank, entry.since_s, entry.serial, entry.job, entry.client, deaths))
+            self._insert(replace(entry, deaths=deaths))
         return entry.job, deaths
 
     def running(self, device: str) -> str | None:
@@ -160,6 +170,11 @@ class Queue:
         return next(found, None)
 
     @property
+    def small_waits(self) -> bool:
+        """True when there is a client whose next job is small."""
+        return self._next_client(small_only=True) is not None
+
+    @property
     def idle(self) -> bool:
         """True when nothing waits and nothing runs."""
         return not self._entries and not any(self._taken.values())
@@ -168,6 +183,10 @@ class Queue:
     def _held(self) -> list[str]:
         """The jobs that devices hold ahead."""
         return [entry.job for entry in chain.from_iterable(taken[1:] for taken in self._taken.values())]
+
+    def _next_client(self, small_only: bool) -> str | None:
+        turns = (client for client, jobs in self._waiting.items() if jobs[0].is_small or not small_only)
+        return next(turns, None)
 
     def _insert(self, entry: Entry) -> None:
         self._entries[entry.job] = entry

@@ -102,8 +102,8 @@ class Server:
             self._turn(serve_clients=False)
             for unfit in filter(None, (worker.unfit for worker in self._pool)):
                 raise error_class(unfit.code)(unfit.message, unfit.field)
-            if all(worker.failures >= START_FAILURES_MAX for worker in self._pool):
-                devices = ", ".join(worker.device for worker in self._pool)
+            if all(worker.failures >= START_FAILURES_MAX for worker in self._pool.needed):
+                devices = ", ".join(worker.device for worker in self._pool.needed)
                 raise EngineError(f"the worker for {devices} does not start; what it said stands above")
 
     def run(self) -> None:
@@ -191,7 +191,7 @@ class Server:
             self._look_after(serve_clients)
 
     def _pause_s(self) -> float:
-        restarting = any(worker.pipe is None for worker in self._pool)
+        restarting = any(worker.pipe is None for worker in self._pool.needed)
         return min(POLL_S, 0.1 if restarting else POLL_S, self._idle_exit_s or POLL_S)
 
     def _hear(self, worker: Worker) -> None:
@@ -209,6 +209,7 @@ class Server:
                 self._jobs.handle_worker(worker.device, None)
         if not serve_clients:
             return
+        self._pool.fit(self._jobs.small_waits)
         if not self._listener.is_reachable:
             log.warning("%s is gone; listening there anew", self._listener.endpoint)
             self._reopen()

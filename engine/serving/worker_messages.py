@@ -17,6 +17,9 @@ import msgspec
 
 from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
 
+SMALL_MODELS = frozenset({"auto", "draft", "null"})
+"""What helpers run (engine/serving/worker_pool.py): where they are, on a processor, `auto` is `draft`."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -73,7 +76,13 @@ FromWorker = Ready | Unfit | Beat | Next | Progress | Done | Failed | Cancelled
 
 
 class JobWorker(Protocol):
-    """What runs jobs, one at a time: a process for the server, a thread for `engine.local`."""
+    """What runs jobs, one at a time: a process for the server, a thread for `engine.local`.
+
+    Attributes:
+        is_helper: whether it takes small jobs alone.
+    """
+
+    is_helper: bool
 
     @property
     def ready(self) -> Ready | None:

@@ -1,5 +1,8 @@
 """The worker processes as the server sees them: one per device, started anew when it dies.
 
+Where the device is a processor, helpers come beside its worker while small jobs wait: a short clip keeps one
+core busy. They take the small jobs alone, and leave when there have been none for a while.
+
 A worker is spawned, never forked, and leads a process group of its own: a terminal's Ctrl-C does not reach
 it, and whatever it started dies with it. It knows that the server is gone by the end of its pipe.
 """
@@ -18,9 +21,10 @@ from multiprocessing.context import SpawnProcess
 
 import msgspec
 
-from bridge.wire.messages import Cancel
+from bridge.wire.messages import Cancel, Cancelled, Done, Failed
 from engine.serving.worker_messages import Beat, FromWorker, Ready, Task, Unfit, WorkerOptions, receive, send
 
+PROCESSOR = "cpu"
 RESTART_S = 0.5
 """The pause after a death; it doubles with each worker that never got ready, up to the cap."""
 RESTART_CAP_S = 30.0
@@ -31,6 +35,13 @@ SILENCE_S = 60.0
 """A worker that leaves so many seconds of questions unanswered is stopped or stuck, and is killed. A thread
 of its own answers, so that neither a long step of a render nor a busy machine comes near this."""
 
+HELPERS_MAX = 3
+"""As many helpers as there are cores beside the first, up to this: each holds some 350 MB."""
+HELP_AFTER_S = 1.0
+"""How long small jobs have waited when the next helper starts, which takes some seconds."""
+HELPER_IDLE_S = 60.0
+"""After how long without a job a helper leaves."""
+
 WorkerMain = Callable[[Connection, str, WorkerOptions], None]
 """The function a worker runs: its pipe, its device, and what all workers are started with."""
 
@@ -38,14 +49,26 @@ WorkerMain = Callable[[Connection, str, WorkerOptions], None]
 class Worker:
     """One device's process.
 
+    Args:
+        device: its name: a device, or for a helper the processor and a number.
+        start: spawns the process.
+        is_helper: whether it is one.
+
     Attributes:
+        needed: whether a process is to run; a helper is at first not needed.
+        tasks: how many it has.
         pipe: what to poll; None while no process runs.
         ready: what the worker said when it came up.
         unfit: what it said when it could not.
     """
 
-    def __init__(self, device: str, start: Callable[[Connection], SpawnProcess]) -> None:
-        self.device = device
+    def __init__(
+        self, device: str, start: Callable[[Connection], SpawnProcess], is_helper: bool = False
+    ) -> None:
+        self.device, self.is_helper = device, is_helper
+        self.needed = not is_helper
+        self.tasks = 0
+        self.idle_since_s = 0.0
         self.pipe: Connection | None = None
         self.ready: Ready | None = None
         self.unfit: Unfit | None = None
@@ -78,6 +101,10 @@ class Worker:
             self.ready = message
         elif isinstance(message, Unfit):
             self.unfit = message
+        elif isinstance(message, Done | Failed | Cancelled):
+            self.tasks -= 1
+        if not self.tasks:
+            self.idle_since_s = time.monotonic()
         return message
 
     def is_silent(self) -> bool:
@@ -100,6 +127,7 @@ class Worker:
 
     def send(self, message: Task | Cancel | Beat) -> None:
         """Sends a message; that the process has ended is found out by the next `receive`."""
+        self.tasks += isinstance(message, Task)
         if self.pipe is not None:
             with suppress(OSError):
                 send(self.pipe, message)
@@ -116,18 +144,22 @@ class Worker:
         if self.pipe is not None:
             self.pipe.close()
         self.pipe = self.ready = None
+        self.tasks = 0
 
 
 class WorkerPool:
-    """All workers of an engine; `workers` has them by device.
+    """All workers of an engine; `workers` has them by name.
 
     Args:
         devices: one worker each.
         main: what a worker process runs.
         options: handed to each.
+        helpers: how many may come beside the worker of a processor.
     """
 
-    def __init__(self, devices: Sequence[str], main: WorkerMain, options: WorkerOptions) -> None:
+    def __init__(
+        self, devices: Sequence[str], main: WorkerMain, options: WorkerOptions, helpers: int = 0
+    ) -> None:
         context = multiprocessing.get_context("spawn")
 
         def starter(device: str) -> Callable[[Connection], SpawnProcess]:
@@ -141,17 +173,53 @@ class WorkerPool:
             return start
 
         self.workers = {device: Worker(device, starter(device)) for device in devices}
+        for number in range(1, helpers + 1):
+            name = f"{PROCESSOR}, helper {number}"
+            self.workers[name] = Worker(name, starter(PROCESSOR), is_helper=True)
+        self._waits_since_s: float | None = None
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(self.workers.values())
 
+    @property
+    def needed(self) -> list[Worker]:
+        """Those whose process is to run."""
+        return [worker for worker in self if worker.needed]
+
     def start_due(self) -> None:
-        """Starts every worker that does not run and whose pause is over."""
-        for worker in self:
+        """Starts every needed worker that does not run and whose pause is over."""
+        for worker in self.needed:
             if worker.pipe is None and time.monotonic() >= worker.restart_s:
                 worker.start()
+
+    def fit(self, small_waits: bool) -> None:
+        """Calls for another helper, or lets helpers go; to be called now and then.
+
+        Args:
+            small_waits: whether a job waits that a helper could run.
+        """
+        now_s = time.monotonic()
+        helpers = [worker for worker in self if worker.is_helper]
+        for helper in helpers:
+            if helper.ready and not helper.tasks and now_s - helper.idle_since_s > HELPER_IDLE_S:
+                helper.needed = False
+                helper.kill()
+        if not small_waits or any(worker.ready is None for worker in self.needed):
+            self._waits_since_s = None
+            return
+        self._waits_since_s = self._waits_since_s or now_s
+        on_processor = any(worker.ready and worker.ready.device == PROCESSOR for worker in self.needed)
+        if on_processor and now_s - self._waits_since_s >= HELP_AFTER_S:
+            for helper in [helper for helper in helpers if not helper.needed][:1]:
+                helper.needed = True
+            self._waits_since_s = None
 
     def kill(self) -> None:
         """Ends them all."""
         for worker in self:
             worker.kill()
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -51,7 +51,7 @@ from engine.models.draft.fine_structure import (
 )
 from engine.models.draft.predictor import CONTOURS
 from engine.models.draft.predictor import load as load_network
-from engine.models.threads import cores, one_thread_each
+from engine.models.threads import one_thread_each
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
@@ -68,7 +68,7 @@ CEILING_DB = 60.0
 """Fall of the band over the sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
 """A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
-THREADS = min(4, cores())
+THREADS = 2
 """Channels worked on at a time, each with some 50 MB of memory."""
 HUSH_FRAMES = 8
 """Frames of the silence before and after a sound that the predictor sees. With all of it (134 frames around a

@@ -101,6 +101,30 @@ def test_the_second_death_fails_the_job_and_the_engine_lives(
     assert peer.ask(Ping(3.0)) == Pong(3.0)
 
 
+def test_a_helper_comes_where_jobs_wait_and_its_death_costs_its_job_a_try(
+    start_engine: Callable[..., LiveEngine],
+    connect: Callable[..., Peer],
+    long_clip: Samples,
+    wait_until: WaitUntil,
+) -> None:
+    live = start_engine("--workers", "2")
+    peer = connect(live)
+    [worker] = live.workers
+    jobs = [peer.submit(long_clip, model="draft", cutoff=4000, seed=seed) for seed in range(3)]
+
+    def running() -> set[str]:
+        return {job for job in jobs if state_of(peer, job) == "running"}
+
+    wait_until(lambda: len(running()) == 2, "two jobs at a time")
+    both = running()
+    [helper] = set(live.workers) - {worker}
+    os.kill(helper, signal.SIGKILL)
+    for job in set(jobs) - both:
+        peer.ask(Cancel(job))
+    assert {job: type(peer.outcome(job)) for job in both} == dict.fromkeys(both, Done)
+    assert worker in live.workers
+
+
 def test_a_killed_engine_leaves_no_process_and_the_next_one_goes_on(
     victim: LiveEngine,
     start_engine: Callable[..., LiveEngine],

@@ -33,6 +33,23 @@ def test_clients_take_turns_whatever_their_number_of_jobs_and_priority() -> None
     assert drain(queue) == ["a1", "b1", "c1", "a2", "a3", "a4"]
 
 
+def test_a_device_for_small_jobs_passes_over_clients_whose_next_one_is_not() -> None:
+    queue = Queue(["cpu", "helper"], lambda: 0.0)
+    queue.add("a1", "a")
+    assert not queue.small_waits
+    assert queue.take("helper", small_only=True) is None
+    queue.add("b1", "b", is_small=True)
+    queue.add("a2", "a", is_small=True)
+    assert queue.small_waits
+    assert queue.take("helper", small_only=True) == "b1"
+    assert not queue.small_waits, "a2 comes after a1"
+    assert [queue.take("cpu"), queue.finish("b1"), queue.take("helper", small_only=True)] == [
+        "a1",
+        None,
+        "a2",
+    ]
+
+
 def test_priority_goes_before_age_and_age_before_arrival() -> None:
     queue = ticking()
     queue.add("old", "a")

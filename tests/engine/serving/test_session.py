@@ -78,6 +78,8 @@ SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
 class RecordingWorker:
     """Notes the tasks it is given and renders nothing: the tests say what came of them."""
 
+    is_helper = False
+
     def __init__(self) -> None:
         self.ready: Ready | None = Ready("cpu", ())
         self.sent: list[Task | Cancel] = []
