@@ -33,6 +33,8 @@ from render.sources.stretch import Stretch
 BLOCK_FRAMES = 1 << 17
 UNKNOWN_FRAMES = 1 << 40
 """libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
+LINKS_MAX = 4096
+"""Each stream of a joined file is decoded by a process of its own; a week of radio has fewer songs."""
 MISREAD = ("FLAC", "VOC", "SVX")
 """What libsndfile knows and ffmpeg reads better."""
 NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
@@ -92,6 +94,10 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
         OutputError: no room in the folder.
     """
     parts = links(wanted.file)
+    if len(parts) > LINKS_MAX:
+        raise InputError(
+            f"{wanted.name} is joined from {len(parts)} streams; up to {LINKS_MAX} can be rendered", "source"
+        )
     promise = read_promise(wanted.file, parts, header)
     layout = mov_order(wanted.file, wanted.stream)
     reasons: list[str] = []
@@ -137,7 +143,7 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
         except soundfile.SoundFileError:
             pass
     joined = tagged_parts(wanted.file)  # ffmpeg stumbles at tags inside a stream, but not at all of them
-    in_parts = [(_by_ffmpeg, joined)] if len(joined) > 1 else []
+    in_parts = [(_by_ffmpeg, joined)] if 1 < len(joined) <= LINKS_MAX else []
     by_libsndfile = [(_by_libsndfile, parts)] if not is_ogg else []  # it passes over holes in silence
     return [(_by_ffmpeg, parts), *in_parts, *by_libsndfile]
 

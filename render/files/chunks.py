@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
-from render.sources.after_audio import chunks_at_end, is_file
+from render.sources.after_audio import CHUNKS_MAX, chunks_at_end, is_file
 from render.sources.pcm_header import after_id3, large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
@@ -72,7 +72,7 @@ class Chunks:
     Attributes:
         form: RIFF, RIFX, RF64, BW64, AIFF or AIFC.
         chunks: all but the audio, in the file's order.
-        stray_bytes: what follows the last chunk and is none.
+        stray_bytes: what follows the last chunk and is none, or one too many.
     """
 
     form: bytes
@@ -112,7 +112,7 @@ def _walk(file: BinaryIO, path: Path, form: bytes) -> Chunks:
     large: dict[bytes, int] = {}
     chunks: list[AnyChunk] = []
     at, odd = after_id3(file) + 12, False
-    while at + 8 <= end:
+    while at + 8 <= end and len(chunks) < CHUNKS_MAX:
         name, size = _header(file, at, order)
         if not _is_name(name) and odd:  # a writer that leaves out the pad byte
             at -= 1

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from render.sources.tag_search import TAGS_BYTES_MAX
 
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
 BLOCK_BYTES_MAX = 2**24 - 1
+BLOCKS_MAX, COMMENTS_MAX = 4096, 1 << 16
+"""No file in use holds so many; more are named and left behind."""
 FOREIGN = (b"riff", b"aiff", b"w64 ")
 """Applications whose blocks are another file's chunks around these very samples (flac's foreign metadata)."""
 SEEK_S = 10.0
@@ -77,6 +80,9 @@ def read_flac(path: Path) -> Flac:
                 others.append("metadata that breaks off")
                 break
             last, kind, size = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:], "big")
+            if len(blocks) == BLOCKS_MAX:
+                others.append(f"metadata blocks beyond the first {BLOCKS_MAX}")
+                break
             if kind in (STREAMINFO, PADDING) or size > room:
                 file.seek(size, 1)
                 if kind not in (STREAMINFO, PADDING):
@@ -88,7 +94,7 @@ def read_flac(path: Path) -> Flac:
             room -= size
             if kind == COMMENT:
                 try:
-                    comments += _comments(body)
+                    comments += islice(_comments(body), COMMENTS_MAX + 1 - len(comments))
                 except UNREADABLE:
                     others.append("comments that cannot be read")
             elif kind == SEEKTABLE:
@@ -100,7 +106,9 @@ def read_flac(path: Path) -> Flac:
             file.seek(-128, 2)
             if file.read(3) == b"TAG":
                 others.append("an ID3v1 tag after the FLAC stream")
-    return Flac(tuple(comments), tuple(blocks), seeks, tuple(others))
+    if len(comments) > COMMENTS_MAX:
+        others.append(f"comments beyond the first {COMMENTS_MAX}")
+    return Flac(tuple(comments[:COMMENTS_MAX]), tuple(blocks), seeks, tuple(others))
 
 
 def moved_blocks(blocks: tuple[Block, ...], timing: Timing) -> tuple[list[Block], list[str]]:

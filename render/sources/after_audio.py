@@ -21,6 +21,8 @@ AT_THE_END = re.compile(
 """With which the chunks begin that are looked for behind audio of no known size."""
 TAIL_BYTES = 1 << 23
 """So far before the end of the file."""
+CHUNKS_MAX = 4096
+"""No file in use holds so many; more are not looked at, for a file of nothing else would take minutes."""
 ZEROS_BYTES = 1 << 20
 """Padding is looked at as far as this."""
 WRAP = 1 << 32
@@ -55,13 +57,17 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
         order: of the bytes, `<` or `>`.
         tolerated: so many bytes that are no chunk are nobody's loss.
     """
-    while (start := _next_chunk(file, at, end, order)) is not None:
+    for _ in range(CHUNKS_MAX):
+        if (start := _next_chunk(file, at, end, order)) is None:
+            break
         if is_file(file, start):
             return f"another file follows at byte {start}", False
         name, size = _chunk(file, start, end, order) or (b"", 0)
         if name in (b"data", b"SSND"):
             return f"a second chunk of audio follows at byte {start}", False
         at = start + 8 + size
+    else:
+        return "", False
     for start in (at, at + at % 2):
         if is_file(file, start):
             return f"another file follows at byte {start}", False
@@ -86,9 +92,11 @@ def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
     """
     begin = max(at, end - TAIL_BYTES)
     file.seek(begin)
+    astray: set[int] = set()  # chains that meet go on alike
     for found in AT_THE_END.finditer(file.read(max(0, end - begin))):
         place = begin + found.start()
-        while place < end and (chunk := _chunk(file, place, end, order)) is not None:
+        while place < end and place not in astray and (chunk := _chunk(file, place, end, order)) is not None:
+            astray.add(place)
             place += 8 + chunk[1] + chunk[1] % 2
         if place >= end:
             return begin + found.start()
@@ -123,10 +131,11 @@ def _begins_otherwise(file: BinaryIO, at: int) -> bool:
 
 def _next_chunk(file: BinaryIO, at: int, end: int, order: str) -> int | None:
     """Where the next chunk starts: behind a pad byte, without one, or behind zeros."""
-    for start in (at + at % 2, at, at + _zeros(file, at)):
+    for start in (at + at % 2, at):
         if _chunk(file, start, end, order):
             return start
-    return None
+    behind = at + _zeros(file, at)
+    return behind if _chunk(file, behind, end, order) else None
 
 
 def _zeros(file: BinaryIO, at: int) -> int:

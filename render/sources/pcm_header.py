@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
-from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
+from render.sources.after_audio import CHUNKS_MAX, beyond_4_gib, chunks_at_end, doubt
 
 HEADER_BYTES_MAX = 48
 """A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
@@ -152,7 +152,9 @@ def _chunks(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator[tup
     """Name, size and first byte of the chunks of a RIFF or FORM from byte `at` on; sizes by ds64 in RF64."""
     order = ">" if big_endian else "<"
     large: dict[bytes, int] = {}
-    while at + 8 <= end:
+    for _ in range(CHUNKS_MAX):
+        if at + 8 > end:
+            return
         file.seek(at)
         name, size = struct.unpack(f"{order}4sI", file.read(8))
         if name == b"ds64":
@@ -232,7 +234,9 @@ def _wave(file: BinaryIO, first: int, big_endian: bool) -> PcmHeader | None:
 
 def _only_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
     """Whether chunks alone stand from `at` to the end: then a size of 0 means that there is no audio."""
-    while at + 8 <= end:
+    for _ in range(CHUNKS_MAX):
+        if at + 8 > end:
+            break
         file.seek(at)
         name, size = struct.unpack(f"{order}4sI", file.read(8))
         if not _is_name(name):

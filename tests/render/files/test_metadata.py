@@ -19,6 +19,7 @@ from render.files import aiff_chunks, metadata, wave_chunks
 from render.files.aiff_chunks import Marker
 from render.files.chunks import Chunk, StoredChunk, append_chunks, read_chunks
 from render.files.encode import Encoding, encode
+from render.files.flac_blocks import BLOCKS_MAX, COMMENTS_MAX
 from render.files.metadata import Metadata, Provenance, Timing
 from render.files.tags import Tags
 
@@ -369,3 +370,24 @@ def test_the_size_of_a_large_chunk_needs_room_in_the_header(tmp_path: Path) -> N
     large = StoredChunk(b"axml", path, 0, 2**32)
     with pytest.raises(OutputError, match="no room for the size of axml"):
         append_chunks(path, [large])
+
+
+@pytest.mark.parametrize(
+    ("blocks", "told"),
+    [
+        (b"\2\0\0\0" * 10_000, f"metadata blocks beyond the first {BLOCKS_MAX}"),
+        (
+            b"\4" + (8 + 4 * 100_000).to_bytes(3, "big") + struct.pack("<II", 0, 100_000) + bytes(400_000),
+            f"comments beyond the first {COMMENTS_MAX}",
+        ),
+    ],
+)
+def test_what_no_file_in_use_holds_so_many_of_is_named(tmp_path: Path, blocks: bytes, told: str) -> None:
+    path = tmp_path / "a.flac"
+    sf.write(path, np.zeros(1000), 44100)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\0" + content[5:42] + blocks + content[42:])
+    read = metadata.read(path)
+    assert read.others == (told,)
+    assert len(read.blocks) <= BLOCKS_MAX
+    assert len(read.tags.texts) <= COMMENTS_MAX

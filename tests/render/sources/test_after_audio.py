@@ -14,6 +14,8 @@ from presets.errors import InputError
 from render.clip import open_clip
 from render.files import metadata
 from render.files.tags import to_id3
+from render.sources.after_audio import CHUNKS_MAX
+from render.sources.pcm_header import read_header
 
 RATE_HZ, FRAMES = 8000, 24001
 SAMPLES = np.random.default_rng(3).integers(-9000, 9000, FRAMES).astype("<i2")
@@ -149,3 +151,30 @@ def test_a_file_behind_a_tag_that_is_cut_is_named(tmp_path: Path) -> None:
     path.write_bytes(to_id3([("TITLE", "in front")], ()) + path.read_bytes()[:-8000])
     with pytest.raises(InputError, match="promises 24001 frames, it holds 20001"):
         opened(path)
+
+
+MANY = 125_000
+"""Chunks in a megabyte of nothing else."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("size", [None, UNKNOWN])
+def test_a_file_of_chunks_without_content_takes_no_minutes(tmp_path: Path, size: int | None) -> None:
+    path = wav(tmp_path / "a.wav", size=size, after=b"LIST\0\0\0\0" * MANY + b"??")
+    samples = opened(path)
+    assert np.array_equal(samples[:FRAMES], EXPECTED)
+    assert len(samples) == (FRAMES if size is None else FRAMES + 4 * MANY + 1)
+    if size is None:
+        assert metadata.read(path).others == (
+            f"{8 * (MANY - CHUNKS_MAX + 1) + 2} bytes after the last chunk",
+        )
+
+
+@pytest.mark.timeout(60)
+def test_chunks_without_content_before_the_audio_are_read_by_a_decoder(tmp_path: Path) -> None:
+    content = wav(tmp_path / "a.wav").read_bytes()
+    path = tmp_path / "b.wav"
+    path.write_bytes(content[:12] + b"junk\0\0\0\0" * MANY + content[12:])
+    with path.open("rb") as file:
+        assert read_header(file) is None
+    assert np.array_equal(opened(path), EXPECTED)

@@ -13,6 +13,7 @@ import soundfile
 
 from presets.errors import Cancelled, InputError
 from render.clip import FileClip, open_clip
+from render.decode import LINKS_MAX
 
 RNG = np.random.default_rng(8)
 SPEECH = (0.2 * RNG.standard_normal((1, 44100))).astype(np.float32)
@@ -141,6 +142,14 @@ def test_every_link_of_a_chain_is_heard_with_its_own_delay(
     heard = opened(chain)
     assert np.array_equal(heard, np.concatenate([opened(link) for link in links], axis=1))
     assert heard.shape[1] == 5 * rate
+
+
+def test_a_chain_of_more_links_than_anybody_joins_is_refused_unheard(tmp_path: Path) -> None:
+    page = b"OggS" + struct.pack("<BBqIII", 0, 2, 0, 7, 0, 0) + bytes(2)
+    path = tmp_path / "c.ogg"
+    path.write_bytes((page + page[:5] + b"\0" + page[6:]) * (LINKS_MAX + 1))
+    with pytest.raises(InputError, match=f"joined from {LINKS_MAX + 1} streams; up to {LINKS_MAX}"):
+        opened(path)
 
 
 def test_a_chain_of_unlike_links_is_refused(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
