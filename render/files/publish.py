@@ -105,7 +105,8 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
 
     Missing folders are made, in the group of the folder above where that hands its group on (setgid). What
     processes of this machine that no longer live left in the folder is removed first; a process
-    looks for that once in SWEEP_S at most.
+    looks for that once in SWEEP_S at most. The path is locked meanwhile: a process in another container may
+    bear this machine's name, and its number means nothing here.
 
     Args:
         out: what the path will become.
@@ -117,15 +118,21 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
     """
     tag = hashlib.blake2b(os.fsencode(out.name), digest_size=6).hexdigest()
     part = out.with_name(f".airband-{tag}-{socket.gethostname()}-{os.getpid()}-{next(_serial)}.part")
+    handle = None
     try:
         with _told(out):
             _make_folder(out.parent, umask)
             _sweep(out.parent)
             part.touch(exist_ok=False)
+            if os.name != "nt":  # an open file cannot be renamed there
+                handle = os.open(part, os.O_RDONLY)
+                _is_locked_now(handle)
             if umask is not None:
                 part.chmod(0o666 & ~umask)
         yield part
     finally:
+        if handle is not None:
+            os.close(handle)
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
@@ -220,7 +227,30 @@ def _sweep(folder: Path) -> None:
     for name in os.listdir(folder):
         found = ours.fullmatch(name)
         if found and not _lives(found[1]):
-            (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's, in a folder where each may remove but his own
+                _remove_unless_locked(folder / name)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if _is_locked_now(handle):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _is_locked_now(handle: int) -> bool:
+    """Locks an open file until it is closed; False where another process has. True without such locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 def _make_folder(folder: Path, umask: int | None) -> None:

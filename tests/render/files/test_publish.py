@@ -24,7 +24,7 @@ from presets.report import RenderReport
 from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
-from render.files.publish import check_destination, deliver, part_beside, publish
+from render.files.publish import _swept_s, check_destination, deliver, part_beside, publish
 from render.files.sidecar import StemRecord, find_result, is_done, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
@@ -214,6 +214,26 @@ def test_what_a_killed_process_left_is_swept_by_the_next_in_its_folder(
     elsewhere.touch()
     deliver(CLIP, tmp_path / "tom.wav", record)
     assert hidden(tmp_path) == [elsewhere.name]
+
+
+def test_what_a_process_of_another_container_writes_is_not_swept(tmp_path: Path) -> None:
+    """Its number may be nobody's here, though the machine's name is the same."""
+    fcntl = pytest.importorskip("fcntl")
+    alive = tmp_path / f".airband-{'a' * 12}-{socket.gethostname()}-999999999-0.part"
+    with alive.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _swept_s.clear()
+        with part_beside(tmp_path / "kick.wav"):
+            assert alive.exists()
+    _swept_s.clear()
+    with part_beside(tmp_path / "kick.wav"):
+        assert not alive.exists()
+
+
+def test_what_cannot_be_swept_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / f".airband-{'a' * 12}-{socket.gethostname()}-999999999-0.part").mkdir()
+    with part_beside(tmp_path / "kick.wav") as part:
+        part.write_bytes(b"whole")
 
 
 def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(
