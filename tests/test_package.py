@@ -37,7 +37,9 @@ def test_a_thin_client_pays_for_nothing_heavy(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("code", ["import bridge.cli.app", "import bridge.client.client"])
+@pytest.mark.parametrize(
+    "code", ["from bridge.cli.app import command_line; command_line()", "import bridge.client.client"]
+)
 def test_a_command_loads_no_numpy(code: str) -> None:
     assert not modules_after(code) & {*HEAVY, "numpy", "asyncio", "soundfile"}
 

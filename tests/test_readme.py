@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import presets
 from bridge import Client
-from bridge.cli.app import app, main
+from bridge.cli.app import command_line, main
 from presets import schema
 from presets.errors import AirbandError
 from presets.schema import FLAGS
@@ -88,7 +88,7 @@ def test_every_preset_and_command_is_named() -> None:
     assert all(f"`{name}`" in KNOBS for name in shipped)
     table = COMMANDS.split("| command | what it does |")[1].split("\n\n")[0]
     shown = {word for words in re.findall(r"`([^`]+)`", table) for word in words.split()}
-    assert set(typer.main.get_command(app).commands) <= shown  # type: ignore[attr-defined]
+    assert set(typer.main.get_command(command_line()).commands) <= shown  # type: ignore[attr-defined]
 
 
 def test_the_example_presets_load(tmp_path: Path) -> None:

@@ -12,27 +12,12 @@ import io
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Annotated
 
 try:
     import typer
 
-    from bridge.cli import (
-        audacity,
-        console,
-        daw,
-        demo,
-        doctor,
-        edit,
-        engine,
-        eval,
-        inspect,
-        keys,
-        plugins,
-        presets,
-        render,
-        watch,
-    )
     from bridge.cli.command import QuickGroup
     from presets.errors import AirbandError, OutputError, UsageError
     from presets.printable import printable
@@ -41,30 +26,51 @@ except KeyboardInterrupt:  # to load all this takes some tenths of a second
     sys.exit(130)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-app = typer.Typer(
-    name="airband",
-    cls=QuickGroup,
-    help="Regenerates the missing band of audio, and keeps the low band the original's.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    epilog="0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, 130 cancelled.",
-)
-render.register(app)
-edit.register(app)
-audacity.register(app)
-watch.register(app)
-console.register(app)
-inspect.register(app)
-eval.register(app)
-engine.register(app)
-demo.register(app)
-doctor.register(app)
-app.add_typer(presets.app, name="presets")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(daw.app, name="daw")
-app.add_typer(keys.app, name="keys")
+CODES = "0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, 130 cancelled."
+MODULES = {
+    "render": ("render",),
+    "edit": ("edit",),
+    "audacity": ("audacity",),
+    "watch": ("watch",),
+    "console": ("console",),
+    "inspect": ("inspect",),
+    "eval": ("eval",),
+    "engine": (
+        *("status", "jobs", "cancel", "prioritise", "forget", "stop"),
+        *("serve", "models", "farm", "train"),
+    ),
+    "demo": ("demo",),
+    "doctor": ("doctor",),
+    "presets": ("presets",),
+    "plugins": ("plugins",),
+    "daw": ("daw",),
+    "keys": ("keys",),
+}
+"""The modules of `bridge.cli`, in the order of the help, and the commands that each of them has."""
+
+
+def command_line(asked: str = "") -> typer.Typer:
+    """The `airband` command: with the subcommand that is asked for, or with all where there is none of that
+    name. To load all of them takes as long as the way from there to a running engine.
+
+    Args:
+        asked: the first argument that is no option.
+    """
+    app = typer.Typer(
+        name="airband",
+        cls=QuickGroup,
+        help="Regenerates the missing band of audio, and keeps the low band the original's.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        epilog=CODES,
+    )
+    having = [module for module, commands in MODULES.items() if asked in commands]
+    for module in having or MODULES:
+        import_module(f"bridge.cli.{module}").register(app)
+    app.callback()(airband)
+    return app
 
 
 def _print_version(asked: bool) -> None:
@@ -73,7 +79,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def airband(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -89,7 +94,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a log's encoding may lack a character of a name
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        command_line(next((argument for argument in sys.argv[1:] if not argument.startswith("-")), ""))()
     except AirbandError as error:
         print(f"airband: {printable(error.message)}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -31,6 +31,11 @@ def daw() -> None:
     """Airband inside a DAW."""
 
 
+def register(program: typer.Typer) -> None:
+    """Adds the commands to `program`."""
+    program.add_typer(app, name="daw")
+
+
 @app.command()
 def install(
     host: Annotated[

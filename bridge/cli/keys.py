@@ -20,6 +20,11 @@ app = typer.Typer(
 A_KEY_MAY_BEGIN_WITH_A_DASH = {"ignore_unknown_options": True}
 
 
+def register(program: typer.Typer) -> None:
+    """Adds the commands to `program`."""
+    program.add_typer(app, name="keys")
+
+
 @app.command()
 def new(state: State = None, as_json: Json = False) -> None:
     """Make this machine's own key, if it has none, and print its public half, to be allowed elsewhere."""

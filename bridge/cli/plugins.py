@@ -98,6 +98,11 @@ def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
         os.replace(written, cache)
 
 
+def register(program: typer.Typer) -> None:
+    """Adds the commands to `program`."""
+    program.add_typer(app, name="plugins")
+
+
 @app.command("scan")
 def scan_command(
     refresh: Annotated[bool, typer.Option("--refresh", help="Load those too that are known.")] = False,

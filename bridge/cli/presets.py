@@ -35,6 +35,11 @@ def listing(
             typer.echo(f"{name:12} {presets.load(name).description}")
 
 
+def register(program: typer.Typer) -> None:
+    """Adds the commands to `program`."""
+    program.add_typer(app, name="presets")
+
+
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A preset or a .toml file.")], as_json: Json = False

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
+import typer
 from numpy.typing import NDArray
 
+from bridge.cli.app import MODULES, command_line
 from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
 from presets.schema import FLAGS, allowed
@@ -365,12 +367,23 @@ def test_an_engine_killed_mid_batch_costs_only_what_was_missing(
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in out.glob("*.wav")}.items()
 
 
-def test_ctrl_c_while_the_command_is_still_loaded_leaves_no_traceback() -> None:
+def test_every_module_has_the_commands_that_are_told_of_it() -> None:
+    for module, commands in MODULES.items():
+        alone = typer.main.get_command(command_line(commands[0])).commands  # type: ignore[attr-defined]
+        assert tuple(alone) == commands, module
+    every = [command for commands in MODULES.values() for command in commands]
+    whole = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
+    assert sorted(whole) == sorted(every)
+    assert sorted(typer.main.get_command(command_line("rendr")).commands) == sorted(every)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("module", ["typer", "bridge.batch.plan"])
+def test_ctrl_c_while_the_command_is_still_loaded_leaves_no_traceback(module: str) -> None:
     program = (
         "import sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'typer':\n"
+        f"        if name == '{module}':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "from bridge.cli.app import main\n"

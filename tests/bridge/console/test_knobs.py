@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import presets
-from bridge.cli.app import app
+from bridge.cli.app import command_line
 from bridge.console.command_line import batch_command, render_command, watch_command
 from bridge.console.knobs import form, toml
 from presets import schema, words
@@ -49,7 +49,7 @@ def parsed(command: str) -> dict[str, Any]:
     """What the command line makes of a command."""
     name, subcommand, *arguments = shlex.split(command)
     assert name == "airband"
-    context = typer.main.get_command(app).commands[subcommand].make_context(subcommand, arguments)  # type: ignore[attr-defined]
+    context = typer.main.get_command(command_line()).commands[subcommand].make_context(subcommand, arguments)  # type: ignore[attr-defined]
     return context.params
 
 
