@@ -10,8 +10,7 @@ from rich.console import Console
 
 from bridge.batch.plan import Item
 from bridge.batch.run import Event
-from bridge.cli.bars import Bars
-from bridge.cli.display import JsonLines, Lines, display
+from bridge.cli.display import Bars, JsonLines, Lines, display
 from bridge.client.model_choice import Choice
 from bridge.wire.messages import Model
 from presets.errors import InputError
