@@ -116,6 +116,7 @@ def names(folder: Path) -> list[str]:
     return [region.get("name", "") for region in regions(folder)]
 
 
+@pytest.mark.plugin
 def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband_command: Path) -> None:
     folder = tmp_path / "session"
     (written,) = make_session(folder, 1, "dry", "muted")
@@ -126,6 +127,7 @@ def test_the_result_of_a_muted_region_is_muted_and_whole(tmp_path: Path, airband
     np.testing.assert_array_equal(samples_of(folder, new)[0], written[TRIM:])
 
 
+@pytest.mark.plugin
 def test_a_stereo_region_on_a_mono_track_comes_back_as_the_track_plays_it(
     tmp_path: Path, airband_command: Path
 ) -> None:

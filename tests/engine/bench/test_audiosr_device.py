@@ -8,6 +8,7 @@ from engine.models.audiosr.networks import Networks
 from presets.errors import UsageError
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_way(small_networks: Networks) -> None:
     found = audiosr_device.table(
         "cpu",

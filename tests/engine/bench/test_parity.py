@@ -90,6 +90,7 @@ def other_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_other_widths_and_levels_replay_and_a_changed_value_is_named(
     other_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

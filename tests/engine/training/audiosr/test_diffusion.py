@@ -107,6 +107,7 @@ def test_latents_are_made_once_and_gone_on_with_after_a_kill(config: Callable[..
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_all_but_the_unet_and_starts_from_it(
     config: Callable[..., Config], trained: Path, tmp_path: Path
 ) -> None:
