@@ -70,6 +70,8 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
     shelf, missing_db = end, _missing_db(cells, most)
     while shelf > most and missing_db[shelf - 1] > EDGE_DB:
         shelf -= 1
+    if 4 < shelf == most < end and _missing_db(cells, most - 1)[most - 1] > EDGE_DB:
+        shelf -= 1  # an edge within it left most frames a part of this band
     if edges_hz[shelf] < full_hz:
         while shelf > max(4, end - THIRD) and holed[loud, shelf - 1].mean() > LOUD_MOST:
             shelf -= 1

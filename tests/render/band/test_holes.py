@@ -42,6 +42,15 @@ def test_attacks_that_reach_above_the_low_pass_do_not_raise_the_shelf() -> None:
     assert find_holes(powers, EDGES_HZ, 12000).shelf_hz == pytest.approx(10000, rel=0.015)
 
 
+def test_a_band_of_which_an_edge_leaves_less_than_a_quarter_is_no_part_of_the_shelf() -> None:
+    powers = sound(0.95, 10000)  # the others are attacks
+    edge = int(np.flatnonzero(EDGES_HZ[:-1] >= 10000)[0]) - 1
+    for left, shelf_hz in ((0.1, EDGES_HZ[edge]), (0.5, EDGES_HZ[edge + 1])):
+        partly = powers.copy()
+        partly[:, edge] *= left  # in every frame, so that none lacks it
+        assert find_holes(partly, EDGES_HZ, 12000).shelf_hz == shelf_hz
+
+
 def test_what_loud_moments_leave_out_is_no_part_of_the_band() -> None:
     powers = sound(0.3, 10000)
     powers[:120] *= 10  # a third of the frames: those that end at 10 kHz
