@@ -1,8 +1,9 @@
 """A manifest: one row a render, with the knobs that are its own.
 
-CSV with a header line, JSON lines, or a YAML list of maps. The columns are `path` (a file, folder or glob,
-relative to the manifest's own folder), `preset`, `out` (a name or template below the batch's destination),
-`takes` (how many seeds) and any knob by its name. An empty cell leaves what the command line says.
+CSV with a header line (cells parted by commas, semicolons or tabs), JSON lines, or a YAML list of maps. The
+columns are `path` (a file, folder or glob, relative to the manifest's own folder), `preset`, `out` (a name or
+template below the batch's destination), `takes` (how many seeds) and any knob by its name. An empty cell
+leaves what the command line says.
 """
 
 from __future__ import annotations
@@ -111,7 +112,21 @@ def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with where it stands."""
     suffix = manifest.suffix.lower()
     if suffix == ".csv":
-        table = csv.DictReader(io.StringIO(text), restkey="")
+        yield from _csv_cells(manifest, text)
+        return
+    for number, row in enumerate(_parsed(manifest, suffix, text), 1):
+        if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
+            raise UsageError(f"{manifest}, row {number}: is no map of columns to values", "manifest")
+        yield f"row {number}", {name: value for name, value in row.items() if value is not None}
+
+
+def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    head = text.partition("\n")[0]
+    delimiter = next(
+        (mark for mark in ",;\t" if mark in head), ","
+    )  # as spreadsheets of many countries have it
+    table = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter)
+    try:
         for cells in table:
             if "" in cells:
                 raise UsageError(f"{manifest}, line {table.line_num}: more cells than columns", "manifest")
@@ -119,11 +134,8 @@ def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             typed = {name: words.parse(v) if name not in TEXTS else v for name, v in given.items()}
             if typed:
                 yield f"line {table.line_num}", typed
-        return
-    for number, row in enumerate(_parsed(manifest, suffix, text), 1):
-        if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
-            raise UsageError(f"{manifest}, row {number}: is no map of columns to values", "manifest")
-        yield f"row {number}", {name: value for name, value in row.items() if value is not None}
+    except csv.Error as error:
+        raise UsageError(f"{manifest}, line {table.line_num}: not valid CSV: {error}", "manifest") from None
 
 
 def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:

@@ -20,7 +20,8 @@ from render.files.sidecar import sidecar_path
 AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
     ".bwf", ".rf64", ".bw64", ".w64", ".aifc", ".au", ".snd", ".caf", ".ogg", ".oga", ".opus", ".mp2", ".mp3",
     ".m4a", ".m4b", ".mp4", ".m4v", ".aac", ".ac3", ".eac3", ".dts", ".wma", ".mka", ".mkv", ".mov", ".webm",
-    ".mxf", ".wv", ".ape", ".tta", ".mpc", ".tak", ".dsf", ".dff", ".spx", ".amr", ".voc",
+    ".mxf", ".wv", ".ape", ".tta", ".mpc", ".tak", ".dsf", ".dff", ".spx", ".amr", ".voc", ".amb", ".shn",
+    ".m4r", ".thd", ".mlp", ".avi", ".wmv", ".flv", ".3gp", ".mpg", ".mpeg", ".vob", ".m2ts",
 }  # fmt: skip
 """What is taken for audio in a folder. A file that is named is taken whatever its suffix."""
 KINDS = (

@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -180,17 +181,32 @@ def publish(
 
 
 def put_in_place(part: Path, out: Path) -> None:
-    """A finished part becomes `out`, in one step; a file that is there hands its permissions on.
+    """A finished part becomes `out`, in one step.
+
+    A file that is there hands on its permissions, and as far as the user may give them its owner, its group
+    and its extended attributes.
 
     Raises:
         OutputError: no permission. `out` is then as it was.
     """
     with _told(out):
         if out.exists():
-            part.chmod(out.stat().st_mode & 0o777)
+            _hand_on(out, part)
         _settle(part)
         os.replace(part, out)
         _settle(out.parent)
+
+
+def _hand_on(out: Path, part: Path) -> None:
+    about = out.stat()
+    for owner, group in ((-1, about.st_gid), (about.st_uid, -1)):
+        with suppress(OSError, AttributeError):  # another's; Windows
+            os.chown(part, owner, group)
+    if sys.platform == "linux":
+        for name in os.listxattr(out):
+            with suppress(OSError):
+                os.setxattr(part, name, os.getxattr(out, name))
+    part.chmod(about.st_mode & 0o777)
 
 
 def _move_without_replacing(part: Path, out: Path) -> None:

@@ -41,6 +41,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheet_may_part_its_cells_by_other_marks(folder: Path, delimiter: str) -> None:
+    (folder / "other.csv").write_text(AS_CSV.replace(",", delimiter))
+    assert read(folder / "other.csv", Preset(), "music", {}) == read(
+        folder / "jobs.csv", Preset(), "music", {}
+    )
+
+
 @pytest.mark.parametrize("name", ["jobs.csv", "jobs.jsonl", "jobs.yaml"])
 def test_all_three_forms_say_the_same(folder: Path, name: str) -> None:
     rows = read(folder / name, make(rate=44100), "music", {"rate": 44100})
@@ -78,6 +86,7 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.csv", "path,steeps\na.wav,5\n", r"line 2: unknown column 'steeps'; there are path, preset"),
         ("jobs.csv", "path,seed\na.wav,1,2\n", "line 2: more cells than columns"),
         ("jobs.csv", "seed\n1\n", "line 2: no path"),
+        ("jobs.csv", f"path\n{'a' * 200_000}\n", "line 1: not valid CSV: field larger than field limit"),
         ("jobs.csv", "path,preset\na.wav,musik\n", "line 2: unknown preset 'musik'"),
         ("jobs.jsonl", '{"path": "a.wav"}\n{', "not valid JSON lines"),
         ("jobs.jsonl", "[1]\n", "row 1: is no map"),

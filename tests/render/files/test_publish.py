@@ -24,7 +24,7 @@ from presets.report import RenderReport
 from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
-from render.files.publish import _swept_s, check_destination, deliver, part_beside, publish
+from render.files.publish import _swept_s, check_destination, deliver, part_beside, publish, put_in_place
 from render.files.sidecar import StemRecord, find_result, is_done, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
@@ -358,3 +358,24 @@ def test_two_who_write_one_stem_leave_it_with_its_own_sidecar(
         assert len(refused) == (0 if force else 1)
         assert all(isinstance(error, OutputError) for error in refused)
         assert json.loads(sidecar_path(out).read_text())["output"]["digest"] == file_digest(out)
+
+
+def test_a_file_that_is_replaced_hands_on_what_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "kick.wav"
+    out.write_bytes(b"before")
+    out.chmod(0o640)
+    other = next(group for group in (*os.getgroups(), 20) if group != os.getgid())
+    try:
+        os.chown(out, -1, other)
+    except PermissionError:
+        other = os.getgid()
+    try:
+        os.setxattr(out, "user.xdg.tags", b"drums")
+    except (OSError, AttributeError):
+        pytest.skip("this file system has no extended attributes")
+    with part_beside(out) as part:
+        part.write_bytes(b"after")
+        put_in_place(part, out)
+    about = out.stat()
+    assert (out.read_bytes(), about.st_mode & 0o777, about.st_gid) == (b"after", 0o640, other)
+    assert os.getxattr(out, "user.xdg.tags") == b"drums"
