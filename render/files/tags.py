@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from render.sources.id3_frames import inflates_beyond
 from render.sources.tag_search import TAGS_BYTES_MAX, find_ape, find_tags, id3_bytes, id3_nbytes
 
 Tag = tuple[str, str]
@@ -53,6 +54,7 @@ ASF_NAMES = {
     "PARTOFSET": "DISCNUMBER", "ENCODEDBY": "ENCODEDBY", "TITLE": "TITLE",
 }  # fmt: skip
 FRONT_COVER = 3
+INFLATES = f"an ID3 tag whose compressed frames hold more than {TAGS_BYTES_MAX} bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def read_tags(path: Path) -> Tags:
     weight = id3_nbytes(path)
     if weight > TAGS_BYTES_MAX:
         return Tags(others=(f"an ID3 tag of {weight} bytes, where {TAGS_BYTES_MAX} are read",))
+    if weight and inflates_beyond(id3_bytes(path), TAGS_BYTES_MAX):
+        return Tags(others=(INFLATES,))
     try:
         found = find_tags(path)
         if found is None or isinstance(found, ID3):
@@ -120,6 +124,8 @@ def parse_id3(tag: bytes) -> Tags:
     """What an ID3v2 tag says."""
     from mutagen.id3 import ID3
 
+    if inflates_beyond(tag, TAGS_BYTES_MAX):
+        return Tags(others=(INFLATES,))
     try:
         return from_id3(ID3(io.BytesIO(tag)), tag)
     except UNREADABLE as error:
