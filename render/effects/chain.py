@@ -96,9 +96,13 @@ def _alone(effect: Effect) -> bool:
 def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) -> PcmClip:
     frames = clip.frames + round(run[0].tail_s * clip.rate)
     written = 0
+
+    def told() -> None:
+        on_step(Step("effects", written, frames))
+
     with ExitStack() as stack:
         plugins: list[Processor] = [
-            stack.enter_context(hosted(effect, clip.rate, clip.channels))
+            stack.enter_context(hosted(effect, clip.rate, clip.channels, told))
             if effect.path is not None
             else native(effect, clip.rate)
             for effect in run
@@ -111,7 +115,7 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
                     raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
                 file.write(np.ascontiguousarray(piece.T, "<f4").data)
                 written += piece.shape[1]
-                on_step(Step("effects", written, frames))
+                told()
         except OSError as error:
             raise OutputError(
                 f"{spool} cannot be written: {error.strerror}; make room or mend its permissions", "spool"

@@ -13,7 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -25,10 +27,13 @@ from presets.errors import PluginError
 from render.effects.plugin_child import read_message, write_message
 from render.effects.plugin_folders import PluginSettings, find_asset, find_plugin, plugin_settings
 from render.upscaler import Audio
+from render.waiting import wait_for
 
 WARM_MAX = 4
 """How many idle plugin processes are kept."""
 LATENCY_MAX_S = 60
+
+Hook = Callable[[], None]
 
 
 class PluginHost:
@@ -38,14 +43,21 @@ class PluginHost:
         path: of the plugin; the caller has checked that it may be loaded.
         name: which plugin of a bundle that holds several.
         settings: the deadlines.
+        hook: called often while the plugin is at work; ends it by raising.
+
+    Attributes:
+        hook: as given; may be set anew.
 
     Raises:
         PluginError: the plugin crashed, hung or refused while it was loaded.
     """
 
-    def __init__(self, path: Path, name: str | None, settings: PluginSettings) -> None:
-        self.key = (path, name)
+    def __init__(
+        self, path: Path, name: str | None, settings: PluginSettings, hook: Hook = lambda: None
+    ) -> None:
+        self.key, self.hook = (path, name), hook
         self._settings = settings
+        self._thread = ThreadPoolExecutor(1, "airband-plugin")
         self._owed = 0
         home = str(Path(__file__).parents[2])
         self._process = subprocess.Popen(
@@ -122,6 +134,7 @@ class PluginHost:
         """End the child process."""
         self._process.kill()
         self._process.wait()
+        self._thread.shutdown()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what was not flushed to a dead child
                 cast(BinaryIO, pipe).close()
@@ -129,27 +142,27 @@ class PluginHost:
     def _ask(
         self, doing: str, deadline_s: float, request: dict[str, Any], body: bytes = b""
     ) -> tuple[dict[str, Any], bytes]:
-        late = threading.Event()
+        until_s = time.monotonic() + deadline_s
 
-        def expire() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(deadline_s, expire)
-        timer.daemon = True
-        timer.start()
-        try:
+        def exchange() -> tuple[dict[str, Any], bytes]:
             write_message(cast(BinaryIO, self._process.stdin), {**request, "deadline_s": deadline_s}, body)
-            header, answer = read_message(cast(BinaryIO, self._process.stdout))
+            return read_message(cast(BinaryIO, self._process.stdout))
+
+        def listen() -> None:
+            self.hook()
+            if time.monotonic() > until_s:
+                raise TimeoutError
+
+        try:
+            header, answer = wait_for(exchange, self._thread, listen)
+        except TimeoutError:
+            raise self._failed(f"took longer than {deadline_s:g} s while {doing}") from None
         except (EOFError, OSError):
             self._process.wait()
-            what = f"took longer than {deadline_s:g} s" if late.is_set() else _end(self._process.returncode)
-            raise self._failed(f"{what} while {doing}") from None
+            raise self._failed(f"{_end(self._process.returncode)} while {doing}") from None
         except BaseException:
             self.close()
             raise
-        finally:
-            timer.cancel()
         if "error" in header:
             raise self._failed(header["error"])
         return header, answer
@@ -161,13 +174,14 @@ class PluginHost:
 
 
 @contextmanager
-def hosted(effect: Effect, rate_hz: float, channels: int) -> Iterator[PluginHost]:
+def hosted(effect: Effect, rate_hz: float, channels: int, hook: Hook = lambda: None) -> Iterator[PluginHost]:
     """A plugin ready to process, from the warm ones where there is one.
 
     Args:
         effect: with a `path`.
         rate_hz: of the clip.
         channels: of the clip.
+        hook: called often while the plugin is at work; ends it by raising.
 
     Raises:
         UsageError: the plugin or its state lies outside the allowed folders.
@@ -175,11 +189,13 @@ def hosted(effect: Effect, rate_hz: float, channels: int) -> Iterator[PluginHost
     """
     settings = plugin_settings()
     path = find_plugin(str(effect.path), settings)
-    host = _warm.take((path, effect.name)) or PluginHost(path, effect.name, settings)
+    host = _warm.take((path, effect.name)) or PluginHost(path, effect.name, settings, hook)
+    host.hook = hook
     try:
         host.prepare(effect, rate_hz, channels)
         yield host
     finally:
+        host.hook = lambda: None
         _warm.put(host)
 
 

@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +22,7 @@ import numpy as np
 from presets.errors import InputError
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import read_stream_head
+from render.waiting import wait_for
 
 FORMATS = (
     "mov,matroska,aac,ac3,eac3,dts,dtshd,truehd,asf,avi,mpegts,mpeg,mp3,ogg,flac,wav,w64,aiff,au,caf,ape,tta,wv,amr,"
@@ -75,7 +78,7 @@ def decode(
         link: first byte and end of the part to decode; None for the whole.
         stream: which audio stream, 0 the first.
         out: gets the samples; what it held already stays.
-        hook: called often; stops the work by raising.
+        hook: called often, also while ffmpeg says nothing; stops the work by raising.
         ends_anywhere: whether the last packet may be a part, as it may in `SELF_SYNCHRONISING` streams.
 
     Returns:
@@ -135,12 +138,15 @@ def _run(
     command = ["ffmpeg", *quiet, *GUARD, *(["-xerror"] if strict else []), "-i", name]
     wav = ["-map", f"0:a:{stream}", "-map_metadata", "-1", "-fflags", "+bitexact", "-c:a", "pcm_f32le"]
     with tempfile.TemporaryFile() as said:
-        with subprocess.Popen(
-            [*command, *wav, "-f", "wav", "-"], stdout=subprocess.PIPE, stderr=said
-        ) as process:
+        with (
+            subprocess.Popen(
+                [*command, *wav, "-f", "wav", "-"], stdout=subprocess.PIPE, stderr=said
+            ) as process,
+            ThreadPoolExecutor(1, "airband-ffmpeg") as reader,
+        ):
             assert process.stdout is not None
             try:
-                _copy(process.stdout, out, hook)
+                _copy(process.stdout, reader, out, hook)
             except BaseException:
                 process.kill()
                 raise
@@ -167,10 +173,11 @@ def _check_shape(lines: list[str], source: Path) -> None:
         )
 
 
-def _copy(wav: IO[bytes], out: PcmFile, hook: Callable[[], None]) -> None:
+def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], None]) -> None:
     pending = b""
     head: Head | None = None
-    while piece := wav.read1(BLOCK_BYTES):  # type: ignore[attr-defined]
+    read = partial(wav.read1, BLOCK_BYTES)  # type: ignore[attr-defined]
+    while piece := wait_for(read, reader, hook):
         hook()
         pending += piece
         if head is None:

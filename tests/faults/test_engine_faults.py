@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,10 +24,31 @@ from numpy.typing import NDArray
 from bridge import Client, diagnosis
 from bridge.client.launch import find_engine
 from bridge.wire.curve_keys import KeyPair, allow, new_keys, revoke
-from bridge.wire.messages import VERSION, Accepted, Done, Error, Hello, Listing, Ping, Pong, Status, Welcome
+from bridge.wire.messages import (
+    VERSION,
+    Accepted,
+    Audio,
+    Chunk,
+    DeliverPcm,
+    Done,
+    Error,
+    Failed,
+    Fetch,
+    Grant,
+    Hello,
+    Listing,
+    Pcm,
+    Ping,
+    Pong,
+    Status,
+    Submit,
+    Welcome,
+)
 from bridge.wire.messages import Jobs as ListJobs
+from bridge.wire.ulid import new_ulid
 from engine.serving.memory import SPARE_BYTES
 from presets.errors import EngineError
+from presets.schema import make
 
 if TYPE_CHECKING:
     from tests.conftest import LiveEngine, Peer
@@ -252,3 +274,37 @@ def test_a_source_that_changes_while_it_is_read_fails_and_is_not_cached(
     assert isinstance(failed, Failed)
     assert (failed.code, "changed while it was read" in failed.message) == ("input", True)
     assert not list((live.home.state / "spool" / "results").iterdir())
+
+
+@linux
+def test_without_descriptors_it_answers_fails_one_job_and_recovers(
+    start_engine: Start, connect: Connect, dull: Samples
+) -> None:
+    import resource
+
+    live = start_engine()
+    pid, peer, other = live.process.pid, connect(live), connect(live)
+    whole = peer.submit(dull)
+    assert isinstance(peer.outcome(whole), Done)
+    taken = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(1024)) - taken), hard))
+    try:
+        error = peer.ask(Fetch(whole, "full", 0, 2**20))
+        assert isinstance(error, Error)
+        assert "open files" in error.message
+        lost = new_ulid()
+        peer.ask(Submit(lost, Pcm(Audio(48000, *dull.shape)), DeliverPcm(), make(model="null")))
+        assert isinstance(peer.hear()[0], Grant)
+        peer.say(Chunk(lost, 0, True, hashlib.blake2b(dull, digest_size=32).hexdigest()), dull.tobytes())
+        for round_ in range(20):
+            assert other.ask(Ping(float(round_))) == Pong(round_)
+            time.sleep(0.05)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    failed = other.outcome(lost)
+    assert isinstance(failed, Failed)
+    assert "open files" in failed.message
+    assert other.fetch(whole) == dull.tobytes()
+    assert isinstance(other.outcome(other.submit(dull)), Done)
+    assert live.log.read_text().count("Traceback") == 0

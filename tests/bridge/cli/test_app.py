@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -365,6 +366,46 @@ def test_an_engine_killed_mid_batch_costs_only_what_was_missing(
     assert said.code == 0, said
     assert len(whole(out)) == 4
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in out.glob("*.wav")}.items()
+
+
+ON_A_TERMINAL = (
+    "import fcntl, os, sys, termios; "
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of POSIX")
+def test_status_is_said_again_on_a_terminal_until_ctrl_c_which_leaves_it_as_it_was(state: Path) -> None:
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    command = [*PROGRAM, "status", "--watch", "--state", str(state)]
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL, *command],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=Path(__file__).parents[3],
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:  # fmt: skip
+        try:
+            while shown.count(b"answers in") < 3:
+                shown += os.read(ours, 65536)
+            os.write(ours, termios.tcgetattr(theirs)[6][termios.VINTR])
+            code = process.wait(60)
+        finally:
+            process.kill()
+    os.set_blocking(ours, False)
+    with suppress(BlockingIOError):
+        shown += os.read(ours, 65536)
+    assert code == 130
+    assert b"Traceback" not in shown
+    assert shown.count(b"\x1b[2J") >= 3, "it is drawn in the place of the last"
+    assert termios.tcgetattr(theirs) == before
+    switched = re.findall(rb"\x1b\[\?(\d+)([hl])", shown)
+    assert all((mode, b"l" if on == b"h" else b"h") in switched for mode, on in switched), switched
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_every_module_has_the_commands_that_are_told_of_it() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from bridge.client.client import Client
 from presets.chains import Effect, Effects
-from presets.errors import PluginError, UsageError
+from presets.errors import Cancelled, PluginError, UsageError
 from render.clip import ArrayClip
 from render.effects.chain import apply_chain
 from render.effects.native import stream
@@ -111,6 +111,21 @@ def test_a_hang_ends_at_the_deadline(misbehave: Path, config: Path, clip: ArrayC
     (config / "plugins.toml").write_text("process_s = 0.5")
     with pytest.raises(PluginError, match=r"Misbehave took longer than 0\.5 s while processing"):
         through(plugin("Misbehave", mode=MODES["hang"]), clip)
+
+
+def test_a_cancel_is_heard_while_a_plugin_hangs(misbehave: Path, clip: ArrayClip, tmp_path: Path) -> None:
+    asked = 0
+
+    def cancel(step: Step) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise Cancelled("enough")
+
+    effect = plugin("Misbehave", mode=MODES["hang"])
+    with pytest.raises(Cancelled):
+        apply_chain((effect,), clip, tmp_path / "stem", cancel)
+    assert np.array_equal(through(plugin("Misbehave"), clip), clip.read(0, RATE)), "the next render works"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import struct
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import soundfile
 from presets.errors import Cancelled, InputError
 from render.clip import FileClip, open_clip
 from render.decode import LINKS_MAX
+from render.waiting import HOOK_S
 
 RNG = np.random.default_rng(8)
 SPEECH = (0.2 * RNG.standard_normal((1, 44100))).astype(np.float32)
@@ -478,6 +483,35 @@ def test_decoding_is_cancelled_and_leaves_nothing(tmp_path: Path, ffmpeg: Any, t
     with pytest.raises(Cancelled):
         opened(path, hook=hook)
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith("airband-")] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process")
+def test_a_cancel_is_heard_while_ffmpeg_says_nothing(
+    tmp_path: Path, ffmpeg: Any, tones: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that has gone away."""
+    ffmpeg("-i", tones(2, seconds=30), "-c:a", "aac", tmp_path / "a.m4a")
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Stopped(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **terms: Any) -> None:
+            super().__init__(*args, **terms)
+            os.kill(self.pid, signal.SIGSTOP)
+            started.append(self)
+
+    asked_s: list[float] = []
+
+    def hook() -> None:
+        if started:
+            asked_s.append(time.monotonic())
+        if len(asked_s) == 3:
+            raise Cancelled("enough")
+
+    monkeypatch.setattr(subprocess, "Popen", Stopped)
+    with pytest.raises(Cancelled):
+        opened(tmp_path / "a.m4a", hook=hook)
+    assert started[-1].returncode is not None
+    assert HOOK_S <= 0.5 / 2, "half of what a cancel may take"
 
 
 def test_a_hook_is_called_at_least_every_second_of_audio(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:

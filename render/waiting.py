@@ -1,0 +1,26 @@
+"""Waiting for another program without becoming deaf: a cancel is heard while it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, wait
+from typing import TypeVar
+
+HOOK_S = 0.2
+"""How often the hook is called meanwhile."""
+
+T = TypeVar("T")
+
+
+def wait_for(work: Callable[[], T], thread: Executor, hook: Callable[[], None]) -> T:
+    """What `work` returns or raises.
+
+    Args:
+        work: waits for another program, and ends when that does.
+        thread: does it.
+        hook: called every HOOK_S until it is done; by raising it ends the waiting, but not the work.
+    """
+    done = thread.submit(work)
+    while not wait((done,), HOOK_S).done:
+        hook()
+    return done.result()
