@@ -9,6 +9,8 @@ first 5 ms then change by 13 to 30 dB less than their own level, in about 10 ste
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -133,8 +135,7 @@ class _Low:
 
     def __init__(self, n: int, edge: float) -> None:
         self._n, self._size = n, scipy.fft.next_fast_len(2 * n, real=True)
-        lags = np.minimum(np.arange(self._size), self._size - np.arange(self._size))
-        self._response = np.fft.rfft(2 * edge * np.sinc(2 * edge * lags)).real
+        self._response = _low_response(self._size, edge)
 
     def __call__(self, samples: Samples) -> Samples:
         # NumPy's transforms: short ones, whose call is half of what SciPy's take.
@@ -142,3 +143,10 @@ class _Low:
         bins *= self._response
         filtered: Samples = np.fft.irfft(bins, self._size)[: self._n]
         return filtered
+
+
+@lru_cache(maxsize=8)
+def _low_response(size: int, edge: float) -> Samples:
+    lags = np.minimum(np.arange(size), size - np.arange(size))
+    response: Samples = np.fft.rfft(2 * edge * np.sinc(2 * edge * lags)).real
+    return response

@@ -27,7 +27,7 @@ SHAPE_REACH = 1024
 """Frames to each side of a filter of any shape: it follows what is wider than 100 Hz."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filter:
     """A linear-phase FIR filter at 48 kHz, applied by overlap-add.
 
@@ -52,6 +52,7 @@ class Filter:
         """The transform of the taps."""
         return np.asarray(scipy.fft.rfft(self.taps, self.size), np.complex64)
 
+    @lru_cache(maxsize=16)  # noqa: B019 - with it the response, which a batch of clips that end alike shares
     def reaching(self, reach: int) -> Filter:
         """The same filter with zeros for taps up to `reach`."""
         return self if reach == self.reach else Filter(np.pad(self.taps, reach - self.reach))
@@ -96,6 +97,7 @@ def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) ->
     return out
 
 
+@lru_cache(maxsize=8)
 def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
     """The high-pass of a cut-off: -6 dB there, at least 110 dB down below 0.9 of it.
 
@@ -126,7 +128,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     upper = _highpass(crossover_hz, crossover_octaves)
     reach = 2 * (len(upper) // 2)
     size = 1 << (16 * reach - 1).bit_length()
-    passed = np.abs(scipy.fft.rfft(upper, size)).clip(0, 1)
+    passed = _passed(crossover_hz, crossover_octaves, size)
     hz = scipy.fft.rfftfreq(size, 1 / RATE_HZ)
     lost_db = slope.loss_db(np.append(hz[hz < slope.end_hz], slope.end_hz))
     lost_db = np.pad(lost_db, (0, len(hz) - len(lost_db)), "edge")
@@ -137,6 +139,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     return Filter(np.convolve(taps, lower))
 
 
+@lru_cache(maxsize=8)
 def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     """The high-pass of a crossover, times what falls from 1 there to 0 within SEAM_OCTAVES above it."""
     upper = _highpass(crossover_hz, crossover_octaves)
@@ -184,6 +187,13 @@ def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]
     taps = -2 * cutoff_hz / RATE_HZ * np.sinc(2 * cutoff_hz / RATE_HZ * n) * _kaiser(reach)
     taps[reach] += 1
     return np.asarray(taps)
+
+
+@lru_cache(maxsize=8)
+def _passed(cutoff_hz: float, crossover_octaves: float, size: int) -> NDArray[np.float64]:
+    """How much `_highpass` lets through, on a transform of `size`."""
+    response = scipy.fft.rfft(_highpass(cutoff_hz, crossover_octaves), size)
+    return np.asarray(np.abs(response).clip(0, 1))
 
 
 @lru_cache(maxsize=8)

@@ -78,6 +78,7 @@ class Restorer:
         noise_density = slope.noise_density if slope else 0.0
         self._slope_noise = noise_density * cutoff_hz * (MATCH_BAND[1] - MATCH_BAND[0])
         self._match_bins = _bins(MATCH_BAND, cutoff_hz)
+        self._last: tuple[Audio, list[NDArray[np.float32]], int] | None = None
         self._seam: tuple[slice, slice] | None = None
         if crossover_hz is not None and SEAM_ABOVE[1] * crossover_hz < RATE_HZ / 2:
             self._seam = _bins(SEAM_BELOW, crossover_hz), _bins(SEAM_ABOVE, crossover_hz)
@@ -154,8 +155,7 @@ class Restorer:
 
     def _gains_db(self, samples: Audio, generated: Audio, start: int) -> tuple[Levels, Levels | None, int]:
         """Level match and seam match in dB, (channels, frames) each, and the index of the first frame."""
-        framed, first = frames_of(samples, start)
-        x = [_powers(channel) for channel in framed]
+        x, first = self._heard(samples, start)
         g = [_powers(channel) for channel in frames_of(generated, start)[0]]
         levels = [np.stack([_level(each[:, self._match_bins]) for each in powers]) for powers in (x, g)]
         short_db = 10 * np.log10((levels[0] + MATCH_FLOOR) / (levels[1] + MATCH_FLOOR))
@@ -169,6 +169,13 @@ class Restorer:
         step_db = 10 * np.log10((ends * width + MATCH_FLOOR) / (begins + MATCH_FLOOR)) + SEAM_TILT_DB
         seam_db = SEAM_WEIGHT * (step_db - step_db.clip(-SEAM_OWN_DB, SEAM_OWN_DB))
         return gain_db, seam_db.clip(-SEAM_MOST_DB, SEAM_MOST_DB), first
+
+    def _heard(self, samples: Audio, start: int) -> tuple[list[NDArray[np.float32]], int]:
+        """The powers of a window's channels and the index of the first frame, kept until the next window."""
+        if self._last is None or self._last[0] is not samples:
+            framed, first = frames_of(samples, start)
+            self._last = samples, [_powers(channel) for channel in framed], first
+        return self._last[1:]
 
     def _share(self, signal: Levels) -> Levels:
         """Signal over signal and noise, of levels in the match band."""
@@ -188,8 +195,8 @@ class Restorer:
         kept = samples[:, lo - start : hi - start]
         if not self._slope_noise:
             return kept
-        framed, first = frames_of(samples, start)
-        signal = np.stack([_level(_powers(channel)[:, self._match_bins]) for channel in framed])
+        x, first = self._heard(samples, start)
+        signal = np.stack([_level(powers[:, self._match_bins]) for powers in x])
         return kept * over_samples(self._share(signal).astype(np.float32), first, lo, hi)
 
 
