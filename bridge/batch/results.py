@@ -34,7 +34,7 @@ class Results:
         path: the file; made where it is missing, added to where it is there.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or is another kind of file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,6 +42,10 @@ class Results:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab+")
+            self._file.seek(0)
+            if self._file.read(1) not in (b"", b"{"):
+                self._file.close()
+                raise OutputError(f"{path}: exists and is no file of results; choose another", "results")
             self._file.seek(0, os.SEEK_END)
             if self._file.tell():
                 self._file.seek(-1, os.SEEK_END)

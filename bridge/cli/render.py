@@ -192,6 +192,7 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
     """Collects how each item ends; writes the page at the end, also of a batch that is called off.
 
     Raises:
+        UsageError: a name that is no page's, and may be that of a recording.
         OutputError: the page's folder cannot be written.
     """
     ended: list[Event] = []
@@ -200,6 +201,8 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
         if event.what != "progress":
             ended.append(event)
 
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"report = {page}: a report is a page, and its name ends in .html", "report")
     with part_beside(page):
         pass  # a page that cannot be written is told of before the work, not after it
     try:

@@ -34,17 +34,21 @@ class Excerpt(NamedTuple):
     whole_s: float
 
 
-def excerpt(source: Path, out: Path, report: RenderReport) -> Excerpt:
+def excerpt(
+    source: Path, out: Path, report: RenderReport, *, stream: int = 0, accept_truncated: bool = False
+) -> Excerpt:
     """Reads a render and its source.
 
     Args:
         source, out: the files.
         report: the render's own account: which stretch of the source it is of.
+        stream, accept_truncated: the knobs by which the source was read.
 
     Raises:
         InputError: one of the files cannot be read, or they do not belong together.
     """
-    with open_clip(source) as given, open_clip(out) as made:
+    read = open_clip(source, stream=stream, accept_truncated=accept_truncated)
+    with read as given, open_clip(out) as made:
         before, after = resampled(given, RATE_HZ), resampled(made, RATE_HZ)
         first = resampled_frames(report.source.first_frame, given.rate, RATE_HZ)
         if given.channels != made.channels or given.frames != report.source.frames:

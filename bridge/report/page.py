@@ -139,7 +139,8 @@ def _row(event: Event, said: dict[str, Any] | None, folder: Path) -> dict[str, A
 def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
     """A clip's card: three sounds on one level, their pictures on one scale, and the figures."""
     report = msgspec.convert(said["render"], RenderReport)
-    heard = excerpt(event.item.source, event.item.out, report)
+    how = {name: said["preset"][name] for name in ("stream", "accept_truncated")}
+    heard = excerpt(event.item.source, event.item.out, report, **how)
     compared = compare(heard)
     work = f"{event.seconds:.1f} s" if event.what == "done" else "done before"
     return {

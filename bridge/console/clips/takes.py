@@ -167,7 +167,8 @@ class Takes:
                 with out.open("wb") as file:
                     for piece in result.pieces():
                         file.write(piece)
-            heard = excerpt(Path(clip.path), out, result.report)
+            how = {name: take.knobs[name] for name in ("stream", "accept_truncated") if name in take.knobs}
+            heard = excerpt(Path(clip.path), out, result.report, **how)
             compared = compare(heard)
             for version in compared.versions:
                 soundfile.write(part / f"{version.key}.wav", version.samples.T, RATE_HZ, "FLOAT")

@@ -115,11 +115,20 @@ def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -
 def test_a_report_that_cannot_be_written_is_told_before_the_work(
     airband: Airband, state: Path, clips: Path
 ) -> None:
-    page = clips / "kick.wav" / "report.html"
+    page = clips / "kick.wav" / "report.html"  # kick.wav is no folder
     said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
     assert said.code == 4
     assert "report.html: Not a directory" in said.err
     assert not (clips.parent / "out").exists()
+
+
+def test_a_report_is_not_written_over_a_recording(airband: Airband, state: Path, clips: Path) -> None:
+    before = (clips / "kick.wav").read_bytes()
+    said = airband(
+        "render", clips, "-o", clips.parent / "out", "--state", state, "--report", clips / "kick.wav"
+    )
+    assert (said.code, (clips / "kick.wav").read_bytes()) == (2, before)
+    assert "its name ends in .html" in said.err
 
 
 def test_a_report_is_written_of_what_was_done_and_what_failed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,46 @@ def test_a_source_that_changed_is_told_and_not_shown(tmp_path: Path, events: lis
     said = data(tmp_path / "report.html")
     assert len(said["clips"]) == 2
     assert "is no longer what" in said["rows"][0]["what"]
+
+
+def rendered(source: Path, given: NDArray[np.float32], report: RenderReport, preset: Preset) -> Event:
+    """A render of `given`, which the preset finds in `source`, with a tone at 10 kHz added."""
+    frames, out = given.shape[1], source.parent / "out" / "a.wav"
+    tone = 0.005 * np.sin(2 * np.pi * 10000 * np.arange(frames) / RATE)
+    about = SourceReport(rate_hz=RATE, frames=frames, first_frame=0, end_frame=frames, peak=0.3)
+    said = msgspec.structs.replace(report, source=about, frames=frames)
+    deliver(ArrayClip((given + tone).astype(np.float32), RATE), out, StemRecord("a", "music", preset, said))
+    return Event(Item(source, out), "done", report=said)
+
+
+def added_db(page: Path) -> float:
+    (clip,) = data(page)["clips"]
+    return float(dict(clip["figures"])["added, against all"].removesuffix(" dB"))
+
+
+def test_a_source_that_broke_off_is_shown_as_far_as_it_goes(
+    tmp_path: Path, report: RenderReport, dull: NDArray[np.float32]
+) -> None:
+    source = tmp_path / "a.wav"
+    soundfile.write(source, np.tile(dull, 2).T, RATE, "FLOAT")
+    source.write_bytes(source.read_bytes()[: -4 * dull.size])
+    event = rendered(source, dull, report, Preset(accept_truncated=True))
+    write(tmp_path / "report.html", [event], title="x")
+    assert added_db(tmp_path / "report.html") < -15
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on PATH")
+def test_the_stream_that_was_rendered_is_the_one_to_hear(
+    tmp_path: Path, report: RenderReport, dull: NDArray[np.float32]
+) -> None:
+    source = tmp_path / "a.mkv"
+    for name, samples in (("other.wav", dull[:, ::-1]), ("own.wav", dull)):
+        soundfile.write(tmp_path / name, samples.T, RATE, "FLOAT")
+    inputs = ("-i", tmp_path / "other.wav", "-i", tmp_path / "own.wav", "-map", "0", "-map", "1")
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, "-c", "copy", source], check=True)
+    event = rendered(source, dull, report, Preset(stream=1))
+    write(tmp_path / "report.html", [event], title="x")
+    assert added_db(tmp_path / "report.html") < -15
 
 
 def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
