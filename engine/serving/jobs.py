@@ -41,12 +41,10 @@ from engine.serving.queue import DEATHS_MAX, Queue
 from engine.serving.stems import kept_bytes, read_piece
 from engine.serving.worker_messages import SMALL_MODELS, FromWorker, JobWorker, Next, Task
 from engine.state.disk import write_errors_logged
-from engine.state.job_room import JobRoom
+from engine.state.incoming import Incoming
 from engine.state.same_job import is_same
-from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool
 from engine.state.store import JobRecord, Outcome, Store
-from engine.state.uploads import Uploads
 from presets.errors import (
     AirbandError,
     BusyError,
@@ -93,9 +91,7 @@ class Jobs:
         self._store, self._spool, self._workers, self._tell = store, spool, workers, tell
         self._queue = Queue(list(workers), time.time)
         self._wake = wake
-        self._sources = SourceFiles(spool)
-        self._uploads = Uploads(wake, spool.evict, self._sources.name)
-        self._room = JobRoom(spool)
+        self._incoming = Incoming(spool, wake)
         self._progress: dict[str, Progress] = {}
         self._ended: list[Outcome] = []
         self.ended: Counter[str] = Counter()
@@ -107,11 +103,11 @@ class Jobs:
             if record.asked is None:
                 self._ended.append(Failed(record.job, EngineError.code, UNREADABLE))
             else:
-                self._room.set_aside(record.asked)
+                self._incoming.room.set_aside(record.asked)
                 self._enqueue(record)
         for record in store.in_state("uploading"):
             if record.asked is not None:
-                self._room.set_aside(record.asked)
+                self._incoming.room.set_aside(record.asked)
         spool.tidy(store.needs, lambda job: store.get(job) is not None)
 
     # What clients ask
@@ -132,34 +128,24 @@ class Jobs:
                 raise BusyError(error.message) from None
         elif not is_same(record.submit, submit) or not record.is_of(owner):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")
-        source = record.submit.source
-        if record.state != "uploading" or isinstance(source, Path):
+        if record.state != "uploading" or isinstance(record.submit.source, Path):
             return [self.stands(record)]
-        self._room.take_up(record.submit)
-        upload = self._uploads.open(record.job, self._spool.part(record.job), source)
-        accepted = Accepted(record.job, "uploading", offset=upload.receiver.offset)
-        if upload.receiver.complete:  # and about to be queued
-            return [accepted]
-        return [accepted, Grant(record.job, *upload.renew())]
+        return [*self._incoming.go_on(record.submit)]
 
     def _add(self, submit: Submit, session: str, owner: str | None) -> JobRecord:
         if self._store.unfinished() >= JOBS_MAX:
             raise BusyError(f"{JOBS_MAX} jobs are unfinished, the most this engine takes", retry_s=5.0)
         if self._queue.device_of(submit.job) is not None:
             raise BusyError(f"a worker is still ending the forgotten job {submit.job}", retry_s=0.5)
-        if self._uploads.is_ending(submit.job):
-            raise BusyError(f"the upload of the forgotten job {submit.job} is still ending", retry_s=0.5)
         if isinstance(submit.source, Path):
             record = self._store.add(submit, session, "queued", owner or "")
             self._enqueue(record)
             return record
-        self._room.promise(submit)
+        self._incoming.begin(submit)
         try:
-            self._uploads.open(submit.job, self._spool.part(submit.job), submit.source)
             return self._store.add(submit, session, "uploading", owner or "")
         except AirbandError:
-            self._room.settle(submit.job)
-            self._uploads.close(submit.job)
+            self._incoming.end(submit.job)
             raise
 
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
@@ -171,13 +157,12 @@ class Jobs:
             BusyError: it was silent for long, and there is no room now for the rest of it.
             OutputError: no room on the disk for an earlier piece; the job has failed.
         """
-        if chunk.job not in self._uploads or (owner and not self.record(chunk.job).is_of(owner)):
+        if chunk.job not in self._incoming.uploads or (owner and not self.record(chunk.job).is_of(owner)):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
-        if self._room.has_lapsed(chunk.job):
-            self._room.take_up(self.record(chunk.job).submit)
+        if self._incoming.room.has_lapsed(chunk.job):
+            self._incoming.room.take_up(self.record(chunk.job).submit)
         try:
-            self._uploads.take(chunk, buffer)
-            return list(self._uploads.credit(chunk.job))
+            return [*self._incoming.take(chunk, buffer)]
         except (OutputError, WireError) as error:
             if error.field != "offset":  # no room, or other bytes than were sent: nothing to go on from
                 self._end(Failed(chunk.job, error.code, bounded_text(error.message), error.field))
@@ -185,17 +170,16 @@ class Jobs:
 
     def let_uploads_lapse(self) -> None:
         """Gives back the room for what is missing of uploads that were silent for UPLOAD_SILENCE_S."""
-        for job, upload in self._uploads.silent(UPLOAD_SILENCE_S):
-            self._room.lapse(job, upload.receiver.offset)
+        self._incoming.let_lapse(UPLOAD_SILENCE_S)
 
     def credit_after_writing(self, job: str) -> list[EngineMessage]:
         """The credit for a source that is due once what came of it is written; waits for that."""
-        self._uploads.wait(job)
-        return list(self._uploads.credit(job))
+        self._incoming.uploads.wait(job)
+        return [*self._incoming.uploads.credit(job)]
 
     def finish_uploads(self) -> None:
         """Waits until the sources that came whole are on the disk, and queues their jobs."""
-        for _, upload in self._uploads.complete:
+        for _, upload in self._incoming.uploads.complete:
             upload.wait()
         self._hear_uploads()
 
@@ -285,7 +269,7 @@ class Jobs:
         """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
         self._hear_uploads(QUEUE_UPLOADED_S)
         self._settle()
-        self._sources.drop_released(self._store.synced, self._is_needed)
+        self._incoming.files.drop_released(self._store.synced, self._is_needed)
         for device in self._workers:
             self._hand_out(device)
 
@@ -296,7 +280,7 @@ class Jobs:
             return
         try:
             record = self.record(job)
-            worker.send(Task(record.submit, record.digest, self._room.beside_source(record.submit)))
+            worker.send(Task(record.submit, record.digest, self._incoming.room.beside_source(record.submit)))
         except AirbandError as error:
             self._queue.finish(job)
             self._ended.append(Failed(job, error.code, bounded_text(error.message)))
@@ -323,7 +307,7 @@ class Jobs:
     @property
     def outstanding(self) -> int:
         """How many bytes of sources may be on their way."""
-        return self._uploads.outstanding
+        return self._incoming.uploads.outstanding
 
     @property
     def waiting(self) -> int:
@@ -337,8 +321,7 @@ class Jobs:
 
     def close(self) -> None:
         """Lets go of the files; what is unfinished goes on in the next engine."""
-        self._uploads.close_all()
-        self._sources.close()
+        self._incoming.close()
 
     @property
     def written(self) -> int:
@@ -346,32 +329,27 @@ class Jobs:
         return self._store.written
 
     def _hear_uploads(self, within_s: float = math.inf) -> None:
-        for news in self._uploads.news():
+        for news in self._incoming.news(self.written):
             self._tell(news.job, news) if isinstance(news, Grant) else self._ended.append(news)
-        for job, digest in self._uploads.let_go():
-            self._spool.drop(job)  # its file may have been made anew since the job ended
-            if digest:
-                self._sources.release(digest, self.written)
         began_s = time.monotonic()
-        stored = [(job, upload) for job, upload in self._uploads.complete if upload.stored]
-        for number, (job, upload) in enumerate(stored):
+        for number, (job, digest) in enumerate(self._incoming.stored()):
             if number and time.monotonic() - began_s > within_s:
                 self._wake()  # the rest in the next turn
                 return
             try:
-                self._store.queue(job, upload.receiver.digest or "")
+                self._store.queue(job, digest)
             except StoreFullError:  # in the next turn, when there may be room
                 return
             except OutputError as error:
                 log.error("job %s is not queued yet: %s", job, error.message)
                 return
-            self._uploads.close(job)
+            self._incoming.uploads.close(job)
             record = self.record(job)
             self._enqueue(record)
             self._tell(job, self.stands(record))
 
     def _is_needed(self, digest: str) -> bool:
-        return self._uploads.brings(digest) or self._store.needs(digest)
+        return self._incoming.uploads.brings(digest) or self._store.needs(digest)
 
     def _enqueue(self, record: JobRecord) -> None:
         job, client, submit = record.job, record.session, record.submit
@@ -415,19 +393,18 @@ class Jobs:
     def _end(self, outcome: Outcome) -> None:
         job = outcome.job
         record = self.record(job)
-        digest = record.digest or self._uploads.digest(job)
+        digest = record.digest or self._incoming.uploads.digest(job)
         self._store.end(outcome)
         self.ended[type(outcome).__name__.lower()] += 1
         self.render_s += outcome.seconds if isinstance(outcome, Done) else 0.0
         log.info("%s", log_line(outcome, record))
         self._queue.drop(job)
-        self._uploads.close(job)
+        self._incoming.end(job)
         self._progress.pop(job, None)
-        self._room.settle(job)
         if isinstance(outcome, Done):
             self._spool.add(kept_bytes(outcome))
         else:
             self._spool.drop(job)
         if digest:
-            self._sources.release(digest, self.written)
+            self._incoming.files.release(digest, self.written)
         self._tell(job, outcome)

@@ -562,7 +562,7 @@ def test_a_disk_without_room_for_a_row_is_made_room_on_and_the_job_goes_on(
     digest.update(SAMPLES.tobytes())
     ask(house.one, asked)
     house.one.receive(Chunk(asked.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
-    [(_, upload)] = house.jobs._uploads.complete
+    [(_, upload)] = house.jobs._incoming.uploads.complete
     upload.wait()
     [pages] = house.store._db.execute("PRAGMA page_count").fetchone()
     house.store._db.execute(
@@ -591,13 +591,13 @@ def test_a_source_that_comes_again_while_it_is_dropped_stays(house: House) -> No
     digest.update(SAMPLES.tobytes())
     house.two.receive(second, None)
     house.two.receive(Chunk(second.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
-    [(_, upload)] = house.jobs._uploads.complete
+    [(_, upload)] = house.jobs._incoming.uploads.complete
     upload.wait()
     done(house, first)  # whose source is that of the second, which is whole and not yet queued
     house.store.sync()
-    house.jobs._sources.drop_released(house.store.synced, house.jobs._is_needed)
+    house.jobs._incoming.files.drop_released(house.store.synced, house.jobs._is_needed)
     house.jobs.finish_uploads()
-    house.jobs._sources.close()
+    house.jobs._incoming.files.close()
     assert house.spool.source(digest.hexdigest()).read_bytes() == SAMPLES.tobytes()
 
 
@@ -609,7 +609,7 @@ def test_a_source_that_is_whole_when_its_job_is_cancelled_goes(house: House) -> 
     house.one.receive(Cancel(asked.job), None)
     house.store.sync()
     house.jobs.dispatch()
-    house.jobs._sources.close()
+    house.jobs._incoming.files.close()
     assert not list((house.spool.folder / "sources").iterdir())
     assert not list((house.spool.folder / "parts").iterdir())
 
@@ -778,7 +778,7 @@ def test_many_sources_that_came_at_once_are_queued_over_several_turns(
     for each in asked:
         house.one.receive(each, None)
         house.one.receive(Chunk(each.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
-    for _, upload in house.jobs._uploads.complete:
+    for _, upload in house.jobs._incoming.uploads.complete:
         upload.wait()
     for turn in (1, 2, 3):
         house.jobs.dispatch()
@@ -817,7 +817,7 @@ def test_a_cancel_does_not_wait_for_the_disk_and_leaves_no_upload_behind(
         return isinstance(heard(house.one)[0], Accepted)
 
     wait_until(is_taken, "the name to be free again")
-    assert house.jobs._uploads._uploads[asked.job].receiver.offset == 0
+    assert house.jobs._incoming.uploads._uploads[asked.job].receiver.offset == 0
     assert list((house.spool.folder / "sources").iterdir()) == []
 
 
