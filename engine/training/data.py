@@ -1,9 +1,9 @@
 """What is heard: random windows of a corpus, streamed from disk, the same ones whenever training resumes.
 
-A corpus (folders, or a manifest with the columns `file` and `domain`, and perhaps `split`) is decoded once
-into a pack: all its clips as 16-bit mono at 48 kHz end to end in one file, and an index beside it. A window
-is then one read of a few hundred kilobytes. Example k of a run depends on the seed and on k alone, so a run
-that resumes at step n hears what it would have heard.
+A corpus (folders, or a manifest with the columns `file` and `domain`, and perhaps `id`, `split` and
+`package`) is decoded once into a pack: all its clips as 16-bit mono at 48 kHz end to end in one file, and an
+index beside it. A window is then one read of a few hundred kilobytes. Example k of a run depends on the seed
+and on k alone, so a run that resumes at step n hears what it would have heard.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Clip:
         frames: length.
         band_edge_hz: where its band ends; 24000 when it does not end before.
         split: "train" or "validation" where its manifest says which; else empty.
+        package: the collection it came with, where its manifest has the column `package`; else empty.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Clip:
     frames: int
     band_edge_hz: float
     split: str = ""
+    package: str = ""
 
 
 def band_edge_hz(samples: NDArray[np.float32]) -> float:
@@ -64,20 +67,36 @@ def band_edge_hz(samples: NDArray[np.float32]) -> float:
     return RATE_HZ / 2
 
 
-def sources(roots: Sequence[Path]) -> Iterator[tuple[Path, str, str, str]]:
-    """(file, source, domain, split) of every clip in manifests (.csv) and under folders, whose domain is the
-    first folder and which have no split."""
+class Source(NamedTuple):
+    """A clip of a corpus, before it is packed; see `Clip`."""
+
+    path: Path
+    source: str
+    domain: str
+    split: str = ""
+    package: str = ""
+
+
+def sources(roots: Sequence[Path]) -> Iterator[Source]:
+    """Every clip in manifests (.csv) and under folders, whose domain is the first folder and which have
+    neither split nor package."""
     for root in roots:
         if root.suffix == ".csv":
             with root.open(newline="") as file:
                 for row in csv.DictReader(file):
-                    split = row.get("split", "")
-                    yield root.parent / row["file"], row.get("id", row["file"]), row.get("domain", ""), split
+                    file_name = row["file"]
+                    yield Source(
+                        root.parent / file_name,
+                        row.get("id", file_name),
+                        row.get("domain", ""),
+                        row.get("split", ""),
+                        row.get("package", ""),
+                    )
             continue
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in AUDIO:
                 domain = path.relative_to(root).parts[0] if path.parent != root else root.name
-                yield path, path.stem, domain, ""
+                yield Source(path, path.stem, domain)
 
 
 def pack(roots: Sequence[Path], target: Path) -> None:
@@ -92,7 +111,7 @@ def pack(roots: Sequence[Path], target: Path) -> None:
     clips: list[Clip] = []
     start = 0
     with target.open("wb") as out:
-        for path, source, domain, split in sources(roots):
+        for path, source, domain, split, package in sources(roots):
             try:
                 samples, rate = sf.read(path, dtype="float32", always_2d=True)
             except (sf.LibsndfileError, OSError):
@@ -103,7 +122,8 @@ def pack(roots: Sequence[Path], target: Path) -> None:
             if len(mono) < RATE_HZ // 2:
                 continue
             out.write((np.clip(mono, -1, 1) * 32767).round().astype("<i2").tobytes())
-            clips.append(Clip(path.name, source, domain, start, len(mono), band_edge_hz(mono), split))
+            edge_hz = band_edge_hz(mono)
+            clips.append(Clip(path.name, source, domain, start, len(mono), edge_hz, split, package))
             start += len(mono)
     if not clips:
         raise InputError(

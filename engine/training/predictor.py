@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from engine.models.draft.predictor import build, save
+from engine.models.draft.predictor import build, load, save
 from engine.training.command import parser_of, train
 from engine.training.heard import Heard, part_of
 from engine.training.predictor_examples import COPIES, Examples, collated
 from engine.training.predictor_losses import Weights, losses
 from engine.training.simulate import Variation
 from engine.training.task import Task
+from presets.errors import ModelError, UsageError
 from render.upscaler import CELL_FRAMES
 
 VALIDATION_SEED = 1_000_003
@@ -33,6 +34,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
         mixed: share of clips with another one mixed in.
         cells: length of a window, in cells of 0.64 s.
         weights: what the parts of the loss count.
+        origin: the file of a trained predictor, of the same sizes, whose weights are the first ones.
     """
 
     network: dict[str, int] = msgspec.field(default_factory=dict)
@@ -40,6 +42,7 @@ class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mixed: float = 0.2
     cells: int = 6
     weights: Weights = Weights()
+    origin: str = ""
 
 
 class Predictor(Task):
@@ -55,18 +58,24 @@ class Predictor(Task):
     def __init__(self, config: Config) -> None:
         torch.manual_seed(config.seed)
         self.schedule = self.config = config
-        self.networks = nn.ModuleDict({"predictor": build(config.network)})
+        network = build(config.network)
+        if config.origin:
+            _start_from(Path(config.origin), network)
+        self.networks = nn.ModuleDict({"predictor": network})
+        self._parts: dict[bool, Examples] = {}
 
     def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
         """Varied clips of the corpus, cut off at several frequencies each."""
         config = self.config
-        return Examples(
-            part_of(config, validation),
-            VALIDATION_SEED if validation else config.seed,
-            config.cells * CELL_FRAMES,
-            config.variation,
-            config.mixed,
-        )
+        if validation not in self._parts:
+            self._parts[validation] = Examples(
+                part_of(config, validation),
+                VALIDATION_SEED if validation else config.seed,
+                config.cells * CELL_FRAMES,
+                config.variation,
+                config.mixed,
+            )
+        return self._parts[validation]
 
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """The examples of several clips one after another."""
@@ -95,7 +104,28 @@ class Predictor(Task):
         os.replace(part, folder / "predictor.safetensors")
 
 
+def _start_from(origin: Path, network: nn.Module) -> None:
+    """Gives a network the weights of a predictor's file."""
+    try:
+        trained, _ = load(origin.read_bytes(), str(origin))
+        network.load_state_dict(trained.state_dict())
+    except OSError as error:
+        raise UsageError(f"{origin}: cannot be read: {error.strerror}", "from") from None
+    except ModelError:
+        raise UsageError(
+            f"{origin} is not a predictor; a run's is its predictor.safetensors", "from"
+        ) from None
+    except RuntimeError:
+        raise UsageError(
+            f"{origin} holds a predictor of other sizes than `network` in the configuration; make them equal",
+            "from",
+        ) from None
+
+
 def main(argv: Sequence[str]) -> int:
     """`train predictor`: packs the corpus when that was not done, then trains or goes on training."""
-    arguments = parser_of("predictor", "Train the predictor of draft.").parse_args(argv)
-    return train(arguments, Config, Predictor)
+    parser = parser_of("predictor", "Train the predictor of draft.")
+    parser.add_argument("--from", dest="origin", metavar="FILE", help="a trained predictor to go on from")
+    arguments = parser.parse_args(argv)
+    origin = {"origin": arguments.origin} if arguments.origin else {}
+    return train(arguments, Config, Predictor, **origin)

@@ -28,11 +28,14 @@ from engine.models.draft.features import (
     features,
     texture_db,
 )
-from engine.training.data import Corpus
-from engine.training.simulate import Cut, Variation, Varied, cut, frames_needed, on, varied
+from engine.training.data import Clip, Corpus
+from engine.training.ltass import corrections_db, equalised
+from engine.training.simulate import Array, Cut, Variation, Varied, cut, frames_needed, on, varied
 
 QUIET_WEIGHT = 0.05
 """What a frame counts that does not sound."""
+UNCORRECTED = (0.0, 0.0)
+"""A range of `Variation.ltass` for which no spectrum is measured."""
 COPIES = 4
 """Band-limited copies made of one clip: preparing a clip costs as much as learning from it."""
 
@@ -89,20 +92,37 @@ class Examples(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.corpus, self.seed, self.frames, self.mixed = corpus, seed, frames, mixed
         self.variations = variations
+        self.corrections_db = {
+            domain: corrections_db(corpus, clips)
+            for domain, clips in corpus.clips.items()
+            if self._variation(domain).ltass != UNCORRECTED
+        }
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """The examples of clip `index`, see `examine`."""
         rng = np.random.default_rng([self.seed, index])
         clip, start = self.corpus.draw(rng)
-        variation = self.variations.get(clip.domain, Variation())
+        variation = self._variation(clip.domain)
         count = frames_needed(rng, self.frames, variation)
-        samples, edge_hz = self.corpus.read(clip, start, count), clip.band_edge_hz
+        samples, edge_hz = self._read(rng, clip, start, count), clip.band_edge_hz
         if rng.random() < self.mixed:
             other, start = self.corpus.draw(rng)
-            samples += self.corpus.read(other, start, count) * np.float32(10 ** (rng.uniform(-20, -3) / 20))
+            gain = np.float32(10 ** (rng.uniform(-20, -3) / 20))
+            samples += self._read(rng, other, start, count) * gain
             edge_hz = min(edge_hz, other.band_edge_hz)
         whole = varied(rng, samples, self.frames, edge_hz, variation)
         return examine(whole, [cut(rng, whole.samples, variation) for _ in range(COPIES)])
+
+    def _variation(self, domain: str) -> Variation:
+        return self.variations.get(domain, Variation())
+
+    def _read(self, rng: np.random.Generator, clip: Clip, start: int, count: int) -> Array:
+        """`count` frames of a clip, brought nearer to the average of speech where its domain says so."""
+        samples = self.corpus.read(clip, start, count)
+        if clip.domain not in self.corrections_db:
+            return samples
+        strength = np.float32(rng.uniform(*self._variation(clip.domain).ltass))
+        return equalised(samples, strength * self.corrections_db[clip.domain][clip.package])
 
 
 def collated(drawn: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

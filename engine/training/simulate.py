@@ -35,6 +35,8 @@ class Variation:
         cutoff_hz: lowest and highest cut-off, drawn evenly in octaves.
         speed: share of clips played at another speed, and its range in octaves; faster, a coded clip fills
             the band that its codec had emptied.
+        ltass: range of how much of a package's distance from the long-term average speech spectrum is made
+            good, drawn evenly; 1 brings it to the average, (0, 0) leaves it. For recordings of speech.
         tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
         room: share of clips put into a room, and the range of its level, dB below the clip's.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
@@ -46,6 +48,7 @@ class Variation:
 
     cutoff_hz: tuple[float, float] = (1500.0, 18000.0)
     speed: tuple[float, float, float] = (0.3, -0.25, 0.25)
+    ltass: tuple[float, float] = (0.0, 0.0)
     tilt: tuple[float, float, float] = (0.5, -2.0, 2.0)
     room: tuple[float, float, float] = (0.15, -24.0, -4.0)
     gain: tuple[float, float, float] = (0.6, -18.0, 6.0)

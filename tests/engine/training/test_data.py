@@ -78,7 +78,21 @@ def test_a_manifest_names_files_domains_and_sources(corpus: Path, tmp_path: Path
         writer.writerow(["file", "domain", "id"])
         writer.writerow(["music/m1.wav", "effects", "whole song"])
     named = tmp_path / "in" / "music" / "m1.wav"
-    assert list(sources([manifest])) == [(named, "whole song", "effects", "")]
+    assert list(sources([manifest])) == [(named, "whole song", "effects", "", "")]
+
+
+def test_a_packs_clips_know_the_package_of_their_manifest(corpus: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "in" / "packages.csv"
+    with manifest.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "domain", "package"])
+        writer.writerows([f"speech/s{k}.flac", "speech", f"voices-{k % 2}"] for k in range(4))
+    pack([manifest], tmp_path / "packages")
+    part = Corpus(tmp_path / "packages", 0.0, False, {"speech": 1.0})
+    packages = {clip.name: clip.package for clip in part.clips["speech"]}
+    assert packages == {f"s{k}.flac": f"voices-{k % 2}" for k in range(4)}
+    of_folders = Corpus(corpus, 0.0, False, {"speech": 1.0})
+    assert {clip.package for clip in of_folders.clips["speech"]} == {""}
 
 
 def test_what_a_manifest_keeps_for_validation_is_never_trained_on(corpus: Path, tmp_path: Path) -> None:

@@ -101,6 +101,36 @@ def test_a_run_that_was_stopped_goes_on_with_the_losses_it_would_have_had(
     assert all(parts[key] == pytest.approx(whole[key], abs=1e-5) for key in whole)
 
 
+def test_a_run_goes_on_from_a_trained_predictor_and_resumes(corpus: Path, tmp_path: Path) -> None:
+    """The command's second form: weights of another run, a fresh schedule, speech brought to its average."""
+    Run(Predictor(config(corpus, steps=2)), tmp_path / "first").train()
+    given = tmp_path / "first" / "predictor.safetensors"
+    path = tmp_path / "second.toml"
+    path.write_text(as_toml(config(corpus, steps=2, rate=0.0)))
+    assert main(["--config", str(path), "--from", str(given), "--out", str(tmp_path / "still")]) == 0
+    trained, _ = load(given.read_bytes(), "first")
+    still, _ = load((tmp_path / "still" / "predictor.safetensors").read_bytes(), "still")
+    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), still.parameters(), strict=True))
+
+    second = config(corpus, origin=str(given), variation={"speech": {"ltass": [0.5, 1.2]}})
+    Run(Predictor(second), tmp_path / "whole").train()
+    Run(Predictor(second), tmp_path / "parts").train(stop=3)
+    Run(Predictor(second), tmp_path / "parts").train()
+    whole, parts = logged(tmp_path / "whole"), logged(tmp_path / "parts")
+    assert all(parts[key] == whole[key] for key in whole)
+
+
+def test_weights_that_do_not_fit_or_are_not_there_are_named(corpus: Path, tmp_path: Path) -> None:
+    Run(Predictor(config(corpus, steps=1)), tmp_path / "small").train()
+    given = tmp_path / "small" / "predictor.safetensors"
+    with pytest.raises(UsageError, match=r"predictor\.safetensors holds a predictor of other sizes"):
+        Predictor(config(corpus, origin=str(given), network={"width": 24, "depth": 2}))
+    with pytest.raises(UsageError, match=r"log\.csv is not a predictor"):
+        Predictor(config(corpus, origin=str(tmp_path / "small" / "log.csv")))
+    with pytest.raises(UsageError, match=r"nowhere\.safetensors: cannot be read"):
+        Predictor(config(corpus, origin=str(tmp_path / "nowhere.safetensors")))
+
+
 @pytest.mark.slow
 def test_a_run_killed_with_kill_9_goes_on_with_the_same_losses(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
