@@ -12,7 +12,7 @@ from presets.errors import ModelError
 DRAFT = "draft.safetensors"
 AUDIOSR_MINI = "audiosr-mini.safetensors"
 
-HOURS = {DRAFT: 1.5}
+HOURS = {DRAFT: 1.9}
 """Hours of processor time that a training took, as its model card tells; other files tell them themselves."""
 
 
