@@ -35,7 +35,8 @@ def inspect(
 ) -> None:
     """Say what files really contain: band, codec shelf and holes, level, hum, clipping, real bits and rate.
 
-    The cut-off is the one that `render` would take. Files that cannot be read are named and passed over.
+    The cut-off is the one that `render` would take. Files that cannot be read are named and passed over; of
+    one that breaks off, what is there is looked at.
     """
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look

@@ -77,17 +77,20 @@ class Inspection:
 def inspect(path: Path) -> Inspection:
     """Reads a file to its end: for its spectrum, its faults, its loudness and its true peak.
 
+    Of one that breaks off or is damaged, what is there is looked at, and what is not is a finding.
+
     Raises:
-        InputError: it cannot be read to its end.
+        InputError: it cannot be read.
     """
     form, subtype = _encoding(path)
     known = LOSSY.get(subtype, "")
-    with open_clip(path) as clip:
+    with open_clip(path, accept_truncated=True) as clip:
         spectrum = measure(clip)
         cutoff = auto(spectrum, clip.rate / 2)
         codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes)
         faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
         findings = [
+            *([f"breaks off or is damaged: {clip.shortfall}"] if clip.shortfall else []),
             *_about_band(cutoff, codec, known),
             *_about_claims(faults, BITS.get(subtype), clip.rate, _real_top_hz(clip)),
             *_about_sound(faults, peak_dbtp),

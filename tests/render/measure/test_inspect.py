@@ -90,6 +90,17 @@ def test_a_true_peak_above_full_scale_and_one_sided_stereo_are_told(seen: Callab
     assert "one channel is silent" in told
 
 
+def test_what_a_file_lacks_is_a_finding(seen: Callable[..., Inspection], tmp_path: Path) -> None:
+    seen(noise(), subtype="PCM_16")
+    path = tmp_path / "a.wav"
+    path.write_bytes(path.read_bytes()[: -4 * RATE])
+    found = inspect(path)
+    assert found.findings == (
+        f"breaks off or is damaged: its header promises {4 * RATE} frames, it holds {3 * RATE}",
+    )
+    assert found.seconds == 3
+
+
 def test_silence_is_told_and_rubbish_is_one_error(seen: Callable[..., Inspection], tmp_path: Path) -> None:
     found = seen(np.zeros((2, RATE)))
     assert found.findings[-1] == "digital silence"
