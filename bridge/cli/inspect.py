@@ -42,14 +42,15 @@ def inspect(
     from render.measure.inspect import inspect as look
 
     failures: list[AirbandError] = []
-    for path, _, error in found(inputs, None, recursive):
+    drawn: set[Path] = set()
+    for path, below, error in found(inputs, None, recursive):
         try:
             if error is not None:
                 raise error
             check_source(path)
             seen = look(path)
             if plot is not None:
-                _draw(plot, path, seen)
+                _draw(_picture(plot / below, path, drawn), path, seen)
         except AirbandError as problem:
             failures.append(problem)
             if as_json:
@@ -64,12 +65,21 @@ def inspect(
         raise typer.Exit(common_code(failures))
 
 
-def _draw(folder: Path, path: Path, seen: Inspection) -> None:
+def _picture(folder: Path, path: Path, drawn: set[Path]) -> Path:
+    """What a file's picture is called; files of one name, from several folders, get a number."""
+    picture, number = folder / f"{path.name}.png", 1
+    while picture in drawn:
+        number += 1
+        picture = folder / f"{path.name}-{number}.png"
+    drawn.add(picture)
+    return picture
+
+
+def _draw(picture: Path, path: Path, seen: Inspection) -> None:
     from render.measure.plots import band
 
-    picture = folder / f"{path.name}.png"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        picture.parent.mkdir(parents=True, exist_ok=True)
         band(picture, path, seen)
     except OSError as error:
         raise OutputError(f"{picture}: cannot be written: {error.strerror or error}", str(picture)) from None

@@ -44,6 +44,18 @@ def test_a_picture_is_drawn_of_each(airband: Airband, clips: Path, tmp_path: Pat
     assert (tmp_path / "plots" / "kick.wav.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_files_of_one_name_have_a_picture_each(airband: Airband, clips: Path, tmp_path: Path) -> None:
+    (clips / "sub" / "kick.wav").write_bytes((clips / "sub" / "hat.wav").read_bytes())
+    assert airband("inspect", clips, "-r", "--plot", tmp_path / "tree").code == 0
+    drawn = sorted(
+        path.relative_to(tmp_path / "tree").as_posix() for path in (tmp_path / "tree").rglob("*.png")
+    )
+    assert drawn == ["kick.wav.png", "snare.flac.png", "sub/hat.wav.png", "sub/kick.wav.png"]
+    two = (clips / "kick.wav", clips / "sub" / "kick.wav")
+    assert airband("inspect", *two, "--plot", tmp_path / "flat").code == 0
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == ["kick.wav-2.png", "kick.wav.png"]
+
+
 def test_a_picture_that_cannot_be_written_is_the_outputs_fault(
     airband: Airband, clips: Path, tmp_path: Path
 ) -> None:
