@@ -32,6 +32,7 @@ from bridge.wire.home import (
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
 from engine.metrics import start_metrics
+from engine.serving.connection_limit import raise_descriptor_limit
 from engine.serving.curve_auth import CurveAuth
 from engine.serving.listener import Listener
 from engine.serving.server import FAREWELL_S, Server
@@ -83,6 +84,7 @@ def serve(options: Options) -> None:
     """
     home = options.home
     os.umask(0o077)
+    raise_descriptor_limit()
     with ExitStack() as stack:
         prepare(home)
         lock = claim(home)

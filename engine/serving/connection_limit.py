@@ -1,8 +1,9 @@
-"""How many tcp connections may be open that have not proved a key.
+"""How many connections may be open: over tcp those that have not proved a key, over ipc all.
 
-libzmq accepts as many as come and drops one that has proved nothing after its handshake interval, but bounds
-neither their number nor their descriptors. It tells of each one it accepts; beyond UNAUTHENTICATED_MAX the
-newest is shut at once, as sshd does. Who is connected stays, and who was turned away comes again by itself.
+libzmq accepts as many as come. Over tcp it drops one that has proved nothing after its handshake interval,
+but bounds neither their number nor their descriptors; over ipc it ends the process, by an assertion, where it
+finds no descriptor for one more (4.3.5, ipc_listener.cpp). It tells of each one it accepts; beyond the limit
+the newest is shut at once, as sshd does. Who is connected stays, and who was turned away may come again.
 """
 
 from __future__ import annotations
@@ -11,48 +12,90 @@ import os
 import socket as sockets
 import struct
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Protocol, TypeAlias
 
 import zmq
 
+DESCRIPTORS, DESCRIPTORS_SPARE = 8192, 256
+"""What the engine asks the system for, which commonly gives 1024 to who does not; what is not for clients."""
+IPC_CONNECTIONS_MAX = 1024
+"""As many as there may be sessions."""
 UNAUTHENTICATED_MAX = 128
-"""Each costs two descriptors, of the 1024 that a process commonly has, and some 10 kB."""
+"""Each costs two descriptors and some 10 kB."""
 EVENT = struct.Struct("=Hi")
 """An event and its value, as a monitor tells them (zmq_socket_monitor); pyzmq's own parser loads asyncio."""
 ENDPOINT = "inproc://airband-connections"
 
 
-class ConnectionLimit:
-    """Shuts what connects to a socket beyond the limit; make it before the socket is bound.
+Socket: TypeAlias = "zmq.Socket[bytes]"
+
+
+class ConnectionLimit(Protocol):
+    """Shuts what connects to a socket beyond a limit; made before the socket is bound."""
+
+    monitor: Socket
+    """Has something when `handle` is due."""
+
+    def handle(self) -> None:
+        """Takes what libzmq has told, and turns away who is too many."""
+
+    def close(self) -> None:
+        """Stops watching."""
+
+
+class IpcLimit:
+    """At most IPC_CONNECTIONS_MAX over ipc, and no more than there are descriptors for.
+
+    Args:
+        context, socket: the listener's.
+    """
+
+    def __init__(self, context: zmq.Context[Socket], socket: Socket) -> None:
+        self._socket = socket
+        self._most = min(IPC_CONNECTIONS_MAX, most_descriptors() - DESCRIPTORS_SPARE)
+        self._open: set[int] = set()
+        """libzmq's descriptors."""
+        self.monitor = _monitor(context, socket, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+
+    def handle(self) -> None:
+        """See `ConnectionLimit`."""
+        for event, descriptor in _events(self.monitor):
+            if event == zmq.EVENT_DISCONNECTED:
+                self._open.discard(descriptor)
+                continue
+            self._open.add(descriptor)
+            if len(self._open) > self._most:
+                _shut(_opened(descriptor, self._is_ours))
+
+    def close(self) -> None:
+        """See `ConnectionLimit`."""
+        self._socket.disable_monitor()
+
+    def _is_ours(self, connection: sockets.socket) -> bool:
+        return f"ipc://{connection.getsockname()}" == self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+class TcpLimit:
+    """At most UNAUTHENTICATED_MAX over tcp that have not proved a key.
 
     Args:
         context, socket: the listener's.
         handshake_s: after so long a connection has proved its key, or libzmq has dropped it.
     """
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], handshake_s: float
-    ) -> None:
+    def __init__(self, context: zmq.Context[Socket], socket: Socket, handshake_s: float) -> None:
         self._socket, self._handshake_s = socket, handshake_s
         self._accepted: dict[int, tuple[sockets.socket, float]] = {}
         """By libzmq's descriptor: one of our own for the same connection, and when it was accepted."""
         self._proved_s: list[float] = []
-        socket.monitor(ENDPOINT, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self.monitor = context.socket(zmq.PAIR)
-        self.monitor.linger = self.monitor.rcvhwm = 0
-        self.monitor.connect(ENDPOINT)
-
-    @property
-    def _port(self) -> int:
-        return int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self.monitor = _monitor(context, socket, events)
 
     def handle(self) -> None:
-        """Takes what libzmq has told, and turns away who is too many."""
-        while True:
-            try:
-                event, value = EVENT.unpack(self.monitor.recv_multipart(zmq.DONTWAIT)[0])
-            except zmq.Again:
-                return
+        """See `ConnectionLimit`."""
+        for event, value in _events(self.monitor):
             now_s = time.monotonic()
             match event:
                 case zmq.EVENT_ACCEPTED:
@@ -64,7 +107,7 @@ class ConnectionLimit:
                     self._proved_s.append(now_s)
 
     def close(self) -> None:
-        """Stops watching."""
+        """See `ConnectionLimit`."""
         self._socket.disable_monitor()
         for connection, _ in self._accepted.values():
             connection.close()
@@ -76,31 +119,77 @@ class ConnectionLimit:
             if accepted_s < since_s:
                 self._let_go(old)
         self._proved_s = [proved_s for proved_s in self._proved_s if proved_s >= since_s]
-        if (connection := self._opened(descriptor)) is None:
+        if (connection := _opened(descriptor, self._is_ours)) is None:
             return
         if len(self._accepted) - len(self._proved_s) < UNAUTHENTICATED_MAX:
             self._accepted[descriptor] = connection, now_s
-            return
-        with suppress(OSError), connection:
-            connection.shutdown(sockets.SHUT_RDWR)
+        else:
+            _shut(connection)
 
-    def _opened(self, descriptor: int) -> sockets.socket | None:
-        """A connection of our own socket under a descriptor of libzmq's, unless that is gone already."""
-        try:
-            copy = os.dup(descriptor)
-        except OSError:
-            return None
-        try:
-            connection = sockets.socket(fileno=copy)
-        except OSError:  # the number is that of another file by now
-            os.close(copy)
-            return None
-        with suppress(OSError):
-            if connection.getsockname()[1] == self._port:
-                return connection
-        connection.close()
-        return None
+    def _is_ours(self, connection: sockets.socket) -> bool:
+        port = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+        return str(connection.getsockname()[1]) == port
 
     def _let_go(self, descriptor: int) -> None:
         if descriptor in self._accepted:
             self._accepted.pop(descriptor)[0].close()
+
+
+def raise_descriptor_limit() -> None:
+    """Lets this process, and those it starts, have DESCRIPTORS, or as many as the system allows it."""
+    if os.name == "posix":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_descriptors() -> int:
+    """How many descriptors this process may have; DESCRIPTORS where nothing bounds them."""
+    if os.name != "posix":
+        return DESCRIPTORS
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+
+
+def _monitor(context: zmq.Context[Socket], socket: Socket, events: int) -> Socket:
+    socket.monitor(ENDPOINT, events)
+    monitor = context.socket(zmq.PAIR)
+    monitor.linger = monitor.rcvhwm = 0
+    monitor.connect(ENDPOINT)
+    return monitor
+
+
+def _events(monitor: Socket) -> Iterator[tuple[int, int]]:
+    """What a monitor has told: events, and what each is about."""
+    with suppress(zmq.Again):
+        while True:
+            yield EVENT.unpack(monitor.recv_multipart(zmq.DONTWAIT)[0])
+
+
+def _opened(descriptor: int, is_ours: Callable[[sockets.socket], bool]) -> sockets.socket | None:
+    """A connection of our own socket under a descriptor of libzmq's, unless that is gone already."""
+    try:
+        copy = os.dup(descriptor)
+    except OSError:
+        return None
+    try:
+        connection = sockets.socket(fileno=copy)
+    except OSError:  # the number is that of another file by now
+        os.close(copy)
+        return None
+    with suppress(OSError):
+        if is_ours(connection):
+            return connection
+    connection.close()
+    return None
+
+
+def _shut(connection: sockets.socket | None) -> None:
+    if connection is not None:
+        with suppress(OSError), connection:
+            connection.shutdown(sockets.SHUT_RDWR)

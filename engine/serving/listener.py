@@ -12,7 +12,7 @@ from functools import partial
 import zmq
 
 from bridge.wire.messages import ClientMessage
-from engine.serving.connection_limit import ConnectionLimit
+from engine.serving.connection_limit import ConnectionLimit, IpcLimit, TcpLimit
 from engine.serving.curve_auth import CurveAuth
 from presets.errors import UsageError
 from presets.limits import CHUNK_BYTES
@@ -90,7 +90,7 @@ class Listener:
 
     Attributes:
         socket: the ROUTER.
-        door: over tcp, further sockets that decide who gets in, and what handles each when it has something.
+        door: further sockets that decide who gets in, and what handles each when it has something.
 
     Args:
         endpoint: `ipc://PATH` or `tcp://HOST:PORT`; a port of `*` is chosen once and kept.
@@ -154,8 +154,11 @@ class Listener:
         if self.auth is not None:
             handler = self.auth.handler(self.context)
             self.auth.guard(self.socket)
-            self._connections = ConnectionLimit(self.context, self.socket, HANDSHAKE_MS / 1000)
+            self._connections = TcpLimit(self.context, self.socket, HANDSHAKE_MS / 1000)
             self.door[handler] = partial(self.auth.answer, handler)
+        elif self.endpoint.startswith("ipc://"):
+            self._connections = IpcLimit(self.context, self.socket)
+        if self._connections is not None:
             self.door[self._connections.monitor] = self._connections.handle
         try:
             if self._make_folder is not None:

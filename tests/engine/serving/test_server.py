@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket as sockets
 import subprocess
@@ -51,7 +52,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
-from engine.serving.connection_limit import UNAUTHENTICATED_MAX
+from engine.serving.connection_limit import DESCRIPTORS_SPARE, UNAUTHENTICATED_MAX
 from engine.state.store import Store
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
@@ -393,6 +394,33 @@ def test_unauthenticated_connections_are_turned_away_beyond_a_number(
         assert client.ping() >= 0, "who is connected stays"
     with Client.connect(state=live.home.state, start=False, timeout_s=60) as late:
         assert late.ping() >= 0, "and once they have gone others get in"
+
+
+FEW_DESCRIPTORS = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600)); "
+    "from engine.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by /proc")
+def test_more_ipc_connections_than_there_are_descriptors_for_are_turned_away(
+    launch: Callable[..., LiveEngine], tmp_path: Path
+) -> None:
+    live = launch(tmp_path / "state", program=("-c", FEW_DESCRIPTORS))
+    path = live.connection.endpoint.removeprefix("ipc://")
+    try:
+        with ExitStack() as stack, Client.connect(state=live.home.state, start=False) as client:
+            for number in range(700):
+                stranger = stack.enter_context(sockets.socket(sockets.AF_UNIX))
+                stranger.connect(path)
+                if number % 20 == 19:
+                    client.ping()
+            assert len(os.listdir(f"/proc/{live.process.pid}/fd")) < 600 - DESCRIPTORS_SPARE / 2
+            assert client.ping() >= 0, "who is connected stays"
+        with Client.connect(state=live.home.state, start=False, timeout_s=60) as late:
+            assert late.ping() >= 0, "and once they have gone others get in"
+    finally:
+        live.end()
 
 
 def test_over_tcp_only_listed_keys_get_in_and_an_idle_engine_leaves(
