@@ -198,6 +198,11 @@ def pinged(engine: LiveEngine) -> Iterator[dict[str, Any]]:
         figures |= json.loads(pinger.stdout.read())
 
 
+def noise_of(chance: np.random.Generator, shape: tuple[int, ...]) -> Samples:
+    """Noise without a negative zero: a render adds nothing to it, and makes it a positive one by that."""
+    return 0.1 * chance.standard_normal(shape, dtype="f4") + np.float32(0)
+
+
 def resident(engine: LiveEngine) -> int:
     statm = Path(f"/proc/{engine.process.pid}/statm").read_text()
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -219,7 +224,7 @@ def test_ten_thousand_jobs_of_64_clients_end_once_and_right_and_in_turn(
 
     def clips(client: int) -> Iterator[Samples]:
         chance = np.random.default_rng(client)
-        return (0.1 * chance.standard_normal((2, frames), dtype="f4") for _ in range(jobs))
+        return (noise_of(chance, (2, frames)) for _ in range(jobs))
 
     live = start_engine()
     base_bytes = resident(live)
@@ -253,7 +258,7 @@ def test_two_gigabytes_in_flight_cost_bounded_memory_and_arrive(
     live = start_engine()
     if shutil.disk_usage(live.home.state).free < needed_bytes:
         pytest.skip(f"needs {needed_bytes} bytes of disk")
-    noise = 0.1 * np.random.default_rng(0).standard_normal(2 * frames + 1000 * CLIENTS, dtype="f4")
+    noise = noise_of(np.random.default_rng(0), (2 * frames + 1000 * CLIENTS,))
 
     def clips(client: int) -> Iterator[Samples]:
         return iter([noise[1000 * client : 1000 * client + 2 * frames].reshape(2, frames)])
