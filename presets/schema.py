@@ -334,10 +334,9 @@ def _check_knob(name: str, value: Any) -> None:
     try:
         msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
-        if name in FLAGS:
-            raise UsageError(f"{name} = {value!r}; allowed: {allowed(name)}", name) from None
-        reason = re.sub(r" - at `\$[^`]*`", "", str(error))
-        raise UsageError(f"{name} = {value!r}: {reason}", name) from None
+        reason = ": " + re.sub(r" - at `\$[^`]*`", "", str(error))
+        reason = f"; allowed: {allowed(name)}" if name in FLAGS else reason
+        raise UsageError(f"{name} = {value!r}{reason}", name) from None
 
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Preset)}

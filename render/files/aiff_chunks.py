@@ -1,6 +1,6 @@
-"""What an AIFF file's chunks say of places in it, moved to the stem's time line; and cues from a WAV file.
+"""What an AIFF file's chunks say: texts; and places in it, moved to the stem's time line.
 
-Source: Apple, "Audio Interchange File Format", version 1.3: MARK, INST.
+Source: Apple, "Audio Interchange File Format", version 1.3: MARK, INST, NAME, AUTH, (c), ANNO.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from render.files.chunks import AnyChunk, Chunk
+from render.files.tags import Tag
 from render.files.timing import Timing
 
+TEXTS = {"TITLE": b"NAME", "ARTIST": b"AUTH", "COPYRIGHT": b"(c) ", "COMMENT": b"ANNO"}
+"""A tag's name as a chunk."""
+NAMES = {name: tag for tag, name in TEXTS.items()}
+TEXT_BYTES_MAX = 8000
+"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept; ID3 has the whole."""
 TRANSIENTS = b"trns"
 """The beats of an Apple Loop, in a form nobody published: true at the source's own rate and start only."""
 
@@ -91,3 +97,8 @@ def _loops(chunk: AnyChunk, gone: set[int]) -> AnyChunk:
         if gone & set(values[mode + 1 : mode + 3]):
             values[mode : mode + 3] = 0, 0, 0
     return Chunk(b"INST", struct.pack(">6bh6H", *values) + chunk.body[20:])
+
+
+def text_chunks(texts: Iterable[Tag]) -> list[Chunk]:
+    """The chunks of those texts for which AIFF has one."""
+    return [Chunk(TEXTS[tag], text.encode()[-TEXT_BYTES_MAX:]) for tag, text in texts if tag in TEXTS]

@@ -17,7 +17,7 @@ from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
 from render.sources.after_audio import CHUNKS_MAX, chunks_at_end, is_file
-from render.sources.pcm_header import after_id3, large_sizes
+from render.sources.pcm_chunks import after_id3, large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
 """A chunk up to this size is read; a cover picture or the description of an hour's objects is smaller."""
@@ -223,3 +223,11 @@ def _write(file: BinaryIO, chunk: AnyChunk, order: str) -> None:
     if file.tell() - begin != chunk.nbytes:
         raise InputError(f"{chunk.path}: became shorter while it was read", str(chunk.path))
     file.write(b"\0" * (chunk.nbytes % 2))
+
+
+def name_of(chunk: AnyChunk) -> str:
+    """What a chunk is called where a user reads it: its name, and of a LIST its kind too."""
+    name = chunk.name.decode("latin-1").strip()
+    if chunk.name == b"LIST" and isinstance(chunk, Chunk):
+        return f"LIST {chunk.body[:4].decode('latin-1')}"
+    return name

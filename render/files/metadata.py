@@ -20,7 +20,16 @@ from presets.errors import OutputError
 from presets.schema import Format
 from render.files import aiff_chunks, broadcast, sampler, wave_chunks
 from render.files.aiff_chunks import Marker
-from render.files.chunks import AnyChunk, Chunk, Chunks, append_chunks, form_of, read_chunks, rename_form
+from render.files.chunks import (
+    AnyChunk,
+    Chunk,
+    Chunks,
+    append_chunks,
+    form_of,
+    name_of,
+    read_chunks,
+    rename_form,
+)
 from render.files.flac_blocks import PICTURE, Block, chapters, moved_blocks, read_flac, write_flac
 from render.files.headers import AIFC_INTEGERS, EXTENSIBLE, SUBFORMAT
 from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
@@ -34,19 +43,6 @@ AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64", b"COMM", b"SSND", 
 """They describe the samples; the stem has its own."""
 STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt", b"CHAN"})
 """True of the source's samples alone, or padding."""
-INFO = {
-    "TITLE": b"INAM", "ARTIST": b"IART", "ALBUM": b"IPRD", "TRACKNUMBER": b"ITRK", "GENRE": b"IGNR",
-    "DATE": b"ICRD", "COPYRIGHT": b"ICOP", "ENCODER": b"ISFT", "COMMENT": b"ICMT", "ENGINEER": b"IENG",
-    "SUBJECT": b"ISBJ", "KEYWORDS": b"IKEY", "SOURCE": b"ISRC", "MEDIA": b"IMED", "TECHNICIAN": b"ITCH",
-    "BPM": b"IBPM", "LANGUAGE": b"ILNG", "COMPOSER": b"IMUS", "LYRICIST": b"IWRI", "PRODUCER": b"IPRO",
-}  # fmt: skip
-"""A tag's name in a WAV file's INFO list."""
-INFO_NAMES = {name: tag for tag, name in INFO.items()}
-AIFF_TEXTS = {"TITLE": b"NAME", "ARTIST": b"AUTH", "COPYRIGHT": b"(c) ", "COMMENT": b"ANNO"}
-"""A tag's name as a chunk of an AIFF file."""
-AIFF_TEXT_BYTES = 8000
-"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept; ID3 has the whole."""
-AIFF_NAMES = {name: tag for tag, name in AIFF_TEXTS.items()}
 WAVE_FORMS, AIFF_FORMS = (b"RIFF", b"RF64", b"BW64"), (b"AIFF", b"AIFC")
 FLAC = b"fLaC"
 SOFTWARE = "AIRBAND"
@@ -134,7 +130,7 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
     """
     chunks: list[AnyChunk] = [chunk for chunk in source.chunks if chunk.name not in STALE_CHUNKS]
     blocks: list[Block] = list(source.blocks)
-    before = Counter(map(_chunk_name, chunks))
+    before = Counter(map(name_of, chunks))
     lost: Names = []
     if source.form in WAVE_FORMS:
         chunks = wave_chunks.moved_chunks(chunks, timing, made)
@@ -142,7 +138,7 @@ def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
         chunks = aiff_chunks.moved_chunks(chunks, timing)
     elif source.form == FLAC:
         blocks, lost = moved_blocks(source.blocks, timing)
-    lost += (before - Counter(map(_chunk_name, chunks))).elements()
+    lost += (before - Counter(map(name_of, chunks))).elements()
     places = _moved_places(source.places, timing)
     tags = replace(source.tags, texts=broadcast.moved(source.tags.texts, timing))
     return Metadata(
@@ -191,7 +187,7 @@ def attach(path: Path, format: Format, metadata: Metadata) -> None:
 def said(metadata: Metadata) -> Counter[str]:
     """How often a file says what, by name: what an edit compares before and after."""
     chunks = [chunk for chunk in metadata.chunks if chunk.name not in STALE_CHUNKS]
-    names = [*map(_chunk_name, chunks), *(block.name for block in metadata.blocks)]
+    names = [*map(name_of, chunks), *(block.name for block in metadata.blocks)]
     names += [name.upper() for name, _ in metadata.tags.texts]
     return Counter([*names, *(["picture"] * len(metadata.tags.pictures)), *metadata.others])
 
@@ -211,9 +207,9 @@ def _read_chunked(path: Path) -> Metadata:
         if not isinstance(chunk, Chunk):
             continue
         if chunk.name == b"LIST" and chunk.body[:4] == b"INFO":
-            texts += _info_texts(chunk.body[4:])
-        elif found.form in AIFF_FORMS and chunk.name in AIFF_NAMES:
-            texts.append((AIFF_NAMES[chunk.name], _text(chunk.body)))
+            texts += wave_chunks.info_texts(chunk.body)
+        elif found.form in AIFF_FORMS and chunk.name in aiff_chunks.NAMES:
+            texts.append((aiff_chunks.NAMES[chunk.name], wave_chunks.text_of(chunk.body)))
         elif chunk.name.lower() == b"id3 ":
             tags = parse_id3(chunk.body)
             have = {name for name, _ in texts}
@@ -237,9 +233,9 @@ def _read_big_endian(path: Path) -> Metadata:
     others: Names = []
     for chunk in read_chunks(path).chunks:
         if isinstance(chunk, Chunk) and chunk.name == b"LIST" and chunk.body[:4] == b"INFO":
-            texts += _info_texts(chunk.body[4:], ">")
+            texts += wave_chunks.info_texts(chunk.body, ">")
         elif chunk.name not in AUDIO_CHUNKS | STALE_CHUNKS:
-            others.append(f"RIFX {_chunk_name(chunk)}")
+            others.append(f"RIFX {name_of(chunk)}")
     return Metadata(tags=Tags(tuple(texts)), others=tuple(others))
 
 
@@ -248,8 +244,7 @@ def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
         return list(metadata.chunks), []
     texts = _list(metadata.tags.texts)
     chunks: list[AnyChunk] = sorted(metadata.for_wave, key=lambda chunk: chunk.name != b"bext")
-    if entries := [Chunk(INFO[name], text.encode() + b"\0").packed() for name, text in texts if name in INFO]:
-        chunks.append(Chunk(b"LIST", b"INFO" + b"".join(entries)))
+    chunks += wave_chunks.info_list(texts)
     kept, lost = set(), list(metadata.tags.others if not metadata.tags.id3 else ())
     if any(chunk.name == b"inst" for chunk in metadata.for_wave):
         kept |= {b"INST"}
@@ -264,7 +259,7 @@ def _for_wave(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
     if places:
         chunks += wave_chunks.cues(places)
         kept |= {b"MARK"}
-    lost += [_chunk_name(c) for c in metadata.chunks if c.name not in kept and c.name not in AIFF_NAMES]
+    lost += [name_of(c) for c in metadata.chunks if c.name not in kept and c.name not in aiff_chunks.NAMES]
     return chunks, lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
 
 
@@ -272,11 +267,7 @@ def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
     made: list[AnyChunk] = [Chunk(b"ANNO", metadata.made.encode())] if metadata.made else []
     if metadata.form in AIFF_FORMS:
         return [*metadata.chunks, *made], []
-    chunks: list[AnyChunk] = [
-        Chunk(AIFF_TEXTS[name], text.encode()[-AIFF_TEXT_BYTES:])
-        for name, text in _list(metadata.tags.texts)
-        if name in AIFF_TEXTS
-    ]
+    chunks: list[AnyChunk] = [*aiff_chunks.text_chunks(_list(metadata.tags.texts))]
     own = next((chunk for chunk in metadata.chunks if chunk.name.lower() == b"id3 "), None)
     tag = metadata.tags.id3 or to_id3(metadata.tags.texts, metadata.tags.pictures)
     if isinstance(own, Chunk):
@@ -297,7 +288,7 @@ def _for_aiff(metadata: Metadata) -> tuple[list[AnyChunk], Names]:
     lost += [
         name
         for chunk in metadata.chunks
-        if (name := _chunk_name(chunk)) not in said_elsewhere and chunk not in metadata.for_wave
+        if (name := name_of(chunk)) not in said_elsewhere and chunk not in metadata.for_wave
     ]
     return [*chunks, *made], lost + [block.name for block in metadata.blocks if block.kind != PICTURE]
 
@@ -312,10 +303,10 @@ def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]
     for chunk in metadata.chunks:
         if isinstance(chunk, Chunk) and chunk.name.lower() == b"id3 ":
             lost += parse_id3(chunk.body).others
-        elif _chunk_name(chunk) == "LIST INFO" or (chunk.name == b"bext" and _broadcast_texts(metadata)):
+        elif name_of(chunk) == "LIST INFO" or (chunk.name == b"bext" and _broadcast_texts(metadata)):
             continue
-        elif chunk.name not in AIFF_NAMES and chunk not in metadata.for_wave:
-            lost.append(_chunk_name(chunk))
+        elif chunk.name not in aiff_chunks.NAMES and chunk not in metadata.for_wave:
+            lost.append(name_of(chunk))
     return (comments, blocks), lost
 
 
@@ -342,26 +333,6 @@ def _moved_places(places: Sequence[Place], timing: Timing) -> list[Marker]:
     return [Marker(number, frame, name.encode()) for number, (frame, name) in enumerate(there, start=1)]
 
 
-def _info_texts(entries: bytes, order: str = "<") -> list[Tag]:
-    found, at = [], 0
-    while at + 8 <= len(entries):
-        name, size = entries[at : at + 4], struct.unpack_from(f"{order}I", entries, at + 4)[0]
-        text = _text(entries[at + 8 : at + 8 + size])
-        if text:
-            found.append((INFO_NAMES.get(name, name.decode("latin-1")), text))
-        at += 8 + size + size % 2
-    return found
-
-
-def _text(body: bytes) -> str:
-    """Text of a chunk: UTF-8, or what Windows and the old Mac wrote."""
-    body = body.rstrip(b"\0")
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
-
-
 def _known_texts(path: Path) -> tuple[Tag, ...]:
     """The texts libsndfile knows of files whose tags mutagen does not read: CAF, W64, ..."""
     import soundfile
@@ -371,10 +342,3 @@ def _known_texts(path: Path) -> tuple[Tag, ...]:
             return tuple((name.upper(), text) for name, text in file.copy_metadata().items() if text)
     except (soundfile.SoundFileError, TypeError):
         return ()
-
-
-def _chunk_name(chunk: AnyChunk) -> str:
-    name = chunk.name.decode("latin-1").strip()
-    if chunk.name == b"LIST" and isinstance(chunk, Chunk):
-        return f"LIST {chunk.body[:4].decode('latin-1')}"
-    return name

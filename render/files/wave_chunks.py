@@ -1,10 +1,10 @@
-"""What a WAV file's chunks say of places in it and of how it was made, moved to the stem's time line.
+"""What a WAV file's chunks say: texts; and places in it and how it was made, moved to the stem's time line.
 
 Positions follow the audio: they are rescaled when the rate changes and moved when a selection is rendered.
 A chunk that cannot be parsed is passed on as it is.
 
-Sources: EBU Tech 3285 v2 (bext), Microsoft's multimedia data standards update (cue, adtl, smpl, plst), AES46
-(cart), ITU-R BS.2076 and BS.2088 (axml, bxml, chna).
+Sources: Microsoft's RIFF specification 1.0 (INFO) and its update (cue, adtl, smpl, plst), EBU Tech 3285 v2
+(bext), AES46 (cart), ITU-R BS.2076 and BS.2088 (axml, bxml, chna).
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ from xml.etree import ElementTree
 from render.files.aiff_chunks import Marker
 from render.files.broadcast import ixml
 from render.files.chunks import AnyChunk, Chunk, StoredChunk
+from render.files.tags import Tag
 from render.files.timing import Provenance, Timing
 
+INFO = {
+    "TITLE": b"INAM", "ARTIST": b"IART", "ALBUM": b"IPRD", "TRACKNUMBER": b"ITRK", "GENRE": b"IGNR",
+    "DATE": b"ICRD", "COPYRIGHT": b"ICOP", "ENCODER": b"ISFT", "COMMENT": b"ICMT", "ENGINEER": b"IENG",
+    "SUBJECT": b"ISBJ", "KEYWORDS": b"IKEY", "SOURCE": b"ISRC", "MEDIA": b"IMED", "TECHNICIAN": b"ITCH",
+    "BPM": b"IBPM", "LANGUAGE": b"ILNG", "COMPOSER": b"IMUS", "LYRICIST": b"IWRI", "PRODUCER": b"IPRO",
+}  # fmt: skip
+"""A tag's name in the INFO list."""
+INFO_NAMES = {name: tag for tag, name in INFO.items()}
 LOUDNESS_UNSET = 0x7FFF
 """EBU Tech 3285 v2: the value of a loudness field that is not in use."""
 CART_TIMERS, CART_TIMER_COUNT = 684, 8
@@ -242,3 +251,34 @@ def _entries(body: bytes) -> Iterable[tuple[bytes, int, bytes]]:
         name, size, number = struct.unpack_from("<4sII", body, at)
         yield name, number, body[at + 12 : at + 8 + size]
         at += 8 + size + size % 2
+
+
+def info_texts(body: bytes, order: str = "<") -> list[Tag]:
+    """The texts of a LIST chunk of the kind INFO.
+
+    Args:
+        body: of the chunk, from `INFO` on.
+        order: of its sizes' bytes, as `struct` has it.
+    """
+    found, at = [], 4
+    while at + 8 <= len(body):
+        name, size = body[at : at + 4], struct.unpack_from(f"{order}I", body, at + 4)[0]
+        if text := text_of(body[at + 8 : at + 8 + size]):
+            found.append((INFO_NAMES.get(name, name.decode("latin-1")), text))
+        at += 8 + size + size % 2
+    return found
+
+
+def info_list(texts: Iterable[Tag]) -> list[Chunk]:
+    """The INFO list of those texts for which it has a place; none where it has none."""
+    entries = [Chunk(INFO[name], text.encode() + b"\0").packed() for name, text in texts if name in INFO]
+    return [Chunk(b"LIST", b"INFO" + b"".join(entries))] if entries else []
+
+
+def text_of(body: bytes) -> str:
+    """Text of a chunk: UTF-8, or what Windows and the old Mac wrote."""
+    body = body.rstrip(b"\0")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body.decode("latin-1")

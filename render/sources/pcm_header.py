@@ -1,8 +1,5 @@
 """Headers of files that hold plain PCM: where the samples lie, how many were promised, how many are there.
 
-Sizes are believed only where they can be true. A recorder that was killed, or one that writes to a pipe,
-leaves a placeholder; some writers count the header in. Those are read to the end of the file.
-
 Sources: Microsoft RIFF specification 1.0; EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64); Sonic Foundry, Wave64;
 Apple, AIFF 1.3 and AIFF-C, Core Audio Format 1.0; Sun, au(4).
 """
@@ -11,15 +8,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
-from render.sources.after_audio import CHUNKS_MAX, beyond_4_gib, chunks_at_end, doubt
+from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
+from render.sources.pcm_chunks import after_id3, body, chunks_from, is_placeholder, only_chunks, sized
 
-HEADER_BYTES_MAX = 48
-"""A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
 PCM, FLOAT = 1, 3
 """Format tags of integers and floats."""
 WAV_TAGS = {(1, 1): "PCM_U8", (1, 2): "PCM_16", (1, 3): "PCM_24", (1, 4): "PCM_32", (3, 4): "FLOAT",
@@ -106,96 +101,13 @@ def read_header(file: BinaryIO) -> PcmHeader | None:
     return None
 
 
-def after_id3(file: BinaryIO, at: int = 0) -> int:
-    """Where a file, or a stream in it, begins behind ID3v2 tags, which some programs put before any kind.
-
-    Args:
-        file: open for reading.
-        at: where the first tag may stand.
-    """
-    while True:
-        file.seek(at)
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3":
-            return at
-        size = 0
-        for byte in head[6:]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if head[5] & 0x10 else 0)
-
-
-def is_placeholder(size: int) -> bool:
-    """Whether a size was never filled in: 0, -1, the largest that fits, or a round one above a gigabyte."""
-    return (
-        size <= 0
-        or 0x7F000000 <= size <= 0x7F000100  # SoX, in an AIFF on a pipe
-        or 0x7FFF0000 <= size <= 0x80000000
-        or 0xFFFF0000 <= size <= 0xFFFFFFFF
-        or size >= 1 << 56
-        or (size >= 10**9 and (size % 10**8 == 0 or size % (1 << 28) == 0))
-    )
-
-
-def _sized(at: int, size: int, end: int, first: int = 0) -> tuple[int | None, int]:
-    """Promised and held bytes of audio that starts at `at` in a file from byte `first` to `end`."""
-    there = max(0, end - at)
-    if size <= there and not is_placeholder(size):
-        return size, size
-    over = size - there
-    counts_header = over <= HEADER_BYTES_MAX or at - first - over in (0, 4, 8)
-    if is_placeholder(size) or counts_header:
-        return None, there
-    return size, there
-
-
-def _chunks(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator[tuple[bytes, int, int]]:
-    """Name, size and first byte of the chunks of a RIFF or FORM from byte `at` on; sizes by ds64 in RF64."""
-    order = ">" if big_endian else "<"
-    large: dict[bytes, int] = {}
-    for _ in range(CHUNKS_MAX):
-        if at + 8 > end:
-            return
-        file.seek(at)
-        name, size = struct.unpack(f"{order}4sI", file.read(8))
-        if name == b"ds64":
-            large = large_sizes(_body(file, at + 8, size))
-        elif size == 0xFFFFFFFF:
-            size = large.get(name, size)
-        yield name, size, at + 8
-        at += 8 + size
-        if size % 2:
-            file.seek(at)
-            after = file.read(4)
-            # A pad byte is zero. Some writers leave it out, and the next name stands in its place.
-            at += 0 if len(after) == 4 and after[:1] != b"\0" and _is_name(after) else 1
-
-
-def large_sizes(ds64: bytes) -> dict[bytes, int]:
-    """The 64-bit sizes of a ds64 chunk: that of the audio where it is filled in, and those of its table."""
-    data, _, count = struct.unpack_from("<QQI", ds64.ljust(28, b"\0"), 8)
-    sizes = {b"data": data} if data else {}
-    for index in range(min(count, (len(ds64) - 28) // 12)):
-        name, size = struct.unpack_from("<4sQ", ds64, 28 + 12 * index)
-        sizes[name] = size
-    return sizes
-
-
-def _is_name(name: bytes) -> bool:
-    return all(0x20 <= letter < 0x7F for letter in name)
-
-
-def _body(file: BinaryIO, at: int, size: int, most: int = 1 << 16) -> bytes:
-    file.seek(at)
-    return file.read(min(size, most))
-
-
-def _fmt(body: bytes, order: str) -> tuple[int, int, str, int]:
+def _fmt(about: bytes, order: str) -> tuple[int, int, str, int]:
     """Rate, channels, subtype and mask of a `fmt ` chunk."""
-    tag, channels, rate, _, block, bits = struct.unpack_from(f"{order}HHIIHH", body)
+    tag, channels, rate, _, block, bits = struct.unpack_from(f"{order}HHIIHH", about)
     mask = 0
     if tag == 0xFFFE:
-        mask = struct.unpack_from(f"{order}I", body, 20)[0]
-        tag = struct.unpack_from(f"{order}H", body, 24)[0]
+        mask = struct.unpack_from(f"{order}I", about, 20)[0]
+        tag = struct.unpack_from(f"{order}H", about, 24)[0]
     if mask.bit_count() != channels:
         mask = 0
     width = block // channels if channels and block % channels == 0 else 0
@@ -208,17 +120,17 @@ def _wave(file: BinaryIO, first: int, big_endian: bool) -> PcmHeader | None:
     end = os.fstat(file.fileno()).st_size
     order = ">" if big_endian else "<"
     about: tuple[int, int, str, int] | None = None
-    for name, size, at in _chunks(file, first + 12, end, big_endian):
+    for name, size, at in chunks_from(file, first + 12, end, big_endian):
         if name == b"fmt ":
-            about = _fmt(_body(file, at, size), order)
+            about = _fmt(body(file, at, size), order)
         elif name == b"data":
             if about is None:
                 return None
             rate, channels, subtype, mask = about
             if end > 1 << 32 and 0 < size < end - at:
                 size = beyond_4_gib(file, at, size, end, order)
-            is_empty = size == 0 and _only_chunks(file, at, end, order)
-            promised, held = (0, 0) if is_empty else _sized(at, size, end, first)
+            is_empty = size == 0 and only_chunks(file, at, end, order)
+            promised, held = (0, 0) if is_empty else sized(at, size, end, first)
             if promised is None:
                 held = chunks_at_end(file, at, end, order) - at
             why = ""
@@ -232,19 +144,6 @@ def _wave(file: BinaryIO, first: int, big_endian: bool) -> PcmHeader | None:
     return None
 
 
-def _only_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
-    """Whether chunks alone stand from `at` to the end: then a size of 0 means that there is no audio."""
-    for _ in range(CHUNKS_MAX):
-        if at + 8 > end:
-            break
-        file.seek(at)
-        name, size = struct.unpack(f"{order}4sI", file.read(8))
-        if not _is_name(name):
-            return False
-        at += 8 + size + size % 2
-    return at <= end + 1 and end - at < 8
-
-
 def _w64(file: BinaryIO) -> PcmHeader | None:
     end, at = os.fstat(file.fileno()).st_size, 40
     about: tuple[int, int, str, int] | None = None
@@ -252,10 +151,10 @@ def _w64(file: BinaryIO) -> PcmHeader | None:
         file.seek(at)
         name, size = struct.unpack("<4s12xq", file.read(24))
         if name == b"fmt ":
-            about = _fmt(_body(file, at + 24, size - 24), "<")
+            about = _fmt(body(file, at + 24, size - 24), "<")
         elif name == b"data" and about is not None:
             rate, channels, subtype, mask = about
-            promised, held = _sized(at + 24, 0 if is_placeholder(size) else size - 24, end)
+            promised, held = sized(at + 24, 0 if is_placeholder(size) else size - 24, end)
             return PcmHeader(
                 rate, channels, subtype, False, at + 24, promised, held, mask, list(range(channels))
             )
@@ -268,11 +167,11 @@ def _w64(file: BinaryIO) -> PcmHeader | None:
 def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
     end = os.fstat(file.fileno()).st_size
     comm, layout, sound = b"", b"", None
-    for name, size, at in _chunks(file, first + 12, end, big_endian=True):
+    for name, size, at in chunks_from(file, first + 12, end, big_endian=True):
         if name == b"COMM":
-            comm = _body(file, at, size)
+            comm = body(file, at, size)
         elif name == b"CHAN":
-            layout = _body(file, at, size)
+            layout = body(file, at, size)
         elif name == b"SSND":
             sound = at, size
             if is_placeholder(size):
@@ -286,14 +185,14 @@ def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
     if coding in (b"NONE", b"twos", b"sowt"):
         subtype = INTEGERS.get((bits + 7) // 8, "")
     at, size = sound
-    skipped = 8 + struct.unpack(">I", _body(file, at, 4))[0]
+    skipped = 8 + struct.unpack(">I", body(file, at, 4))[0]
     frame_bytes = channels * SAMPLE_BYTES.get(subtype, 0)
     counted = frames * frame_bytes
     if is_placeholder(size):
         size = 0 if is_placeholder(frames) else counted
     else:
         size -= skipped
-    promised, held = _sized(at + skipped, size, end, first)
+    promised, held = sized(at + skipped, size, end, first)
     if promised is None:
         held = chunks_at_end(file, at + skipped, end, ">") - at - skipped
     why = doubt(file, at + skipped + held, end, ">", rate * frame_bytes)[0] if promised else ""
@@ -320,11 +219,11 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
         name, size = struct.unpack(">4sq", file.read(12))
         at += 12
         if name == b"desc":
-            described = _body(file, at, size)
+            described = body(file, at, size)
         elif name == b"chan":
-            layout = _body(file, at, size)
+            layout = body(file, at, size)
         elif name == b"info":
-            by_ffmpeg = FFMPEG in _body(file, at, size)
+            by_ffmpeg = FFMPEG in body(file, at, size)
         elif name == b"data":
             sound = at + 4, 0 if is_placeholder(size) else size - 4  # after the edit count
             if is_placeholder(size):
@@ -339,7 +238,7 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
     subtype = {b"ulaw": "ULAW", b"alaw": "ALAW"}.get(coding, "")
     if coding == b"lpcm" and width * 8 == (bits + 7) // 8 * 8:
         subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width, "") if flags & 1 else INTEGERS.get(width, "")
-    promised, held = _sized(*sound, end)
+    promised, held = sized(*sound, end)
     mask, order = core_audio_order(layout, channels, by_ffmpeg)
     return PcmHeader(round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order)
 
@@ -350,7 +249,7 @@ def _au(file: BinaryIO, head: bytes) -> PcmHeader | None:
     at, size, coding, rate, channels = struct.unpack_from(f"{order}5I", head, 4)
     if at < 24:
         return None
-    promised, held = _sized(at, size, os.fstat(file.fileno()).st_size)
+    promised, held = sized(at, size, os.fstat(file.fileno()).st_size)
     subtype = AU_ENCODINGS.get(coding, "")
     return PcmHeader(rate, channels, subtype, big_endian, at, promised, held, 0, list(range(channels)))
 

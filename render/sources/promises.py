@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.sources.links import ogg_lacks
-from render.sources.pcm_header import PcmHeader, after_id3
+from render.sources.pcm_chunks import after_id3
+from render.sources.pcm_header import PcmHeader
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
