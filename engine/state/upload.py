@@ -24,6 +24,8 @@ from engine.state.spool import RESERVE_BYTES
 from presets.errors import AirbandError, OutputError
 from presets.limits import CHUNK_BYTES
 
+SIGN_S = 5.0
+"""How often a sender hears that what is there of its source is still being read."""
 SYNC_BYTES = 64 * 1024**2
 """A file is synced whenever it grew by this, so that the last sync does not take seconds."""
 
@@ -40,8 +42,8 @@ class Upload:
         path: the file it grows in.
         receiver: what is there of it already, by its offset.
         writer: one thread; no other touches the file.
-        on_news: called from that thread when more credit is due, and when it lets go of an upload that is
-            stored, has failed or was abandoned.
+        on_news: called from that thread when more credit is due, now and then while it `reads`, and when it
+            lets go of an upload that is stored, has failed or was abandoned.
         evict: makes so many bytes of room on a full disk and says how many it made; called from that thread.
         name: gives the file of a whole source, whose digest is given, its name; called from that thread.
     """
@@ -56,6 +58,7 @@ class Upload:
         name: Callable[[Path, str], None],
     ) -> None:
         self.receiver, self.heard_s = receiver, time.monotonic()
+        self._sign_s = self.heard_s
         self._path, self._writer, self._on_news, self._evict, self._name = path, writer, on_news, evict, name
         self._there = receiver.offset
         self._lock = Lock()
@@ -96,6 +99,11 @@ class Upload:
     def renew(self) -> tuple[int, int]:
         """Credit for a sender that starts anew, see `Receiver.renew`; more comes as what is there is read."""
         return self.receiver.renew(self._settled)
+
+    @property
+    def reads(self) -> bool:
+        """Whether what an earlier engine left of it is still being read."""
+        return self._settled < self._there
 
     @property
     def outstanding(self) -> int:
@@ -153,7 +161,10 @@ class Upload:
             else:
                 self._rests.set()
         is_news = self.stored or self._is_abandoned or self._failed is not None
-        if (is_news and not is_at_work) or self.receiver.is_grant_due(self._settled):
+        is_sign_due = self.reads and time.monotonic() - self._sign_s > SIGN_S
+        if is_sign_due:
+            self._sign_s = time.monotonic()
+        if (is_news and not is_at_work) or is_sign_due or self.receiver.is_grant_due(self._settled):
             self._on_news()
 
     def _step(self) -> None:

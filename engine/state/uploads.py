@@ -123,12 +123,17 @@ class Uploads:
         return [] if granted is None else [Grant(job, *granted)]
 
     def news(self) -> Iterator[Grant | Failed]:
-        """What became due since the last time: credit for what is written, the end of what cannot be used."""
+        """What became due since the last time: credit for what is written, the end of what cannot be used.
+
+        While what is there of a source is still read, its credit is of 0 bytes: its client hears that the
+        engine is at it.
+        """
         while not self._due.empty():
             job = self._due.get()
             if job in self._uploads:
                 try:
-                    yield from self.credit(job)
+                    due, upload = self.credit(job), self._uploads[job]
+                    yield from due or ([Grant(job, upload.receiver.offset, 0)] if upload.reads else [])
                 except AirbandError as error:
                     yield Failed(job, error.code, bounded_text(error.message), error.field)
 

@@ -127,6 +127,34 @@ def test_the_more_uploads_send_the_less_credit_each_has(uploads: Uploads, tmp_pa
     assert send(uploads, begin(uploads, tmp_path, CHUNK_BYTES // 2), 0) == []
 
 
+def test_a_client_hears_that_what_it_sent_before_is_still_read(
+    uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    real, may_read = Upload._read_on, threading.Event()
+
+    def slow(self: Upload) -> None:
+        if self._settled:
+            may_read.wait(60)
+        real(self)
+
+    monkeypatch.setattr(upload_module, "SIGN_S", 0.0)
+    monkeypatch.setattr(Upload, "_read_on", slow)
+    there = 3 * CREDIT_BYTES
+    (tmp_path / JOB).write_bytes(bytes(there))
+    upload = uploads.open(JOB, tmp_path / JOB, File("clip.wav", 4 * CREDIT_BYTES))
+    assert upload.renew() == (there, 0)
+    assert first_news(uploads, wait_until) == Grant(JOB, there, 0)
+    may_read.set()
+    credit = 0
+
+    def has_credit() -> bool:
+        nonlocal credit
+        credit += sum(news.bytes for news in uploads.news() if isinstance(news, Grant))
+        return credit > 0
+
+    wait_until(has_credit, "credit")
+
+
 def test_what_ended_is_no_news(uploads: Uploads, tmp_path: Path) -> None:
     job = begin(uploads, tmp_path)
     send(uploads, job, PIECES)
