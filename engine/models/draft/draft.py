@@ -155,8 +155,8 @@ class Draft:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="draft")
 
     def batch(self, preset: Preset) -> int:
-        """Windows are worked on side by side, their channels too; four leave no thread waiting for long."""
-        return 4
+        """Windows are worked on side by side, their channels too: enough for THREADS of one channel."""
+        return THREADS
 
     def steps(self, preset: Preset) -> int:
         """One step a window."""
