@@ -101,6 +101,7 @@ def serve(options: Options) -> None:
             _connection(listener, home),
             roots=tuple(map(str, options.worker.roots)),
             on_demand=options.on_demand,
+            quota_bytes=options.quota_bytes,
         )
         pool = WorkerPool(options.devices, process.main, options.worker, options.helpers)
         stack.callback(pool.kill)

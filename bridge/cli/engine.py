@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -26,6 +26,8 @@ from presets.errors import AirbandError, EngineError, UsageError
 STOP_S, STOP_NOW_S = 30.0, 10.0
 """How long `stop` waits for the step under way to end, and `stop --now` for the process."""
 WATCH_S = 1.0
+LOOKS = 60
+"""Over how many looks `status --watch` takes the rate of jobs that end."""
 
 State = Annotated[
     Path | None,
@@ -69,9 +71,12 @@ def status(
 ) -> None:
     """Say whether an engine runs, how fast it answers, what it has and is at; exits 5 if none runs."""
     home = find_home(state)
+    looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
     with Client.connect(state=state, start=False) as client:
         while True:
             told = _status(home, client)
+            looks.append((time.monotonic(), told["jobs"]["known"] - told["jobs"]["at_work"]))
+            told["jobs"]["ended_a_minute"] = _a_minute(looks)
             if as_json:
                 typer.echo(json.dumps(told))
             else:
@@ -106,7 +111,14 @@ def _status(home: Home, client: Client) -> dict[str, Any]:
         ],
         "memory_mb": {str(each): round(mb, 1) for each, mb in memory_mb(pid).items()},
         "spool_mb": round(folder_bytes(home.state / "spool") / 1e6, 1),
+        "spool_quota_mb": round(connection.quota_bytes / 1e6, 1) if connection else 0.0,
     }
+
+
+def _a_minute(looks: Sequence[tuple[float, int]]) -> float | None:
+    """How many jobs end in a minute, from the first look at (s, jobs ended) to the last; None of one look."""
+    (since_s, ended_then), (now_s, ended_now) = looks[0], looks[-1]
+    return round(60 * max(0, ended_now - ended_then) / (now_s - since_s), 1) if len(looks) > 1 else None
 
 
 def _status_lines(told: dict[str, Any]) -> Iterator[str]:
@@ -115,11 +127,13 @@ def _status_lines(told: dict[str, Any]) -> Iterator[str]:
     yield (
         f"answers in {told['answer_ms']} ms; {jobs['at_work']} jobs at work ({jobs['queued']} queued, "
         f"{jobs['running']} running, {jobs['uploading']} uploading), {jobs['known']} known"
+        + (f"; {jobs['ended_a_minute']:.0f} a minute end" if jobs["ended_a_minute"] is not None else "")
     )
     for job in told["running"]:
         yield f"running {job['job']} {job['source']}: {job['stage']} {job['step']}/{job['of']}"
     memory = ", ".join(f"{mb:.0f} MB ({pid})" for pid, mb in told["memory_mb"].items())
-    yield f"spool {told['spool_mb']:.0f} MB" + (f"; memory by process: {memory}" if memory else "")
+    quota = f" of {told['spool_quota_mb']:.0f}" if told["spool_quota_mb"] else ""
+    yield f"spool {told['spool_mb']:.0f}{quota} MB" + (f"; memory by process: {memory}" if memory else "")
     for model in told["models"]:
         yield f"model {model['name']}: {'ready on ' + model['device'] if model['ready'] else model['why']}"
 

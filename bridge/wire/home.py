@@ -45,6 +45,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
         server_key, client: over tcp, the engine's CURVE key and the keys to use.
         roots: folders below which it opens the paths that jobs name.
         on_demand: a client started it, so that another version's client may replace it.
+        quota_bytes: how much its spool may hold; 0 where that is not told.
     """
 
     endpoint: str
@@ -58,6 +59,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     roots: tuple[str, ...] = ()
     on_demand: bool = False
+    quota_bytes: int = 0
 
     @property
     def is_alive_here(self) -> bool:

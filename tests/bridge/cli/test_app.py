@@ -216,6 +216,8 @@ def test_status_and_jobs_tell_of_the_engine(airband: Airband, state: Path, clips
     told = json.loads(airband("status", "--state", state, "--json").out)
     assert (told["engine"], told["pid"]) == (VERSION, read_connection(find_home(state)).pid)  # type: ignore[union-attr]
     assert {"draft", "null"} <= {model["name"] for model in told["models"]}
+    assert 0 <= told["spool_mb"] < told["spool_quota_mb"]
+    assert f" of {told['spool_quota_mb']:.0f} MB" in airband("status", "--state", state).out
     newest = json.loads(airband("jobs", "--state", state, "--json").out.splitlines()[0])
     assert (newest["state"], newest["preset"]) == ("done", "music")
     assert newest["job"] in airband("jobs", "--state", state, "--limit", 1).out
@@ -401,6 +403,7 @@ def test_status_is_said_again_on_a_terminal_until_ctrl_c_which_leaves_it_as_it_w
     assert code == 130
     assert b"Traceback" not in shown
     assert shown.count(b"\x1b[2J") >= 3, "it is drawn in the place of the last"
+    assert b"0 a minute end" in shown
     assert termios.tcgetattr(theirs) == before
     switched = re.findall(rb"\x1b\[\?(\d+)([hl])", shown)
     assert all((mode, b"l" if on == b"h" else b"h") in switched for mode, on in switched), switched
