@@ -40,7 +40,7 @@ def read_private(path: Path, secret: bool) -> bytes | None:
     """The content of a file that nobody else may write (nor read, if it holds a secret); None without a file.
 
     Raises:
-        EngineError: it cannot be read, or is open to others.
+        EngineError: it cannot be read, is open to others, or is longer than FILE_BYTES.
     """
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -56,7 +56,10 @@ def read_private(path: Path, secret: bool) -> bytes | None:
             raise EngineError(
                 f"{path} is open to others (mode {mode:o}): remove it and start the engine again"
             )
-        return file.read(FILE_BYTES)
+        content = file.read(FILE_BYTES + 1)
+    if len(content) > FILE_BYTES:
+        raise EngineError(f"{path} holds more than {FILE_BYTES} bytes")
+    return content
 
 
 def write_private(path: Path, value: Any) -> None:

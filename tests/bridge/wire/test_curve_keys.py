@@ -30,6 +30,15 @@ def test_keys_are_allowed_listed_renamed_and_revoked(tmp_path: Path) -> None:
         allow(path, "no key")
 
 
+def test_a_list_that_is_too_long_is_told_as_that_and_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "allowed.keys"
+    allow(path, new_keys().public, "studio")
+    with path.open("a") as file:
+        file.write("# a year of notes\n" * 4096)
+    with pytest.raises(UsageError, match="more than 65536 bytes"):
+        allowed(path)
+
+
 def test_an_engine_obeys_the_list_as_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "allowed.keys"
     mine, other = own_keys(tmp_path), new_keys().public
