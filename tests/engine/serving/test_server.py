@@ -456,7 +456,7 @@ def test_a_signal_drains_a_second_one_aborts_and_nothing_is_lost(
     live = start_engine()
     peer = connect(live)
     noise = 0.1 * np.random.default_rng(4).standard_normal((2, 48000 * 120), dtype="f4")
-    short = np.ascontiguousarray(noise[:, : 48000 * 4])
+    short = np.ascontiguousarray(noise[:, : 48000 * 20])
     running, queued = peer.submit(short, model="draft", cutoff=4000), peer.submit(dull)
     peer.until_progress(running)
     workers = live.workers
