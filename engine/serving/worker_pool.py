@@ -57,6 +57,7 @@ class Worker:
     Attributes:
         needed: whether a process is to run; a helper is at first not needed.
         tasks: how many it has.
+        idle_since_s: when it came up or last ended one (monotonic clock).
         pipe: what to poll; None while no process runs.
         ready: what the worker said when it came up.
         unfit: what it said when it could not.
@@ -98,13 +99,11 @@ class Worker:
             return None
         self._unanswered = 0
         if isinstance(message, Ready):
-            self.ready = message
+            self.ready, self.idle_since_s = message, time.monotonic()
         elif isinstance(message, Unfit):
             self.unfit = message
         elif isinstance(message, Done | Failed | Cancelled):
-            self.tasks -= 1
-        if not self.tasks:
-            self.idle_since_s = time.monotonic()
+            self.tasks, self.idle_since_s = self.tasks - 1, time.monotonic()
         return message
 
     def is_silent(self) -> bool:

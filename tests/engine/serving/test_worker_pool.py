@@ -73,6 +73,24 @@ def test_helpers_come_one_by_one_while_small_jobs_wait_and_leave_when_they_are_i
     assert waited(pool, False) == ["auto"]
 
 
+def test_a_sign_of_life_is_no_work_a_helper_that_gives_it_leaves_all_the_same(
+    pool: worker_pool.WorkerPool,
+) -> None:
+    _, first, _ = pool.workers
+    ours, theirs = socket.socketpair()
+    helper, far_end = pool.workers[first], Connection(theirs.detach())
+    helper.pipe = Connection(ours.detach())
+    send(far_end, Ready("cpu", ()))
+    helper.receive()
+    came_s = helper.idle_since_s
+    assert came_s > 0
+    send(far_end, Beat())
+    helper.receive()
+    assert helper.idle_since_s == came_s
+    helper.bury()
+    far_end.close()
+
+
 def test_nobody_helps_a_gpu_or_before_the_first_worker_is_there(pool: worker_pool.WorkerPool) -> None:
     pool.workers["auto"].ready = None
     assert waited(pool, True) == ["auto"]
