@@ -126,10 +126,8 @@ def described(event: Event) -> str:
 def about(source: Path, error: AirbandError) -> str:
     """What is wrong with a file, in one line that names it once."""
     reason = error.message.removeprefix(f"{os.path.abspath(source)}: ")
-    names = (name for name in (str(source), source.name) if reason.startswith((f"{name}:", f"{name} ")))
-    if (name := next(names, None)) is not None:
-        return printable(f"{source}{reason.removeprefix(name)}")
-    return printable(f"{source}: {reason}")
+    named = reason.startswith((f"{source}:", f"{source} and "))
+    return printable(reason if named else f"{source}: {reason}")
 
 
 def compared(event: Event, *, explained: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.batch.plan import Item
-from bridge.batch.results import Results, about, described, failed_before
+from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event
 from presets.errors import InputError, OutputError
 from presets.report import RenderReport
@@ -55,14 +55,6 @@ def test_a_file_edited_in_place_is_named_once() -> None:
     )
     elsewhere = Item(Path("kick.wav"), Path("out/kick.wav"))
     assert described(Event(elsewhere, "skipped")) == "kick.wav -> out/kick.wav: done already"
-
-
-def test_a_file_that_an_error_names_is_named_once_where_it_lies() -> None:
-    source = Path("album") / "noise.wav"
-    for said in ("noise.wav is no audio", "album/noise.wav is no audio", f"{source.resolve()}: is no audio"):
-        told = about(source, InputError(said)).replace(": is", " is")
-        assert told == "album/noise.wav is no audio"
-    assert about(source, InputError("no room")) == "album/noise.wav: no room"
 
 
 def test_a_recording_is_not_taken_for_a_results_file(tmp_path: Path) -> None:
