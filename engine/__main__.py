@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
     "models": ("engine.models.command", "list the models and get their weights"),
     "parity": ("engine.bench.parity", "replay the official code's results and compare"),
-    "train predictor": ("engine.training.predictor", "train the predictor of draft"),
+    "train predictor": ("engine.training.draft.predictor", "train the predictor of draft"),
     "train vae": ("engine.training.audiosr.vae", "train the autoencoder of AudioSR"),
     "train diffusion": ("engine.training.audiosr.diffusion", "train or fine-tune AudioSR's diffusion"),
     "train vocoder": ("engine.training.audiosr.vocoder", "train a vocoder for AudioSR"),

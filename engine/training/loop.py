@@ -49,6 +49,8 @@ class Run:
         self.task, self.folder, self.schedule = task, folder, schedule
         self.processes = processes or Processes(0, 1)
         self.device = device_of(schedule)
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
         folder.mkdir(parents=True, exist_ok=True)
         self.parts = schedule.accumulation * self.processes.count
         items = schedule.batch // task.examples_an_item
@@ -261,4 +263,6 @@ def _decays(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
 def _brought(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, Mapping):
         return {name: _brought(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple):
+        return type(batch)(*(_brought(value, device) for value in batch))
     return batch.to(device) if isinstance(batch, Tensor) else batch

@@ -23,6 +23,8 @@ Array = NDArray[np.float32]
 FULL_BAND_HZ = 24000.0
 LINES = 4097
 GRID_HZ = np.linspace(0, FULL_BAND_HZ, LINES)
+DELAYS = np.exp(-1j * np.pi / FULL_BAND_HZ * np.outer(np.arange(3), GRID_HZ))
+"""What a delay of 0, 1 and 2 samples does to each frequency of the grid: (3, LINES)."""
 ROOM_S = (0.15, 1.2)
 """Reverberation times of rooms, drawn evenly in octaves."""
 
@@ -43,7 +45,7 @@ class Variation:
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
         hiss: range of how much the floor rises above 6 kHz, dB an octave; below 0 it does not.
         edge: share of clips that begin or end within the window.
-        codec: share of copies that went through a codec.
+        codec: share of clips whose copies went through a codec.
     """
 
     cutoff_hz: tuple[float, float] = (1500.0, 18000.0)
@@ -73,22 +75,20 @@ class Varied:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A band-limited copy of a clip.
+    """How a band-limited copy of a clip is cut off.
 
     Attributes:
-        source: (frames,) float32, what is filtered: the clip, or a codec's version of it.
         magnitude: (LINES,) float32, the low-pass on an even grid from 0 to 24 kHz.
         cutoff_hz: the -6 dB edge as a detector would give it.
     """
 
-    source: Array
     magnitude: Array
     cutoff_hz: float
 
-    def samples(self) -> Array:
-        """The copy itself: (frames,) float32."""
-        spectrum = np.fft.rfft(self.source)
-        return np.fft.irfft(spectrum * on(self.magnitude, len(spectrum)), len(self.source)).astype(np.float32)
+    def of(self, samples: Array) -> Array:
+        """(frames,) float32, cut off."""
+        spectrum = np.fft.rfft(samples)
+        return np.fft.irfft(spectrum * on(self.magnitude, len(spectrum)), len(samples)).astype(np.float32)
 
 
 FILTERS = ("chebyshev", "elliptic", "butterworth", "boxcar")
@@ -113,7 +113,7 @@ def response(kind: str, order: int, cutoff_hz: float, twice: bool) -> Array:
         sos = signal.ellip(order, 0.05, 80, cutoff_hz, fs=RATE_HZ, output="sos")
     else:
         sos = signal.butter(order, cutoff_hz, fs=RATE_HZ, output="sos")
-    magnitude = np.abs(signal.sosfreqz(sos, GRID_HZ, fs=RATE_HZ)[1])
+    magnitude = np.abs(np.prod((sos[:, :3] @ DELAYS) / (sos[:, 3:] @ DELAYS), axis=0))
     return np.asarray(magnitude ** (2 if twice else 1), np.float32)
 
 
@@ -187,16 +187,15 @@ def varied(
     return Varied(reference, min(band_edge_hz * speed, FULL_BAND_HZ))
 
 
-def cut(rng: np.random.Generator, samples: Array, variation: Variation) -> Cut:
-    """A band-limited copy of `samples`: one in two as the measuring protocol does it, else by any filter."""
+def cut(rng: np.random.Generator, variation: Variation) -> Cut:
+    """A cut-off: one in two as the measuring protocol makes it, else by any filter."""
     kind, order, twice = FILTERS[rng.integers(4)], int(rng.integers(2, 11)), bool(rng.random() < 0.5)
     if rng.random() < 0.5:
         kind, order, twice = "chebyshev", 8, True
     low, high = variation.cutoff_hz
     magnitude = response(kind, order, float(low * (high / low) ** rng.random()), twice)
-    source = through_codec(rng, samples) if rng.random() < variation.codec else samples
     found = edge_hz(magnitude) * (rng.uniform(0.95, 1.03) if rng.random() < 0.5 else 1.0)
-    return Cut(source, magnitude, min(found, 23500.0))
+    return Cut(magnitude, min(found, 23500.0))
 
 
 def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -> int:

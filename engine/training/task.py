@@ -18,7 +18,7 @@ from engine.training.logbook import Shown
 from presets.errors import UsageError
 
 Batch = Any
-"""What a task's `collate` makes; tensors, in dictionaries or alone, are brought to the device."""
+"""What a task's `collate` makes; tensors, alone, in dictionaries or in named tuples, go to the device."""
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

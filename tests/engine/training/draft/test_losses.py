@@ -6,7 +6,7 @@ import torch
 from engine.models.draft.bands import BANDS
 from engine.models.draft.features import TEXTURES
 from engine.models.draft.predictor import CONTOURS
-from engine.training.predictor_losses import FINE_STRUCTURE, Losses, Weights, losses
+from engine.training.draft.losses import FINE_STRUCTURE, Losses, Weights, losses
 
 NONE = Weights(loudness=0, moments=0, texture=0, dynamics=0, contour=0)
 

@@ -114,8 +114,8 @@ def losses(
 
 def _loudness(powers: list[Tensor], weight: Tensor) -> tuple[Tensor, Tensor]:
     """Mean size of the error of power in third octaves: over the whole clip, and over MOMENT_FRAMES."""
-    answer, level = (power @ third_octaves() for power in powers)
-    counts = weight @ third_octaves()
+    thirds = third_octaves().to(weight.device)
+    answer, level, counts = (bands @ thirds for bands in (*powers, weight))
     whole = _size(answer.sum(1), level.sum(1), counts.sum(1))
     return whole, _size(*(_moments(x) for x in (answer, level, counts)))
 

@@ -17,9 +17,9 @@ import torch
 
 from engine.models.draft.predictor import load
 from engine.training.data import Corpus, pack
+from engine.training.draft.examples import COPIES, Examples, examine
+from engine.training.draft.predictor import Config, Predictor, main
 from engine.training.loop import Run
-from engine.training.predictor import Config, Predictor, main
-from engine.training.predictor_examples import COPIES, Examples
 from engine.training.simulate import Variation
 from engine.training.task import rate_at
 from presets.errors import UsageError
@@ -190,10 +190,10 @@ def test_a_signal_to_all_processes_of_a_run_ends_it_with_a_checkpoint(
 def test_examples_repeat_and_ask_only_above_the_cutoff(corpus: Path) -> None:
     part = Corpus(corpus / "pack", 0.0, False, {"music": 1.0})
     examples = Examples(part, 3, 2 * 30720, {}, 0.5)
-    one, two = examples[5], examples[5]
+    one, two, other = (examine(examples[k]) for k in (5, 5, 6))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert one["frames"].shape[0] == COPIES
-    assert not torch.equal(one["level"], examples[6]["level"])
+    assert not torch.equal(one["level"], other["level"])
     for copy in range(COPIES):
         cutoff_hz = float(one["window"][copy, -1]) * 10000
         assert not one["weight"][copy, :, : int(cutoff_hz / 187.5) - 1].any()
@@ -205,7 +205,7 @@ def test_nothing_is_asked_above_a_clips_own_edge(corpus: Path) -> None:
     low = {"music": Variation(cutoff_hz=(4000, 5000), speed=(0, 0, 0), edge=0, codec=0)}
     for clip in part.clips["music"]:
         object.__setattr__(clip, "band_edge_hz", 16000.0)
-    weight = Examples(part, 3, 2 * 30720, low, 0.0)[1]["weight"]
+    weight = examine(Examples(part, 3, 2 * 30720, low, 0.0)[1])["weight"]
     assert bool((weight[:, :30, 30:84] > 0).any())
     assert not weight[..., 85:].any()
 

@@ -14,11 +14,11 @@ from torch.utils.data import Dataset
 
 from engine.models.draft.predictor import build, load, save
 from engine.training.command import parser_of, train
+from engine.training.draft.examples import COPIES, Batch, Examples, collated, examine
+from engine.training.draft.losses import Weights, losses
 from engine.training.heard import Heard, part_of
-from engine.training.predictor_examples import COPIES, Examples, collated
-from engine.training.predictor_losses import Weights, losses
 from engine.training.simulate import Variation
-from engine.training.task import Task
+from engine.training.task import Task, device_of
 from presets.errors import ModelError, UsageError
 from render.upscaler import CELL_FRAMES
 
@@ -64,7 +64,7 @@ class Predictor(Task):
         self.networks = nn.ModuleDict({"predictor": network})
         self._parts: dict[bool, Examples] = {}
 
-    def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
+    def examples(self, validation: bool) -> Dataset[Batch]:
         """Varied clips of the corpus, cut off at several frequencies each."""
         config = self.config
         if validation not in self._parts:
@@ -77,22 +77,25 @@ class Predictor(Task):
             )
         return self._parts[validation]
 
-    def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
-        """The examples of several clips one after another."""
-        return collated(items)
+    def collate(self, items: Sequence[Any]) -> Batch | dict[str, Tensor]:
+        """Several clips. Where a CPU learns, the process that read them also makes the examples of them."""
+        batch = collated(items)
+        return examine(batch) if device_of(self.config).type == "cpu" else batch
 
     def losses(
-        self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
+        self, networks: Mapping[str, nn.Module], batch: Batch | dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """See `predictor_losses.Losses`."""
+        """See `losses.Losses`."""
+        if isinstance(batch, Batch):
+            batch = examine(batch)
         with self.cast():
-            outputs, contours = networks["predictor"](batch["frames"].float(), batch["window"])
+            outputs, contours = networks["predictor"](batch["frames"], batch["window"])
         found = losses(
             outputs.float(),
             contours.float(),
-            batch["level"].float(),
-            batch["texture"].float(),
-            batch["weight"].float(),
+            batch["level"],
+            batch["texture"],
+            batch["weight"],
             self.config.weights,
         )
         return {name: getattr(found, name) for name in found.__slots__}

@@ -10,7 +10,8 @@ import soundfile as sf
 
 from engine.models.draft.features import SPREAD_DB
 from engine.training.data import Corpus, pack
-from engine.training.ltass import (
+from engine.training.draft.examples import Examples, examine
+from engine.training.draft.ltass import (
     GREATEST_DB,
     LTASS_DB,
     correction_db,
@@ -18,7 +19,6 @@ from engine.training.ltass import (
     equalised,
     third_octaves_db,
 )
-from engine.training.predictor_examples import Examples
 from engine.training.simulate import GRID_HZ, Array, Variation
 
 SECONDS = 3
@@ -110,7 +110,7 @@ def test_examples_of_a_voice_are_as_bright_as_speech_and_music_stays_as_it_is(co
         variations = {"narration": replace(STILL, ltass=ltass), "music": STILL}
         examples = Examples(part, 0, 2 * 30720, variations, 0.0)
         level_db = SPREAD_DB * np.mean(
-            [examples[k]["level"].float().mean((0, 1)).numpy() for k in (0, 1)], axis=0
+            [examine(examples[k])["level"].mean((0, 1)).numpy() for k in (0, 1)], axis=0
         )
         high, low = (BANDS_HZ > 12000) & (BANDS_HZ < 15000), (BANDS_HZ > 2500) & (BANDS_HZ < 4000)
         return float(level_db[high].mean() - level_db[low].mean())
