@@ -24,6 +24,7 @@ from bridge.wire.home import Home, is_running, read_connection, read_holder
 from bridge.wire.messages import VERSION as PROTOCOL
 from presets.errors import AirbandError
 from presets.version import VERSION
+from render.sources.programs import lack_of
 
 Level = Literal["good", "note", "broken"]
 
@@ -147,9 +148,9 @@ def _formats(_: Home) -> Iterator[Finding]:
         )
     except (ImportError, OSError) as error:
         yield Finding("libsndfile", "broken", str(error), "pip install -U soundfile")
-    ffmpeg = shutil.which("ffmpeg")
-    advice = "" if ffmpeg else "install ffmpeg to render M4A, MP4 and other containers"
-    yield Finding("ffmpeg", "good" if ffmpeg else "note", ffmpeg or "not on PATH", advice)
+    lack = lack_of("ffmpeg")
+    advice = "install ffmpeg to render M4A, MP4 and other containers" if lack else ""
+    yield Finding("ffmpeg", "note" if lack else "good", lack or shutil.which("ffmpeg") or "", advice)
 
 
 def _presets(_: Home) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from render.sources.links import links, magic, tagged_parts
 from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import PcmHeader
+from render.sources.programs import lack_of
 from render.sources.promises import Promise, read_promise
 from render.sources.stretch import Stretch
 
@@ -123,13 +124,14 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
             if not wanted.accept_truncated:
                 raise truncated(wanted.name, best[1])
             return _kept(*best, folder)
-    hint = "" if ffmpeg.is_there() else f"; {NEEDS_FFMPEG}"
+    lack = lack_of("ffmpeg")
+    hint = f"; {NEEDS_FFMPEG} ({lack})" if lack else ""
     raise InputError(f"{wanted.name} is not audio that can be read: {'; '.join(reasons)}{hint}", "source")
 
 
 def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[Decoder, Parts]]:
     """Who is asked, in order, and for which parts of the file."""
-    if not ffmpeg.is_there():
+    if lack_of("ffmpeg"):
         return [(_by_libsndfile, parts)]
     is_ogg = magic(wanted.file) == b"OggS"
     wanted.file.seek(0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from presets.errors import InputError, OutputError
 from render.files.publish import check_destination, part_beside
 from render.sources.ffmpeg import GUARD
+from render.sources.programs import Program, lack_of
 
 CODECS = {
     ".mkv": ("pcm_f32le", "matroska"),
@@ -126,10 +126,10 @@ def _shift(start: int, rate_in: int, rate_out: int) -> str:
     return f"atrim=start_sample={-frames},asetpts=PTS-STARTPTS" if frames < 0 else "anull"
 
 
-def _run(program: str, *arguments: str, name: str, level: str = "error") -> str:
+def _run(program: Program, *arguments: str, name: str, level: str = "error") -> str:
     """What a program says: ffprobe on its output, ffmpeg on its errors."""
-    if shutil.which(program) is None:
-        raise InputError(f"{name}: {program} is not on PATH; --remux needs it", "remux")
+    if lack := lack_of(program):
+        raise InputError(f"{name}: {lack}; --remux needs it", "remux")
     guard = ["-v", level, *(["-nostdin"] if program == "ffmpeg" else [])]
     run = subprocess.run([program, *guard, *arguments], stdin=subprocess.DEVNULL, capture_output=True)
     said = run.stderr.decode(errors="replace")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from render.sources.pcm_header import W64_RIFF
+from render.sources.programs import lack_of
 
 NAMES = {
     "ALBUM_ARTIST": "ALBUMARTIST", "TRACK": "TRACKNUMBER", "DISC": "DISCNUMBER", "ENCODED_BY": "ENCODEDBY",
@@ -57,15 +57,14 @@ class ContainerTags:
 
 
 def container_tags(path: Path) -> ContainerTags:
-    """What ffprobe knows of a file and of its first stream of sound; nothing where it is not on PATH."""
+    """What ffprobe knows of a file and of its first stream of sound; nothing where it cannot be run."""
     from render.sources.ffmpeg import GUARD
 
-    ffprobe = shutil.which("ffprobe")
-    if ffprobe is None:
+    if lack_of("ffprobe"):
         return ContainerTags()
     shown = "format_tags:stream_tags:stream=codec_type,start_time:stream_disposition=attached_pic"
     shown += ":chapter=start_time:chapter_tags=title"
-    command = [ffprobe, "-v", "quiet", *GUARD, "-show_entries", shown, "-show_chapters", "-of", "json"]
+    command = ["ffprobe", "-v", "quiet", *GUARD, "-show_entries", shown, "-show_chapters", "-of", "json"]
     run = subprocess.run([*command, f"file:{path.absolute()}"], stdin=subprocess.DEVNULL, capture_output=True)
     try:
         told: dict[str, Any] = json.loads(run.stdout)
@@ -80,7 +79,7 @@ def container_tags(path: Path) -> ContainerTags:
             if name not in OF_THE_FILE and not name.startswith("_STATISTICS"):
                 texts.setdefault(name, str(text))
     pictures = [s for s in streams if (s.get("disposition") or {}).get("attached_pic")]
-    begins_s = _seconds(sound.get("start_time"))
+    begins_s = max(Fraction(0), _seconds(sound.get("start_time")))  # what stands before 0, decoders leave out
     places = [
         Place(max(Fraction(0), _seconds(chapter.get("start_time")) - begins_s), _title(chapter))
         for chapter in told.get("chapters") or []

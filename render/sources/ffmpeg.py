@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import numpy as np
 from presets.errors import InputError
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import read_stream_head
+from render.sources.programs import ended, lack_of
 from render.waiting import wait_for
 
 FORMATS = (
@@ -39,10 +39,12 @@ TAIL_FRAMES = 1 << 14
 BLOCK_BYTES = 1 << 20
 PASSES_OVER = ("matroska,webm", "ogg")
 """Readers that pass over damaged bytes: what they call an error is a loss, but to ffmpeg no failure."""
+READER = re.compile(r"(?:\[\S* @ [^\]]*\] )?\[info\] Input #0, (\S+), from ")
+"""Which of them reads the file."""
 SHAPE = re.compile(r"\[graph\S* @ .*samplerate:(\d+) chlayout:(\S+)")
 """Its word on the rate and the speakers of what comes next; once a stream, unless they change within it."""
 PROBLEM = re.compile(r"(?:\[(\S*) @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
-"""Who says it, and what."""
+"""Who says it, and what; a reader goes by its name up to ffmpeg 7, by `in#0` or `in#0/name` since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,6 @@ class Probe:
     def is_estimate(self) -> bool:
         """Whether the seconds come from the size of the file, not from a header."""
         return self.container in SELF_SYNCHRONISING or self.container == "ogg"
-
-
-def is_there() -> bool:
-    """Whether ffmpeg is on PATH."""
-    return shutil.which("ffmpeg") is not None
 
 
 def decode(
@@ -101,13 +98,12 @@ def decode(
 
 
 def probe(source: Path, stream: int) -> Probe | None:
-    """What ffprobe tells; None where it is not on PATH or does not know."""
-    ffprobe = shutil.which("ffprobe")
-    if ffprobe is None:
+    """What ffprobe tells; None where it cannot be run or does not know."""
+    if lack_of("ffprobe"):
         return None
     shown = ["-show_entries", "format=format_name,duration:stream=duration", "-select_streams", f"a:{stream}"]
     run = subprocess.run(
-        [ffprobe, "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
+        ["ffprobe", "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )
@@ -153,11 +149,13 @@ def _run(
         said.seek(0)
         lines = said.read().decode(errors="replace").splitlines()
     _check_shape(lines, source)
-    problems = [(found[1], found[2]) for line in lines if (found := PROBLEM.match(line))]
-    losses = [text for who, text in problems if who in PASSES_OVER]
+    problems = [(found[1] or "", found[2]) for line in lines if (found := PROBLEM.match(line))]
+    by = next((found[1] for line in lines if (found := READER.match(line))), "")
+    losses = [text for who, text in problems if who.partition("/")[0] in (by, "in#0")]
+    losses = losses if by in PASSES_OVER else []
     if process.returncode or losses:
         reasons = losses + [text for _, text in problems if "Error while decoding stream" not in text]
-        return _plain(reasons[0], source) if reasons else "no reason given"
+        return _plain(reasons[0], source) if reasons else ended(process.returncode)
     return ""
 
 

@@ -74,7 +74,7 @@ def test_a_package_of_another_that_hides_ours_is_found(
 def test_no_ffmpeg_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     note = found(tmp_path, "ffmpeg")
-    assert (note.level, note.detail) == ("note", "not on PATH")
+    assert (note.level, note.detail) == ("note", "ffmpeg is not on PATH")
 
 
 def test_a_damaged_preset_of_the_user_is_named(tmp_path: Path) -> None:

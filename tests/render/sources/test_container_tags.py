@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,17 @@ def test_chapters_become_cues_markers_and_comments(
     assert (comments["CHAPTER001NAME"], comments["CHAPTER002NAME"]) == ("one", "zwölf")
     selection = Timing(48000, 48000, 24000, 24000, whole=False)
     assert wave_places(stem_of(path, selection, "wav")) == [(2400, twelve)]
+
+
+def test_a_chapter_is_where_its_sound_is_whatever_a_codec_begins_with(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    (tmp_path / "chapters.txt").write_text(
+        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=900\ntitle=\n", encoding="utf-8"
+    )
+    path = tmp_path / "a.webm"  # it says of Opus that it begins 7 ms before 0
+    ffmpeg("-i", tones(1), "-i", tmp_path / "chapters.txt", "-map_metadata", 1, "-c:a", "libopus", path)
+    assert [place.at_s for place in container_tags(path).places] == [Fraction(1, 2)]
 
 
 def test_markers_of_a_caf_file_are_carried(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -383,11 +384,23 @@ def test_an_ogg_file_recorded_off_the_air_begins_where_it_begins(
     assert 1 < opened(path).shape[1] / 48000 < 7
 
 
-def test_a_matroska_file_with_a_hole_is_not_whole(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+def test_a_matroska_file_with_a_hole_is_not_whole(
+    tmp_path: Path, ffmpeg: Any, tones: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.mka"
     ffmpeg("-i", tones(2, seconds=30), "-c:a", "libvorbis", path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] + RNG.bytes(900) + content[len(content) // 2 + 900 :])
+    with pytest.raises(InputError, match=r"a\.mka is truncated"):
+        opened(path)
+    newer = tmp_path / "bin" / "ffmpeg"  # calls its readers so, as ffmpeg 9 does
+    newer.parent.mkdir()
+    newer.write_text(
+        f'#!/bin/bash\nset -o pipefail\nexec 3>&1\n{shutil.which("ffmpeg")} "$@" 2>&1 >&3 | '
+        r"sed 's/^\[matroska,webm @/[in#0\/matroska,webm @/' >&2"
+    )
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{newer.parent}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(InputError, match=r"a\.mka is truncated"):
         opened(path)
 
@@ -453,6 +466,34 @@ def test_without_ffmpeg_the_error_says_what_would_help(
             opened(tmp_path / name)
     assert opened(tmp_path / "xing.mp3").shape == (2, 44100)
     assert np.abs(opened(tmp_path / "a.ogg") - with_ffmpeg).max() < 1e-3  # in the WAV order too
+
+
+BROKEN = {
+    "of another machine": ("\x7fELF", "cannot be run: "),
+    "without its libraries": (
+        "#!/bin/sh\necho 'libx264.so.164: cannot open' >&2\nexit 127",
+        "libx264.so.164: cannot",
+    ),
+    "killed": ("#!/bin/sh\nkill -9 $$", "it was killed by signal 9"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_an_ffmpeg_that_does_not_run_is_told_and_does_without(
+    tmp_path: Path, ffmpeg: Any, tones: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    ffmpeg("-i", tones(2), "-c:a", "libvorbis", tmp_path / "a.ogg")
+    ffmpeg("-i", tones(2), "-c:a", "aac", tmp_path / "a.m4a")
+    program, reason = BROKEN[how]
+    for name in ("ffmpeg", "ffprobe"):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(program)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(path.parent))
+    assert opened(tmp_path / "a.ogg").shape == (2, 44100)
+    with pytest.raises(InputError, match=rf"a\.m4a is not audio .*{re.escape(reason)}"):
+        opened(tmp_path / "a.m4a")
 
 
 # Streams, memory, cancelling
