@@ -171,6 +171,15 @@ def test_channels_count_alike_whatever_their_phase() -> None:
     assert found(np.stack([low, noise])).hz is None
 
 
+def test_ticks_that_share_a_frame_do_not_hide_the_end() -> None:
+    noise = np.random.default_rng(2).standard_normal(6 * RATE) * 0.1
+    low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
+    first = np.arange(15) * 6 * RATE // 15 + 777
+    low[first] += 0.5
+    low[first + 300] -= 0.3
+    assert found(low).hz == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
+
+
 def test_content_above_in_some_loud_moments_is_content() -> None:
     noise = np.random.default_rng(2).standard_normal(10 * RATE) * 0.1
     low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)
