@@ -7,10 +7,8 @@ A source that fails does not stop the others; an engine that cannot be reached d
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +16,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bridge.batch.plan import Item
 from bridge.batch.sources import check_source
+from bridge.client.ahead import Ahead
 from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
-from presets.errors import AirbandError, BusyError, EngineError, InputError, OutputError, WireError
+from presets.errors import AirbandError, EngineError, InputError, OutputError, WireError
 from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
@@ -31,9 +30,6 @@ from render.files.sidecar import find_result
 
 if TYPE_CHECKING:
     from render.measure.takes import TakeFigures
-
-AHEAD = 4
-"""Jobs sent before the first of them is done: enough to keep an engine of several devices busy."""
 
 
 class Judged(NamedTuple):
@@ -110,30 +106,12 @@ def run_tasks(renderer: Renderer, tasks: Sequence[Task]) -> Generator[Event]:
     Raises:
         EngineError: the engine went away and did not come back.
     """
-    waiting, flight = deque(tasks), deque[tuple[Task, Job]]()
-    try:
-        while waiting or flight:
-            while waiting and len(flight) < AHEAD:
-                try:
-                    started = _start(renderer, *waiting[0])
-                except BusyError as busy:
-                    if flight:
-                        break
-                    time.sleep(busy.retry_s)
-                    continue
-                task = waiting.popleft()
-                if isinstance(started, Event):
-                    yield started
-                else:
-                    flight.append((task, started))
-            if flight:
-                (item, order), job = flight[0]
-                yield from _follow(item, job, order)
-                flight.popleft()
-    finally:
-        for _, job in flight:
-            with suppress(AirbandError):
-                job.cancel()
+    with closing(Ahead(renderer, tasks, partial(_start, renderer))) as ahead:
+        for (item, order), started in ahead:
+            if isinstance(started, Event):
+                yield started
+            else:
+                yield from _follow(item, started, order)
 
 
 def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
@@ -146,7 +124,8 @@ def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
                 return
 
 
-def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
+def _start(renderer: Renderer, task: Task, job: str) -> Job | Event:
+    item, order = task
     with _alone(item) as failures:
         check_source(item.source)
         by_path = renderer.local and is_utf8(str(item.out))
@@ -162,6 +141,7 @@ def _start(renderer: Renderer, item: Item, order: Order) -> Job | Event:
             out=Path(os.path.abspath(item.out)) if by_path else None,
             force=order.force,
             priority=order.priority,
+            job=job,
         )
     return failures[0]
 

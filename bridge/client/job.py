@@ -70,6 +70,7 @@ class Job:
     def __init__(self, renderer: JobHolder, id: str, submit: Submit | None = None) -> None:
         self._renderer = renderer
         self._submit = submit
+        self._done: Done | None = None
         self.id = id
 
     def __repr__(self) -> str:
@@ -90,10 +91,11 @@ class Job:
             AirbandError: why the job failed, as the class that says so; Cancelled if it was cancelled.
             EngineError: no result within `timeout_s`, or the engine is gone and does not come back.
         """
-        for event in self._renderer.watch(self.id, timeout_s):
-            if (done := _outcome(event)) is not None:
-                return Result(self._renderer, done, self._submit)
-        raise EngineError(f"job {self.id} was left without an end")
+        for _ in () if self._done else self.progress(timeout_s):
+            pass
+        if self._done is None:
+            raise EngineError(f"job {self.id} was left without an end")
+        return Result(self._renderer, self._done, self._submit)
 
     def progress(self, timeout_s: float | None = None) -> Iterator[Progress]:
         """Each step the job makes while it is iterated, up to its end; raises as `wait` does."""
@@ -101,7 +103,7 @@ class Job:
             if isinstance(event, Progress):
                 yield event
             else:
-                _outcome(event)
+                self._done = _outcome(event)
 
     def cancel(self) -> State:
         """Ends the job, if it has not ended; the state it then has."""

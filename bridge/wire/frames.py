@@ -116,29 +116,35 @@ def _unpack(header: Buffer) -> Any:
         raise WireError(f"header that does not unpack: {error or type(error).__name__}") from None
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def _plain(value: Any) -> Any:
     """`value` itself, if it is made of plain values, finite numbers and text keys, DEPTH deep at most.
 
     `max_ext_len=0` lets an empty ext value through, and a field of type Any would take it.
     """
-    if depth > DEPTH:
-        raise ValueError(f"nested deeper than {DEPTH}")
-    match value:
-        case float() if not math.isfinite(value):
-            raise ValueError(f"{value} is not a finite number")
-        case None | bool() | int() | float() | str():
-            pass
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise ValueError(f"key {key!r} is not text")
-                _plain(item, depth + 1)
-        case list() | tuple():
-            for item in value:
-                _plain(item, depth + 1)
-        case _:
-            raise ValueError(f"{type(value).__name__} is not a plain value")
-    return value
+    level = [value]
+    for _ in range(DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                for key in item:
+                    if type(key) is not str:
+                        raise ValueError(f"key {key!r} is not text")
+                below += item.values()
+            elif kind is list or kind is tuple:
+                below += item
+            elif kind is float:
+                if not math.isfinite(item):
+                    raise ValueError(f"{item} is not a finite number")
+            elif kind not in _PLAIN:
+                raise ValueError(f"{kind.__name__} is not a plain value")
+        if not below:
+            return value
+        level = below
+    raise ValueError(f"nested deeper than {DEPTH}")
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _check_buffer(message: Message, buffer: memoryview | None) -> None:

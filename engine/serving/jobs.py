@@ -394,6 +394,8 @@ class Jobs:
         job = outcome.job
         record = self.record(job)
         digest = record.digest or self._incoming.uploads.digest(job)
+        if isinstance(outcome, Done) and any(not stem.path for stem in outcome.stems):
+            self._spool.named("stems")
         self._store.end(outcome)
         self.ended[type(outcome).__name__.lower()] += 1
         self.render_s += outcome.seconds if isinstance(outcome, Done) else 0.0

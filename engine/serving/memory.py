@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 SPARE_BYTES = 32 * 1024**2
 """Beside what its transfers have on their way; with what comes until it is noticed, below 64 MiB more."""
@@ -56,7 +57,12 @@ def _give_back_freed() -> None:
 
 def resident_bytes() -> int:
     """The resident size of this process; 0 where the system does not tell."""
-    # Asked for in every turn of the loop: as bytes, and without a buffer.
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb", buffering=0) as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError, IndexError):
+        return int(os.pread(_statm(), 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
+
+
+@cache  # asked in every turn of the loop
+def _statm() -> int:
+    """This process's figures, open."""
+    return os.open("/proc/self/statm", os.O_RDONLY)

@@ -35,6 +35,7 @@ class SourceFiles:
         with self._renaming:
             self._unneeded.discard(digest)
             os.replace(part, self._spool.source(digest))
+        self._spool.named("sources")
 
     def release(self, digest: str, change: int) -> None:
         """Says that a job has no need of a source any more, as change number `change` of the store tells."""

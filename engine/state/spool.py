@@ -88,7 +88,9 @@ class Spool:
         self.folder, self.quota_bytes = folder, quota_bytes
         self._promised: dict[str, int] = {}
         self._promised_bytes = 0
-        self._counting = Lock()
+        self._lock = Lock()
+        self._named = {"sources", "stems"}
+        """Folders with names that may not be on the disk yet."""
         self.used_bytes = 0
         self.wanted_bytes = 0
         with write_errors_explained(folder):
@@ -157,15 +159,27 @@ class Spool:
             seal(written, self.stem(job))
         return self.stem(job)
 
+    def named(self, folder: str) -> None:
+        """Says that a file of `sources` or `stems` got its name, before the store is told of it."""
+        with self._lock:
+            self._named.add(folder)
+
     def sync(self) -> None:
-        """Makes all sources and stems that are named by now keep their names over a loss of power.
+        """Makes all sources and stems that are `named` by now keep their names over a loss of power.
 
         Raises:
             OutputError: the disk refuses.
         """
-        with write_errors_explained(self.folder):
-            for name in ("sources", "stems"):
-                sync_names(self.folder / name)
+        with self._lock:
+            named, self._named = self._named, set()
+        try:
+            with write_errors_explained(self.folder):
+                for name in sorted(named):
+                    sync_names(self.folder / name)
+        except OutputError:
+            with self._lock:
+                self._named |= named
+            raise
 
     def drop(self, job: str) -> None:
         """Deletes what only this job needs, as far as it got."""
@@ -241,7 +255,7 @@ class Spool:
 
     def add(self, nbytes: int) -> None:
         """Counts what was added to results and stems, or taken away."""
-        with self._counting:
+        with self._lock:
             self.used_bytes += nbytes
 
     def room(self) -> int:
@@ -272,7 +286,7 @@ class Spool:
                 for entry in entries:
                     with suppress(OSError):  # a worker renames its files while we look
                         used += entry.stat().st_size
-        with self._counting:
+        with self._lock:
             self.used_bytes = used
 
     def _check_quota(self, nbytes: int) -> None:

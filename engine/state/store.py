@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
-from bridge.wire.messages import Cancelled, Done, Failed, State, Submit
+from bridge.wire.messages import FINAL, Cancelled, Done, Failed, State, Submit
 from engine.state.disk import is_disk_full
 from presets.errors import EngineError, OutputError, StoreFullError
 
@@ -55,6 +56,8 @@ LOCK_WAIT_S = 0.2
 """How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
 CHECKPOINT_WRITES = 2000
 """Changes after which the WAL is copied into the database, by the thread that syncs."""
+KNOWN_MAX = 128
+"""Rows kept in memory, those touched last: a job's is asked for several times within a moment."""
 FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """What SQLite says where the disk has no room for the WAL, or for the index of it."""
 
@@ -120,6 +123,7 @@ class Store:
         self._path, self._wal = path, path.with_name(f"{path.name}-wal")
         self.written = self.synced = self._checkpointed = 0
         self.lacks_room = False
+        self._known: OrderedDict[str, JobRecord] = OrderedDict()
         with self._explained():
             self._db = sqlite3.connect(
                 path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
@@ -167,17 +171,15 @@ class Store:
             (submit.job, owner, session, state, now_s, now_s, msgspec.msgpack.encode(submit)),
         )
         self._unfinished += 1
-        return JobRecord(submit.job, owner, session, state, now_s, now_s, 0, "", submit, None)
+        return self._keep(JobRecord(submit.job, owner, session, state, now_s, now_s, 0, "", submit, None))
 
     def queue(self, job: str, digest: str) -> None:
         """The source is complete: the job waits for a worker."""
-        self._write(
-            "UPDATE jobs SET state = 'queued', digest = ?, changed_s = ? WHERE job = ?",
-            (digest, time.time(), job),
-        )
+        self._change(job, state="queued", digest=digest)
 
     def prioritise(self, job: str, submit: Submit) -> None:
         """The job is kept as `submit`, which has another priority."""
+        self._known.pop(job, None)
         self._write(
             "UPDATE jobs SET submit = ?, changed_s = ? WHERE job = ?",
             (msgspec.msgpack.encode(submit), time.time(), job),
@@ -185,18 +187,16 @@ class Store:
 
     def start(self, job: str) -> None:
         """The job was given to a worker."""
-        self._write("UPDATE jobs SET state = 'running', changed_s = ? WHERE job = ?", (time.time(), job))
+        self._change(job, state="running")
 
     def again(self, job: str, deaths: int) -> None:
         """The job's worker died; it is queued again."""
-        self._write(
-            "UPDATE jobs SET state = 'queued', deaths = ?, changed_s = ? WHERE job = ?",
-            (deaths, time.time(), job),
-        )
+        self._change(job, state="queued", deaths=deaths)
 
     def end(self, outcome: Outcome) -> None:
         """The job is done, failed or cancelled."""
         state = type(outcome).__name__.lower()
+        self._known.pop(outcome.job, None)
         self._unfinished -= self._write(
             f"UPDATE jobs SET state = ?, outcome = ?, changed_s = ? WHERE job = ? AND {UNFINISHED}",
             (state, msgspec.msgpack.encode(outcome), time.time(), outcome.job),
@@ -204,15 +204,21 @@ class Store:
 
     def forget(self, job: str) -> None:
         """Drops the row of a job that has ended."""
+        self._known.pop(job, None)
         self._write("DELETE FROM jobs WHERE job = ?", (job,))
 
     def requeue_running(self) -> None:
         """After a restart: what ran waits again."""
+        self._known.clear()
         self._write("UPDATE jobs SET state = 'queued' WHERE state = 'running'", ())
 
     def get(self, job: str) -> JobRecord | None:
         """The job, or None when it is not known."""
-        return next(self._read("WHERE job = ?", (job,)), None)
+        if job in self._known:
+            self._known.move_to_end(job)
+            return self._known[job]
+        record = next(self._read("WHERE job = ?", (job,)), None)
+        return record and self._keep(record)
 
     def newest(
         self,
@@ -251,9 +257,8 @@ class Store:
 
     def is_unfinished(self, job: str) -> bool:
         """False for a job that has ended, or is not known."""
-        with self._explained():
-            found = self._db.execute(f"SELECT 1 FROM jobs WHERE job = ? AND {UNFINISHED}", (job,)).fetchone()
-        return found is not None
+        record = self.get(job)
+        return record is not None and record.state not in FINAL
 
     def unfinished(self) -> int:
         """How many jobs upload, wait or run."""
@@ -296,6 +301,21 @@ class Store:
                 _submitted(submit),
                 None if outcome is None else _ended(job, outcome),
             )
+
+    def _keep(self, record: JobRecord) -> JobRecord:
+        self._known[record.job] = record
+        if len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
+        return record
+
+    def _change(self, job: str, **values: Any) -> None:
+        """Sets columns of a job's row that a JobRecord has as well."""
+        values["changed_s"] = time.time()
+        known = self._known.pop(job, None)
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._write(f"UPDATE jobs SET {columns} WHERE job = ?", (*values.values(), job))
+        if known is not None:
+            self._keep(replace(known, **values))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         with self._explained():

@@ -169,8 +169,7 @@ class Reporter:
         self, job: str, is_cancelled: Callable[[str], bool], tell: Callable[[Progress], None]
     ) -> None:
         self._job, self._is_cancelled, self._tell = job, is_cancelled, tell
-        self._began_s = time.monotonic()
-        self._told_s = 0.0
+        self._began_s = self._told_s = time.monotonic()
 
     def on_step(self, step: Step) -> None:
         """See `render.upscaler.StepHook`; raises presets.errors.Cancelled."""

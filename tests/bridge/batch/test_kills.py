@@ -22,7 +22,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from bridge.batch.run import AHEAD
+from bridge.client.ahead import AHEAD
 from bridge.client.client import Client
 from bridge.wire.home import find_home, read_connection
 from render.files.encode import file_digest

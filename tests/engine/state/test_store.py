@@ -13,7 +13,7 @@ import pytest
 
 from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
 from bridge.wire.ulid import new_ulid
-from engine.state.store import Outcome, Store
+from engine.state.store import JobRecord, Outcome, Store
 from presets.errors import EngineError, OutputError
 from presets.report import RenderReport
 from presets.schema import make
@@ -41,29 +41,38 @@ def test_every_state_is_committed_when_the_call_returns(
     store: Store, path: FilePath, report: RenderReport
 ) -> None:
     asked = submit(cutoff=4000, seed=7)
-    other = Store(path)
-    try:
-        store.add(asked, "S", "uploading")
-        assert other.get(asked.job) == store.get(asked.job)
-        store.queue(asked.job, DIGEST)
-        record = other.get(asked.job)
-        assert record is not None
-        assert (record.state, record.digest, record.session, record.submit) == ("queued", DIGEST, "S", asked)
-        store.start(asked.job)
-        assert [record.job for record in other.in_state("running")] == [asked.job]
-        store.again(asked.job, 1)
-        record = other.get(asked.job)
-        assert record is not None
-        assert (record.state, record.deaths) == ("queued", 1)
-        done = Done(asked.job, (Stem("full", 48000, 2, 100, 800, DIGEST),), 1.5, 7, report)
-        store.end(done)
-        record = other.get(asked.job)
-        assert record is not None
-        assert (record.state, record.outcome) == ("done", done)
-        store.forget(asked.job)
-        assert other.get(asked.job) is None
-    finally:
-        other.close()
+
+    def on_disk() -> JobRecord | None:
+        with closing(Store(path)) as other:
+            return other.get(asked.job)
+
+    store.add(asked, "S", "uploading")
+    assert on_disk() == store.get(asked.job)
+    store.queue(asked.job, DIGEST)
+    record = on_disk()
+    assert record == store.get(asked.job) is not None
+    assert (record.state, record.digest, record.session, record.submit) == ("queued", DIGEST, "S", asked)
+    store.start(asked.job)
+    record = on_disk()
+    assert record == store.get(asked.job) is not None
+    assert record.state == "running"
+    assert [record.job for record in store.in_state("running")] == [asked.job]
+    store.again(asked.job, 1)
+    record = on_disk()
+    assert record == store.get(asked.job) is not None
+    assert (record.state, record.deaths) == ("queued", 1)
+    sooner = msgspec.structs.replace(asked, priority=5)
+    store.prioritise(asked.job, sooner)
+    record = on_disk()
+    assert record == store.get(asked.job) is not None
+    assert record.submit == sooner
+    done = Done(asked.job, (Stem("full", 48000, 2, 100, 800, DIGEST),), 1.5, 7, report)
+    store.end(done)
+    record = on_disk()
+    assert record == store.get(asked.job) is not None
+    assert (record.state, record.outcome) == ("done", done)
+    store.forget(asked.job)
+    assert on_disk() is store.get(asked.job) is None
 
 
 def test_each_end_is_kept_as_it_was(store: Store) -> None:
