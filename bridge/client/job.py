@@ -112,6 +112,7 @@ class Job:
     def forget(self) -> None:
         """Drops the ended job and its result from the engine."""
         self._renderer.forget(self.id)
+        self._done = None
 
 
 class Result:
