@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
     # the process that prepares training examples off its own. libgomp reads this once, when torch loads it;
     # the workers of an engine inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # NumPy's products are small here: a second thread for one mostly spins, a third more CPU seconds.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         for words in (2, 1):
             command = COMMANDS.get(" ".join(argv[:words]))

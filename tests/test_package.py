@@ -54,9 +54,10 @@ def test_the_start_of_an_engine_loads_no_numpy() -> None:
     assert not modules_after("import engine.serve") & {*HEAVY, "numpy", "soundfile"}
 
 
-def test_a_worker_and_its_draft_load_no_scipy_signal() -> None:
-    code = "import engine.worker.run_job; from engine.models.draft import draft; draft.load()"
-    assert not modules_after(code) & {"scipy.signal", "scipy.stats", "huggingface_hub.file_download"}
+def test_a_worker_and_its_draft_load_nothing_heavy() -> None:
+    code = "import engine.worker.run_job; from engine.worker.model_cache import ModelCache"
+    code += "; models = ModelCache('cpu'); models.listed; models.load('draft'); models.load('null')"
+    assert not modules_after(code) & {*HEAVY, "scipy.stats", "huggingface_hub.file_download"}
 
 
 @pytest.mark.parametrize("package", ["bridge", "presets"])

@@ -56,7 +56,7 @@ def _list(as_json: bool) -> None:
 def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
     import torch
 
-    from engine.models.audiosr.checkpoint import convert, is_converted, read_metadata
+    from engine.models.audiosr.checkpoint import convert, is_converted
     from engine.models.audiosr.networks import Configuration
 
     family = name.partition("-")[0]
@@ -77,7 +77,7 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
         f"{len(inventory.sources)} tensors converted, {inventory.unused} not needed by a render left out, "
         f"{len(inventory.unexpected)} unexpected"
     )
-    digest = read_metadata(target)["digest"]
+    digest = registry.header(name, target)["digest"]
     print(f"{name} is at {target} ({target.stat().st_size / 1e9:.2f} GB), digest {digest}")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import presets
 from engine import checkpoints
 from engine.checkpoints import AUDIOSR_MINI, DRAFT, HOURS
+from engine.models.weights_file import read_header
 from presets.errors import ModelError, UsageError
 from render.upscaler import Upscaler
 
@@ -112,11 +113,7 @@ def _listed(name: str) -> Listed:
 
 def header(name: str, path: Path) -> dict[str, str]:
     """What the file of model `name` says of itself; ModelError where it is not of the name's family."""
-    from engine.models.audiosr.checkpoint import read_metadata
-    from engine.models.trained_file import read_header
-
-    family = name.partition("-")[0]
-    return read_metadata(path) if family == "audiosr" else read_header(path, family)
+    return read_header(path, name.partition("-")[0])
 
 
 def _how_to_get(name: str) -> str:
@@ -227,7 +224,7 @@ def weights(model: str) -> Path:
 def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     import torch
 
-    from engine.models.audiosr.checkpoint import guidance_of, load_networks, read_metadata
+    from engine.models.audiosr.checkpoint import guidance_of, load_networks
     from engine.models.audiosr.networks import compile_for
     from engine.models.audiosr.pipeline import AudioSR
     from engine.models.audiosr.precision import fast_half
@@ -237,7 +234,7 @@ def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     if compiles:
         compile_for(networks, device)
     rows = 1 if torch.device(device).type == "cpu" else 8
-    digest = read_metadata(path)["digest"]
+    digest = read_header(path, "audiosr")["digest"]
     return AudioSR(name, digest, networks, device, rows=rows, guidance=guidance_of(path))
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.models.audiosr.checkpoint import digest, open_safetensors
+from engine.models.audiosr.checkpoint import digest
+from engine.models.weights_file import format_of, open_safetensors, read_header
 from presets.errors import ModelError
 
 
@@ -29,7 +30,7 @@ def write_model(
     """
     whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in state.items()}
     metadata = {
-        "format": f"airband-{family}-1",
+        "format": format_of(family),
         "arguments": json.dumps(dict(arguments)),
         "digest": digest(whole),
         "hours": f"{hours:.3f}",
@@ -40,15 +41,6 @@ def write_model(
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def read_header(path: Path, family: str) -> dict[str, str]:
-    """The header of a model of `family`; ModelError where the file holds none."""
-    with open_safetensors(path) as file:
-        metadata: dict[str, str] = file.metadata() or {}
-    if metadata.get("format") != f"airband-{family}-1":
-        raise ModelError(f"{path}: not a {family} model that `airband train {family}` wrote")
-    return metadata
 
 
 def read_model(path: Path, family: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:

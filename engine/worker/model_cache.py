@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import platform
+import sys
 import time
+from ctypes.util import find_library
+from pathlib import Path
 
 from bridge.wire.messages import Model
 from engine.models import registry
 from presets.errors import UsageError
 from render.upscaler import Upscaler
 
+LINUX_GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu")
 LISTED_S = 1.0
 """How long a list of the models serves: making one takes as long as a tenth of the render of a short clip."""
 
@@ -55,8 +60,8 @@ def available(device: str) -> str:
     Raises:
         UsageError: it has not.
     """
-    if device == "cpu":
-        return device
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return "cpu"
     import torch
 
     has = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
@@ -67,3 +72,16 @@ def available(device: str) -> str:
     if device not in has:
         raise UsageError(f"no device {device!r} here; there are {', '.join(has)}", "device")
     return device
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth loading torch, half of an engine's start, to ask it for a GPU.
+
+    False only where the driver that torch would reach it through is certainly not there: on Linux the device
+    nodes of NVIDIA, AMD and WSL, on Windows CUDA's library, on a Mac a processor of Apple's own.
+    """
+    if sys.platform.startswith("linux"):
+        return any(Path(node).exists() for node in LINUX_GPUS)
+    if sys.platform == "win32":
+        return find_library("nvcuda") is not None
+    return sys.platform != "darwin" or platform.machine() == "arm64"

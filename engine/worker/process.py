@@ -103,8 +103,6 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
-    # NumPy's own products are small: a second thread for them would mostly spin.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from engine.state.spool import Spool
     from engine.worker.allocator import keep_freed_memory

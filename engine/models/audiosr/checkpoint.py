@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out
 from engine.models.audiosr.precision import HALVED, halved_if_faithful
+from engine.models.weights_file import format_of, open_safetensors, read_header
 from presets.errors import ModelError
 
-FORMAT = "airband-audiosr-1"
+FAMILY = "audiosr"
 GUIDANCE = 3.5
 """The scale of classifier-free guidance that the official models are rendered with."""
 
@@ -160,17 +160,6 @@ def open_checkpoint(path: Path) -> Iterator[Tensors]:
     yield _Pickled(state)
 
 
-@contextmanager
-def open_safetensors(path: Path) -> Iterator[Any]:
-    """A safetensors file, memory-mapped; ModelError where it is truncated or something else."""
-    try:
-        file = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: truncated, or not a safetensors file ({error})") from None
-    with file:
-        yield file
-
-
 def convert(source: Path, target: Path, configuration: Configuration, dtype: torch.dtype) -> Inventory:
     """Write what inference needs of an official checkpoint as one safetensors file, whole or not at all.
 
@@ -211,7 +200,7 @@ def write(
     """
     contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     metadata = {
-        "format": FORMAT,
+        "format": format_of(FAMILY),
         "configuration": json.dumps(asdict(configuration)),
         "digest": digest(contiguous),
         "source": source,
@@ -237,18 +226,9 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return whole.hexdigest()
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a converted file; ModelError where it is none."""
-    with open_safetensors(path) as file:
-        metadata: dict[str, str] = file.metadata() or {}
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path}: not converted by Airband; run `airband models convert {path}`")
-    return metadata
-
-
 def guidance_of(path: Path) -> float:
     """What `cfg_scale = auto` is for the model of a converted file."""
-    return float(read_metadata(path).get("guidance", GUIDANCE))
+    return float(read_header(path, FAMILY).get("guidance", GUIDANCE))
 
 
 def is_converted(path: Path) -> bool:
@@ -256,7 +236,7 @@ def is_converted(path: Path) -> bool:
     if path.suffix != ".safetensors" or not path.is_file():
         return False
     with open_safetensors(path) as file:
-        return bool((file.metadata() or {}).get("format") == FORMAT)
+        return bool((file.metadata() or {}).get("format") == format_of(FAMILY))
 
 
 def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks:
@@ -270,7 +250,7 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
         device: as torch names it.
         half: see `pipeline.AudioSR`.
     """
-    configuration = Configuration(**json.loads(read_metadata(path)["configuration"]))
+    configuration = Configuration(**json.loads(read_header(path, FAMILY)["configuration"]))
     with torch.device("meta"):
         networks = Networks(configuration)
     for part, network in networks.named_children():

@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from engine import checkpoints
 from engine.models.draft.bands import (
@@ -32,6 +29,7 @@ from engine.models.draft.bands import (
     FLOOR_DB,
     HOP,
     POWER_FLOOR,
+    Array,
     band_power,
     first_bin,
     first_drawn,
@@ -49,9 +47,8 @@ from engine.models.draft.fine_structure import (
     modulated_noise,
     upper_octave,
 )
-from engine.models.draft.predictor import CONTOURS
+from engine.models.draft.predictor import CONTOURS, ConvNext
 from engine.models.draft.predictor import load as load_network
-from engine.models.threads import one_thread_each
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
@@ -85,8 +82,8 @@ class Envelope:
         noise_share: (T, BANDS) float32, 0 (all copied up) to 1 (all noise), in power.
     """
 
-    level_db: Tensor
-    noise_share: Tensor
+    level_db: Array
+    noise_share: Array
 
     def frames(self, first: int, count: int) -> Envelope:
         """A stretch of it."""
@@ -99,7 +96,7 @@ class Predictor(Protocol):
 
     digest: str
 
-    def envelope(self, power: Tensor, cutoff_hz: float, take: int) -> Envelope:
+    def envelope(self, power: Array, cutoff_hz: float, take: int) -> Envelope:
         """The envelope of one channel.
 
         Args:
@@ -114,26 +111,26 @@ class Learned:
     """The envelope that a trained network predicts.
 
     Args:
-        network: features of frames and window -> levels and textures, see `engine.models.draft.predictor`.
+        network: what has learnt it.
         digest: of its weights.
     """
 
-    def __init__(self, network: nn.Module, digest: str) -> None:
+    def __init__(self, network: ConvNext, digest: str) -> None:
         self.network, self.digest = network, digest
 
-    def envelope(self, power: Tensor, cutoff_hz: float, take: int) -> Envelope:
+    def envelope(self, power: Array, cutoff_hz: float, take: int) -> Envelope:
         """See Predictor."""
         given = features(power, cutoff_hz)
-        (outputs,), (contours,) = self.network(given.frames[None], given.window[None])
+        outputs, contours = self.network(given.frames, given.window)
         level = outputs[:, :BANDS]
         if take:
             level = level + contours[take - 1]
         # No clip tells of the topmost band (training stops a band short of an edge): it is as the one below.
-        level = torch.cat([level[:, :-1], level[:, -2:-1]], -1)
-        level = without_lines(level) * SPREAD_DB + given.reference_db
-        texture = outputs[:, BANDS:].repeat_interleave(BANDS // TEXTURES, -1)
-        share = (MOSTLY_NOISE - TONAL * texture).clamp(LEAST_NOISE, 1)
-        return Envelope(level.clamp(min=FLOOR_DB), share)
+        level[:, -1] = level[:, -2]
+        level = without_lines(level) * np.float32(SPREAD_DB) + np.float32(given.reference_db)
+        texture = np.repeat(outputs[:, BANDS:], BANDS // TEXTURES, -1)
+        share = (np.float32(MOSTLY_NOISE) - np.float32(TONAL) * texture).clip(LEAST_NOISE, 1)
+        return Envelope(np.maximum(level, np.float32(FLOOR_DB)), share)
 
 
 class Draft:
@@ -167,18 +164,14 @@ class Draft:
     ) -> list[Audio]:
         """The windows with their high band filled in: same shapes, 48 kHz, the level of the input."""
 
-        def filled(samples: NDArray[np.float32], grain: Tensor, cutoff_hz: float) -> Audio:
-            with torch.inference_mode():
-                return np.asarray(self.channel(torch.tensor(samples), grain, cutoff_hz, preset).numpy())
-
         generated = []
-        with one_thread_each(), ExitStack() as stack:
+        with ExitStack() as stack:
             started: deque[list[Future[Audio]]] = deque()
             stack.callback(lambda: [channel.cancel() for window in started for channel in window])
             for window in windows:
                 grain = _grain(window, noise)
                 channels = [
-                    self._threads.submit(filled, samples, grain, window.cutoff_hz)
+                    self._threads.submit(self.channel, samples, grain, window.cutoff_hz, preset)
                     for samples in window.samples
                 ]
                 started.append(channels)
@@ -188,7 +181,7 @@ class Draft:
                 on_step(Step("draft", 1, 1))
         return generated
 
-    def channel(self, samples: Tensor, grain: Tensor, cutoff_hz: float, preset: Preset) -> Tensor:
+    def channel(self, samples: Array, grain: Array, cutoff_hz: float, preset: Preset) -> Array:
         """One channel with its high band filled in.
 
         Args:
@@ -201,43 +194,54 @@ class Draft:
             (frames,) float32: `samples` below the cut-off, generated above it.
         """
         start, drawn = first_bin(cutoff_hz), first_drawn(cutoff_hz)
-        filled = samples.clone()
-        kept = stretch_that_sounds(samples.numpy())
+        filled = samples.copy()
+        kept = stretch_that_sounds(samples)
         grain, samples = grain[kept], samples[kept]
         bins = spectrum(samples)
         power = power_of(bins)
-        sounding = power.amax(-1, keepdim=True) > 10 ** (SILENCE_DB / 10)
-        if start >= BINS or not bool(sounding.any()):
+        sounding = power.max(-1, keepdims=True) > 10 ** (SILENCE_DB / 10)
+        if start >= BINS or not sounding.any():
             return filled
-        upper = upper_octave(bins, cutoff_hz, samples.shape[-1])
+        upper = upper_octave(bins, cutoff_hz, len(samples))
         before, after = (min(HUSH_FRAMES, cut // HOP) for cut in (kept.start, len(filled) - kept.stop))
-        seen = pad(power, (0, 0, before, after))
+        seen = np.pad(power, ((before, after), (0, 0)))
         envelope = self.predictor.envelope(seen, cutoff_hz, take_of(preset.seed)).frames(before, len(power))
         share = over_bins(envelope.noise_share[:, drawn // BAND_BINS :])
-        fine = copied_up(bins, power, cutoff_hz) * torch.sqrt(1 - share)
-        fine += modulated_noise(grain, upper)[:, drawn:] * torch.sqrt(share)
-        stretch = share.mul_(NOISE_GRAIN - TONES_GRAIN).add_(TONES_GRAIN)
-        level = power_of(fine).add_(POWER_FLOOR).log_()
-        grained = (stretch * level).exp_()
+        fine = copied_up(bins, power, cutoff_hz)
+        fine *= np.sqrt(1 - share)
+        fine += modulated_noise(grain, upper)[:, drawn:] * np.sqrt(share)
+        stretch = share
+        stretch *= np.float32(NOISE_GRAIN - TONES_GRAIN)
+        stretch += np.float32(TONES_GRAIN)
+        level = power_of(fine)
+        level += np.float32(POWER_FLOOR)
+        np.log(level, out=level)
+        grained = np.exp(stretch * level)
         grained[:, : start - drawn] = 0
         lift_db = envelope.level_db[:, drawn // BAND_BINS :] - level_db(band_power(grained))
-        gain = over_bins(lift_db * DB_TO_NEPER) + balance_db(cutoff_hz, preset)[drawn:] * DB_TO_NEPER
-        gain.add_(stretch.sub_(1).mul_(level), alpha=0.5).exp_().mul_(sounding)
-        made = torch.zeros_like(bins)
-        torch.mul(fine[:, start - drawn :], gain[:, start - drawn :], out=made[:, start:])
-        filled[kept] += following(samples_of(made, samples.shape[-1]), upper)
+        gain = over_bins(lift_db * np.float32(DB_TO_NEPER))
+        gain += balance_db(cutoff_hz, preset)[drawn:] * np.float32(DB_TO_NEPER)
+        stretch -= 1
+        stretch *= level
+        stretch *= np.float32(0.5)
+        gain += stretch
+        np.exp(gain, out=gain)
+        gain *= sounding
+        made = np.zeros_like(bins)
+        np.multiply(fine[:, start - drawn :], gain[:, start - drawn :], out=made[:, start:])
+        filled[kept] += following(samples_of(made, len(samples)), upper)
         return filled
 
 
-def _grain(window: Window, noise: NoiseField) -> Tensor:
+def _grain(window: Window, noise: NoiseField) -> Array:
     """(frames,) standard normal noise, drawn in the cells where a channel of the window sounds."""
     sounds = _sounding_clocks(np.abs(window.samples).max(axis=0))
-    grain = torch.zeros(window.samples.shape[1])
+    grain = np.zeros(window.samples.shape[1], np.float32)
     if len(sounds):
         first, end = sounds[0] * CLOCK_FRAMES // CELL_FRAMES, sounds[-1] * CLOCK_FRAMES // CELL_FRAMES + 1
         start = window.start // CELL_FRAMES + first
         drawn = noise("fine structure", window.group, int(start), int(end - first), (CELL_FRAMES,))
-        grain[first * CELL_FRAMES : end * CELL_FRAMES] = torch.from_numpy(drawn.reshape(-1))
+        grain[first * CELL_FRAMES : end * CELL_FRAMES] = drawn.reshape(-1)
     return grain
 
 
@@ -259,15 +263,15 @@ def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
     return np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
 
 
-def without_lines(level: Tensor) -> Tensor:
+def without_lines(level: Array) -> Array:
     """The middle one of each band's level and its neighbours': (T, BANDS) -> (T, BANDS).
 
     The envelope is that of power over 1.5 kHz, so no single band stands out of it; the network of digest
     `51043a2165e4` lifts bands 68, 105 and 124 by 1 to 3 dB, which draws a line across a quiet clip.
     """
     here, below, above = level[:, 1:-1], level[:, :-2], level[:, 2:]
-    middle = torch.maximum(torch.minimum(below, above), torch.minimum(torch.maximum(below, above), here))
-    return torch.cat([level[:, :1], middle, level[:, -1:]], -1)
+    middle = np.maximum(np.minimum(below, above), np.minimum(np.maximum(below, above), here))
+    return np.concatenate([level[:, :1], middle, level[:, -1:]], -1)
 
 
 def take_of(seed: int) -> int:
@@ -278,22 +282,22 @@ def take_of(seed: int) -> int:
     return seed % (CONTOURS + 1)
 
 
-def balance_db(cutoff_hz: float, preset: Preset) -> Tensor:
+def balance_db(cutoff_hz: float, preset: Preset) -> Array:
     """(BINS,) float32: what `air_db` and `ceiling` do to each bin.
 
     Air rises evenly over octaves from the cut-off to AIR_HZ, over AIR_OCTAVES at the least, and stays from
     there up. From the ceiling on the band falls by CEILING_DB over a sixth of an octave, and is empty above.
     """
-    octaves = torch.log2(torch.arange(BINS).clamp(min=1) * (BIN_HZ / cutoff_hz))
+    octaves = np.log2(np.maximum(np.arange(BINS), 1) * (BIN_HZ / cutoff_hz))
     span = max(math.log2(AIR_HZ / cutoff_hz), AIR_OCTAVES)
-    balance = preset.air_db * (octaves / span).clamp(0, 1)
+    balance = preset.air_db * (octaves / span).clip(0, 1)
     if preset.ceiling is not None:
         beyond = octaves - math.log2(preset.ceiling / cutoff_hz)
-        balance = balance - CEILING_DB * (6 * beyond).clamp(min=0)
-    return balance
+        balance -= CEILING_DB * np.maximum(6 * beyond, 0)
+    return balance.astype(np.float32)
 
 
 def load(device: str = "cpu") -> Draft:
     """The embedded model, ready to render; whatever the device, it runs on the CPU."""
-    network, digest = load_network(checkpoints.read(checkpoints.DRAFT), checkpoints.DRAFT)
-    return Draft(Learned(network, digest))
+    network = load_network(checkpoints.read(checkpoints.DRAFT), checkpoints.DRAFT)
+    return Draft(Learned(network, checkpoints.digest(checkpoints.DRAFT)))

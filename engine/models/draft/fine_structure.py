@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 
-import torch
-from scipy.fft import next_fast_len
-from torch import Tensor
+import numpy as np
+import scipy.fft
 
 from engine.models.draft.bands import (
     BAND_BINS,
     BIN_HZ,
     BINS,
     N_FFT,
+    Array,
+    Bins,
     band_power,
     first_drawn,
+    group_means,
     level_db,
-    line_through,
     moving_mean,
     over_bins,
     power_of,
@@ -49,7 +50,7 @@ NOISE_SCALE = 1 / math.sqrt(3 / 8 * N_FFT)
 DB_TO_NEPER = math.log(10) / 20
 
 
-def copied_up(bins: Tensor, power: Tensor, cutoff_hz: float) -> Tensor:
+def copied_up(bins: Bins, power: Array, cutoff_hz: float) -> Bins:
     """The upper part of the band below the cut-off, whitened and repeated up to 24 kHz.
 
     Where partials stand at regular distances (it takes about five to tell), copies are moved by multiples of
@@ -67,13 +68,18 @@ def copied_up(bins: Tensor, power: Tensor, cutoff_hz: float) -> Tensor:
     end = (top // BAND_BINS + 1) * BAND_BINS + 1
     white = whitened(bins[:, 1:end], power[:, 1:end])
     period = copy_distance(white[:, : top - 1])[:, None]
-    target = torch.arange(first_drawn(cutoff_hz), BINS)
-    copies = ((target - top + 1) / period).ceil_()
-    shift = copies.mul_(period).round_()
-    return torch.gather(white, 1, (target - 1 - shift).long())
+    target = np.arange(first_drawn(cutoff_hz), BINS, dtype=np.float32)
+    shift = (target - (top - 1)) / period
+    np.ceil(shift, out=shift)
+    shift *= period
+    np.rint(shift, out=shift)
+    frame = np.arange(len(white), dtype=np.float32)[:, None] * white.shape[1]
+    source = np.subtract(frame + (target - 1), shift, out=shift).astype(np.intp)
+    copies = np.empty(source.shape, np.complex64)
+    return white.ravel().take(source, out=copies, mode="clip")
 
 
-def copy_distance(white: Tensor) -> Tensor:
+def copy_distance(white: Bins) -> Array:
     """By how many bins to move a copy: the distance at which the spectrum is most like itself, from the
     autocorrelation of its levels over 0.18 s; half of it where it is like itself nowhere.
 
@@ -84,34 +90,36 @@ def copy_distance(white: Tensor) -> Tensor:
         (T,) float32, between a fifth and five eighths of `top`.
     """
     top = white.shape[1] + 1
-    level = level_db(power_of(white[:, top // 8 - 1 :])).clamp_(*LEVEL_RANGE_DB)
-    level -= level.mean(-1, keepdim=True)
+    level = level_db(power_of(white[:, top // 8 - 1 :]))
+    np.clip(level, *LEVEL_RANGE_DB, out=level)
+    level -= level.mean(-1, keepdims=True)
     size = level.shape[1]
-    padded = next_fast_len(2 * size, real=True)
-    lags = torch.arange(top // 5, 5 * top // 8)
-    products = torch.fft.irfft(power_of(torch.fft.rfft(level, padded)), padded)[:, : 5 * top // 8]
+    padded = scipy.fft.next_fast_len(2 * size, real=True)
+    lags = np.arange(top // 5, 5 * top // 8, dtype=np.float32)
+    products = scipy.fft.irfft(power_of(scipy.fft.rfft(level, padded)), padded)[:, : 5 * top // 8]
     products = moving_mean(products, PERIOD_FRAMES)
-    likeness = products[:, top // 5 :] / (products[:, :1] * (size - lags) / size + 1e-9)
-    best, at = likeness[:, 1:-1].max(-1)
-    before, here, after = (torch.gather(likeness, 1, (at + k)[:, None])[:, 0] for k in range(3))
-    peak = (0.5 * (before - after) / (before - 2 * here + after - 1e-9)).clamp(-0.5, 0.5)
-    return torch.where(best > REGULAR, lags[at + 1] + peak, float(top // 2))
+    likeness = products[:, top // 5 :] / (products[:, :1] * ((size - lags) / size) + np.float32(1e-9))
+    frame, at = np.arange(len(likeness)), likeness[:, 1:-1].argmax(-1) + 1
+    before, here, after = (likeness[frame, at + step] for step in (-1, 0, 1))
+    peak = (0.5 * (before - after) / (before - 2 * here + after - 1e-9)).clip(-0.5, 0.5)
+    return np.asarray(np.where(here > REGULAR, lags[at] + peak, top // 2), np.float32)
 
 
-def whitened(bins: Tensor, power: Tensor) -> Tensor:
+def whitened(bins: Bins, power: Array) -> Bins:
     """The bins of some bands, from bin 1 on, divided by their envelope; `power` is theirs."""
-    return bins * over_bins(level_db(band_power(power)) * -DB_TO_NEPER).exp_()
+    gain = over_bins(level_db(band_power(power)) * np.float32(-DB_TO_NEPER))
+    return np.asarray(bins * np.exp(gain, out=gain))
 
 
-def upper_octave(bins: Tensor, cutoff_hz: float, frames: int) -> Tensor:
+def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
     """What sounds in the octave below the cut-off: (T, BINS) complex64 -> (frames / BLOCK,) mean squares."""
     octave = slice(int(cutoff_hz / 2 / BIN_HZ) + 1, math.ceil(cutoff_hz / BIN_HZ))
-    alone = torch.zeros_like(bins)
+    alone = np.zeros_like(bins)
     alone[:, octave] = bins[:, octave]
     return block_power(samples_of(alone, frames))
 
 
-def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
+def modulated_noise(noise: Array, upper: Array) -> Bins:
     """Noise with the fast part of the input's temporal envelope: what is quicker than the envelope's frames.
 
     Args:
@@ -121,11 +129,11 @@ def modulated_noise(noise: Tensor, upper: Tensor) -> Tensor:
     Returns:
         (T, BINS) complex64 with mean power 1.
     """
-    gain = torch.sqrt(flutter(upper, 1)).clamp(max=8.0)
-    return spectrum(noise * over_samples(gain * NOISE_SCALE))
+    gain = np.minimum(np.sqrt(flutter(upper, 1)), np.float32(8.0))
+    return spectrum(noise * over_samples(gain * np.float32(NOISE_SCALE)))
 
 
-def following(band: Tensor, upper: Tensor) -> Tensor:
+def following(band: Array, upper: Array) -> Array:
     """A generated band whose fast envelope is drawn towards that of the input's upper octave: noise has one
     of its own, by chance, that blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
 
@@ -133,21 +141,26 @@ def following(band: Tensor, upper: Tensor) -> Tensor:
         band: (frames,) float32; frames is a multiple of BLOCK.
         upper: (frames / BLOCK,) float32, mean squares of the input's upper octave.
     """
-    wanted = torch.sqrt(flutter(upper, 3))
-    gain = (wanted / flutter(block_power(band), 3)) ** (FOLLOWING / 2)
-    return band * over_samples(gain.clamp(0.2, 5.0))
+    wanted = np.sqrt(flutter(upper, 3))
+    gain = (wanted / flutter(block_power(band), 3)) ** np.float32(FOLLOWING / 2)
+    return np.asarray(band * over_samples(gain.clip(0.2, 5.0)))
 
 
-def block_power(samples: Tensor) -> Tensor:
+def block_power(samples: Array) -> Array:
     """Mean squares of blocks: (frames,) -> (frames / BLOCK,)."""
-    return samples.square().reshape(-1, BLOCK).mean(-1)
+    return group_means(np.square(samples), BLOCK)
 
 
-def flutter(power: Tensor, blocks: int) -> Tensor:
+def flutter(power: Array, blocks: int) -> Array:
     """Power over `blocks` blocks (odd) in relation to that over 50 ms: (n,) -> (n,)."""
-    return (moving_mean(power, blocks) + 1e-14) / (moving_mean(power, SLOW_BLOCKS) + 1e-14)
+    floor = np.float32(1e-14)
+    return np.asarray((moving_mean(power, blocks) + floor) / (moving_mean(power, SLOW_BLOCKS) + floor))
 
 
-def over_samples(blocks: Tensor) -> Tensor:
+def over_samples(blocks: Array) -> Array:
     """Values of blocks as a line through their centres: (n,) -> (n * BLOCK,)."""
-    return line_through(blocks, BLOCK)
+    held = np.concatenate([blocks[:1], blocks, blocks[-1:]])
+    ramp = ((np.arange(BLOCK) + 0.5) / BLOCK).astype(np.float32)
+    line = np.diff(held)[:, None] * ramp
+    line += held[:-1, None]
+    return line.ravel()[BLOCK // 2 : -BLOCK // 2]

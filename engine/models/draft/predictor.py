@@ -3,21 +3,21 @@
 Frames are tokens, a few to each; blocks are those of ConvNeXt (Liu et al. 2022) over time, with dilation.
 Beside the envelope that it expects, the network gives other contours that the whole clip may have had: how
 its band is tilted, and where it falls, is the largest thing that the band below does not tell.
+
+Here it answers, in NumPy; `engine.training.predictor_network` is the same network in PyTorch, to be trained.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+import msgspec
+import numpy as np
 
-from engine.models.draft.bands import BANDS
+from engine.models.draft.bands import BANDS, Array
 from engine.models.draft.features import PER_FRAME, PER_WINDOW, TEXTURES
 from presets.errors import ModelError, UsageError
 
@@ -26,33 +26,21 @@ CONTOURS = 4
 """Contours beside the expected one."""
 NODES = 16
 """Points of a contour, evenly from 0 to 24 kHz; between them it is a line."""
+DILATIONS = (1, 2, 4)
+"""Of the blocks' convolutions, in turn."""
+NORM_FLOOR = 1e-5
+"""What a LayerNorm adds to the variance."""
+ERF_SCALE, ERF_SERIES = 0.3275911, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+"""1 - erf(x) = exp(-x^2) P(1 / (1 + ERF_SCALE x)) within 1.5e-7 for x >= 0: Abramowitz and Stegun, 7.1.26."""
 
 
-class _Block(nn.Module):
-    def __init__(self, width: int, expansion: int, taps: int, dilation: int) -> None:
-        super().__init__()
-        self.taps, self.dilation = taps, dilation
-        self.depthwise = nn.Parameter(torch.empty(taps, width).uniform_(-1, 1) * taps**-0.5)
-        self.norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, expansion * width)
-        self.narrow = nn.Linear(expansion * width, width)
-        nn.init.zeros_(self.narrow.weight)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        # Shifted products: several times as fast on a CPU as a grouped convolution.
-        count, reach = tokens.shape[1], (self.taps // 2) * self.dilation
-        padded = functional.pad(tokens, (0, 0, reach, reach))
-        mixed = padded[:, :count] * self.depthwise[0]
-        for tap in range(1, self.taps):
-            at = tap * self.dilation
-            mixed.addcmul_(padded[:, at : at + count], self.depthwise[tap])
-        return torch.as_tensor(tokens + self.narrow(functional.gelu(self.widen(self.norm(mixed)))))
+Size = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
-class ConvNext(nn.Module):
-    """ConvNeXt over time, with the window's features and a pooled summary added.
+class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network's sizes.
 
-    Args:
+    Attributes:
         width: channels of a token.
         depth: blocks.
         expansion: widening inside a block.
@@ -60,84 +48,165 @@ class ConvNext(nn.Module):
         patch: frames in a token.
     """
 
-    dilations = (1, 2, 4)
+    width: Size = 192
+    depth: Size = 6
+    expansion: Size = 3
+    taps: Size = 5
+    patch: Size = 4
 
-    def __init__(
-        self, width: int = 192, depth: int = 6, expansion: int = 3, taps: int = 5, patch: int = 4
-    ) -> None:
-        super().__init__()
-        self.patch = patch
-        self.stem = nn.Linear(patch * PER_FRAME, width)
-        self.window = nn.Sequential(nn.Linear(PER_WINDOW, width), nn.GELU(), nn.Linear(width, width))
-        self.blocks = nn.ModuleList(
-            _Block(width, expansion, taps, self.dilations[block % len(self.dilations)])
-            for block in range(depth)
-        )
-        self.summary = nn.Linear(2 * width, width)
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, patch * OUTPUTS)
-        self.contours = nn.Linear(width, CONTOURS * NODES)
-        nn.init.normal_(self.contours.bias, std=0.3)
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The weights by name; those of a layer are (outputs, inputs)."""
+        width, wide = self.width, self.expansion * self.width
+        layers = {
+            "stem": (width, self.patch * PER_FRAME),
+            "window.0": (width, PER_WINDOW),
+            "window.2": (width, width),
+            "summary": (width, 2 * width),
+            "head": (self.patch * OUTPUTS, width),
+            "contours": (CONTOURS * NODES, width),
+        }
+        shapes: dict[str, tuple[int, ...]] = {"norm.weight": (width,), "norm.bias": (width,)}
+        for block in (f"blocks.{index}" for index in range(self.depth)):
+            layers |= {f"{block}.widen": (wide, width), f"{block}.narrow": (width, wide)}
+            shapes |= {f"{block}.depthwise": (self.taps, width)}
+            shapes |= {f"{block}.norm.weight": (width,), f"{block}.norm.bias": (width,)}
+        for name, shape in layers.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        return shapes
 
-    def forward(self, frames: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+
+def sizes_of(given: Mapping[str, int]) -> Sizes:
+    """Sizes by name, the others as they are by default; UsageError where one is none, or there is no such."""
+    try:
+        return msgspec.convert(dict(given), Sizes)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"sizes of the predictor: {error}", "network") from None
+
+
+class ConvNext:
+    """ConvNeXt over time, with the window's features and a pooled summary added.
+
+    Args:
+        sizes: of the network.
+        weights: float32, of the names and shapes that `sizes` has.
+    """
+
+    def __init__(self, sizes: Sizes, weights: Mapping[str, Array]) -> None:
+        self.sizes = sizes
+        # Layers are applied as tokens @ weight, which BLAS takes fastest where both lie in rows.
+        self._weights = {
+            name: np.ascontiguousarray(array.T) if name.endswith("weight") else array
+            for name, array in weights.items()
+        }
+
+    def __call__(self, frames: Array, window: Array) -> tuple[Array, Array]:
         """The envelope of T frames and the contours of their window.
 
         Args:
-            frames: (B, T, PER_FRAME).
-            window: (B, PER_WINDOW).
+            frames: (T, PER_FRAME).
+            window: (PER_WINDOW,).
 
         Returns:
-            (B, T, OUTPUTS), levels and textures; and (B, CONTOURS, BANDS), what each contour adds to the
-            levels of all frames.
+            (T, OUTPUTS), levels and textures; and (CONTOURS, BANDS), what each contour adds to the levels of
+            all frames.
         """
-        batch, count, _ = frames.shape
-        frames = functional.pad(frames, (0, 0, 0, -count % self.patch))
-        tokens = self.stem(frames.reshape(batch, -1, self.patch * PER_FRAME)) + self.window(window)[:, None]
-        for index, block in enumerate(self.blocks):
-            if index == len(self.blocks) // 2:
-                tokens = tokens + self.summary(torch.cat([tokens.mean(1), tokens.amax(1)], -1))[:, None]
-            tokens = block(tokens)
-        tokens = self.norm(tokens)
-        outputs: Tensor = self.head(tokens)
-        nodes = self.contours(tokens.mean(1)).reshape(batch, CONTOURS, NODES)
-        contours = functional.interpolate(nodes, BANDS, mode="linear", align_corners=True)
-        return outputs.reshape(batch, -1, OUTPUTS)[:, :count], contours
+        count, patch = len(frames), self.sizes.patch
+        if count % patch:
+            frames = np.pad(frames, ((0, -count % patch), (0, 0)))
+        tokens = self._layer("stem", frames.reshape(-1, patch * PER_FRAME))
+        tokens += self._layer("window.2", gelu(self._layer("window.0", window)))
+        for block in range(self.sizes.depth):
+            if block == self.sizes.depth // 2:
+                tokens += self._layer("summary", np.concatenate([tokens.mean(0), tokens.max(0)]))
+            mixed = self._norm(f"blocks.{block}.norm", self._mixed(block, tokens))
+            tokens += self._layer(f"blocks.{block}.narrow", gelu(self._layer(f"blocks.{block}.widen", mixed)))
+        tokens = self._norm("norm", tokens)
+        outputs = self._layer("head", tokens).reshape(-1, OUTPUTS)[:count]
+        nodes = self._layer("contours", tokens.mean(0)).reshape(CONTOURS, NODES)
+        places = np.linspace(0, NODES - 1, BANDS)
+        contours = np.stack([np.interp(places, np.arange(NODES), line) for line in nodes])
+        return outputs, contours.astype(np.float32)
+
+    def _layer(self, name: str, values: Array) -> Array:
+        answer: Array = values @ self._weights[f"{name}.weight"]
+        answer += self._weights[f"{name}.bias"]
+        return answer
+
+    def _norm(self, name: str, tokens: Array) -> Array:
+        """LayerNorm, in place."""
+        tokens -= tokens.mean(-1, keepdims=True)
+        variance = np.einsum("tc,tc->t", tokens, tokens)[:, None] / np.float32(tokens.shape[-1])
+        tokens /= np.sqrt(variance + np.float32(NORM_FLOOR))
+        tokens *= self._weights[f"{name}.weight"]
+        tokens += self._weights[f"{name}.bias"]
+        return tokens
+
+    def _mixed(self, block: int, tokens: Array) -> Array:
+        """The convolution of each channel over time."""
+        taps = self._weights[f"blocks.{block}.depthwise"]
+        dilation, count = DILATIONS[block % len(DILATIONS)], len(tokens)
+        reach = len(taps) // 2 * dilation
+        padded = np.zeros((count + 2 * reach, tokens.shape[1]), np.float32)
+        padded[reach : reach + count] = tokens
+        mixed: Array = padded[:count] * taps[0]
+        for tap, at in enumerate(range(dilation, 2 * reach + 1, dilation), 1):
+            mixed += padded[at : at + count] * taps[tap]
+        return mixed
 
 
-def build(sizes: Mapping[str, int]) -> ConvNext:
-    """A network with fresh weights.
+def gelu(values: Array) -> Array:
+    """x Phi(x), Phi the distribution of a standard normal; within 5e-7. The argument is overwritten.
 
-    Raises:
-        UsageError: a size that the network does not have.
+    With Q(x) = 1 - Phi(x) it is max(x, 0) - |x| Q(|x|), so that one series for positive arguments will do.
     """
-    try:
-        return ConvNext(**sizes)
-    except TypeError:
-        raise UsageError(f"the predictor has no such size among {', '.join(sizes)}", "network") from None
+    size = np.abs(values)
+    inverse = size * np.float32(ERF_SCALE / math.sqrt(2))
+    inverse += 1
+    np.reciprocal(inverse, out=inverse)
+    tail = inverse * np.float32(ERF_SERIES[-1])
+    for coefficient in ERF_SERIES[-2::-1]:
+        tail += np.float32(coefficient)
+        tail *= inverse
+    exponent = np.square(size, out=inverse)
+    exponent *= np.float32(-0.5)
+    tail *= np.exp(exponent, out=exponent)
+    tail *= size
+    tail *= np.float32(0.5)
+    np.maximum(values, 0, out=values)
+    values -= tail
+    return values
 
 
-def save(network: nn.Module, sizes: Mapping[str, int], path: Path) -> None:
-    """Writes weights in half precision, with what `load` needs to build the network in the header."""
-    from safetensors.torch import save_file
-
-    half = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(half, path, metadata={"sizes": json.dumps(dict(sizes))})
-
-
-def load(data: bytes, name: str) -> tuple[ConvNext, str]:
-    """A network from the bytes of a file that `save` wrote, in float32 and ready to predict, and its digest.
+def load(data: bytes, name: str) -> ConvNext:
+    """A network from the bytes of a file that the training wrote.
 
     Raises:
         ModelError: bytes that are not such a file, or not whole.
     """
+    return ConvNext(*read(data, name))
+
+
+def read(data: bytes, name: str) -> tuple[Sizes, dict[str, Array]]:
+    """What such a file holds: the network's sizes and its weights in float32, as `load` raises."""
     from safetensors import SafetensorError
-    from safetensors.torch import load as parse
+    from safetensors.numpy import load as parse
 
     try:
-        weights = parse(data)
+        given = parse(data)
         header: dict[str, Any] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        network = build(json.loads(header["sizes"]))
-        network.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-    except (SafetensorError, KeyError, ValueError, RuntimeError, UsageError) as error:
+        sizes = sizes_of(json.loads(header["sizes"]))
+        shapes = sizes.shapes()
+        wrong = sorted(_misfits(given, shapes))
+    except (SafetensorError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"{name} does not hold a predictor: {error}; install airband again") from None
-    return network.eval().requires_grad_(False), hashlib.blake2b(data, digest_size=16).hexdigest()
+    if wrong:
+        raise ModelError(f"{name} does not hold a predictor: {', '.join(wrong[:3])}; install airband again")
+    return sizes, {key: given[key].astype(np.float32) for key in shapes}
+
+
+def _misfits(given: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    yield from (f"no {name}" for name in shapes.keys() - given.keys())
+    yield from (f"{name} of no use" for name in given.keys() - shapes.keys())
+    for name in shapes.keys() & given.keys():
+        if given[name].shape != shapes[name]:
+            yield f"{name} of {given[name].shape} for {shapes[name]}"

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.models.audiosr.checkpoint import open_safetensors
+from engine.models.weights_file import open_safetensors
 from presets.errors import ModelError
 
 FORMAT = "airband-audiosr-part-1"

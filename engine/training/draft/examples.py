@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from engine.models.draft.bands import BAND_BINS, BIN_HZ, BINS, FLOOR_DB, band_centres_hz, level_db
+from engine.models.draft.bands import BAND_BINS, BIN_HZ, BINS, FLOOR_DB, band_centres_hz
 from engine.models.draft.features import NOISE_TEXTURE_DB, SPREAD_DB
 from engine.training.data import Clip, Corpus
-from engine.training.draft.features import active, band_levels, features, powers, textures
+from engine.training.draft.features import active, band_levels, features, level_db, powers, textures
 from engine.training.draft.ltass import corrections_db, equalised
 from engine.training.simulate import Array, Variation, cut, frames_needed, on, through_codec, varied
 
@@ -55,7 +55,7 @@ def examine(batch: Batch) -> dict[str, Tensor]:
     power = powers(batch.clip)
     bins_db = level_db(power)
     counts = torch.where(active(power), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
-    centres_hz = band_centres_hz().to(device)
+    centres_hz = torch.from_numpy(band_centres_hz()).to(device)
     told = centres_hz < batch.band_edge_hz[:, None] - BAND_BINS * BIN_HZ
     cutoff_hz = batch.cutoff_hz.flatten()
     above = ((centres_hz - cutoff_hz[:, None]) / (BAND_BINS * BIN_HZ) + 0.5).clamp(0, 1)

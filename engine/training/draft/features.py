@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.draft.bands import BAND_BINS, BIN_HZ, FLOOR_DB, HOP, N_FFT, SPAN, level_db
+from engine.models.draft.bands import BAND_BINS, BIN_HZ, FLOOR_DB, HOP, N_FFT, POWER_FLOOR, SPAN
 from engine.models.draft.features import (
     ACTIVE_DB,
     INPUT_BANDS,
@@ -23,6 +23,11 @@ from engine.models.draft.features import (
     TEXTURES,
     input_edges,
 )
+
+
+def level_db(power: Tensor) -> Tensor:
+    """10 log10 of `power`, floored at FLOOR_DB."""
+    return 10 * torch.log10(power + POWER_FLOOR)
 
 
 def powers(samples: Tensor) -> Tensor:
@@ -71,7 +76,7 @@ def features(power: Tensor, cutoff_hz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     device = power.device
     last_bin = (SEEN * cutoff_hz / BIN_HZ).long()
     bins_db = level_db(power)
-    edges = input_edges().to(device)
+    edges = torch.from_numpy(input_edges()).to(device)
     levels = functional.pad(bins_db.cumsum(-1), (1, 0))[..., edges].diff(dim=-1) / edges.diff()
     seen = (edges[1:] <= last_bin[:, None] + 1).float()
     bands = seen.sum(-1)

@@ -65,7 +65,7 @@ class Weights:
 @cache
 def third_octaves() -> Tensor:
     """(BANDS, N) float32: which third of an octave from 1 to 24 kHz each band is in, one column each."""
-    index = torch.floor(3 * torch.log2(band_centres_hz() / 1000)).long().clamp(min=0)
+    index = torch.floor(3 * torch.log2(torch.from_numpy(band_centres_hz()) / 1000)).long().clamp(min=0)
     columns = functional.one_hot(index).float()
     return columns[:, columns.sum(0) > 0]
 

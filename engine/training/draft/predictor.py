@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from engine.models.draft.predictor import build, load, save
 from engine.training.command import parser_of, train
 from engine.training.draft.examples import COPIES, Batch, Examples, collated, examine
 from engine.training.draft.losses import Weights, losses
+from engine.training.draft.network import build, load, save
 from engine.training.heard import Heard, part_of
 from engine.training.simulate import Variation
 from engine.training.task import Task, device_of
@@ -110,8 +110,7 @@ class Predictor(Task):
 def _start_from(origin: Path, network: nn.Module) -> None:
     """Gives a network the weights of a predictor's file."""
     try:
-        trained, _ = load(origin.read_bytes(), str(origin))
-        network.load_state_dict(trained.state_dict())
+        network.load_state_dict(load(origin.read_bytes(), str(origin)).state_dict())
     except OSError as error:
         raise UsageError(f"{origin}: cannot be read: {error.strerror}", "from") from None
     except ModelError:

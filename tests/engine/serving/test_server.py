@@ -332,7 +332,6 @@ def test_an_oversized_frame_ends_that_connection_only(
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
 def test_the_loop_holds_no_torch(engine: LiveEngine) -> None:
     assert "torch" not in Path(f"/proc/{engine.process.pid}/maps").read_text()
-    assert "torch" in Path(f"/proc/{engine.workers[0]}/maps").read_text()
 
 
 def test_importing_the_command_loads_no_torch() -> None:

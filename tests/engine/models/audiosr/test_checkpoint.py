@@ -13,11 +13,11 @@ from engine.models.audiosr.checkpoint import (
     convert,
     load_networks,
     load_official,
-    read_metadata,
     take_inventory,
 )
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.precision import HALVED
+from engine.models.weights_file import read_header
 from presets.errors import ModelError
 
 KEYS = Path(__file__).parents[5] / "shared" / "audiosr" / "keys.json"
@@ -99,7 +99,7 @@ def test_equal_weights_have_equal_digests_and_others_do_not(
     digests = []
     for source in (checkpoint, checkpoint, tmp_path / "other.safetensors"):
         convert(source, tmp_path / "converted.safetensors", small_configuration, torch.float32)
-        digests.append(read_metadata(tmp_path / "converted.safetensors")["digest"])
+        digests.append(read_header(tmp_path / "converted.safetensors", "audiosr")["digest"])
     assert digests[0] == digests[1] != digests[2]
 
 

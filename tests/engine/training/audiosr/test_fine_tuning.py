@@ -15,8 +15,9 @@ import soundfile
 
 from engine.__main__ import main
 from engine.models import registry
-from engine.models.audiosr.checkpoint import read_metadata, write
+from engine.models.audiosr.checkpoint import write
 from engine.models.audiosr.networks import Networks
+from engine.models.weights_file import read_header
 from presets.schema import make
 from render.clip import ArrayClip
 from render.render import render
@@ -59,7 +60,7 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
     assert "hours" in told
     assert "GB of memory" in told
     assert "voice: a folder; its licence is not stated" in (out / "card.md").read_text()
-    assert float(read_metadata(out / "model.safetensors")["hours"]) >= 0
+    assert float(read_header(out / "model.safetensors", "audiosr")["hours"]) >= 0
     with (out / "log.csv").open(newline="") as file:
         held_out = [float(row["total"]) for row in csv.DictReader(file) if row["part"] == "held-out"]
     assert held_out[1] < held_out[0], "what it has not heard of the voice is nearer too"

@@ -15,9 +15,9 @@ import pytest
 import soundfile as sf
 import torch
 
-from engine.models.draft.predictor import load
 from engine.training.data import Corpus, pack
 from engine.training.draft.examples import COPIES, Examples, examine
+from engine.training.draft.network import load
 from engine.training.draft.predictor import Config, Predictor, main
 from engine.training.loop import Run
 from engine.training.simulate import Variation
@@ -87,7 +87,7 @@ def test_a_tiny_run_learns_and_leaves_a_predictor(corpus: Path, tmp_path: Path) 
     before = run.validate()["total"]
     run.train()
     assert logged(tmp_path)["held-out", 16][0] < before
-    network, _ = load((tmp_path / "predictor.safetensors").read_bytes(), "predictor")
+    network = load((tmp_path / "predictor.safetensors").read_bytes(), "predictor")
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
 
 
@@ -108,8 +108,8 @@ def test_a_run_goes_on_from_a_trained_predictor_and_resumes(corpus: Path, tmp_pa
     path = tmp_path / "second.toml"
     path.write_text(as_toml(config(corpus, steps=2, rate=0.0)))
     assert main(["--config", str(path), "--from", str(given), "--out", str(tmp_path / "still")]) == 0
-    trained, _ = load(given.read_bytes(), "first")
-    still, _ = load((tmp_path / "still" / "predictor.safetensors").read_bytes(), "still")
+    trained = load(given.read_bytes(), "first")
+    still = load((tmp_path / "still" / "predictor.safetensors").read_bytes(), "still")
     assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), still.parameters(), strict=True))
 
     second = config(corpus, origin=str(given), variation={"speech": {"ltass": [0.5, 1.2]}})

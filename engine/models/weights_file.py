@@ -1,0 +1,47 @@
+"""A file of weights in safetensors, and what its header says; torch is loaded for the tensors alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from presets.errors import ModelError
+
+
+@contextmanager
+def open_safetensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
+    """A safetensors file, memory-mapped; ModelError where it is truncated or something else."""
+    try:
+        file = safe_open(path, framework=framework)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: truncated, or not a safetensors file ({error})") from None
+    with file:
+        yield file
+
+
+def read_header(path: Path, family: str) -> dict[str, str]:
+    """What the file of a model says of itself.
+
+    Args:
+        path: a file that Airband wrote.
+        family: the first word of the model's name: audiosr, nvsr or nuwave.
+
+    Raises:
+        ModelError: it holds no model of the family.
+    """
+    with open_safetensors(path, "np") as file:
+        header: dict[str, str] = file.metadata() or {}
+    if header.get("format") == format_of(family):
+        return header
+    if family == "audiosr":
+        raise ModelError(f"{path}: not converted by Airband; run `airband models convert {path}`")
+    raise ModelError(f"{path}: not a {family} model that `airband train {family}` wrote")
+
+
+def format_of(family: str) -> str:
+    """What the header of a family's file gives as its format."""
+    return f"airband-{family}-1"
