@@ -19,7 +19,6 @@ from engine.models.draft.bands import (
     BINS,
     FLOOR_DB,
     Array,
-    band_centres_hz,
     group_means,
     level_db,
     moving_mean,
@@ -129,9 +128,3 @@ def features(power: Array, cutoff_hz: float) -> Features:
     whole[4] = 1
     window[-2:] = reference_db / SPREAD_DB, cutoff_hz / 10000
     return Features(frames, window, reference_db)
-
-
-def above(cutoff_hz: float) -> Array:
-    """(BANDS,) float32: the share of each output band that lies above the cut-off."""
-    lower = band_centres_hz() - 4 * BIN_HZ
-    return ((lower + 8 * BIN_HZ - cutoff_hz) / (8 * BIN_HZ)).clip(0, 1).astype(np.float32)

@@ -15,7 +15,6 @@ from engine.models.draft.features import (
     PER_FRAME,
     PER_WINDOW,
     TEXTURES,
-    above,
     features,
     input_edges,
     texture_db,
@@ -136,11 +135,3 @@ def test_texture_of_noise_is_one_and_of_partials_more(hiss: Array) -> None:
     tonal = texture_db(level_db(power_of(spectrum(tone))))
     assert float(tonal[5:-5, 1:20].mean()) > 2 * NOISE_TEXTURE_DB
     assert tonal.shape == (61, TEXTURES)
-
-
-def test_above_is_zero_below_the_cutoff_and_one_above() -> None:
-    share = above(4000.0)
-    assert share.shape == (BANDS,)
-    assert not share[:20].any()
-    assert (share[22:] == 1).all()
-    assert 0 <= float(share[21]) <= 1
