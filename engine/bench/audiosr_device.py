@@ -8,6 +8,7 @@ or jobs do.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def table(
     precisions: Sequence[torch.dtype] = PRECISIONS,
     compiles: bool = False,
 ) -> dict[str, Any]:
-    """The whole table, as `bench audiosr` prints it.
+    """The whole table, as `bench audiosr` prints it; each line also goes to stderr as it is measured.
 
     Args:
         device: as torch names it.
@@ -195,6 +196,7 @@ def table(
                         same = exact.setdefault((count, sampler, steps, vocoder), made)
                         off_db = float((made - same).square().mean().sqrt()) * DB_A_NEPER
                         lines.append(replace(line, error_db=round(off_db, 3)))
+                        print(lines[-1], file=sys.stderr, flush=True)
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device,

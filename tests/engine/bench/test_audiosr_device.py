@@ -9,7 +9,9 @@ from presets.errors import UsageError
 
 
 @pytest.mark.slow
-def test_the_table_has_a_line_for_each_way(small_networks: Networks) -> None:
+def test_the_table_has_a_line_for_each_way_and_tells_it_at_once(
+    small_networks: Networks, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = audiosr_device.table(
         "cpu",
         small_networks.configuration,
@@ -24,6 +26,7 @@ def test_the_table_has_a_line_for_each_way(small_networks: Networks) -> None:
         (2, "phase"),
     ]
     assert all(line["wall_s"] > 0 and line["error_db"] == 0 for line in lines)
+    assert capsys.readouterr().err.count("Rendered(") == len(lines)
     for line in lines:  # of 1.92 s, 0.64 s are new
         assert line["times_real_time"] == pytest.approx(
             line["rows"] * 0.64 / line["wall_s"], rel=0.1, abs=0.06
