@@ -224,7 +224,10 @@ def _options(argv: Sequence[str]) -> Options:
     given = parser.parse_args(argv)
     usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)
     home = find_home(given.state)
-    roots = tuple(root.expanduser().resolve() for root in given.root or _default_roots(given.endpoint))
+    roots = tuple(
+        Path(os.path.realpath(os.path.expanduser(root)))
+        for root in given.root or _default_roots(given.endpoint)
+    )
     return Options(
         home,
         given.endpoint,

@@ -27,7 +27,10 @@ def user_folder() -> Path:
         return Path(config) / "presets"
     from platformdirs import user_config_path
 
-    return user_config_path("airband", appauthor=False) / "presets"
+    try:
+        return user_config_path("airband", appauthor=False) / "presets"
+    except RuntimeError:  # no home is known
+        return Path("~/.config/airband/presets")
 
 
 def names() -> tuple[str, ...]:
@@ -46,7 +49,7 @@ def path_of(name: str) -> Path:
         PresetError: there is no such preset; the message lists those there are.
     """
     if name.endswith(".toml"):
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         if path.is_file():
             return path
         raise PresetError(f"no preset file {name}", "preset")

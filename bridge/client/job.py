@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from presets import errors
 from presets.errors import EngineError, OutputError, UsageError, error_class
 
 if TYPE_CHECKING:
+    from bridge.client.request import Name
     from presets.report import RenderReport
     from render.files.sidecar import StemRecord
     from render.upscaler import Audio
@@ -178,7 +180,7 @@ class Result:
             offset += len(piece)
         return audio
 
-    def save(self, path: Path | str, force: bool = False) -> Path:
+    def save(self, path: Name, force: bool = False) -> Path:
         """Writes the stem and its sidecar to a file of the caller's; visible only when whole.
 
         Args:
@@ -192,7 +194,7 @@ class Result:
         from render.clip import ArrayClip
         from render.files.publish import deliver
 
-        path = Path(path)
+        path = Path(os.fsdecode(path))
         if self.path is not None:
             raise OutputError(f"the engine has written {self.path} already; copy it from there", str(path))
         if self._submit is None:

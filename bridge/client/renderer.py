@@ -10,6 +10,7 @@ from bridge.client.job import Job, JobHolder
 from bridge.client.request import (
     DeliverAs,
     Name,
+    PresetName,
     Source,
     delivery,
     job_id,
@@ -22,7 +23,6 @@ from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.messages import JobStatus, Model, Submit
 from bridge.wire.transfer import Bytes
 from presets.errors import UsageError
-from presets.schema import Preset
 
 PAGE_JOBS = 200
 """The most jobs that one message lists."""
@@ -47,7 +47,7 @@ class Renderer(JobHolder, Protocol):
     def submit(
         self,
         source: Source,
-        preset: str | Preset = "music",
+        preset: PresetName = "music",
         *,
         deliver: DeliverAs = "pcm",
         out: Name | None = None,

@@ -35,17 +35,23 @@ NAME_CHARS = 255
 """The most of a file's name that a message holds; the end is kept."""
 
 
-def parameters(preset: str | Preset, preset_name: str | None, knobs: dict[str, Any]) -> tuple[Preset, str]:
+PresetName: TypeAlias = "str | os.PathLike[str] | Preset"
+"""A preset's name, the path of a `.toml` file, or a Preset."""
+
+
+def parameters(preset: PresetName, preset_name: str | None, knobs: dict[str, Any]) -> tuple[Preset, str]:
     """The complete preset of a job, and what to call it.
 
     Args:
-        preset: a preset's name, the path of a .toml file, or a Preset.
+        preset: see `PresetName`.
         preset_name: what to call a Preset; its name, or `custom`, when not given.
         knobs: values to lay over the preset.
 
     Raises:
         UsageError: an unknown preset or knob, or a value outside its bounds.
     """
+    if isinstance(preset, os.PathLike):
+        preset = os.fspath(preset)
     params = schema.make(presets.load(preset) if isinstance(preset, str) else preset, **knobs)
     return params, preset_name or (preset if isinstance(preset, str) else "custom")
 
@@ -64,7 +70,7 @@ def with_like(params: Preset, local: bool) -> Preset:
             "render where the recordings are",
             "like",
         )
-    path = os.path.abspath(Path(params.like).expanduser())
+    path = os.path.abspath(os.path.expanduser(params.like))
     return msgspec.structs.replace(params, like=path)
 
 
@@ -109,7 +115,9 @@ def _path(name: Name, error: type[AirbandError], field: str) -> Path:
         raise error(f"{field} is of type {type(name).__name__}: {SOURCES}", field) from None
     if not text:
         raise error(f"{field} is an empty name: {SOURCES}", field)
-    return Path(os.path.abspath(Path(text).expanduser()))
+    if "\0" in text:
+        raise error(f"{field} = {text!r}: a path holds no NUL", field)
+    return Path(os.path.abspath(os.path.expanduser(text)))
 
 
 def _planar(array: NDArray[Any]) -> NDArray[Any]:
@@ -136,21 +144,29 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
         )
     if samples.shape[1] == 0:
         raise InputError(f"array of {shape}: no frames", "source")
-    return np.ascontiguousarray(samples, "<i2" if is_int16 else "<f4")
+    with np.errstate(over="ignore"):  # what is too large for float32 is refused as infinite
+        return np.ascontiguousarray(samples, "<i2" if is_int16 else "<f4")
 
 
 def _as_numpy(array: Any) -> NDArray[Any]:
     """`array` as NumPy's, also where it is a PyTorch tensor: with a gradient, on a GPU, in bfloat16."""
     import numpy as np
 
-    if hasattr(array, "detach"):
-        tensor = array.detach().cpu()
-        return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
-    return np.asarray(array)
+    try:
+        if hasattr(array, "detach"):
+            tensor = array.detach().cpu()
+            return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
+        return np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; sparse tensors, those without data
+        raise InputError(f"source of type {type(array).__name__} is no array: {error}", "source") from None
 
 
 def _rate(rate_hz: float) -> int:
-    if rate_hz != int(rate_hz) or not RATE_MIN_HZ <= rate_hz <= RATE_MAX_HZ:
+    try:
+        is_whole = rate_hz == int(rate_hz)
+    except (TypeError, ValueError, OverflowError):  # text, NaN, infinity
+        is_whole = False
+    if not (is_whole and RATE_MIN_HZ <= rate_hz <= RATE_MAX_HZ):
         raise InputError(
             f"rate {rate_hz} Hz: whole numbers from {RATE_MIN_HZ} to {RATE_MAX_HZ} can be rendered", "source"
         )
@@ -186,7 +202,11 @@ def delivery(
             "take deliver='file' and save the result",
             "out",
         )
-    if not isinstance(source, tuple) and path.exists() and path.samefile(_path(source, InputError, "source")):
+    if (
+        not isinstance(source, tuple)
+        and os.path.exists(path)
+        and path.samefile(_path(source, InputError, "source"))
+    ):
         raise OutputError(f"{path} is the source itself; choose another name", "out")
     return messages.DeliverPath(str(path), bool(force), own_umask())
 

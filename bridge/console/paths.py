@@ -30,7 +30,7 @@ class Roots:
             InputError: outside the roots; whether anything is there is not told.
         """
         try:
-            path = Path(text).expanduser()
+            path = Path(os.path.expanduser(text))
             if not path.is_absolute() or "\0" in text:
                 raise UsageError(f"{text!r} is no absolute path", field)
             path = Path(os.path.realpath(path))

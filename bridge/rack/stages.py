@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,8 @@ class SuperResolution(Stage):
         UsageError: an unknown knob, or a value out of its bounds.
     """
 
-    def __init__(self, preset: str | Preset = "music", **knobs: Any) -> None:
+    def __init__(self, preset: str | os.PathLike[str] | Preset = "music", **knobs: Any) -> None:
+        preset = os.fspath(preset) if isinstance(preset, os.PathLike) else preset
         named = isinstance(preset, str)
         self.__dict__["_base"] = presets.load(preset) if isinstance(preset, str) else preset
         self.__dict__["_name"] = preset if named else "custom"

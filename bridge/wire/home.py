@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from bridge.wire.lock import FileLock, is_held
 from bridge.wire.private_files import make_private_folder, parse_private, read_private, write_private
 from bridge.wire.process_birth import process_birth
 from presets.errors import EngineError, OutputError
+from presets.printable import is_utf8
 from presets.version import VERSION as SOFTWARE
 
 START_BYTES = 16 * 1024**2
@@ -119,18 +121,26 @@ class Home:
 def find_home(state: Path | None = None) -> Home:
     """The folders of the engine on `state` (default: the user's own); nothing is made yet.
 
-    The runtime folder lies in the first of $XDG_RUNTIME_DIR, the user's temporary folder and /tmp that can be
-    written and leaves room for the address of a socket (107 bytes): jobs of a cluster may have a long TMPDIR.
+    The runtime folder lies in the first of $XDG_RUNTIME_DIR, where that is the user's own, the user's
+    temporary folder and /tmp that leaves room for the address of a socket (107 bytes of UTF-8): jobs of a
+    cluster may have a long TMPDIR, and what `sudo -E` keeps is another user's.
+
+    Raises:
+        EngineError: nobody knows where the user's own state would lie.
     """
-    state = (user_state_path("airband", appauthor=False) if state is None else state).expanduser().resolve()
+    try:
+        state = user_state_path("airband", appauthor=False) if state is None else state
+    except RuntimeError:
+        raise EngineError("no home folder is known for you; set HOME, or choose a --state") from None
+    state = Path(os.path.realpath(os.path.expanduser(state)))
     name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
     base = os.environ.get("XDG_RUNTIME_DIR")
-    bases = [Path(base) / "airband"] if base and os.access(base, os.W_OK) else []
+    bases = [Path(base) / "airband"] if base and _is_own_folder(base) else []
     bases.append(_temp_folder(Path(tempfile.gettempdir())))
     if os.name == "posix":
         bases.append(_temp_folder(Path("/tmp")))
     homes = [Home(state, folder / name) for folder in bases]
-    return next((h for h in homes if len(os.fsencode(h.socket)) < zmq.IPC_PATH_MAX_LEN), homes[-1])
+    return next((home for home in homes if _has_address(home.socket)), homes[-1])
 
 
 def prepare(home: Home) -> None:
@@ -237,6 +247,19 @@ def read_connection(home: Home) -> Connection | None:
     """
     content = read_private(home.connection, secret=True)
     return None if content is None else parse_private(content, Connection, home.connection)
+
+
+def _is_own_folder(path: str) -> bool:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return False
+    is_own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+    return is_own and stat.S_ISDIR(about.st_mode) and os.access(path, os.W_OK)
+
+
+def _has_address(socket_path: Path) -> bool:
+    return is_utf8(str(socket_path)) and len(os.fsencode(socket_path)) < zmq.IPC_PATH_MAX_LEN
 
 
 def _temp_folder(base: Path) -> Path:

@@ -63,7 +63,10 @@ def folder() -> Path:
         return Path(chosen)
     from platformdirs import user_data_path
 
-    return user_data_path("airband") / "models"
+    try:
+        return user_data_path("airband") / "models"
+    except RuntimeError:  # no home is known
+        return Path("~/.local/share/airband/models")
 
 
 def converted(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -42,7 +43,7 @@ class Destination:
         self._submit, self._source, self._spool = submit, source, spool
         self._out: Path | None = None
         if isinstance(submit.deliver, DeliverPath):
-            self._out = Path(submit.deliver.path).resolve()
+            self._out = Path(os.path.realpath(submit.deliver.path))
             self._force, self._umask = submit.deliver.force, submit.deliver.umask
             if not below(self._out, roots):
                 raise OutputError(f"{self._out}: {outside(roots)}", "deliver")

@@ -91,7 +91,7 @@ def open_source(
             name = source.name
             stack.enter_context(named(path, name, name))
         else:
-            own = Path(source.path).resolve()
+            own = Path(os.path.realpath(source.path))
             name = own.name
             if not below(own, roots):
                 raise InputError(f"{own}: {outside(roots)}", "source")

@@ -53,7 +53,7 @@ class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def roots(self) -> tuple[Path, ...]:
         """The folders, absolute, links resolved."""
-        return tuple(Path(folder).expanduser().resolve() for folder in self.folders)
+        return tuple(Path(os.path.realpath(os.path.expanduser(folder))) for folder in self.folders)
 
 
 def plugin_settings() -> PluginSettings:
@@ -147,10 +147,10 @@ def _every(effects: Iterable[Effect]) -> Iterator[Effect]:
 
 
 def _below(path: str, roots: tuple[Path, ...], remedy: str) -> Path:
-    given = Path(path).expanduser()
+    given = Path(os.path.expanduser(path))
     candidates = [given] if given.is_absolute() else [root / given for root in roots]
     found = next((place for place in candidates if place.exists()), candidates[0] if candidates else given)
-    found = found.resolve()
+    found = Path(os.path.realpath(found))
     if not any(found.is_relative_to(root) for root in roots):
         raise UsageError(f"{path} lies outside {_listed(roots)}; allow its folder: {remedy}", "effects")
     return found

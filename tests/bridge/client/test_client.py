@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from bridge import Client, Renderer
@@ -253,6 +254,18 @@ def test_a_file_may_be_named_in_any_way_that_python_has(
         renderer.submit(dull_file, model="null", deliver="path", out="")
 
 
+def test_a_name_that_begins_with_a_tilde_is_nobodys_home(
+    renderer: Renderer, dull: Samples, dull_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("~take.wav").write_bytes(dull_file.read_bytes())
+    Path("~take.toml").write_text("model = 'null'", encoding="utf-8")
+    job = renderer.submit("~take.wav", Path("~take.toml"), deliver="path", out="~out.wav")
+    assert job.wait(60).path == tmp_path / "~out.wav"
+    file = renderer.submit("~take.wav", "~take.toml", deliver="file").wait(60).save(b"~saved.wav")
+    assert file.read_bytes() == (tmp_path / "~out.wav").read_bytes()
+
+
 def test_int16_of_either_byte_order_is_taken(renderer: Renderer, dull: Samples) -> None:
     integers = (dull[0] * 32767).astype(np.int16)
     once, again = (renderer.submit((array, 48000), model="null").wait(60).audio
@@ -326,6 +339,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "destination without delivery": ({"out": "x.wav"}, UsageError, "deliver"),
     "destination's suffix": ({"deliver": "path", "out": "{folder}/x.mp3"}, UsageError, "mp3"),
     "start after the end": ({"start": 5.0}, UsageError, "start"),
+    "a name too long": (
+        {"deliver": "path", "out": "{folder}/" + 300 * "x" + ".wav"},
+        OutputError,
+        "too long",
+    ),
+    "a name with NUL": ({"deliver": "path", "out": "x\0.wav"}, UsageError, "NUL"),
 }
 
 
@@ -344,7 +363,7 @@ def test_what_cannot_be_is_refused_in_one_clear_error(
     assert list(tmp_path.glob("*.mp3")) == []
 
 
-BAD_ARRAYS: dict[str, tuple[Any, int, str]] = {
+BAD_ARRAYS: dict[str, tuple[Any, Any, str]] = {
     "no frames": (np.zeros((2, 0), "f4"), 48000, "frames"),
     "no channels": (np.zeros((0, 9), "f4"), 48000, "0 channels"),
     "nine channels": (np.zeros((9, 100), "f4"), 48000, "9 channels"),
@@ -357,11 +376,17 @@ BAD_ARRAYS: dict[str, tuple[Any, int, str]] = {
     "NaN": (np.full((1, 9000), np.nan, "f4"), 48000, "finite|NaN|nan"),
     "infinite": (np.full((1, 9000), np.inf, "f4"), 48000, "finite|inf"),
     "far beyond full scale": (np.full((1, 9000), 1000.0, "f4"), 48000, "16"),
+    "beyond single precision": (np.full((1, 9000), 1e300), 48000, "infinite"),
+    "ragged": ([[0.0, 1.0], [0.0]], 48000, "list is no array"),
+    "sparse": (torch.zeros(2, 9).to_sparse(), 48000, "Tensor is no array"),
+    "no rate": (np.zeros((1, 9), "f4"), None, "None Hz"),
+    "rate in words": (np.zeros((1, 9), "f4"), "16k", "16k Hz"),
+    "rate not a number": (np.zeros((1, 9), "f4"), np.nan, "nan Hz"),
 }
 
 
 @pytest.mark.parametrize(("array", "rate", "says"), BAD_ARRAYS.values(), ids=BAD_ARRAYS.keys())
-def test_a_bad_array_is_one_input_error(renderer: Renderer, array: Any, rate: int, says: str) -> None:
+def test_a_bad_array_is_one_input_error(renderer: Renderer, array: Any, rate: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         renderer.submit((array, rate), model="null").wait(60)
 

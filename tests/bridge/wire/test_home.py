@@ -115,6 +115,16 @@ def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(EngineError, match="--state"):
         prepare(find_home(tmp_path / "file" / "state"))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(EngineError, match="--state"):
+        prepare(find_home(tmp_path / "loop"))
+
+
+def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", str)  # as where neither HOME nor the user is known
+    with pytest.raises(EngineError, match="no home folder is known"):
+        find_home()
 
 
 def test_engines_on_different_state_folders_do_not_meet(tmp_path: Path) -> None:
@@ -146,6 +156,23 @@ def test_the_runtime_folder_is_named_after_the_state_folder(
         assert find_home(own.state).connection == own.connection, "the state folder alone says where"
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert str(os.getuid()) in find_home().runtime.parent.name
+
+
+@posix
+@pytest.mark.parametrize("why", ["a file", "no UTF-8", "another user's"])
+def test_a_runtime_folder_that_an_engine_cannot_use_is_passed_over(
+    tmp_path: Path, short_folder: str, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    folder = os.path.join(short_folder, "\udce9" if why == "no UTF-8" else "run")
+    if why == "a file":
+        Path(folder).touch()
+    else:
+        os.mkdir(folder)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    if why == "another user's":  # whose folder `sudo -E` leaves in the environment
+        assert find_home(tmp_path).runtime.is_relative_to(folder)
+        monkeypatch.setattr("os.getuid", lambda: os.stat(folder).st_uid + 1)
+    assert not find_home(tmp_path).runtime.is_relative_to(folder)
 
 
 @posix
