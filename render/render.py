@@ -147,7 +147,8 @@ def generate_band(
     cells = holed_cells(cutoff) if fills else None
 
     # 3. The original at the output's rate, and what the model adds to it above the cut-off and in holes.
-    parts: list[Clip] = [] if preset.stem == "high" else [resampled(source, preset.rate)]
+    original = at_48k if preset.rate == RATE_HZ else resampled(source, preset.rate)
+    parts: list[Clip] = [] if preset.stem == "high" else [original]
     like: LikeReport | None = None
     filler: HoleFiller | None = None
     with ExitStack() as stack:
@@ -157,9 +158,8 @@ def generate_band(
             correction, like = lesson.filter, lesson.report
         model = Model(preset, upscaler, policy, levels.peak, correction)
         if cells is not None:
-            again = resampled(source, RATE_HZ)
-            filler = HoleFiller(again, grid, preset, model, policy, cells, progress.filled)
-            segments = stack.enter_context(closing(Segments(again, grid, filler, hi)))
+            filler = HoleFiller(at_48k, grid, preset, model, policy, cells, progress.filled)
+            segments = stack.enter_context(closing(Segments(at_48k, grid, filler, hi)))
             parts.append(resampled(segments, preset.rate))
         if cutoff.hz is not None:
             generator = Generator(at_48k, grid, preset, model, policy, cutoff, progress.generated)

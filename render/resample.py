@@ -7,6 +7,8 @@ starts there comes out like that part of the whole.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from math import gcd
 
 import numpy as np
@@ -21,6 +23,9 @@ CONTEXT_FRAMES = 512
 INPUT_FRAMES = 1 << 15
 """Input frames resampled at once, at the least: such blocks cost what one stream does, blocks of 8192 frames
 twice that (measured from 44.1 to 48 kHz)."""
+
+KEPT_FRAMES = 1 << 19
+"""Resampled frames kept, 11 s at 48 kHz: what a model reads ahead is then there when the original is read."""
 
 
 def resampled_frames(frames: int, rate_in: int, rate_out: int) -> int:
@@ -37,8 +42,8 @@ class ResampledClip:
     """A clip at another rate, resampled as it is read.
 
     The source is cut into blocks on an absolute grid, each resampled with context on both sides, so a sample
-    never depends on where a read began; the last read's blocks are kept for the next one. Against one stream
-    over the whole clip the difference is below -160 dB, but for soxr's first samples, which are off by up to
+    never depends on where a read began. The blocks used last are kept: several may read the clip, each from
+    its own place, from threads of their own. Against one stream over the whole clip the difference is below -160 dB, but for soxr's first samples, which are off by up to
     5 % where no zeros stand before them. At rates without a small common ratio (44,099 Hz) it is -100 dB,
     because a stream's phase drifts there, which blocks do not let it do for long.
 
@@ -58,7 +63,10 @@ class ResampledClip:
         self._block_in, self._block_out = units * unit_in, units * unit_out
         context_units = -(-CONTEXT_FRAMES // min(unit_in, unit_out))
         self._context_in, self._context_out = context_units * unit_in, context_units * unit_out
-        self._blocks: dict[int, Audio] = {}
+        self._blocks: OrderedDict[int, Audio] = OrderedDict()
+        """Those used last come last."""
+        self._kept = max(2, KEPT_FRAMES // self._block_out)
+        self._lock = threading.Lock()
 
     def read(self, start: int, frames: int) -> Audio:
         """See `Clip.read`."""
@@ -66,18 +74,27 @@ class ResampledClip:
 
     def _read(self, lo: int, hi: int) -> Audio:
         first, end = lo // self._block_out, -(-hi // self._block_out)
-        held = self._blocks
-        self._blocks = {k: held[k] if k in held else self._resample(k) for k in range(first, end)}
-        stretch = np.concatenate(list(self._blocks.values()), axis=1)
+        with self._lock:
+            blocks = [self._block(index) for index in range(first, end)]
+        stretch = np.concatenate(blocks, axis=1)
         offset = first * self._block_out
         return stretch[:, lo - offset : hi - offset]
 
+    def _block(self, index: int) -> Audio:
+        if index not in self._blocks:
+            self._blocks[index] = self._resample(index)
+        self._blocks.move_to_end(index)
+        if len(self._blocks) > self._kept:
+            self._blocks.popitem(last=False)
+        return self._blocks[index]
+
     def _resample(self, index: int) -> Audio:
-        before, length = self._context_in, self._block_in + 2 * self._context_in
-        block = self._source.read(index * self._block_in - before, length)
+        first = index * self._block_in
+        length = min(self._block_in, self._source.frames - first) + 2 * self._context_in
+        block = self._source.read(first - self._context_in, length)
         stream = soxr.ResampleStream(
             self._source.rate, self.rate, self.channels, dtype="float32", quality="VHQ"
         )
         out = stream.resample_chunk(np.ascontiguousarray(block.T), last=True)
-        kept = out[self._context_out : self._context_out + self._block_out]
-        return np.ascontiguousarray(kept.T)
+        frames = min(self._block_out, self.frames - index * self._block_out)
+        return np.ascontiguousarray(out[self._context_out : self._context_out + frames].T)
