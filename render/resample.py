@@ -43,9 +43,10 @@ class ResampledClip:
 
     The source is cut into blocks on an absolute grid, each resampled with context on both sides, so a sample
     never depends on where a read began. The blocks used last are kept: several may read the clip, each from
-    its own place, from threads of their own. Against one stream over the whole clip the difference is below -160 dB, but for soxr's first samples, which are off by up to
-    5 % where no zeros stand before them. At rates without a small common ratio (44,099 Hz) it is -100 dB,
-    because a stream's phase drifts there, which blocks do not let it do for long.
+    its own place and in a thread of its own. Against one stream over the whole clip the difference is below
+    -160 dB, but for soxr's first samples, which are off by up to 5 % where no zeros stand before them. At
+    rates without a small common ratio (44,099 Hz) it is -100 dB, because a stream's phase drifts there, which
+    blocks do not let it do for long.
 
     Args:
         source: the clip to resample; zeros are taken to stand around it.

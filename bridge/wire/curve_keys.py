@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +12,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
+from bridge.wire.lock import FileLock
 from bridge.wire.private_files import (
     make_private_folder,
     parse_private,
@@ -18,6 +21,9 @@ from bridge.wire.private_files import (
     write_private_text,
 )
 from presets.errors import EngineError, UsageError
+
+LOCK_WAIT_S = 10.0
+"""How long to wait for somebody else who writes a file of keys, which takes a moment."""
 
 
 class KeyPair(msgspec.Struct, frozen=True):
@@ -41,12 +47,14 @@ def own_keys(state: Path, role: Literal["client", "engine"] = "client") -> KeyPa
     """
     path = state / f"{role}.key"
     content = read_private(path, secret=True)
-    if content is not None:
-        return parse_private(content, KeyPair, path)
-    keys = new_keys()
-    make_private_folder(state)
-    write_private(path, keys)
-    return keys
+    if content is None:
+        with _writing(path):
+            content = read_private(path, secret=True)  # of somebody who came just before
+            if content is None:
+                keys = new_keys()
+                write_private(path, keys)
+                return keys
+    return parse_private(content, KeyPair, path)
 
 
 def read_allow_list(path: Path) -> frozenset[bytes]:
@@ -85,24 +93,42 @@ def allowed(path: Path) -> dict[str, str]:
 
 def allow(path: Path, key: str, name: str = "") -> None:
     """Adds a key to an allow-list, or gives it another name; raises UsageError when it is none."""
-    keys = allowed(path)
-    keys[check_key(key, "the key").decode()] = " ".join(name.split())
-    _write_allow_list(path, keys)
+    with _writing(path):
+        keys = allowed(path)
+        keys[check_key(key, "the key").decode()] = " ".join(name.split())
+        _write_allow_list(path, keys)
 
 
 def revoke(path: Path, key: str) -> None:
     """Takes a key, or all of a name, off an allow-list; raises UsageError when it is not on it."""
-    keys = allowed(path)
-    left = {each: name for each, name in keys.items() if key not in (each, name)}
-    if len(left) == len(keys):
-        raise UsageError(f"{key!r} is not on {path}; `airband keys list` shows what is", "key")
-    _write_allow_list(path, left)
+    with _writing(path):
+        keys = allowed(path)
+        left = {each: name for each, name in keys.items() if key not in (each, name)}
+        if len(left) == len(keys):
+            raise UsageError(f"{key!r} is not on {path}; `airband keys list` shows what is", "key")
+        _write_allow_list(path, left)
 
 
 def _write_allow_list(path: Path, keys: dict[str, str]) -> None:
-    make_private_folder(path.parent)
     lines = "".join(f"{key} {name}".rstrip() + "\n" for key, name in keys.items())
     write_private_text(path, f"# keys that may connect; see `airband keys`\n{lines}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """One writer of a file of keys at a time: what it read is still there when it writes."""
+    make_private_folder(path.parent)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        is_held = lock.acquire(LOCK_WAIT_S)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}") from None
+    if not is_held:
+        raise EngineError(f"another process has been writing {path} for {LOCK_WAIT_S:g} s; end it, try again")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_key(key: str, where: str) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bridge.wire.curve_keys import allow, allowed, new_keys, own_keys, revoke
+from bridge.wire.curve_keys import KeyPair, allow, allowed, new_keys, own_keys, revoke
 from engine.serving.curve_auth import CurveAuth
 from presets.errors import UsageError
 
@@ -37,6 +39,33 @@ def test_a_list_that_is_too_long_is_told_as_that_and_not_cut(tmp_path: Path) -> 
         file.write("# a year of notes\n" * 4096)
     with pytest.raises(UsageError, match="more than 65536 bytes"):
         allowed(path)
+
+
+def test_all_who_ask_for_a_key_at_the_same_moment_keep_the_same(tmp_path: Path) -> None:
+    all_there = threading.Barrier(16)
+
+    def asked(_: int) -> KeyPair:
+        all_there.wait(20)
+        return own_keys(tmp_path / "state")
+
+    with ThreadPoolExecutor(16) as threads:
+        keys = set(threads.map(asked, range(16)))
+    assert keys == {own_keys(tmp_path / "state")}
+
+
+def test_nobody_takes_back_what_somebody_else_allows_or_revokes_at_the_same_moment(tmp_path: Path) -> None:
+    path, bad = tmp_path / "allowed.keys", new_keys().public
+    allow(path, bad)
+    good = [new_keys().public for _ in range(7)]
+    all_there = threading.Barrier(8)
+
+    def changed(key: str) -> None:
+        all_there.wait(20)
+        revoke(path, key) if key == bad else allow(path, key)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(changed, [*good, bad]))
+    assert set(allowed(path)) == set(good)
 
 
 def test_an_engine_obeys_the_list_as_it_changes(tmp_path: Path) -> None:
