@@ -154,8 +154,10 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
 
 
 def _destination(source: Path, below: Path, out: str, preset: Preset, count: int) -> Path:
-    if "{" in out or "}" in out:
-        return Path(_filled(out, source, encoding(preset, source.name).suffix))
+    template = _with_literal_folders(out)
+    if _fields(template, out):
+        return Path(_filled(template, source, encoding(preset, source.name).suffix))
+    out = template.format()  # {{ and }} for braces themselves
     path = Path(out)
     if path.suffix.lower() not in AUDIO_SUFFIXES or os.path.isdir(path) or out.endswith(("/", os.sep)):
         return in_folder(source, path / below, preset)
@@ -166,13 +168,32 @@ def _destination(source: Path, below: Path, out: str, preset: Preset, count: int
     return path
 
 
-def _filled(template: str, source: Path, suffix: str) -> str:
+def _with_literal_folders(template: str) -> str:
+    """A template in which the folders at its start that exist by that very name stand for themselves."""
+    parts = template.split(os.sep)
+    for count in range(len(parts), 0, -1):
+        head = os.sep.join(parts[:count])
+        if head and os.path.isdir(head):
+            literal = head.replace("{", "{{").replace("}", "}}")
+            return os.sep.join([literal, *parts[count:]])
+    return template
+
+
+def _fields(template: str, out: str) -> set[str]:
+    """The fields of a template; `out` is what the user calls it."""
     try:
         fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:
-        raise UsageError(f"{template!r}: {error}", "out") from None
+        raise UsageError(f"{out!r}: {error}; {{{{ and }}}} stand for braces themselves", "out") from None
     if unknown := sorted(fields - set(FIELDS)):
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        raise UsageError(f"{template!r}: unknown field {{{unknown[0]}}}; there are {known}", "out")
+        raise UsageError(
+            f"{out!r}: unknown field {{{unknown[0]}}}; there are {known}, and {{{{ and }}}} for braces",
+            "out",
+        )
+    return fields
+
+
+def _filled(template: str, source: Path, suffix: str) -> str:
     parent = Path(os.path.abspath(source)).parent.name
     return template.format(stem=source.stem, parent=parent, suffix=source.suffix, ext=suffix)

@@ -240,7 +240,10 @@ def _sweep(folder: Path) -> None:
         return
     _swept_s[identity] = now_s
     ours = re.compile(rf"\.airband-[0-9a-f]{{12}}-{re.escape(socket.gethostname())}-(\d+)-\d+\.part")
-    for name in os.listdir(folder):
+    names: list[str] = []
+    with suppress(PermissionError):  # a drop box: what is in it is for others to see
+        names = os.listdir(folder)
+    for name in names:
         found = ours.fullmatch(name)
         if found and not _lives(found[1]):
             with suppress(OSError):  # somebody else's, in a folder where each may remove but his own
@@ -285,6 +288,9 @@ def _settle(path: Path) -> None:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not path.is_dir():  # file servers may sync no folders
+                raise
         finally:
             os.close(handle)
 

@@ -75,6 +75,13 @@ class TestDestinations:
         assert found["b/kick.wav"] == "x/b/kick.wav.wav"
         assert found["a/live/kick.mp3"] == "x/live/kick.mp3.wav"
 
+    def test_braces_of_a_folder_that_is_there_are_its_own(self, album: Path) -> None:
+        (album / "Mix {stem}").mkdir()
+        assert pairs(["a/kick.wav"], "Mix {stem}") == {"a/kick.wav": "Mix {stem}/kick.wav"}
+        assert pairs(["a/kick.wav"], "Mix {stem}/{stem}{ext}") == {"a/kick.wav": "Mix {stem}/kick.wav"}
+        assert pairs(["a/kick.wav"], "{{new}}/") == {"a/kick.wav": "{new}/kick.wav"}
+        assert pairs(["a/kick.wav"], "{{new}}.wav") == {"a/kick.wav": "{new}.wav"}
+
     def test_folders_with_brackets_in_their_names_are_taken_literally(self, album: Path) -> None:
         for name in ("Stems [v2]/a[1].wav", "Stems [v2]/deep [x]/b.wav", "Stems v/no.wav"):
             (album / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -234,6 +236,26 @@ def test_what_cannot_be_swept_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / f".airband-{'a' * 12}-{socket.gethostname()}-999999999-0.part").mkdir()
     with part_beside(tmp_path / "kick.wav") as part:
         part.write_bytes(b"whole")
+
+
+def test_a_drop_box_and_a_server_that_syncs_no_folders_get_their_stems(
+    tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def sync_files(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(handle)
+
+    def list_nothing(folder: Path) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    _swept_s.clear()
+    monkeypatch.setattr("os.fsync", sync_files)
+    monkeypatch.setattr("os.listdir", list_nothing)
+    deliver(CLIP, tmp_path / "kick.wav", record)
+    assert soundfile.info(tmp_path / "kick.wav").frames == SAMPLES.shape[1]
 
 
 def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(
