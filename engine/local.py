@@ -226,7 +226,7 @@ class LocalRenderer(Renderer):
                 self._cancelled.discard(job)
                 if self._closed:  # it waits for whoever opens the state folder next
                     return
-                self._jobs.handle_worker(DEVICE, ended)
+                self._jobs.runs.handle_worker(DEVICE, ended)
                 sync(self._store, self._spool)
                 self._jobs.dispatch()
 
@@ -235,7 +235,7 @@ class LocalRenderer(Renderer):
 
     def _heard(self, progress: Progress) -> None:
         with self._lock:
-            self._jobs.handle_worker(DEVICE, progress)
+            self._jobs.runs.handle_worker(DEVICE, progress)
 
     def _tell(self, job: str, message: EngineMessage) -> None:
         for news in self._watchers.get(job, ()):

@@ -26,10 +26,10 @@ class Figures:
 def figures(jobs: Jobs, store: Store, spool: Spool, workers: int, sessions: int) -> Figures:
     """The figures of an engine that so many workers render for and so many clients are connected to."""
     return Figures(
-        dict(jobs.ended),
-        jobs.render_s,
+        dict(jobs.runs.ended),
+        jobs.runs.render_s,
         store.unfinished(),
-        jobs.waiting,
+        jobs.runs.waiting,
         workers,
         sessions,
         spool.used_bytes,

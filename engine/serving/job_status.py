@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.wire.bounds import bounded_text
 from bridge.wire.messages import Done, Failed, File, JobStatus, Path, Pcm, Progress
-from engine.state.store import JobRecord, Outcome
+from engine.state.job_record import JobRecord, Outcome
 from presets.limits import HEADER_BYTES
 
 SHOWN_CHARS = 96

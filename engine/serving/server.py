@@ -145,20 +145,20 @@ class Server:
         self._signals += 1
 
     def _over(self) -> bool:
-        if self._signals and not self._jobs.closing:
-            self._jobs.closing = True
+        if self._signals and not self._jobs.runs.closing:
+            self._jobs.runs.closing = True
             log.info("draining: running jobs finish, queued ones wait for the next engine")
             self._clients.close("the engine was told to leave; queued jobs go on when it starts again")
-        if self._jobs.closing:
-            return self._signals > 1 or not self._jobs.running
+        if self._jobs.runs.closing:
+            return self._signals > 1 or not self._jobs.runs.running
         quiet_s = time.monotonic() - self._last_word_s
-        if self._idle_exit_s is None or not self._jobs.idle or quiet_s < self._idle_exit_s:
+        if self._idle_exit_s is None or not self._jobs.runs.idle or quiet_s < self._idle_exit_s:
             return False
         self._clients.close(f"the engine was idle for {self._idle_exit_s:g} s")
         return True
 
     def _turn(self, serve_clients: bool) -> None:
-        if not self._jobs.closing:
+        if not self._jobs.runs.closing:
             self._pool.start_due()
         self._jobs.dispatch()
         self._syncer.start_when_due()
@@ -196,7 +196,7 @@ class Server:
 
     def _hear(self, worker: Worker) -> None:
         message = worker.receive()
-        self._jobs.handle_worker(worker.device, message)
+        self._jobs.runs.handle_worker(worker.device, message)
         if not isinstance(message, Beat):
             self._last_word_s = time.monotonic()
 
@@ -206,10 +206,10 @@ class Server:
             if worker.is_silent():
                 log.error("the worker on %s gives no sign of life and is replaced", worker.device)
                 worker.bury()
-                self._jobs.handle_worker(worker.device, None)
+                self._jobs.runs.handle_worker(worker.device, None)
         if not serve_clients:
             return
-        self._pool.fit(self._jobs.small_waits)
+        self._pool.fit(self._jobs.runs.small_waits)
         if not self._listener.is_reachable:
             log.warning("%s is gone; listening there anew", self._listener.endpoint)
             self._reopen()

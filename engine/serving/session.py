@@ -187,7 +187,7 @@ class Session:
         return encode(data, piece)
 
     def _replies(self, message: ClientMessage, buffer: memoryview | None) -> Sequence[EngineMessage]:
-        if self._jobs.closing and not isinstance(message, Ping | Bye):
+        if self._jobs.runs.closing and not isinstance(message, Ping | Bye):
             return [Closing("the engine is leaving; what is queued goes on when it is started again")]
         match message:
             case Submit(job):

@@ -24,7 +24,7 @@ from threading import Lock
 
 import msgspec
 
-from bridge.wire.messages import Audio
+from bridge.wire.messages import Audio, State
 from engine.state.disk import file_digest, remove, seal, sync_names, write_errors_explained
 from presets.errors import BusyError, OutputError
 from presets.report import RenderReport
@@ -211,16 +211,22 @@ class Spool:
             return [folder / name for name in os.listdir(folder) if name.startswith(f"{job}.")]
         return []
 
-    def tidy(self, is_source_needed: Callable[[str], bool], is_job_known: Callable[[str], bool]) -> None:
-        """Deletes what a killed engine left behind: half-written files, and those nobody asks for."""
-        for name, wanted in (
-            ("scratch", None),
-            ("sources", is_source_needed),
-            ("parts", is_job_known),
-            ("stems", is_job_known),
-        ):
-            for path in (self.folder / name).iterdir():
-                if wanted is None or not wanted(path.name):
+    def tidy(self, is_source_needed: Callable[[str], bool], state_of: Callable[[str], State | None]) -> None:
+        """Deletes what a killed engine left behind: half-written files, and those nobody asks for.
+
+        Args:
+            is_source_needed: whether a job still reads the source of a digest.
+            state_of: where a job stands; None for one that is not known.
+        """
+        wanted: dict[str, Callable[[str], bool]] = {
+            "scratch": lambda name: False,
+            "sources": is_source_needed,
+            "parts": lambda job: state_of(job) == "uploading",
+            "stems": lambda job: state_of(job) not in (None, "failed", "cancelled"),
+        }
+        for folder, is_wanted in wanted.items():
+            for path in (self.folder / folder).iterdir():
+                if not is_wanted(path.name):
                     remove(path)
 
     def promise(self, job: str, nbytes: int) -> None:

@@ -14,15 +14,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from bridge.wire.messages import FINAL, Cancelled, Done, Failed, State, Submit
+from bridge.wire.messages import FINAL, State, Submit
 from engine.state.disk import is_disk_full
-from presets.errors import EngineError, OutputError, StoreFullError
+from engine.state.job_record import COLUMNS, JobRecord, Outcome, read_row
+from presets.errors import EngineError, OutputError, StoreFullError, UsageError
 
 SCHEMA_VERSION = 3
 SCHEMA = """
@@ -49,8 +50,6 @@ MIGRATIONS = {
     "CREATE INDEX jobs_by_owner ON jobs (owner, created_s, job);",
 }
 """Layout -> what makes it the next one."""
-COLUMNS = "job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome"
-STATES: frozenset[str] = frozenset(get_args(State))
 UNFINISHED = "state IN ('uploading', 'queued', 'running')"
 LOCK_WAIT_S = 0.2
 """How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
@@ -60,47 +59,6 @@ KNOWN_MAX = 128
 """Rows kept in memory, those touched last: a job's is asked for several times within a moment."""
 FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """What SQLite says where the disk has no room for the WAL, or for the index of it."""
-
-Outcome = Done | Failed | Cancelled
-_OUTCOMES: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """One job.
-
-    Attributes:
-        owner: the CURVE key that submitted it, "" for the user on this machine.
-        digest: names its source in the spool once that is complete.
-        asked: what was submitted; None when the row holds what this version cannot read.
-        outcome: how it ended.
-    """
-
-    job: str
-    owner: str
-    session: str
-    state: State
-    created_s: float
-    changed_s: float
-    deaths: int
-    digest: str
-    asked: Submit | None
-    outcome: Outcome | None
-
-    @property
-    def submit(self) -> Submit:
-        """What was submitted; raises EngineError when this version cannot read it."""
-        if self.asked is None:
-            raise EngineError(
-                f"job {self.job} was written by another version of Airband, or its row is damaged; "
-                f"`airband forget {self.job}` drops it",
-                "job",
-            )
-        return self.asked
-
-    def is_of(self, owner: str | None) -> bool:
-        """Whether a client may see the job: a key its own, None (the user) all."""
-        return owner is None or owner == self.owner
 
 
 class Store:
@@ -217,8 +175,20 @@ class Store:
         if job in self._known:
             self._known.move_to_end(job)
             return self._known[job]
-        record = next(self._read("WHERE job = ?", (job,)), None)
-        return record and self._keep(record)
+        found = self._read("WHERE job = ?", (job,))
+        return self._keep(found[0]) if found else None
+
+    def record(self, job: str, owner: str | None = None) -> JobRecord:
+        """The job; raises UsageError when it is not known, or not for `owner` to see."""
+        record = self.get(job)
+        if record is None or not record.is_of(owner):
+            raise UsageError(f"no job {job} here; it was forgotten, or never submitted to this engine", "job")
+        return record
+
+    def state(self, job: str) -> State | None:
+        """Where the job stands, or None when it is not known."""
+        record = self.get(job)
+        return None if record is None else record.state
 
     def newest(
         self,
@@ -245,15 +215,15 @@ class Store:
             where.append("+owner = ?" if unfinished else "owner = ?")
             values.append(owner)
         filtered = f"WHERE {' AND '.join(where)} " if where else ""
-        return list(self._read(f"{filtered}ORDER BY created_s DESC, job DESC LIMIT ?", (*values, limit)))
+        return self._read(f"{filtered}ORDER BY created_s DESC, job DESC LIMIT ?", (*values, limit))
 
     def in_state(self, state: State) -> list[JobRecord]:
         """All jobs in one state, oldest first."""
-        return list(self._read("WHERE state = ? ORDER BY created_s", (state,)))
+        return self._read("WHERE state = ? ORDER BY created_s", (state,))
 
     def unchanged_since(self, state: State, before_s: float, limit: int) -> list[JobRecord]:
         """Up to `limit` jobs that came into `state` before that time (seconds since 1970)."""
-        return list(self._read("WHERE state = ? AND changed_s < ? LIMIT ?", (state, before_s, limit)))
+        return self._read("WHERE state = ? AND changed_s < ? LIMIT ?", (state, before_s, limit))
 
     def is_unfinished(self, job: str) -> bool:
         """False for a job that has ended, or is not known."""
@@ -285,22 +255,10 @@ class Store:
             script = "\n".join(steps)
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
-    def _read(self, where: str, values: tuple[object, ...]) -> Iterator[JobRecord]:
+    def _read(self, where: str, values: tuple[object, ...]) -> list[JobRecord]:
         with self._explained():
             rows = self._db.execute(f"SELECT {COLUMNS} FROM jobs {where}", values).fetchall()
-        for job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome in rows:
-            yield JobRecord(
-                job,
-                owner,
-                session,
-                state if state in STATES else "failed",
-                created_s,
-                changed_s,
-                deaths,
-                digest,
-                _submitted(submit),
-                None if outcome is None else _ended(job, outcome),
-            )
+        return [read_row(row) for row in rows]
 
     def _keep(self, record: JobRecord) -> JobRecord:
         self._known[record.job] = record
@@ -338,18 +296,3 @@ class Store:
                 f"{self._path} is damaged: {error}; move it away and start again (finished results in the "
                 "spool beside it stay cached), or see `airband doctor`"
             ) from None
-
-
-def _submitted(packed: bytes) -> Submit | None:
-    try:
-        return msgspec.msgpack.decode(packed, type=Submit)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        return None
-
-
-def _ended(job: str, packed: bytes) -> Outcome:
-    try:
-        return _OUTCOMES.decode(packed)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        text = "how this job ended cannot be read: another version of Airband wrote it, or the row is damaged"
-        return Failed(job, EngineError.code, text)

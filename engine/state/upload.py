@@ -46,6 +46,7 @@ class Upload:
             lets go of an upload that is stored, has failed or was abandoned.
         evict: makes so many bytes of room on a full disk and says how many it made; called from that thread.
         name: gives the file of a whole source, whose digest is given, its name; called from that thread.
+        count: told by how much `outstanding` grew; from any thread.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Upload:
         on_news: Callable[[], None],
         evict: Callable[[int], int],
         name: Callable[[Path, str], None],
+        count: Callable[[int], None],
     ) -> None:
         self.receiver, self.heard_s = receiver, time.monotonic()
         self._sign_s = self.heard_s
-        self._path, self._writer, self._on_news, self._evict, self._name = path, writer, on_news, evict, name
+        self._path, self._writer, self._on_news = path, writer, on_news
+        self._evict, self._name, self._count = evict, name, count
         self._there = receiver.offset
         self._lock = Lock()
         """Holds together what waits to be written and whether the thread is at work on it."""
@@ -72,6 +75,7 @@ class Upload:
         self._hash = hasher()
         self._settled = self._synced = 0
         """Up to which byte it is hashed and in the file, and up to which on the disk."""
+        self._counted = 0
         self._start()
 
     def take(self, chunk: Chunk, buffer: memoryview) -> None:
@@ -94,11 +98,15 @@ class Upload:
         """
         if self._failed is not None:
             raise self._failed
-        return self.receiver.grant(self._settled)
+        granted = self.receiver.grant(self._settled)
+        self._count_outstanding()
+        return granted
 
     def renew(self) -> tuple[int, int]:
         """Credit for a sender that starts anew, see `Receiver.renew`; more comes as what is there is read."""
-        return self.receiver.renew(self._settled)
+        granted = self.receiver.renew(self._settled)
+        self._count_outstanding()
+        return granted
 
     @property
     def reads(self) -> bool:
@@ -108,7 +116,7 @@ class Upload:
     @property
     def outstanding(self) -> int:
         """How many bytes may have been sent that are not written."""
-        return self.receiver.outstanding(max(self._settled, self._there))
+        return 0 if self._is_abandoned else self.receiver.outstanding(max(self._settled, self._there))
 
     @property
     def rests(self) -> bool:
@@ -128,7 +136,14 @@ class Upload:
         with self._lock:
             self._is_abandoned = True
             self._pieces.clear()
+        self._count_outstanding()
         self._start()
+
+    def _count_outstanding(self) -> None:
+        with self._lock:
+            outstanding = self.outstanding
+            self._count(outstanding - self._counted)
+            self._counted = outstanding
 
     def _start(self) -> None:
         with self._lock:
@@ -192,6 +207,7 @@ class Upload:
         self._hash.update(piece)
         file = self._append(memoryview(piece))
         self._settled += len(piece)
+        self._count_outstanding()
         if self._settled - self._synced >= SYNC_BYTES:
             os.fsync(file.fileno())
             self._synced = self._settled

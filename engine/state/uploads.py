@@ -14,6 +14,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from bridge.wire.bounds import bounded_text
 from bridge.wire.messages import Chunk, Failed, File, Grant, Pcm
@@ -53,6 +54,7 @@ class Uploads:
         self._abandoned: dict[str, Upload] = {}
         """Those closed while a thread was at work on their files."""
         self._due: SimpleQueue[str] = SimpleQueue()
+        self._outstanding, self._counting = 0, Lock()
         self._writers = [ThreadPoolExecutor(1, "airband-spool") for _ in range(WRITERS)]
         self._turns = cycle(self._writers)
 
@@ -62,8 +64,7 @@ class Uploads:
     @property
     def outstanding(self) -> int:
         """How many bytes may be on their way; beyond FILES_MAX times CREDIT_BYTES there are never so many."""
-        sent = sum(upload.outstanding for upload in self._uploads.values())
-        return min(sent, FILES_MAX * CREDIT_BYTES)
+        return min(self._outstanding, FILES_MAX * CREDIT_BYTES)
 
     @property
     def complete(self) -> list[tuple[str, Upload]]:
@@ -99,7 +100,8 @@ class Uploads:
             with write_errors_explained(path.parent):
                 there = path.stat().st_size if path.exists() else 0
             receiver, on_news = Receiver(nbytes(source), there), partial(self._note, job)
-            upload = Upload(path, receiver, next(self._turns), on_news, self._evict, self._name)
+            turn = next(self._turns)
+            upload = Upload(path, receiver, turn, on_news, self._evict, self._name, self._count)
             self._uploads[job] = upload
         upload.receiver.credit_bytes = self._share
         return upload
@@ -174,6 +176,10 @@ class Uploads:
     def _share(self) -> int:
         """The credit of one upload."""
         return min(CREDIT_BYTES, CREDIT_SUM_BYTES // max(1, len(self._writing)))
+
+    def _count(self, grown: int) -> None:
+        with self._counting:
+            self._outstanding += grown
 
     def _note(self, job: str) -> None:
         self._due.put(job)

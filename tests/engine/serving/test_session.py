@@ -158,7 +158,7 @@ def done(house: House, job: str) -> Done:
     written.write_bytes(SAMPLES.tobytes())
     house.spool.keep_stem(job, written)
     outcome = Done(job, (Stem("full", 48000, 2, 1000, SAMPLES.nbytes, "ab" * 32),), 0.1, 0, house.report)
-    house.jobs.handle_worker("cpu", outcome)
+    house.jobs.runs.handle_worker("cpu", outcome)
     return outcome
 
 
@@ -242,8 +242,8 @@ def given(house: House) -> list[str]:
 def test_a_worker_that_is_nearly_done_is_given_its_next_job_which_waits_until_then(house: House) -> None:
     first, second, third = queued(house.one), queued(house.two), queued(house.one)
     house.jobs.dispatch()
-    house.jobs.handle_worker("cpu", Next())
-    house.jobs.handle_worker("cpu", Next())
+    house.jobs.runs.handle_worker("cpu", Next())
+    house.jobs.runs.handle_worker("cpu", Next())
     house.jobs.dispatch()
     assert given(house) == [first, second]
     assert ask(house.two, Watch(second)) == [Accepted(second, "queued", 1)]
@@ -260,7 +260,7 @@ def test_a_worker_that_is_nearly_done_is_given_its_next_job_which_waits_until_th
 def test_a_job_that_is_cancelled_while_its_worker_holds_it_never_runs(house: House) -> None:
     first, second, third = queued(house.one), queued(house.one), queued(house.one)
     house.jobs.dispatch()
-    house.jobs.handle_worker("cpu", Next())
+    house.jobs.runs.handle_worker("cpu", Next())
     ask(house.two, Watch(second))
     assert ask(house.one, Cancel(second)) == [Accepted(second, "cancelled")]
     assert heard(house.two) == [Cancelled(second)]
@@ -268,7 +268,7 @@ def test_a_job_that_is_cancelled_while_its_worker_holds_it_never_runs(house: Hou
     ask(house.one, Forget(second))
     done(house, first)
     assert [job.job for job in house.jobs.listed(ListJobs())] == [third, first]
-    house.jobs.handle_worker("cpu", Cancelled(second))
+    house.jobs.runs.handle_worker("cpu", Cancelled(second))
     assert given(house) == [first, second, third]
     assert [house.jobs.state(job).state for job in (first, third)] == ["done", "running"]
     assert heard(house.two) == []
@@ -277,15 +277,15 @@ def test_a_job_that_is_cancelled_while_its_worker_holds_it_never_runs(house: Hou
 def test_a_worker_that_dies_gives_back_what_it_held_and_that_is_no_try_of_it(house: House) -> None:
     first, second, third = queued(house.one), queued(house.two), queued(house.two)
     house.jobs.dispatch()
-    house.jobs.handle_worker("cpu", Next())
-    house.jobs.handle_worker("cpu", None)
+    house.jobs.runs.handle_worker("cpu", Next())
+    house.jobs.runs.handle_worker("cpu", None)
     assert [house.jobs.state(job) for job in (second, third, first)] == [
         Accepted(second, "queued", 1),
         Accepted(third, "queued", 3),
         Accepted(first, "queued", 2),
     ]
     house.jobs.dispatch()
-    house.jobs.handle_worker("cpu", None)
+    house.jobs.runs.handle_worker("cpu", None)
     assert house.jobs.state(second).state == "queued", "its first death"
     assert given(house) == [first, second, second]
 
@@ -293,14 +293,14 @@ def test_a_worker_that_dies_gives_back_what_it_held_and_that_is_no_try_of_it(hou
 def test_what_a_dead_worker_held_and_was_cancelled_is_not_run_again(house: House) -> None:
     first, second = queued(house.one), queued(house.one)
     house.jobs.dispatch()
-    house.jobs.handle_worker("cpu", Next())
+    house.jobs.runs.handle_worker("cpu", Next())
     ask(house.one, Cancel(second))
-    house.jobs.handle_worker("cpu", None)
+    house.jobs.runs.handle_worker("cpu", None)
     house.jobs.dispatch()
     done(house, first)
     house.jobs.dispatch()
     assert given(house) == [first, second, first]
-    assert house.jobs.idle
+    assert house.jobs.runs.idle
 
 
 def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:
@@ -308,10 +308,10 @@ def test_progress_is_conflated_and_never_follows_the_end(house: House) -> None:
     assert ask(house.one, Watch(job)) == [Accepted(job, "queued", 1)]
     house.jobs.dispatch()
     for step in range(100):
-        house.jobs.handle_worker("cpu", Progress(job, "render", step, 100))
+        house.jobs.runs.handle_worker("cpu", Progress(job, "render", step, 100))
     assert heard(house.one) == [Progress(job, "render", 99, 100)]
     assert heard(house.two) == [], "who does not watch hears nothing"
-    house.jobs.handle_worker("cpu", Progress(job, "render", 100, 100))
+    house.jobs.runs.handle_worker("cpu", Progress(job, "render", 100, 100))
     outcome = done(house, job)
     assert heard(house.one) == [outcome]
     assert ask(house.two, Watch(job)) == [Accepted(job, "done"), outcome]
@@ -345,7 +345,7 @@ def test_a_cancelled_job_frees_its_device_when_the_worker_answers(house: House) 
     assert house.workers.sent[-1] == Cancel(running)
     house.jobs.dispatch()
     assert len(house.workers.sent) == 2, "the worker is still at it"
-    house.jobs.handle_worker("cpu", Progress(running, "render", 1, 2))
+    house.jobs.runs.handle_worker("cpu", Progress(running, "render", 1, 2))
     done(house, running)
     assert house.jobs.state(running).state == "cancelled"
     assert not house.spool.stem(running).exists()
@@ -359,13 +359,13 @@ def test_a_worker_that_dies_gets_its_job_back_once(house: House) -> None:
     for expected in ("queued", "failed"):
         house.jobs.dispatch()
         house.spool.scratch(job, "pcm").write_bytes(b"half")
-        house.jobs.handle_worker("cpu", None)
+        house.jobs.runs.handle_worker("cpu", None)
         assert house.jobs.state(job).state == expected
         assert not list((house.spool.folder / "scratch").iterdir())
     last = heard(house.one)[-1]
     assert isinstance(last, Failed)
     assert last.code == "worker_crashed"
-    house.jobs.handle_worker("cpu", None)
+    house.jobs.runs.handle_worker("cpu", None)
 
 
 def test_the_next_engine_goes_on(house: House, tmp_path: Path) -> None:
@@ -413,7 +413,7 @@ def test_a_large_stem_leaves_in_chunks_that_share_one_request(house: House) -> N
     content = np.random.default_rng(0).bytes(5 * 2**20 // 2)
     house.spool.stem(job).write_bytes(content)
     stem = Stem("full", 48000, 1, len(content) // 4, len(content), "ab" * 32)
-    house.jobs.handle_worker("cpu", Done(job, (stem,), 0.1, 0, house.report))
+    house.jobs.runs.handle_worker("cpu", Done(job, (stem,), 0.1, 0, house.report))
     house.one.receive(Fetch(job, "full", 0, CREDIT_BYTES), None)
     got = b""
     while (frames := house.one.peek()) is not None:
@@ -508,7 +508,7 @@ def test_a_listing_of_long_names_fits_its_header(house: House) -> None:
 
 
 def test_an_engine_that_closes_takes_nothing_more(house: House) -> None:
-    house.jobs.closing = True
+    house.jobs.runs.closing = True
     assert [type(message) for message in ask(house.one, submit())] == [Closing]
     assert ask(house.one, Ping(1)) == [Pong(1)]
     assert house.store.unfinished() == 0

@@ -10,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from bridge.wire.messages import Audio
+from bridge.wire.messages import Audio, State
 from engine.state.source_files import SourceFiles
 from engine.state.spool import Spool, content_key
 from engine.worker.planar_pcm import PlanarClip, write_planar
@@ -126,19 +126,15 @@ def test_old_results_go_and_what_a_killed_engine_left_goes(
     keep("new", 10)
     spool.evict_older(1e9 - 500)
     assert (spool.report("old"), spool.report("new")) == (None, report)
-    for path in (
-        spool.scratch("j", "pcm"),
-        spool.source(DIGEST),
-        spool.source("ee"),
-        spool.stem("j"),
-        spool.stem("k"),
-    ):
+    states: dict[str, State] = {"d": "done", "u": "uploading", "q": "queued", "c": "cancelled", "f": "failed"}
+    there = [spool.scratch("d", "pcm"), spool.source(DIGEST), spool.source("ee")]
+    for job in (*states, "unknown"):
+        there += [spool.part(job), spool.stem(job)]
+    for path in there:
         path.write_bytes(b"x")
-    spool.tidy(lambda digest: digest == "ee", lambda job: job == "k")
-    left = sorted(
-        path.name for name in ("scratch", "sources", "stems") for path in (spool.folder / name).iterdir()
-    )
-    assert left == ["ee", "k"]
+    spool.tidy(lambda digest: digest == "ee", states.get)
+    left = {path.relative_to(spool.folder).as_posix() for path in there if path.exists()}
+    assert left == {"sources/ee", "parts/u", "stems/d", "stems/u", "stems/q"}
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

@@ -13,7 +13,8 @@ import pytest
 
 from bridge.wire.messages import Audio, Cancelled, DeliverPcm, Done, Failed, Path, Pcm, Stem, Submit
 from bridge.wire.ulid import new_ulid
-from engine.state.store import JobRecord, Outcome, Store
+from engine.state.job_record import JobRecord, Outcome
+from engine.state.store import Store
 from presets.errors import EngineError, OutputError
 from presets.report import RenderReport
 from presets.schema import make

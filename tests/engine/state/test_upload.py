@@ -32,12 +32,15 @@ class Desk:
 
     def __init__(self, folder: Path, there: int = 0, nbytes: int = len(CONTENT)) -> None:
         self.path, self.named, self.news = folder / JOB, list[tuple[bytes, str]](), 0
+        self.counted: list[int] = []
         if there:
             self.path.write_bytes(CONTENT[:there])
         self.thread, self._may_go_on = ThreadPoolExecutor(1), threading.Event()
         self.thread.submit(self._may_go_on.wait, 60)
         receiver = Receiver(nbytes, there)
-        self.upload = Upload(self.path, receiver, self.thread, self._on_news, lambda nbytes: 0, self._name)
+        self.upload = Upload(
+            self.path, receiver, self.thread, self._on_news, lambda nbytes: 0, self._name, self.counted.append
+        )
 
     def send(self, begin: int, end: int, nbytes: int = CHUNK_BYTES, digest: str | None = None) -> None:
         for offset in range(begin, end, nbytes):
@@ -81,12 +84,12 @@ def test_whoever_brings_pieces_waits_for_no_disk_and_small_ones_stay_few(
     desk.send(CHUNK_BYTES, len(CONTENT))
     assert not desk.path.exists()
     assert len(desk.upload._pieces) <= 2 * len(CONTENT) / CHUNK_BYTES
-    assert desk.upload.outstanding == len(CONTENT)
+    assert desk.upload.outstanding == sum(desk.counted) == len(CONTENT)
     assert not desk.upload.stored
     desk.settle()
     assert desk.upload.stored
     assert desk.named == [(CONTENT, digest_of(CONTENT))]
-    assert desk.upload.outstanding == 0
+    assert desk.upload.outstanding == sum(desk.counted) == 0
 
 
 def test_what_arrives_changed_gets_no_name(tmp_path: Path, desks: list[Desk]) -> None:
@@ -118,7 +121,9 @@ def test_credit_for_a_large_rest_comes_once_what_is_there_was_read(tmp_path: Pat
     desks.append(desk := Desk(tmp_path, nbytes=4 * CREDIT_BYTES))
     desk.path.write_bytes(bytes(there))
     receiver = Receiver(4 * CREDIT_BYTES, there)
-    desk.upload = Upload(desk.path, receiver, desk.thread, desk._on_news, lambda nbytes: 0, desk._name)
+    desk.upload = Upload(
+        desk.path, receiver, desk.thread, desk._on_news, lambda nbytes: 0, desk._name, desk.counted.append
+    )
     assert desk.upload.renew() == (there, 0)
     assert desk.upload.grant() is None
     assert desk.upload.outstanding == 0

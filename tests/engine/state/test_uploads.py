@@ -155,6 +155,27 @@ def test_a_client_hears_that_what_it_sent_before_is_still_read(
     wait_until(has_credit, "credit")
 
 
+def test_what_may_be_on_its_way_is_known_without_asking_each_upload(
+    uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    jobs = [begin(uploads, tmp_path) for _ in range(8)]
+    for job in jobs[:4]:
+        send(uploads, job, 2)
+    uploads.close(jobs[0])
+    uploads.close(jobs[5])
+    for job in jobs[1:4]:
+        uploads.wait(job)
+    list(uploads.news())
+    each = sum(upload.outstanding for upload in uploads._uploads.values())
+    monkeypatch.setattr(Upload, "outstanding", property(lambda upload: pytest.fail("asked")))
+    assert 0 < uploads.outstanding == each
+    monkeypatch.undo()
+    for job in jobs[1:5] + jobs[6:]:
+        uploads.close(job)
+    wait_until(lambda: all(upload.rests for upload in uploads._abandoned.values()), "the threads")
+    assert uploads.outstanding == 0
+
+
 def test_what_ended_is_no_news(uploads: Uploads, tmp_path: Path) -> None:
     job = begin(uploads, tmp_path)
     send(uploads, job, PIECES)

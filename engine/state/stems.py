@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bridge.wire.messages import Data, Done, Fetch
-from engine.state.store import Outcome
+from engine.state.job_record import Outcome
 from presets.errors import InputError, UsageError
 
 
