@@ -6,6 +6,7 @@ the user's lie in the configuration folder and win where the names are equal.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from pathlib import Path
@@ -84,4 +85,4 @@ def load(name: str) -> Preset:
         raise PresetError(f"{path}: cannot be read: {error.strerror}", "preset") from None
     if len(text) > PRESET_BYTES:
         raise PresetError(f"{path}: a preset is at most {PRESET_BYTES // 1024} KiB", "preset")
-    return from_toml(text, str(path))
+    return from_toml(text.removeprefix(codecs.BOM_UTF8), str(path))

@@ -1,17 +1,19 @@
 """A manifest: one row a render, with the knobs that are its own.
 
-CSV with a header line (cells parted by commas, semicolons or tabs), JSON lines, or a YAML list of maps. The
-columns are `path` (a file, folder or glob, relative to the manifest's own folder), `preset`, `out` (a name or
-template below the batch's destination), `takes` (how many seeds) and any knob by its name. An empty cell
-leaves what the command line says.
+CSV with a header line, as the spreadsheets of any country write it (cells parted by commas, semicolons or
+tabs), JSON lines, or a YAML list of maps. The columns are `path` (a file, folder or glob, relative to the
+manifest's own folder), `preset`, `out` (a name or template below the batch's destination), `takes` (how many
+seeds) and any knob by its name. An empty cell leaves what the command line says.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +30,9 @@ from presets.schema import FLAGS, Preset
 
 TEXTS = ("path", "preset", "out")
 COLUMNS = (*TEXTS, "takes")
+SEPARATOR = re.compile(r"sep=(.)\r?(?:\n|$)")
+"""A first line that is Excel's word on what parts the cells."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 class Row(NamedTuple):
@@ -53,7 +58,7 @@ def read(
     """All rows, each checked: a manifest is refused whole or taken whole.
 
     Args:
-        manifest: `.csv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
+        manifest: `.csv` or `.tsv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
         preset, preset_name: of rows that name none.
         knobs: laid over a preset that a row names; a row's own win.
         takes: of rows that do not say.
@@ -63,9 +68,13 @@ def read(
         UsageError: a column, preset or value that cannot be, with the row it stands in.
     """
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
+        text = _text(manifest.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        reason = (
+            error.strerror
+            if isinstance(error, OSError)
+            else "is not UTF-8 text; a spreadsheet saves it as CSV UTF-8"
+        )
         raise InputError(f"{manifest}: {reason}", "manifest") from None
     rows = []
     for place, cells in _cells(manifest, text):
@@ -111,7 +120,7 @@ def plan_rows(
 def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with where it stands."""
     suffix = manifest.suffix.lower()
-    if suffix == ".csv":
+    if suffix in (".csv", ".tsv"):
         yield from _csv_cells(manifest, text)
         return
     for number, row in enumerate(_parsed(manifest, suffix, text), 1):
@@ -120,22 +129,45 @@ def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"row {number}", {name: value for name, value in row.items() if value is not None}
 
 
+def _text(content: bytes) -> str:
+    """UTF-8, or UTF-16 with its mark, which spreadsheets call Unicode."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
 def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    head = text.partition("\n")[0]
-    delimiter = next(
-        (mark for mark in ",;\t" if mark in head), ","
-    )  # as spreadsheets of many countries have it
-    table = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter)
+    """Columns without a name, such as the index of a data frame, are left out."""
+    told = SEPARATOR.match(text)
+    head = text[told.end() if told else 0 :]
+    delimiter = told[1] if told else next((mark for mark in ",;\t" if mark in head.partition("\n")[0]), ",")
+    table, line = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), 1 if told else 0
     try:
-        for cells in table:
-            if "" in cells:
-                raise UsageError(f"{manifest}, line {table.line_num}: more cells than columns", "manifest")
-            given = {name.strip(): value.strip() for name, value in cells.items() if value and value.strip()}
-            typed = {name: words.parse(v) if name not in TEXTS else v for name, v in given.items()}
-            if typed:
-                yield f"line {table.line_num}", typed
+        names = [name.strip() for name in next(table, [])]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise UsageError(f"{manifest}: column {twice[0]!r} is there twice", "manifest")
+        for row in table:
+            place = f"line {line + table.line_num}"
+            if len(row) > len(names):
+                raise UsageError(f"{manifest}, {place}: more cells than columns", "manifest")
+            given = {name: cell.strip() for name, cell in zip(names, row, strict=False) if name}
+            cells = {
+                name: cell if name in TEXTS else _value(cell, delimiter)
+                for name, cell in given.items()
+                if cell
+            }
+            if cells:
+                yield place, cells
     except csv.Error as error:
-        raise UsageError(f"{manifest}, line {table.line_num}: not valid CSV: {error}", "manifest") from None
+        place = f"line {line + table.line_num}"
+        raise UsageError(f"{manifest}, {place}: not valid CSV: {error}", "manifest") from None
+
+
+def _value(cell: str, delimiter: str) -> bool | float | str:
+    """What a spreadsheet means: TRUE is true, 7.0 is 7; a comma that parts no cells is a number's point."""
+    if delimiter != "," and DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    value = words.parse(cell.lower() if cell.lower() in ("true", "false") else cell)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
@@ -150,7 +182,7 @@ def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         form = "YAML" if suffix in (".yaml", ".yml") else "JSON lines"
         raise UsageError(f"{manifest}: not valid {form}: {error}", "manifest") from None
-    raise UsageError(f"{manifest}: manifests end in .csv, .jsonl, .yaml, not {suffix!r}", "manifest")
+    raise UsageError(f"{manifest}: manifests end in .csv, .tsv, .jsonl, .yaml, not {suffix!r}", "manifest")
 
 
 def _row(

@@ -96,3 +96,9 @@ def test_a_folder_in_place_of_a_file_is_not_a_preset(config: Path) -> None:
     (config / "odd.toml").mkdir()
     with pytest.raises(PresetError, match="unknown preset"):
         presets.load("odd")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "notepad.toml"
+    path.write_text("seed = 7\r\n", encoding="utf-8-sig")
+    assert presets.load(str(path)).seed == 7

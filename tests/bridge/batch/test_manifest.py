@@ -49,6 +49,22 @@ def test_a_spreadsheet_may_part_its_cells_by_other_marks(folder: Path, delimiter
     )
 
 
+SPREADSHEETS = {
+    "Excel's own word": b"sep=;\r\npath;seed;high_gain_db;joint\r\na.wav;7;-3,5;TRUE\r\n",
+    "Unicode text": "path\tseed\thigh_gain_db\tjoint\r\na.wav\t7\t-3,5\tTRUE\r\n".encode("utf-16"),
+    "a data frame": b",path,seed,high_gain_db,joint\n0,a.wav,7.0,-3.5,True\n1,b.wav,,,\n",
+    "empty columns": b"path,seed,high_gain_db,joint,,\na.wav,7,-3.5,true,,\n,,,,,\n",
+}
+
+
+@pytest.mark.parametrize("content", SPREADSHEETS.values(), ids=SPREADSHEETS.keys())
+def test_a_spreadsheet_is_taken_as_it_is_meant(folder: Path, content: bytes) -> None:
+    (folder / "sheet.csv").write_bytes(content)
+    first = read(folder / "sheet.csv", Preset(), "music", {})[0]
+    assert (first.preset.seed, first.preset.high_gain_db, first.preset.joint) == (7, -3.5, True)
+    assert first.paths == (str(folder / "a.wav"),)
+
+
 @pytest.mark.parametrize("name", ["jobs.csv", "jobs.jsonl", "jobs.yaml"])
 def test_all_three_forms_say_the_same(folder: Path, name: str) -> None:
     rows = read(folder / name, make(rate=44100), "music", {"rate": 44100})
@@ -86,14 +102,14 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.csv", "path,steeps\na.wav,5\n", r"line 2: unknown column 'steeps'; there are path, preset"),
         ("jobs.csv", "path,seed\na.wav,1,2\n", "line 2: more cells than columns"),
         ("jobs.csv", "seed\n1\n", "line 2: no path"),
-        ("jobs.csv", f"path\n{'a' * 200_000}\n", "line 1: not valid CSV: field larger than field limit"),
+        ("jobs.csv", f"path\n{'a' * 200_000}\n", "line 2: not valid CSV: field larger than field limit"),
         ("jobs.csv", "path,preset\na.wav,musik\n", "line 2: unknown preset 'musik'"),
         ("jobs.jsonl", '{"path": "a.wav"}\n{', "not valid JSON lines"),
         ("jobs.jsonl", "[1]\n", "row 1: is no map"),
         ("jobs.jsonl", '{"path": 3}\n', "row 1: path = 3 is no text"),
         ("jobs.yaml", "path: a.wav\n", "is no list of maps"),
         ("jobs.yaml", "- {path: [", "not valid YAML"),
-        ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.jsonl, \.yaml"),
+        ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.tsv, \.jsonl, \.yaml"),
     ],
 )
 def test_a_wrong_row_refuses_the_whole_and_is_named(folder: Path, name: str, text: str, message: str) -> None:
