@@ -20,8 +20,9 @@ import numpy as np
 from presets.chains import Effect
 from presets.errors import OutputError, PluginError, RenderError
 from render.clip import Clip, PcmClip
-from render.effects.native import CHUNK_FRAMES, Processor, native, stream
+from render.effects.native import CHUNK_FRAMES, Processor, native, needs_whole_clip, stream
 from render.effects.plugin_host import hosted
+from render.effects.whole import AT_ONCE_S, process_apart
 from render.upscaler import Audio, Step, StepHook
 
 
@@ -107,12 +108,18 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
             else native(effect, clip.rate)
             for effect in run
         ]
+        is_long = frames * clip.channels > AT_ONCE_S * clip.rate
+        is_whole = is_long and any(needs_whole_clip(plugin) for plugin in plugins)
         try:
+            if is_whole:
+                for piece in _pieces(process_apart(run, clip, frames, spool, told)):
+                    _check_finite(piece, run)
+                    written += piece.shape[1]
+                    told()
+                return PcmClip(spool, clip.rate, clip.channels)
             file = stack.enter_context(spool.open("wb"))
             for piece in stream(plugins, _pieces(clip), frames, clip.channels, clip.rate):
-                if not np.isfinite(piece).all():
-                    names = ", ".join(label(effect) for effect in run)
-                    raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
+                _check_finite(piece, run)
                 file.write(np.ascontiguousarray(piece.T, "<f4").data)
                 written += piece.shape[1]
                 told()
@@ -121,6 +128,12 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
                 f"{spool} cannot be written: {error.strerror}; make room or mend its permissions", "spool"
             ) from None
     return PcmClip(spool, clip.rate, clip.channels)
+
+
+def _check_finite(piece: Audio, run: tuple[Effect, ...]) -> None:
+    if not np.isfinite(piece).all():
+        names = ", ".join(label(effect) for effect in run)
+        raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
 
 
 def _pieces(clip: Clip) -> Iterator[Audio]:

@@ -107,7 +107,7 @@ def stream(
         UsageError: an effect refuses the rate or the channels, or gives nothing back.
     """
     source = _Fifo(audio, channels)
-    if any(_needs_whole_clip(plugin) for plugin in plugins):
+    if any(needs_whole_clip(plugin) for plugin in plugins):
         yield _whole(plugins, source, frames, rate_hz)
         return
     for plugin in plugins:
@@ -124,7 +124,7 @@ def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> I
     owed = 0
     for start in itertools.count(0, CHUNK_FRAMES):
         count = CHUNK_FRAMES if start + CHUNK_FRAMES <= frames else block
-        out = _process(plugin, source.take(count), rate_hz, block)
+        out = process(plugin, source.take(count), rate_hz, block)
         owed += count - out.shape[1]
         if owed > LATENCY_MAX_S * rate_hz:
             raise UsageError(f"{type(plugin).__name__} gives nothing back after {LATENCY_MAX_S} s", "effects")
@@ -136,10 +136,11 @@ def _whole(plugins: Sequence[Processor], source: _Fifo, frames: int, rate_hz: fl
 
     count = max(frames, source.channels + 1)
     board = Pedalboard(cast("list[pedalboard.Plugin]", list(plugins)))
-    return _process(board, source.take(count), rate_hz, reset=True)[:, :frames]
+    return process(board, source.take(count), rate_hz, reset=True)[:, :frames]
 
 
-def _needs_whole_clip(plugin: Processor) -> bool:
+def needs_whole_clip(plugin: Processor) -> bool:
+    """Whether a plugin cannot go on from call to call: see WHOLE_CLIP, and LATE."""
     held = _held(plugin)
     return bool(held & WHOLE_CLIP) or ("Mix" in held and bool(held & LATE))
 
@@ -150,9 +151,10 @@ def _held(plugin: Processor) -> set[str]:
     return {name}.union(*children)
 
 
-def _process(
+def process(
     plugin: Processor, audio: Audio, rate_hz: float, block: int = PLUGIN_BLOCK_FRAMES, reset: bool = False
 ) -> Audio:
+    """What a plugin gives for a piece; raises UsageError where it refuses the rate or the channels."""
     try:
         out: Audio = plugin.process(audio, rate_hz, buffer_size=block, reset=reset)
     except (ValueError, RuntimeError) as error:

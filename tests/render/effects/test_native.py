@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,11 +18,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from presets.chains import CONTAINERS, EFFECTS, Effect, Range
-from presets.errors import PresetError, RenderError, UsageError
+from presets.errors import Cancelled, PresetError, RenderError, UsageError
 from presets.schema import from_toml
 from render.clip import ArrayClip
 from render.effects.chain import apply_chain
 from render.effects.native import CHUNK_FRAMES, native, stream
+from render.effects.whole import AT_ONCE_S
 from render.upscaler import Audio, Step
 
 RATE = 48000
@@ -277,3 +281,58 @@ def test_a_chain_is_told_of_twice_a_second_of_its_work(
         return float(np.diff(told_s).max())
 
     assert min(longest_s() for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("name", ["PitchShift", "GSMFullRateCompressor", "MP3Compressor"])
+def test_an_effect_that_gets_a_long_clip_whole_hears_a_cancel_meanwhile(
+    name: str, noise: Callable[..., Audio], tmp_path: Path
+) -> None:
+    x = noise(int(AT_ONCE_S * RATE))
+    effects = [Effect(name=name), Effect(name="Gain", params={"gain_db": -3.0})]
+    steps: list[Step] = []
+    after = apply_chain(effects, ArrayClip(x, RATE), tmp_path / "stem", steps.append).clip
+    board = pedalboard.Pedalboard([native(effect) for effect in effects])
+    assert np.array_equal(after.read(0, after.frames), board(x, RATE))
+    assert len([step for step in steps if step.step == 0]) > 1, "told while it is at work"
+    assert [path.name for path in tmp_path.iterdir()] == ["stem.0.f32"]
+
+    def cancel(step: Step) -> None:
+        if len(heard := [*(tmp_path / "cancelled").parent.glob("cancelled.*.heard")]) == 1:
+            assert heard[0].stat().st_size <= x.nbytes
+            cancelled.append(step)
+        if len(cancelled) == 2:
+            raise Cancelled("enough")
+
+    cancelled: list[Step] = []
+    with pytest.raises(Cancelled):
+        apply_chain(effects, ArrayClip(x, RATE), tmp_path / "cancelled", cancel)
+    assert not list(tmp_path.glob("*.heard"))
+    assert not children(os.getpid())
+
+
+def children(pid: int) -> list[str]:
+    """The processes that one has started, where the system tells."""
+    listed = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return " ".join(listed).split()
+
+
+def test_what_a_whole_clips_effect_refuses_is_told_as_ever(
+    noise: Callable[..., Audio], tmp_path: Path
+) -> None:
+    mono = ArrayClip(noise(int(6 * AT_ONCE_S * RATE), 6), RATE)
+    with pytest.raises(UsageError, match=r"MP3Compressor|channels"):
+        apply_chain([Effect(name="MP3Compressor")], mono, tmp_path / "stem", ignore)
+
+
+def test_the_process_of_a_whole_clips_effect_leaves_with_its_parent(
+    noise: Callable[..., Audio], tmp_path: Path
+) -> None:
+    noise(60 * RATE).tofile(tmp_path / "heard")
+    told = '[{"name": "PitchShift", "params": {"semitones": -12.0}}]'
+    facts = (tmp_path / "heard", tmp_path / "made", RATE, 2, 60 * RATE)
+    command = [sys.executable, "-m", "render.effects.whole", told, *map(str, facts)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) == 1
+    assert not (tmp_path / "made").exists()
