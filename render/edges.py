@@ -12,11 +12,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from render.clip import Clip, read_padded
-from render.filters import STOP_EDGE
+from render.filters import STOP_EDGE, fast_length
 from render.upscaler import Audio
 
 SPILL_DB = -100.0
@@ -134,7 +133,7 @@ class _Low:
     """G, on (n,) samples: what of them lies below `edge` cycles per sample."""
 
     def __init__(self, n: int, edge: float) -> None:
-        self._n, self._size = n, scipy.fft.next_fast_len(2 * n, real=True)
+        self._n, self._size = n, fast_length(2 * n)
         self._response = _low_response(self._size, edge)
 
     def __call__(self, samples: Samples) -> Samples:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from render.clip import Clip, read_padded
+from render.filters import fast_length
 from render.limits import check_samples
 from render.upscaler import Audio
 
@@ -88,12 +88,12 @@ class LevelMeter:
         block = self._clip.read(start, min(BLOCK_FRAMES, self.frames - start))
         check_samples(block, start, "the source")
         self._peak = max(self._peak, float(block.max()), -float(block.min()))
-        size = scipy.fft.next_fast_len(block.shape[1], real=True)
+        size = fast_length(block.shape[1])
         if size not in self._power:
             self._power[size] = np.zeros((self.channels, size // 2 + 1))
         for channel, total in zip(block, self._power[size], strict=True):
-            bins = scipy.fft.rfft(channel, size)
-            power = (bins.real**2 + bins.imag**2) * np.float32(2 / size)
+            bins = np.fft.rfft(channel, size, norm="forward")
+            power = (bins.real**2 + bins.imag**2) * np.float32(2 * size)
             power[0] /= 2
             if size % 2 == 0:
                 power[-1] /= 2

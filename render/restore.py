@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from presets.schema import RATE_HZ, Preset
@@ -215,10 +214,10 @@ def _powers(framed: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean square of each bin: (frames, FRAME) -> (frames, FRAME // 2 + 1)."""
     powers = np.zeros((len(framed), FRAME // 2 + 1), np.float32)
     sounds = framed.any(axis=1)  # much of a short clip's window is the silence around it
-    spectrum = scipy.fft.rfft(framed[sounds] * HANN, axis=1)
+    spectrum = np.fft.rfft(framed[sounds] * HANN, axis=1, norm="forward")
     power = spectrum.real**2
     power += spectrum.imag**2
-    power *= np.float32(2 / FRAME / HANN_POWER)
+    power *= np.float32(2 * FRAME / HANN_POWER)
     powers[sounds] = power
     return powers
 

@@ -135,8 +135,6 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         clip: any rate.
         top_hz: no band lies above, or above half the rate.
     """
-    from scipy import fft
-
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
     hop = size // 2
     window = np.hanning(size + 1)[:-1].astype(np.float32)
@@ -146,8 +144,8 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
-        bins = fft.rfft(framed * window, axis=2)
-        power = ((bins.real**2 + bins.imag**2) * (4 / window.sum() ** 2)).sum(axis=0)
+        bins = np.fft.rfft(framed * window, axis=2, norm="forward")
+        power = ((bins.real**2 + bins.imag**2) * (4 * size**2 / window.sum() ** 2)).sum(axis=0)
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
         places_s.append((start + np.arange(frames)) * hop / clip.rate)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from presets.limits import CUTOFF_MIN_HZ
@@ -82,11 +81,13 @@ class Cells:
 
     def _powers(self, samples: Audio, start: int) -> tuple[Powers, int]:
         """(channels, frames, bins)."""
+        from scipy import fft
+
         first = -(-(start + HOP // 2) // HOP)
         count = (start + samples.shape[1] + HOP // 2 - SIZE) // HOP - first + 1
         framed = np.lib.stride_tricks.sliding_window_view(samples, SIZE, axis=1)
         framed = framed[:, first * HOP - HOP // 2 - start :: HOP][:, :count]
-        bins = scipy.fft.rfft(framed * self._window, axis=2)
+        bins = fft.rfft(framed * self._window, axis=2)
         return bins.real**2 + bins.imag**2, first
 
     def _in_cells(self, powers: Powers) -> Floats:

@@ -13,7 +13,6 @@ import math
 from functools import cache, lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -54,11 +53,11 @@ def spectrum(samples: Array) -> Bins:
     inside = hops.reshape(*samples.shape[:-1], -1)[..., N_FFT // 2 :][..., : samples.shape[-1]]
     inside[:] = samples[..., : inside.shape[-1]]
     frames = np.empty((*samples.shape[:-1], count, PARTS, HOP), np.float32)
-    window = _window()
+    window = _window() * np.float32(N_FFT)  # of which a forward transform in float32 takes the mean
     for first, part, place in _CLOCKED:
         ours = slice(first + part, count + part, PARTS)
         np.multiply(hops[..., ours, :], window[part], out=frames[..., first::PARTS, place, :])
-    bins: Bins = scipy.fft.rfft(frames.reshape(*frames.shape[:-2], N_FFT))
+    bins: Bins = np.fft.rfft(frames.reshape(*frames.shape[:-2], N_FFT), norm="forward")
     return bins
 
 
@@ -68,7 +67,7 @@ def samples_of(bins: Bins, frames: int) -> Array:
     Overlap-add of windowed frames (Griffin and Lim 1984, equation 6), a hop of all frames at a time.
     """
     count = bins.shape[-2]
-    parts = scipy.fft.irfft(bins, N_FFT).reshape(*bins.shape[:-1], PARTS, HOP)
+    parts = np.fft.irfft(bins, N_FFT).reshape(*bins.shape[:-1], PARTS, HOP)
     hops = np.zeros((*bins.shape[:-2], count + PARTS - 1, HOP), np.float32)
     window = _window()
     for first, part, place in _CLOCKED:

@@ -27,6 +27,8 @@ from engine.models.draft.bands import (
 INPUT_BANDS = 192
 LINEAR_BINS = 60
 """Below about this bin the input's bands are one bin wide, above it they widen in proportion to frequency."""
+BANDS_A_PRODUCT = 32
+"""Of the input's bands, how many are averaged at a time: most of a product with all would be of zeros."""
 TEXTURE_BINS = 32
 TEXTURE_FRAMES = 5
 TEXTURES = (BINS - 1) // TEXTURE_BINS
@@ -68,9 +70,20 @@ def input_edges() -> NDArray[np.intp]:
 def input_levels(bins_db: Array) -> Array:
     """Mean decibels of the input's bands that lie within some bins: (T, bins) -> (T, up to INPUT_BANDS)."""
     edges = input_edges()
-    edges = edges[edges <= bins_db.shape[-1]]
-    sums = np.cumsum(bins_db, -1, dtype=np.float64).astype(np.float32)
-    return np.asarray(np.diff(sums[:, edges - 1], axis=-1) / np.diff(edges).astype(np.float32))
+    levels = np.empty((len(bins_db), int(np.sum(edges[1:] <= bins_db.shape[-1]))), np.float32)
+    for first in range(0, levels.shape[1], BANDS_A_PRODUCT):
+        last = min(first + BANDS_A_PRODUCT, levels.shape[1])
+        seen = slice(edges[first], edges[last])
+        np.matmul(bins_db[:, seen], _means()[seen, first:last], out=levels[:, first:last])
+    return levels
+
+
+@cache
+def _means() -> Array:
+    """(BINS, INPUT_BANDS): what each bin counts in each of the input's bands."""
+    edges, bins = input_edges(), np.arange(BINS)[:, None]
+    inside = (bins >= edges[:-1]) & (bins < edges[1:])
+    return (inside / np.diff(edges)).astype(np.float32)
 
 
 def texture_db(bins_db: Array) -> Array:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.fft
 
 from engine.models.draft.bands import (
     BAND_BINS,
@@ -30,6 +29,7 @@ from engine.models.draft.bands import (
     samples_of,
     spectrum,
 )
+from render.filters import fast_length
 
 SOURCE_TOP = 0.95
 """The copied band ends here, as a share of the cut-off: above it the input's filter already bites."""
@@ -92,13 +92,16 @@ def copy_distance(white: Bins) -> Array:
     top = white.shape[1] + 1
     level = level_db(power_of(white[:, top // 8 - 1 :]))
     np.clip(level, *LEVEL_RANGE_DB, out=level)
-    level -= level.mean(-1, keepdims=True)
     size = level.shape[1]
-    padded = scipy.fft.next_fast_len(2 * size, real=True)
-    lags = np.arange(top // 5, 5 * top // 8, dtype=np.float32)
-    products = scipy.fft.irfft(power_of(scipy.fft.rfft(level, padded)), padded)[:, : 5 * top // 8]
-    products = moving_mean(products, PERIOD_FRAMES)
-    likeness = products[:, top // 5 :] / (products[:, :1] * ((size - lags) / size) + np.float32(1e-9))
+    padded = np.zeros((len(level), fast_length(2 * size)), np.float32)
+    np.subtract(level, level.mean(-1, keepdims=True), out=padded[:, :size])
+    waves = np.fft.rfft(padded, norm="forward")
+    waves *= waves.conj()
+    products = np.fft.irfft(waves, padded.shape[1])
+    lags = np.arange(top // 5, 5 * top // 8)
+    moved = moving_mean(products[:, lags[0] : lags[-1] + 1], PERIOD_FRAMES)
+    still = moving_mean(products[:, :1], PERIOD_FRAMES)
+    likeness = moved / (still * ((size - lags) / size).astype(np.float32) + np.float32(1e-9))
     frame, at = np.arange(len(likeness)), likeness[:, 1:-1].argmax(-1) + 1
     before, here, after = (likeness[frame, at + step] for step in (-1, 0, 1))
     peak = (0.5 * (before - after) / (before - 2 * here + after - 1e-9)).clip(-0.5, 0.5)

@@ -163,15 +163,14 @@ def gelu(values: Array) -> Array:
     inverse = size * np.float32(ERF_SCALE / math.sqrt(2))
     inverse += 1
     np.reciprocal(inverse, out=inverse)
-    tail = inverse * np.float32(ERF_SERIES[-1])
+    tail = inverse * np.float32(ERF_SERIES[-1] / 2)
     for coefficient in ERF_SERIES[-2::-1]:
-        tail += np.float32(coefficient)
+        tail += np.float32(coefficient / 2)
         tail *= inverse
     exponent = np.square(size, out=inverse)
     exponent *= np.float32(-0.5)
     tail *= np.exp(exponent, out=exponent)
     tail *= size
-    tail *= np.float32(0.5)
     np.maximum(values, 0, out=values)
     values -= tail
     return values
