@@ -9,12 +9,12 @@ outside the roots. Where the system has no such names (anywhere but on Linux) a 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from presets.errors import AirbandError, InputError, OutputError
+from render.files.publish import permit
 
 CAN_HOLD = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
 
@@ -121,8 +121,7 @@ class HeldFolder:
                 is_new = False
             made = os.open(name, _FOLDER, dir_fd=above)
             if is_new and umask is not None:
-                group = os.stat(_through(made)).st_mode & stat.S_ISGID
-                os.chmod(_through(made), 0o777 & ~umask | group)
+                permit(Path(_through(made)), Path(_through(above)), 0o777, umask)
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be made: {error.strerror}", str(self._path)) from None
         os.close(above)

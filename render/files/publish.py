@@ -129,7 +129,7 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
                 handle = os.open(part, os.O_RDONLY)
                 _is_locked_now(handle)
             if umask is not None:
-                part.chmod(0o666 & ~umask)
+                permit(part, out.parent, 0o666, umask)
         yield part
     finally:
         if handle is not None:
@@ -209,6 +209,17 @@ def _hand_on(out: Path, part: Path) -> None:
     part.chmod(about.st_mode & 0o777)
 
 
+def permit(made: Path, folder: Path, most: int, umask: int) -> None:
+    """Gives what was just made in a folder what a umask leaves of the permissions `most`.
+
+    A default access list (ACL) of the folder stands in the place of any umask, and has given them already.
+    """
+    with suppress(OSError, AttributeError):  # no access lists there; not on this system
+        if "system.posix_acl_default" in os.listxattr(folder):
+            return
+    made.chmod(most & ~umask | made.stat().st_mode & stat.S_ISGID)
+
+
 def _move_without_replacing(part: Path, out: Path) -> None:
     try:
         os.link(part, out)
@@ -280,7 +291,7 @@ def _make_folder(folder: Path, umask: int | None) -> None:
         except FileExistsError:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
         if umask is not None:
-            folder.chmod(0o777 & ~umask | folder.stat().st_mode & stat.S_ISGID)
+            permit(folder, folder.parent, 0o777, umask)
 
 
 def _settle(path: Path) -> None:

@@ -7,11 +7,13 @@ import random
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from engine.worker.held_paths import HeldFolder
 from presets.errors import OutputError
 from presets.report import RenderReport
 from presets.schema import Preset, make
@@ -336,6 +339,21 @@ def test_what_is_made_obeys_the_umask_of_whom_it_is_made_for(
     assert (shared / "new").stat().st_mode & 0o7777 == folder | 0o2000
     for name in ("kick.wav", "kick.wav.airband.json"):
         assert (shared / "new" / name).stat().st_mode & 0o7777 == file
+
+
+def test_a_folders_default_access_list_stands_in_the_umasks_place(tmp_path: Path, record: StemRecord) -> None:
+    user, owning_group, group, mask, others = (1, 7, -1), (4, 5, -1), (8, 7, 12345), (16, 7, -1), (32, 5, -1)
+    entries = b"".join(struct.pack("<HHi", *entry) for entry in (user, owning_group, group, mask, others))
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", struct.pack("<I", 2) + entries)
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    deliver(CLIP, tmp_path / "new" / "kick.wav", record, umask=0o022)
+    assert (tmp_path / "new").stat().st_mode & 0o070 == 0o070, "the group's mask allows writing"
+    for name in ("kick.wav", "kick.wav.airband.json"):
+        assert (tmp_path / "new" / name).stat().st_mode & 0o070 == 0o060
+    with closing(HeldFolder(tmp_path / "held")) as held, held.opened(0o022, make=True):
+        assert (tmp_path / "held").stat().st_mode & 0o070 == 0o070
 
 
 def test_a_name_without_room_for_its_ending_has_a_shorter_sidecar_that_is_found_again(
