@@ -187,8 +187,8 @@ def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
 @lru_cache(maxsize=64)
 def fast_length(frames: int) -> int:
     """The least product of 2, 3 and 5 that is no less than `frames`: a transform of it is fast."""
-    odd = [3**three * 5**five for three in range(12) for five in range(9)]
-    return min(each << max(0, -(-frames // each) - 1).bit_length() for each in odd)
+    odd: list[int] = [3**three * 5**five for three in range(12) for five in range(9)]
+    return min(each << (-(-frames // each) - 1).bit_length() for each in odd)
 
 
 @lru_cache(maxsize=8)

@@ -57,8 +57,7 @@ def spectrum(samples: Array) -> Bins:
     for first, part, place in _CLOCKED:
         ours = slice(first + part, count + part, PARTS)
         np.multiply(hops[..., ours, :], window[part], out=frames[..., first::PARTS, place, :])
-    bins: Bins = np.fft.rfft(frames.reshape(*frames.shape[:-2], N_FFT), norm="forward")
-    return bins
+    return np.asarray(np.fft.rfft(frames.reshape(*frames.shape[:-2], N_FFT), norm="forward"), np.complex64)
 
 
 def samples_of(bins: Bins, frames: int) -> Array:

@@ -97,7 +97,7 @@ def copy_distance(white: Bins) -> Array:
     np.subtract(level, level.mean(-1, keepdims=True), out=padded[:, :size])
     waves = np.fft.rfft(padded, norm="forward")
     waves *= waves.conj()
-    products = np.fft.irfft(waves, padded.shape[1])
+    products = np.asarray(np.fft.irfft(waves, padded.shape[1]), np.float32)
     lags = np.arange(top // 5, 5 * top // 8)
     moved = moving_mean(products[:, lags[0] : lags[-1] + 1], PERIOD_FRAMES)
     still = moving_mean(products[:, :1], PERIOD_FRAMES)
