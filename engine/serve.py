@@ -45,6 +45,8 @@ from presets.errors import EngineError, UsageError
 from presets.version import VERSION as SOFTWARE
 
 LOOPBACK = "tcp://127.0.0.1:*"
+AMOUNT_MAX = 1e9
+"""GB and seconds that may be asked for: an exabyte, and thirty years."""
 
 log = logging.getLogger("airband.engine")
 
@@ -174,6 +176,20 @@ def _default_roots(endpoint: str | None) -> list[Path]:
     return [Path(Path.cwd().anchor)] if endpoint is None else []
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= AMOUNT_MAX:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: 0 to {AMOUNT_MAX:g}")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: 1 to {(1 << 16) - 1}")
+    return value
+
+
 def _options(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="airband serve", description="Run an engine here until it is told to stop."
@@ -210,16 +226,16 @@ def _options(argv: Sequence[str]) -> Options:
         help="jobs may name paths below DIR; repeatable (default: any, but none with --endpoint)",
     )
     parser.add_argument(
-        "--quota", type=float, default=QUOTA_BYTES / 1e9, metavar="GB", help="what the spool may hold"
+        "--quota", type=_amount, default=QUOTA_BYTES / 1e9, metavar="GB", help="what the spool may hold"
     )
-    parser.add_argument("--idle-exit", type=float, metavar="S", help="leave after S seconds without work")
+    parser.add_argument("--idle-exit", type=_amount, metavar="S", help="leave after S seconds without work")
     parser.add_argument(
         "--on-demand",
         action="store_true",
         help="make way for an engine of another version when its client comes",
     )
     parser.add_argument(
-        "--metrics", type=int, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
+        "--metrics", type=_port, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
     )
     given = parser.parse_args(argv)
     usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)

@@ -60,7 +60,8 @@ def main(argv: Sequence[str]) -> int:
     values = " ".join(
         f"-p {shlex.quote(f'{name}={value}')}" for name, value in (("Manifest", manifest), ("Out", out))
     )
-    print(f"here, by OpenJD's own runner: openjd run {folder}/template.yaml --step Render {values}")
+    job = shlex.quote(f"{folder}/template.yaml")
+    print(f"here, by OpenJD's own runner: openjd run {job} --step Render {values}")
     return 0
 
 

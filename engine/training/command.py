@@ -116,7 +116,7 @@ def read_config(path: Path, kind: type[C]) -> C:
         return msgspec.toml.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "config") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, lists in lists in lists
         raise UsageError(f"{path}: {error}", "config") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,30 @@ def test_help_of_a_group_lists_its_commands_alone(capsys: pytest.CaptureFixture[
 def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
     assert main(["serve", "--state", str(tmp_path), "--endpoint", "carrier-pigeon"]) == 2
     assert "ipc://" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--quota", "nan"),
+        ("--quota", "-1"),
+        ("--idle-exit", "inf"),
+        ("--idle-exit", "soon"),
+        ("--metrics", "99999"),
+    ],
+)
+def test_an_amount_that_cannot_be_is_a_usage_error(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--state", str(tmp_path), f"{flag}={value}"])
+    assert value in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_no_text_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.toml"
+    path.write_bytes(b"\xff\xfe")
+    assert main(["train", "predictor", "--config", str(path)]) == 2
+    assert "noise.toml" in capsys.readouterr().err
