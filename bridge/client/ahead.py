@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from bridge.client.job import Job
 from bridge.client.renderer import Renderer
 from bridge.wire.ulid import new_ulid
-from presets.errors import AirbandError, BusyError
+from presets.errors import AirbandError, BusyError, EngineError
 
 AHEAD = 8
 """Jobs handed over before the first of them is over: enough to keep an engine of several workers busy."""
@@ -65,8 +65,9 @@ class Ahead(Generic[T, E]):
         """Cancels what is not over."""
         self._called_off.set()
         self._room.release()
-        for job in list(self._unfinished):
-            self._cancel(job)
+        with suppress(EngineError):  # one that is gone is not waited for job by job
+            for job in list(self._unfinished):
+                self._cancel(job)
         if self._thread.is_alive():
             self._thread.join(CALLED_OFF_S)
 
@@ -85,7 +86,7 @@ class Ahead(Generic[T, E]):
                 self._unfinished.add(job)
                 started = self._taken(task, job)
                 if not isinstance(started, Job) or self._called_off.is_set():
-                    self._cancel(job)  # of a hand-over that failed half-way, or came too late
+                    self._cancel(job)  # a hand-over that failed half-way, or came too late
                 self._started.put((job, started))
         except BaseException as error:
             self._started.put(error)
@@ -99,5 +100,9 @@ class Ahead(Generic[T, E]):
                     raise
 
     def _cancel(self, job: str) -> None:
-        with suppress(AirbandError):
+        try:
             self._renderer.cancel(job)
+        except EngineError:
+            raise
+        except AirbandError:  # the engine does not know it yet, or any more
+            pass

@@ -45,7 +45,7 @@ from presets.errors import AirbandError, BusyError, EngineError
 
 TIMEOUT_S = 30.0
 """How long an engine may take to answer a message, or to come back."""
-BUSY_PAUSE_S = 0.25
+BUSY_LEAST_S, BUSY_PAUSE_S = 0.05, 0.25
 """How long to wait before asking a busy engine again; twice as long each time, up to what it asks for."""
 
 
@@ -200,7 +200,7 @@ class Client(Renderer):
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     raise
-                time.sleep(min(pause_s, busy.retry_s, left_s))
+                time.sleep(min(pause_s, max(busy.retry_s, BUSY_LEAST_S), left_s))
             pause_s *= 2
 
     def _abandon(self, job: str) -> None:

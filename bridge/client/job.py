@@ -14,6 +14,7 @@ from bridge.wire.messages import (
     Accepted,
     Cancelled,
     DeliverFile,
+    DeliverPath,
     Done,
     Failed,
     File,
@@ -25,7 +26,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Path as PathSource
 from presets import errors
-from presets.errors import EngineError, OutputError, UsageError, error_class
+from presets.errors import EngineError, InputError, OutputError, UsageError, WireError, error_class
 
 if TYPE_CHECKING:
     from bridge.client.request import Name
@@ -104,8 +105,9 @@ class Job:
         for event in self._renderer.watch(self.id, timeout_s):
             if isinstance(event, Progress):
                 yield event
-            else:
-                self._done = _outcome(event)
+            elif (done := _outcome(event)) is not None:
+                self._check(done.stems[0])
+                self._done = done
 
     def cancel(self) -> State:
         """Ends the job, if it has not ended; the state it then has."""
@@ -115,6 +117,13 @@ class Job:
         """Drops the ended job and its result from the engine."""
         self._renderer.forget(self.id)
         self._done = None
+
+    def _check(self, stem: Stem) -> None:
+        """Raises WireError for a stem that is not where it was asked for."""
+        if self._submit is None or bool(stem.path) == isinstance(self._submit.deliver, DeliverPath):
+            return
+        where = f"at {stem.path}" if stem.path else "in the engine"
+        raise WireError(f"the engine says that the stem of job {self.id} is {where}, which nobody asked for")
 
 
 class Result:
@@ -173,6 +182,8 @@ class Result:
         shape = (self.stem.channels, self.stem.frames)
         if not self._is_pcm:
             return self._decoded(shape)
+        if self.stem.nbytes != 4 * shape[0] * shape[1]:
+            raise WireError(f"the engine says that {shape} float32 samples weigh {self.stem.nbytes} bytes")
         audio = np.empty(shape, "<f4")
         into, offset = audio.data.cast("B"), 0
         for piece in self._renderer.fetch(self._done.job, self.stem):
@@ -226,8 +237,15 @@ class Result:
         import soundfile
 
         file = self.path or io.BytesIO(b"".join(self.pieces()))
-        samples = soundfile.read(file, dtype="float32", always_2d=True)[0]
-        return np.ascontiguousarray(samples.T).reshape(shape)
+        try:
+            samples = soundfile.read(file, dtype="float32", always_2d=True)[0].T
+        except (OSError, soundfile.SoundFileError) as error:
+            raise InputError(
+                f"{self.path or 'the stem'} cannot be read any more: {error}", "source"
+            ) from None
+        if samples.shape != shape:
+            raise InputError(f"{self.path or 'the stem'} holds other audio than this job made", "source")
+        return np.ascontiguousarray(samples)
 
     def _publish(self, record: StemRecord, path: Path, force: bool) -> None:
         from render.files.encode import Encoded, decibels, encoding

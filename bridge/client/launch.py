@@ -140,16 +140,22 @@ def _opened_log(home: Home) -> BinaryIO:
 def _start(home: Home, timeout_s: float) -> Connection:
     with _opened_log(home) as log:
         said_from = log.tell()
-        process = subprocess.Popen(
-            _command(home),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=home.state,
-            env=_environment(),
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        try:
+            process = subprocess.Popen(
+                _command(home),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=home.state,
+                env=_environment(),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:  # a Python inside another program may not know its own
+            raise EngineError(
+                f"the engine cannot be started by {sys.executable!r}: {error.strerror}; start one with "
+                "`airband serve`"
+            ) from None
     # Whoever starts a process must take its exit code one day, or it stays as a zombie.
     threading.Thread(target=process.wait, name="airband-engine-exit", daemon=True).start()
     deadline_s = time.monotonic() + timeout_s

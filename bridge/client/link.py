@@ -28,6 +28,8 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5000, 20000
 """How often the peer is asked for a sign of life, and how long it may owe one (ZMTP 3.1 heartbeats)."""
 EVENT = struct.Struct("=H")
 """How a monitor's message begins (zmq_socket_monitor); pyzmq's own parser would load asyncio."""
+DRAINED_MAX = 64
+"""Messages taken at a time: a peer that never stops talking holds up neither what is sent nor a close."""
 LINGER_MS = 500
 """How long a closing link goes on delivering what was sent."""
 
@@ -170,7 +172,8 @@ class Link:
                 self._drain(dealer)
                 if monitor in ready:
                     (event,) = EVENT.unpack_from(monitor.recv_multipart()[0])
-                    self._drain(dealer)
+                    while self._drain(dealer):  # what came before the peer went
+                        pass
                     self.drop(_REASONS.get(event, "the connection broke"))
             self._flush(dealer)
         finally:
@@ -187,14 +190,17 @@ class Link:
                 dealer.send_multipart(self._outbox[0], zmq.DONTWAIT, copy=False)
                 self._outbox.popleft()
 
-    def _drain(self, dealer: zmq.Socket[bytes]) -> None:
+    def _drain(self, dealer: zmq.Socket[bytes]) -> bool:
+        """Hands out what has arrived, up to DRAINED_MAX messages; True if there may be more."""
         with suppress(zmq.Again):
-            while True:
+            for _ in range(DRAINED_MAX):
                 frames = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
                 try:
                     self._deliver(decode([frame.buffer for frame in frames], "engine"))
                 except WireError as error:
                     self.drop(f"it said something that is not protocol 1: {error.message}", NotUnderstood)
+            return True
+        return False
 
     def _deliver(self, reply: Reply) -> None:
         message, _ = reply

@@ -108,8 +108,8 @@ class Reconnecting:
         """Says goodbye; in a forked child it does nothing."""
         if self._pid != os.getpid():
             return
+        self._closed = True  # at once: who connects just now has the lock, and gives up
         with self._lock:
-            self._closed = True
             if self._link is not None:
                 with suppress(LinkLost):
                     self._link.send(Bye())
@@ -119,7 +119,7 @@ class Reconnecting:
         patience_s = self._timeout_s if self._start or not first else 0.0
         deadline_s = time.monotonic() + patience_s
         pause_s = PAUSE_S
-        while True:
+        while not self._closed:
             try:
                 return self._greet(self._locate())
             except LinkLost as lost:
@@ -130,6 +130,7 @@ class Reconnecting:
                     raise launch.no_engine(self._home) from none
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_CAP_S)
+        raise EngineError("this client is closed")
 
     def _locate(self) -> Connection:
         if self._endpoint is not None:

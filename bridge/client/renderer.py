@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Protocol, Self
 
 from bridge.client.job import Job, JobHolder
@@ -139,6 +140,6 @@ class Renderer(JobHolder, Protocol):
 
 def checked_priority(priority: int) -> int:
     """`priority`; raises UsageError where it is outside -9 to 9."""
-    if not -9 <= priority <= 9:
-        raise UsageError(f"priority = {priority}; allowed: -9 to 9", "priority")
+    if isinstance(priority, bool) or not isinstance(priority, Integral) or not -9 <= priority <= 9:
+        raise UsageError(f"priority = {priority!r}; allowed: whole numbers from -9 to 9", "priority")
     return int(priority)

@@ -60,6 +60,8 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
                     return
                 case Done() | Failed() | Cancelled():
                     return
+                case Busy(_, retry_s, message):  # the upload was silent, and its room went to others
+                    raise BusyError(message or "the engine has no room for the rest now", retry_s=retry_s)
                 case Error() as error:
                     raise error_class(error.code)(error.message, error.field)
 

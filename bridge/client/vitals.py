@@ -14,17 +14,17 @@ def memory_mb(pid: int) -> dict[int, float]:
         return {}
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False)
     rows = [tuple(map(int, line.split())) for line in table.stdout.splitlines()]
-    family = {pid}
-    for each, parent, _ in sorted(rows):
-        if parent in family:
-            family.add(each)
+    family, added = set[int](), {pid}
+    while added:  # a child may have a lower number than its parent
+        family |= added
+        added = {each for each, parent, _ in rows if parent in family} - family
     return {each: kib / 1024 for each, _, kib in rows if each in family}
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files below a folder weigh."""
+    """What the files below a folder weigh; what links lead to does not lie there."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
-            total += path.stat().st_size
+            total += path.lstat().st_size
     return total

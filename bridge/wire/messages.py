@@ -142,10 +142,10 @@ class Stem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A finished stem that can be fetched, or was published at `path`."""
 
     name: Name
-    rate: int
-    channels: int
-    frames: int
-    nbytes: int
+    rate: Annotated[int, Meta(ge=1, le=RATE_MAX_HZ)]
+    channels: Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
+    frames: Count
+    nbytes: Count
     digest: str
     path: str = ""
 
@@ -286,7 +286,7 @@ class Busy(Message, frozen=True, tag="busy"):
     """No room for this job now; try again after `retry_s`."""
 
     job: JobId
-    retry_s: float
+    retry_s: Annotated[float, Meta(ge=0, le=3600)]
     message: Text = ""
 
 
@@ -339,7 +339,7 @@ class Done(Message, frozen=True, tag="done"):
     """
 
     job: JobId
-    stems: tuple[Stem, ...]
+    stems: Annotated[tuple[Stem, ...], Meta(min_length=1)]
     seconds: float
     seed: int
     report: RenderReport

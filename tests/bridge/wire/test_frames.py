@@ -74,7 +74,7 @@ def values_of(kind: mi.Type) -> st.SearchStrategy[Any]:
         case mi.UnionType():
             return st.one_of([values_of(t) for t in kind.types])
         case mi.VarTupleType():
-            return st.lists(values_of(kind.item_type), max_size=3)
+            return st.lists(values_of(kind.item_type), min_size=kind.min_length or 0, max_size=3)
         case mi.TupleType():
             return st.tuples(*map(values_of, kind.item_types)).map(list)
         case mi.DictType():
