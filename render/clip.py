@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from presets.errors import InputError
 from presets.report import Shortfall
 from render.decode import Wanted, decode
-from render.limits import check_samples, check_shape, truncated
+from render.limits import check_samples, check_shape, truncated, unreadable
 from render.sources.pcm_header import PcmHeader, read_header
 from render.sources.pcm_samples import samples_of
 from render.sources.stretch import OnBytes, Stretch
@@ -197,7 +197,7 @@ class FileClip(_DiskClip):
         """See `Clip.read`.
 
         Raises:
-            InputError: the file became shorter, or a sample is not finite or beyond +-16.
+            InputError: the file became shorter or cannot be read, or a sample is not finite or beyond +-16.
         """
         return read_padded(self._read, self, start, frames)
 
@@ -210,8 +210,11 @@ class FileClip(_DiskClip):
         raw = np.empty((hi - lo) * header.frame_bytes, np.uint8)
         self._bytes.seek(lo * header.frame_bytes)
         left = raw.data
-        while left and (got := self._bytes.readinto(left)):
-            left = left[got:]
+        try:
+            while left and (got := self._bytes.readinto(left)):
+                left = left[got:]
+        except OSError as error:
+            raise unreadable(self._name, error) from None
         if left:
             last = hi - -(-len(left) // header.frame_bytes)
             raise InputError(f"{self._name} became shorter while it was read: frame {last}", "source")
@@ -254,12 +257,15 @@ def open_clip(
     try:
         file = source.open("rb")
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror}", "source") from None
+        raise unreadable(str(source), error) from None
     clip: FileClip | PcmClip | None = None
     try:
         if not os.fstat(file.fileno()).st_size:
             raise InputError(f"{source} is empty (0 bytes)", "source")
-        header = read_header(file)
+        try:
+            header = read_header(file)
+        except OSError as error:
+            raise unreadable(str(source), error) from None
         if header is not None and header.subtype:
             clip = _in_place(file, header, source.name, stream, accept_truncated, on_bytes)
             return clip

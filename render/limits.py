@@ -51,6 +51,11 @@ def check_finite(block: NDArray[np.floating[Any]], made_by: str, at_s: float) ->
         )
 
 
+def unreadable(name: str, error: OSError) -> InputError:
+    """The error for a source that a disk or a network does not give."""
+    return InputError(f"{name} cannot be read: {error.strerror}", "source")
+
+
 def truncated(name: str, shortfall: Shortfall) -> InputError:
     """The error for a source that holds less than it says."""
     kind = "truncated" if shortfall.promised is not None else "truncated or damaged"

@@ -14,7 +14,6 @@ import os
 import re
 import socket
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,7 +122,8 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
     try:
         with _told(out):
             _make_folder(out.parent, umask)
-            _sweep(out.parent)
+            with suppress(PermissionError):  # a drop box: what is in it is for others to see
+                _sweep(out.parent)
             part.touch(exist_ok=False)
             if os.name != "nt":  # an open file cannot be renamed there
                 handle = os.open(part, os.O_RDONLY)
@@ -202,11 +202,12 @@ def _hand_on(out: Path, part: Path) -> None:
     for owner, group in ((-1, about.st_gid), (about.st_uid, -1)):
         with suppress(OSError, AttributeError):  # another's; Windows
             os.chown(part, owner, group)
-    if sys.platform == "linux":
+    with suppress(OSError, AttributeError):  # none there; not on this system
         for name in os.listxattr(out):
             with suppress(OSError):
                 os.setxattr(part, name, os.getxattr(out, name))
-    part.chmod(about.st_mode & 0o777)
+    with suppress(OSError):
+        part.chmod(about.st_mode & 0o777)
 
 
 def permit(made: Path, folder: Path, most: int, umask: int) -> None:
@@ -217,7 +218,8 @@ def permit(made: Path, folder: Path, most: int, umask: int) -> None:
     with suppress(OSError, AttributeError):  # no access lists there; not on this system
         if "system.posix_acl_default" in os.listxattr(folder):
             return
-    made.chmod(most & ~umask | made.stat().st_mode & stat.S_ISGID)
+    with suppress(OSError):  # one mode for all
+        made.chmod(most & ~umask | made.stat().st_mode & stat.S_ISGID)
 
 
 def _move_without_replacing(part: Path, out: Path) -> None:
@@ -251,10 +253,7 @@ def _sweep(folder: Path) -> None:
         return
     _swept_s[identity] = now_s
     ours = re.compile(rf"\.airband-[0-9a-f]{{12}}-{re.escape(socket.gethostname())}-(\d+)-\d+\.part")
-    names: list[str] = []
-    with suppress(PermissionError):  # a drop box: what is in it is for others to see
-        names = os.listdir(folder)
-    for name in names:
+    for name in os.listdir(folder):
         found = ours.fullmatch(name)
         if found and not _lives(found[1]):
             with suppress(OSError):  # somebody else's, in a folder where each may remove but his own

@@ -241,9 +241,10 @@ def test_what_cannot_be_swept_stops_nobody(tmp_path: Path) -> None:
         part.write_bytes(b"whole")
 
 
-def test_a_drop_box_and_a_server_that_syncs_no_folders_get_their_stems(
+def test_stems_reach_drop_boxes_file_servers_and_sticks(
     tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Folders that may not be listed, servers that sync none, disks without modes, attributes and links."""
     sync = os.fsync
 
     def sync_files(handle: int) -> None:
@@ -251,14 +252,25 @@ def test_a_drop_box_and_a_server_that_syncs_no_folders_get_their_stems(
             raise OSError(errno.EINVAL, "Invalid argument")
         sync(handle)
 
-    def list_nothing(folder: Path) -> list[str]:
-        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
 
     _swept_s.clear()
     monkeypatch.setattr("os.fsync", sync_files)
-    monkeypatch.setattr("os.listdir", list_nothing)
-    deliver(CLIP, tmp_path / "kick.wav", record)
-    assert soundfile.info(tmp_path / "kick.wav").frames == SAMPLES.shape[1]
+    for name in ("listdir", "chmod", "link"):
+        monkeypatch.setattr(f"os.{name}", refused)
+    monkeypatch.setattr("os.listxattr", unsupported, raising=False)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: (0, 0, 0))
+    out = tmp_path / "new" / "kick.wav"
+    deliver(CLIP, out, record, umask=0o022)
+    assert soundfile.info(out).frames == SAMPLES.shape[1]
+    with part_beside(out) as part:
+        part.write_bytes(b"edited")
+        put_in_place(part, out)
+    assert out.read_bytes() == b"edited"
 
 
 def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(

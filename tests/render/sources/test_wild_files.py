@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -592,6 +593,19 @@ def test_bw64_is_read_in_place(tmp_path: Path) -> None:
     content[:4] = b"BW64"
     path.write_bytes(content)
     assert np.array_equal(opened(path), whole)
+
+
+def test_a_disk_that_gives_no_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.wav"
+    pcm(path, "WAV")
+
+    def broken(*_: Any) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with open_clip(path) as clip:
+        monkeypatch.setattr("os.preadv", broken)
+        with pytest.raises(InputError, match=r"a\.wav cannot be read: Input/output error"):
+            clip.read(0, clip.frames)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path: Path) -> None:
