@@ -1,8 +1,9 @@
 """The wall around the console: who may speak with it, and what a browser may do with what it says.
 
 Other programs' pages run in the same browser, and names of theirs may lead to 127.0.0.1 (DNS rebinding). So a
-request must name this very host and port, come from this very page, and bring the token: as the cookie that
-the address printed at the start has set, or as a bearer. Whatever fails gets 403 and not one fact more.
+request must name this very host and port and bring the token: as the cookie that the address printed at the
+start has set, or as a bearer. A page that made it must be this very one; a browser brings the cookie unasked, so
+with it a change must say so. A script's bearer is enough. Whatever fails gets 403 and not one fact more.
 """
 
 from __future__ import annotations
@@ -69,38 +70,42 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        if scope["type"] != "http" or not self._comes_from_here(scope["method"], headers):
+        if scope["type"] != "http" or not self._comes_from_here(headers):
             await self._refuse(scope, receive, send_guarded)
         elif self._is_invited(scope):
             entry = RedirectResponse("/", status_code=303)  # the token leaves the address bar and the history
             entry.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             await entry(scope, receive, send_guarded)
-        elif self._has_token(headers) and self._is_own_page(headers):
+        elif self._has_bearer(headers) or self._has_cookie(scope["method"], headers):
             await self._app(scope, receive, send_guarded)
         else:
             await self._refuse(scope, receive, send_guarded)
 
-    def _comes_from_here(self, method: str, headers: Headers) -> bool:
+    def _comes_from_here(self, headers: Headers) -> bool:
         """Whether the request names this host, and no page of another origin made it."""
-        origin = headers.get("origin")
         if headers.getlist("host") != [headers.get("host")] or headers.get("host") not in self._hosts:
             return False
-        return origin in self._origins or (origin is None and method in SAFE)
+        return headers.get("origin") in (None, *self._origins)
 
     def _is_invited(self, scope: Scope) -> bool:
         """Whether this is the address that was printed at the start."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         return scope["method"] == "GET" and scope["path"] == "/" and self._is_token(given)
 
-    def _has_token(self, headers: Headers) -> bool:
+    def _has_bearer(self, headers: Headers) -> bool:
+        """A script's; a page of another origin can add it to no request without asking, and is refused then."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(bearer):
-            return True
+        return scheme.lower() == "bearer" and self._is_token(bearer) and self._is_own_page(headers)
+
+    def _has_cookie(self, method: str, headers: Headers) -> bool:
+        """This browser's; a change must also name its origin, which `_comes_from_here` has looked at."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
         except CookieError:
             return False
-        return cookie is not None and self._is_token(cookie.value)
+        if cookie is None or not self._is_token(cookie.value) or not self._is_own_page(headers):
+            return False
+        return method in SAFE or "origin" in headers
 
     @staticmethod
     def _is_own_page(headers: Headers) -> bool:

@@ -80,10 +80,19 @@ def test_a_page_of_another_origin_is_refused(console: Any, method: str, origin: 
     assert is_refused(console.ask(method, "/api/engine/start", b"" if method == "POST" else None, headers))
 
 
-def test_what_changes_something_must_say_where_it_comes_from(console: Any) -> None:
-    headers = {"Authorization": f"Bearer {console.token}"}
-    assert is_refused(console.ask("POST", "/api/engine/start", b"", headers))
-    assert console.ask("GET", "/", headers=headers).status == 200
+def test_a_change_with_the_cookie_must_say_where_it_comes_from(console: Any) -> None:
+    cookie = {"Cookie": f"airband-console-{console.port}={console.token}"}
+    assert is_refused(console.ask("POST", "/api/engine/start", b"", cookie))
+    assert console.ask("POST", "/api/engine/start", b"", cookie | {"Origin": console.origin}).status == 200
+    assert console.ask("GET", "/", headers=cookie).status == 200
+
+
+def test_a_script_needs_its_bearer_alone(console: Any) -> None:
+    bearer = {"Authorization": f"Bearer {console.token}"}
+    assert console.ask("POST", "/api/engine/start", b"", bearer).status == 200
+    assert console.ask("GET", "/api/knobs", headers=bearer).status == 200
+    for foreign in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert is_refused(console.ask("POST", "/api/engine/start", b"", bearer | foreign))
 
 
 def test_a_page_on_another_port_cannot_include_the_console(console: Any) -> None:
