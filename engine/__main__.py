@@ -55,9 +55,11 @@ def main(argv: Sequence[str]) -> int:
         if group and argv[1:2] in (["-h"], ["--help"]):
             print(usage(group))
             return 0
+        if group and len(argv) == 1:
+            raise UsageError(f"{argv[0]}: one of its commands must follow\n{usage(group)}")
         raise UsageError(f"unknown command {' '.join(argv[: 2 if group else 1])!r}\n{usage(group)}")
     except AirbandError as error:
-        print(f"engine: {error.message}", file=sys.stderr)
+        print(f"airband: {error.message}", file=sys.stderr)
         return error.exit_code
 
 

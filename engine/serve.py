@@ -190,11 +190,27 @@ def _port(text: str) -> int:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: 1 or more")
+    return value
+
+
+def _folder(text: str) -> Path:
+    path = Path(os.path.realpath(os.path.expanduser(text)))
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: no such folder")
+    return path
+
+
 def _options(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="airband serve", description="Run an engine here until it is told to stop."
     )
-    parser.add_argument("--state", type=Path, help="folder of jobs and results (default: the user's own)")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="folder of jobs and results (default: the user's own)"
+    )
     parser.add_argument("--endpoint", help="ipc://PATH or tcp://HOST:PORT (default: ipc in a private folder)")
     parser.add_argument(
         "--allow",
@@ -207,7 +223,7 @@ def _options(argv: Sequence[str]) -> Options:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_count,
         metavar="N",
         help="on a processor, up to N processes while jobs of draft wait, some 350 MB each "
         f"(default: one a core, {1 + HELPERS_MAX} at most; 1 with --device)",
@@ -221,14 +237,20 @@ def _options(argv: Sequence[str]) -> Options:
         "--root",
         action="append",
         default=[],
-        type=Path,
+        type=_folder,
         metavar="DIR",
         help="jobs may name paths below DIR; repeatable (default: any, but none with --endpoint)",
     )
     parser.add_argument(
-        "--quota", type=_amount, default=QUOTA_BYTES / 1e9, metavar="GB", help="what the spool may hold"
+        "--quota",
+        type=_amount,
+        default=QUOTA_BYTES / 1e9,
+        metavar="GB",
+        help="what the spool may hold (default: %(default)g)",
     )
-    parser.add_argument("--idle-exit", type=_amount, metavar="S", help="leave after S seconds without work")
+    parser.add_argument(
+        "--idle-exit", type=_amount, metavar="S", help="leave after S seconds without work (default: stay)"
+    )
     parser.add_argument(
         "--on-demand",
         action="store_true",
@@ -240,15 +262,12 @@ def _options(argv: Sequence[str]) -> Options:
     given = parser.parse_args(argv)
     usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)
     home = find_home(given.state)
-    roots = tuple(
-        Path(os.path.realpath(os.path.expanduser(root)))
-        for root in given.root or _default_roots(given.endpoint)
-    )
+    roots = tuple(given.root or _default_roots(given.endpoint))
     return Options(
         home,
         given.endpoint,
         tuple(dict.fromkeys(given.device or ["auto"])),
-        max(1, usual_workers if given.workers is None else given.workers) - 1,
+        (given.workers or usual_workers) - 1,
         WorkerOptions(home.state / "spool", roots, given.compile),
         given.allow,
         int(given.quota * 1e9),

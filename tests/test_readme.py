@@ -33,6 +33,12 @@ def blocks(page: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
+def anchors(page: str) -> set[str]:
+    """What the headings of a page are called in addresses."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def knobs_table() -> str:
     """The knobs as their page shows them: made from presets.schema."""
     rows = [
@@ -69,11 +75,14 @@ def test_every_file_of_the_house_is_there() -> None:
 
 
 def test_every_page_and_picture_that_a_page_leads_to_is_there() -> None:
-    pages = [path for path in ROOT.rglob("*.md") if not {".venv", "airband-demo"} & set(path.parts)]
+    made = {".venv", "airband-demo", "build", ".pytest_cache"}
+    pages = [path for path in ROOT.rglob("*.md") if not made & set(path.parts)]
     assert len(pages) > 8
     for page in pages:
-        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-        assert [link for link in links if not (page.parent / link).exists()] == [], page
+        links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text())
+        assert [link for link, _ in links if not (page.parent / link).exists()] == [], page
+        leads = [(page.parent / link if link else page, anchor) for link, anchor in links if anchor]
+        assert [anchor for target, anchor in leads if anchor not in anchors(target.read_text())] == [], page
 
 
 def test_the_recipes_name_files_that_are_there() -> None:

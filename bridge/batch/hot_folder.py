@@ -69,7 +69,7 @@ class HotFolder:
         settle_s: how long a file must stand still.
 
     Raises:
-        UsageError: there is no such folder, or results would lie among the sources.
+        UsageError: there is no such folder, `out` is a file, or results would lie among the sources.
     """
 
     def __init__(
@@ -84,6 +84,8 @@ class HotFolder:
     ) -> None:
         if not os.path.isdir(folder):
             raise UsageError(f"{folder}: no such folder", "folder")
+        if os.path.exists(out) and not os.path.isdir(out):
+            raise UsageError(f"{out}: is a file; results need a folder", "out")
         if os.path.realpath(out) == os.path.realpath(folder):
             raise UsageError(f"{out}: is the folder under watch; results need another", "out")
         self.folder, self.out = folder, out

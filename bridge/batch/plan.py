@@ -160,6 +160,10 @@ def _destination(source: Path, below: Path, out: str, preset: Preset, count: int
     out = template.format()  # {{ and }} for braces themselves
     path = Path(out)
     if path.suffix.lower() not in AUDIO_SUFFIXES or os.path.isdir(path) or out.endswith(("/", os.sep)):
+        if os.path.isfile(path):
+            raise UsageError(
+                f"{out}: is a file; give a folder, or a name ending in .wav, .flac or .aiff", "out"
+            )
         return in_folder(source, path / below, preset)
     if count > 1:
         raise UsageError(

@@ -18,7 +18,7 @@ from typing import Annotated
 try:
     import typer
 
-    from bridge.cli.command import QuickGroup
+    from bridge.cli.command import QuickGroup, take_over
     from presets.errors import AirbandError, OutputError, UsageError
     from presets.printable import printable
     from presets.version import VERSION
@@ -26,7 +26,10 @@ except KeyboardInterrupt:  # to load all this takes some tenths of a second
     sys.exit(130)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-CODES = "0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, 130 cancelled."
+CODES = (
+    "Exit codes: 0 done, 1 other, 2 usage, 3 input, 4 output, 5 engine, 6 model, 7 render, 8 DAW, "
+    "130 cancelled."
+)
 MODULES = {
     "render": ("render",),
     "edit": ("edit",),
@@ -69,6 +72,7 @@ def command_line(asked: str = "") -> typer.Typer:
     having = [module for module, commands in MODULES.items() if asked in commands]
     for module in having or MODULES:
         import_module(f"bridge.cli.{module}").register(app)
+    take_over(app)
     app.callback()(airband)
     return app
 

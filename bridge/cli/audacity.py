@@ -38,11 +38,10 @@ def audacity(
     preset: Preset,
     preset_name: str,
 ) -> None:
-    """Render what is selected in Audacity onto new tracks at the same time; the tracks selected stay.
+    """Render what is selected in Audacity onto new tracks.
 
-    A track that is rendered whole is muted.
-
-    Audacity must run with its module mod-script-pipe enabled (`airband daw install audacity`).
+    They lie at the same time, and the tracks selected stay; one that is rendered whole is muted. Audacity
+    must run with its module mod-script-pipe enabled (`airband daw install audacity`).
     """
     for knob in ("start", "end", "format", "bit_depth"):
         if getattr(preset, knob) != getattr(Preset(), knob):

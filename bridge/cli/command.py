@@ -1,10 +1,12 @@
-"""The classes of what is on the way to every render: what needs no conversion is not converted."""
+"""The classes of all commands: they convert only what needs it, and say which values are allowed."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -21,6 +23,8 @@ class _Quick:
         for parameter in parameters:
             if "process_value" not in vars(parameter):
                 parameter.process_value = _Value(parameter)
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = _untyped  # its name says what it is, and `list[str]` nothing
         return parameters
 
 
@@ -30,6 +34,20 @@ class QuickCommand(_Quick, TyperCommand):
 
 class QuickGroup(_Quick, TyperGroup):
     """A group of commands, see above."""
+
+
+def take_over(app: typer.Typer) -> None:
+    """Gives all commands of an app, and of the groups in it, the classes above."""
+    for command in app.registered_commands:
+        command.cls = QuickCommand
+    for group in app.registered_groups:
+        group.cls = QuickGroup
+        if group.typer_instance is not None:
+            take_over(group.typer_instance)
+
+
+def _untyped(ctx: Any) -> str:
+    return ""
 
 
 class _Value:
@@ -50,5 +68,22 @@ class _Value:
             if parameter.required or wanted is None:
                 return self._convert(context, value)
         elif wanted not in (str, bool, int) or not isinstance(value, wanted):
-            return self._convert(context, value)
+            return self._converted(context, value)
         return value if parameter.callback is None else parameter.callback(context, parameter, value)
+
+    def _converted(self, context: Any, value: Any) -> Any:
+        try:
+            return self._convert(context, value)
+        except typer.BadParameter as error:
+            if self._wanted is not None:  # else the message is Click's own, which names value and limits
+                error.message = f"{value!r}; allowed: {self._allowed()}"
+            raise
+
+    def _allowed(self) -> str:
+        wanted = self._wanted
+        if isinstance(wanted, type) and issubclass(wanted, Enum):
+            return ", ".join(str(choice.value) for choice in wanted)
+        least, most = self._parameter.min, self._parameter.max
+        if least is not None:
+            return f"{least:g} to {most:g}" if most is not None else f"{least:g} or more"
+        return "a whole number" if wanted is int else "a number"

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def console(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes any that is free.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Of 127.0.0.1; 0 takes any that is free.")
+    ] = 0,
     quota_gb: Annotated[
         float, typer.Option("--quota", min=0.001, metavar="GB", help="What dropped files may weigh together.")
     ] = 10.0,
@@ -30,9 +32,10 @@ def console(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Hear, compare and steer renders in a browser, and see the engine's queue, until Ctrl-C.
+    """Hear, compare and steer renders in a browser, until Ctrl-C.
 
-    The address holds a token that lets in whoever has it. Jobs belong to the engine, and go on after the end.
+    The page shows the engine's queue, too. The address holds a token that lets in whoever has it. Jobs
+    belong to the engine, and go on after the end.
     """
     from bridge.console.serve import serve
 

@@ -39,13 +39,17 @@ def register(program: typer.Typer) -> None:
 @app.command()
 def install(
     host: Annotated[
-        Host, typer.Argument(metavar="HOST", help="Which host; `plugin`: all that load LV2, VST3, CLAP.")
+        Host,
+        typer.Argument(
+            metavar="HOST", help="reaper, ardour, audacity, or plugin: all hosts of LV2, VST3, CLAP."
+        ),
     ],
     into: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="In place of the host's settings folder (REAPER's resource path); of home for plugins.",
+            help="In place of the host's settings folder (REAPER's resource path); for plugins, in place of "
+            "your home folder.",
         ),
     ] = None,
     origin: Annotated[
@@ -59,7 +63,7 @@ def install(
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
     state: State = None,
 ) -> None:
-    """Put Airband where a host looks for scripts or plugins, or take it away again.
+    """Put Airband where a host looks for it, or take it away.
 
     Plugins are built first, from the sources that come with Airband, a minute or two; each VST3 is tried out
     in a process of its own before anything is installed.
@@ -92,9 +96,10 @@ def _built(home: Home, origin: Path | None) -> Path:
 
 @app.command()
 def engine(state: State = None) -> None:
-    """Start the engine where none runs, and tell plugins in one line of JSON what it offers.
+    """Start the engine for plugins, where none runs.
 
-    Native plugins run this; it returns once the engine can be reached.
+    Native plugins run this; it returns once the engine can be reached, and prints its models and presets as
+    one line of JSON.
     """
     home = find_home(state)
     with Client.connect(state=state) as client:
@@ -109,7 +114,10 @@ def reapack(
         str, typer.Argument(metavar="URL", help="Where the folder of REAPER scripts can be fetched.")
     ],
 ) -> None:
-    """Print the index.xml that ReaPack, REAPER's package manager, takes for scripts published at a URL."""
+    """Print the index of REAPER's scripts for ReaPack.
+
+    It is the index.xml that REAPER's package manager takes for scripts that are published at URL.
+    """
     typer.echo(reapack_index(url, datetime.now(UTC)), nl=False)
 
 
@@ -120,9 +128,10 @@ def audacity_takes(
         typer.Argument(metavar="DIR", help="Of takes, where Airband Send does not deliver as usual."),
     ] = None,
 ) -> None:
-    """Put what Airband Send delivered into a running Audacity: each take once, at its time, on a new track.
+    """Put what Airband Send delivered into a running Audacity.
 
-    REAPER and Ardour have actions for that, which `airband daw install` installs.
+    Each take goes there once, at its time, on a new track. REAPER and Ardour have actions for that, which
+    `airband daw install` installs.
     """
     takes = list(delivered_takes(takes_folder() if folder is None else folder))
     with Pipe() as pipe:

@@ -24,7 +24,10 @@ def demo(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Render a recording that ships, cut at 4 kHz, and measure the result against the original."""
+    """Render a recording that ships, and measure the result.
+
+    It is cut at 4 kHz, rendered from the cut, and set against the original.
+    """
     from bridge.evaluation.demo import demonstrate, told
 
     shown = demonstrate(folder, state)

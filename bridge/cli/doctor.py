@@ -26,7 +26,10 @@ def doctor(
         typer.Option("--bundle", metavar="FILE.zip", help="Also write all that a report of a fault needs."),
     ] = None,
 ) -> None:
-    """Find what is wrong with this installation and say what to do; exits 1 when something is broken."""
+    """Find what is wrong with this installation, and what to do.
+
+    Exits 1 when something is broken.
+    """
     from bridge.diagnosis import examine
 
     marks = {"good": "ok    ", "note": "note  ", "broken": "BROKEN"}

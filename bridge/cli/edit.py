@@ -37,14 +37,14 @@ def register(app: typer.Typer) -> None:
 @takes_preset
 def edit(
     context: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="WAV, FLAC and AIFF files.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="WAV, FLAC and AIFF files.")],
     undo: Annotated[bool, typer.Option("--undo", help="Restore what was before the last edit.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="With --undo: also what was changed since, which is lost.")
     ] = False,
     drop_metadata: Annotated[
         bool,
-        typer.Option("--drop-metadata", help="Edit also what would then say less of itself than before."),
+        typer.Option("--drop-metadata", help="Edit files too whose metadata cannot all be kept."),
     ] = False,
     state: State = None,
     as_json: Json = False,
@@ -52,9 +52,10 @@ def edit(
     preset: Preset,
     preset_name: str,
 ) -> None:
-    """Render files in place: length, rate, channels, format, bits and metadata stay as they are.
+    """Render files in place, as an external sample editor does.
 
-    A file whose metadata cannot all be kept is refused, with the name of what would be lost.
+    Length, rate, channels, format, bits and metadata stay as they are. A file whose metadata cannot all
+    be kept is refused, with the name of what would be lost.
 
     What is replaced is kept in the state folder until --undo restores it; several edits are undone one by
     one. --rate changes the rate. A file in which nothing is missing is left as it is.

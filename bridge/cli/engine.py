@@ -31,7 +31,7 @@ LOOKS = 60
 
 State = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", help="The engine's state folder."),
+    typer.Option("--state", metavar="DIR", help="The engine's state folder (by default your own)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -40,16 +40,17 @@ THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 def register(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
     for command in (status, jobs, cancel, prioritise, forget, stop):
-        app.command()(command)
+        # -3 is a priority, and no option.
+        app.command(context_settings={"ignore_unknown_options": command is prioritise})(command)
     for name, told in ENGINE_COMMANDS.items():
         app.command(name, context_settings=THROUGH, help=told)(through)
 
 
 ENGINE_COMMANDS = {
-    "serve": "Run an engine here until it is told to stop (see `airband serve --help`).",
-    "models": "List the models and get their weights (see `airband models --help`).",
-    "farm": "Render a manifest on a Ray cluster, or bundle it for a render farm (see `airband farm --help`).",
-    "train": "Train a model (see `airband train --help`).",
+    "serve": "Run an engine here until it is told to stop.",
+    "models": "List the models and get their weights.",
+    "farm": "Render a manifest on a Ray cluster or another render farm.",
+    "train": "Train a model, or fine-tune one.",
 }
 
 
@@ -67,9 +68,12 @@ def through(context: typer.Context) -> NoReturn:
 def status(
     state: State = None,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Say it again every second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every second, until Ctrl-C.")] = False,
 ) -> None:
-    """Say whether an engine runs, how fast it answers, what it has and is at; exits 5 if none runs."""
+    """Look at the engine; exits 5 if none runs.
+
+    Tells how fast it answers, its jobs, its models, the memory of its processes and what the spool holds.
+    """
     home = find_home(state)
     looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
     with Client.connect(state=state, start=False) as client:
@@ -140,7 +144,7 @@ def _status_lines(told: dict[str, Any]) -> Iterator[str]:
 
 def jobs(
     state: State = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the engine's jobs, newest first."""
@@ -158,7 +162,7 @@ def jobs(
 
 
 Names = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="From `airband jobs`; `all` for all that apply.")
+    list[str], typer.Argument(metavar="JOB", help="From `airband jobs`; `all` for all that apply.")
 ]
 
 
@@ -184,7 +188,7 @@ def prioritise(
 
 
 def forget(names: Names, state: State = None, as_json: Json = False) -> None:
-    """Drop ended jobs and the results that wait for them; frees their room."""
+    """Drop ended jobs, and the results that wait in the engine."""
     with Client.connect(state=state, start=False) as client:
         if names == ["all"]:
             names = [job.job for job in client.jobs(None) if job.state in FINAL]
@@ -198,6 +202,8 @@ def forget(names: Names, state: State = None, as_json: Json = False) -> None:
 
 def _each(names: list[str], work: Callable[[str], str], as_json: bool) -> None:
     """Does something to jobs and says what became of each; exits 2 if one of them refused."""
+    if not names and not as_json:
+        typer.echo("no job that this applies to")
     failures = 0
     for name in names:
         try:
@@ -221,7 +227,7 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the window being rendered.")] = False,
     as_json: Json = False,
 ) -> None:
-    """End the engine; queued and running jobs continue with the next one.
+    """End the engine; the next one goes on with its jobs.
 
     It is ended by its process number, if that is still the engine's, whether or not it can be reached.
     """

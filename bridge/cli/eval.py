@@ -43,6 +43,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--system",
+            metavar="SYSTEM",
             help="A model, perhaps with knobs (draft:seed=1), `unprocessed`, or a command with {in} and "
             "{out}; repeatable. [default: draft]",
         ),
@@ -61,7 +62,10 @@ def evaluate(
     ] = None,
     state: State = None,
 ) -> None:
-    """Measure models, or any other system, on full-band clips that are cut and rendered again."""
+    """Measure models, or other systems, on full-band clips.
+
+    Each clip is cut, rendered again, and set against what it was.
+    """
     from bridge.evaluation import paper as papers
     from bridge.evaluation import rows as tables
     from bridge.evaluation.evaluate import evaluate as measured
@@ -80,7 +84,8 @@ def evaluate(
     paper_rows = papers.paper_rows(papers.models_here(), system or []) if paper else []
     systems = [row.system for row in paper_rows if row.system] or system or ["draft"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         shown = progress.add_task("measuring")
         rows = measured(
             data,

@@ -12,7 +12,7 @@ import typer
 from bridge.batch.results import about
 from bridge.cli.engine import Json
 from bridge.cli.render import common_code
-from presets.errors import AirbandError, OutputError
+from presets.errors import AirbandError, OutputError, UsageError
 from presets.printable import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    inputs: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE", help="Files, folders, globs.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders.")] = False,
     as_json: Json = False,
     plot: Annotated[
@@ -33,14 +33,19 @@ def inspect(
         typer.Option("--plot", metavar="DIR", help="Draw each file's spectrogram, band and holes as a PNG."),
     ] = None,
 ) -> None:
-    """Say what files really contain: band, codec shelf and holes, level, hum, clipping, real bits and rate.
+    """Say what files really contain: band, codec, level, real bits.
 
-    The cut-off is the one that `render` would take. Files that cannot be read are named and passed over; of
-    one that breaks off, what is there is looked at.
+    Also a codec's shelf and holes, hum, DC, clipping, and stereo that is mono. The cut-off is the one
+    that `render` would take. Files that cannot be read are named and passed over; of one that breaks off,
+    what is there is looked at.
     """
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
 
+    if plot is not None and plot.exists() and not plot.is_dir():
+        raise UsageError(
+            f"--plot {plot}: is a file; name a folder, which is made where there is none", "plot"
+        )
     failures: list[AirbandError] = []
     drawn: set[Path] = set()
     for path, below, error in found(inputs, None, recursive):

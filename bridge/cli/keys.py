@@ -12,7 +12,7 @@ from bridge.wire.curve_keys import allow, allowed, own_keys, revoke
 from bridge.wire.home import find_home
 
 app = typer.Typer(
-    help="Who may reach an engine over tcp: keys by which clients and engines know each other.",
+    help="Who may reach an engine over tcp.",
     no_args_is_help=True,
 )
 
@@ -27,7 +27,10 @@ def register(program: typer.Typer) -> None:
 
 @app.command()
 def new(state: State = None, as_json: Json = False) -> None:
-    """Make this machine's own key, if it has none, and print its public half, to be allowed elsewhere."""
+    """Print this machine's public key, to be allowed elsewhere.
+
+    It is made where there is none; the secret half stays in the state folder.
+    """
     public = own_keys(find_home(state).state).public
     typer.echo(json.dumps({"key": public}) if as_json else public)
 
@@ -40,13 +43,19 @@ def allow_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in `airband keys list`.")] = "",
     state: State = None,
 ) -> None:
-    """Let a key connect to this machine's engine over tcp; at once, also to one that runs."""
+    """Let a key connect to this machine's engine over tcp.
+
+    It may at once, also to an engine that runs.
+    """
     allow(find_home(state).allow_list, key, name)
 
 
 @app.command(name="list")
 def list_keys(state: State = None, as_json: Json = False) -> None:
-    """List the engine's public key, which clients give as `server_key`, and the keys that may connect."""
+    """List the engine's public key, and those that may connect.
+
+    The engine's is what clients give as `server_key`.
+    """
     home = find_home(state)
     engine, clients = own_keys(home.state, "engine").public, allowed(home.allow_list)
     if as_json:
@@ -62,5 +71,8 @@ def revoke_key(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key, or its name.")],
     state: State = None,
 ) -> None:
-    """Let a key connect no more; at once, and what it has open is refused."""
+    """Let a key connect no more.
+
+    Its connections that are open are refused at once, too.
+    """
     revoke(find_home(state).allow_list, key)

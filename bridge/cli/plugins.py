@@ -105,12 +105,17 @@ def register(program: typer.Typer) -> None:
 
 @app.command("scan")
 def scan_command(
-    refresh: Annotated[bool, typer.Option("--refresh", help="Load those too that are known.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Load those again that earlier scans know.")
+    ] = False,
     parameters: Annotated[bool, typer.Option("--parameters", help="List every parameter.")] = False,
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """List the installed plugins: load each in a process of its own and say what it is, or what it did."""
+    """List the installed plugins, each tried out on its own.
+
+    Each is loaded in a process of its own, so that one which crashes or hangs is told of, and no more.
+    """
     found = 0
     for result in scan(find_home(state).state / "plugins.json", refresh):
         found += 1

@@ -42,9 +42,13 @@ def register(program: typer.Typer) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A preset or a .toml file.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A preset or a .toml file.")],
+    as_json: Json = False,
 ) -> None:
-    """Print a preset's file, or with --json every knob as it will be used."""
+    """Print a preset's file.
+
+    With --json, every knob as it will be used.
+    """
     presets.load(name)
     if as_json:
         typer.echo(json.dumps(_plain(name)))

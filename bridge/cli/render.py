@@ -23,7 +23,6 @@ from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.takes import check_takes, judged
 from bridge.batch.throughput import Speeds, estimate
-from bridge.cli.command import QuickCommand
 from bridge.cli.display import Display, JsonLines, display, foretold
 from bridge.cli.engine import Json, State
 from bridge.cli.options import takes_preset
@@ -39,7 +38,7 @@ WHICH, HOW = "Which of them", "When some fail"
 
 def register(app: typer.Typer) -> None:
     """Adds the command to `app`."""
-    app.command(cls=QuickCommand)(render)
+    app.command()(render)
 
 
 @takes_preset
@@ -54,9 +53,7 @@ def render(
             "({suffix} is the source's own ending).",
         ),
     ],
-    inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="IN...", help="Files, folders, globs.")
-    ] = None,
+    inputs: Annotated[list[str] | None, typer.Argument(metavar="IN", help="Files, folders, globs.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders.")] = False,
     manifest: Annotated[
         Path | None,
@@ -83,7 +80,9 @@ def render(
     ] = None,
     only_failed: Annotated[
         bool,
-        typer.Option("--only-failed", rich_help_panel=WHICH, help="What the --results file says failed."),
+        typer.Option(
+            "--only-failed", rich_help_panel=WHICH, help="Only what the --results file says failed."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be rendered, and how long it would take.")
@@ -119,7 +118,9 @@ def render(
             help="Videos: beside each stem, the video with the stem in place of its sound.",
         ),
     ] = False,
-    priority: Annotated[int, typer.Option(min=-9, max=9, help="Higher goes first among your jobs.")] = 0,
+    priority: Annotated[
+        int, typer.Option(min=-9, max=9, metavar="N", help="Higher goes first among your jobs.")
+    ] = 0,
     state: State = None,
     as_json: Json = False,
     *,
@@ -127,7 +128,7 @@ def render(
     preset_name: str,
     knobs: dict[str, Any],
 ) -> None:
-    """Render files: regenerate what is missing above their cut-off, keep what is below it.
+    """Render files: new above their cut-off, the original below.
 
     What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels; the
     same command goes on after that, a crash or a kill.

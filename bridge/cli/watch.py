@@ -34,7 +34,10 @@ def watch(
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the results go.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Watch subfolders too.")] = False,
     settle_s: Annotated[
-        float, typer.Option("--settle", min=0.05, max=3600, help="Seconds a file must stand still.")
+        float,
+        typer.Option(
+            "--settle", min=0.05, max=3600, metavar="S", help="Seconds that a file must not change for."
+        ),
     ] = 1.0,
     state: State = None,
     as_json: Json = False,
@@ -42,10 +45,11 @@ def watch(
     preset: Preset,
     preset_name: str,
 ) -> None:
-    """Render what arrives in a folder, each file once it has stopped growing, until Ctrl-C.
+    """Render what arrives in a folder, until Ctrl-C.
 
-    What is done already is not done again, also after a restart. A file `airband.toml` in the folder is a
-    preset for its files, in place of the flags. Results are never rendered, and never deleted.
+    A file is rendered once it has stopped growing. What is done already is not done again, also after a
+    restart. A file `airband.toml` in the folder is a preset for its files, in place of the flags. Results
+    are never rendered, and never deleted.
     """
     watched, results = Path(named(folder, "folder")), Path(named(out, "out"))
     hot = HotFolder(watched, results, preset, preset_name, recursive=recursive, settle_s=settle_s)

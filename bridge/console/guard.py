@@ -2,8 +2,8 @@
 
 Other programs' pages run in the same browser, and names of theirs may lead to 127.0.0.1 (DNS rebinding). So a
 request must name this very host and port and bring the token: as the cookie that the address printed at the
-start has set, or as a bearer. A page that made it must be this very one; a browser brings the cookie unasked, so
-with it a change must say so. A script's bearer is enough. Whatever fails gets 403 and not one fact more.
+start has set, or as a bearer. A page that made it must be this very one. A browser brings the cookie
+unasked, so a change that comes with it must name its origin. Whatever fails gets 403 and not one fact more.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Guard:
         return scope["method"] == "GET" and scope["path"] == "/" and self._is_token(given)
 
     def _has_bearer(self, headers: Headers) -> bool:
-        """A script's; a page of another origin can add it to no request without asking, and is refused then."""
+        """A script's; a page of another origin adds it only after a preflight, which is refused."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self._is_token(bearer) and self._is_own_page(headers)
 

@@ -21,10 +21,17 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in said for name in COMMANDS)
 
 
-@pytest.mark.parametrize("argv", [["sreve"], ["bench"], ["bench", "nothing"]])
+@pytest.mark.parametrize("argv", [["sreve"], ["bench", "nothing"]])
 def test_an_unknown_command_is_a_usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
     assert f"unknown command {' '.join(argv)!r}" in capsys.readouterr().err
+
+
+def test_a_group_alone_is_told_what_may_follow(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("airband: train: one of its commands must follow\n")
+    assert "train predictor" in said
 
 
 def test_help_of_a_group_lists_its_commands_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +55,8 @@ def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: 
         ("--idle-exit", "inf"),
         ("--idle-exit", "soon"),
         ("--metrics", "99999"),
+        ("--workers", "0"),
+        ("--root", "no-such-folder"),
     ],
 )
 def test_an_amount_that_cannot_be_is_a_usage_error(

@@ -222,6 +222,9 @@ def test_status_and_jobs_tell_of_the_engine(airband: Airband, state: Path, clips
     assert (newest["state"], newest["preset"]) == ("done", "music")
     assert newest["job"] in airband("jobs", "--state", state, "--limit", 1).out
     assert f"{newest['job']}: done" in airband("cancel", newest["job"], "--state", state).out
+    assert airband("cancel", "all", "--state", state).out == "no job that this applies to\n"
+    said = airband("prioritise", -3, newest["job"], "--state", state)
+    assert newest["job"] in said.out + said.err, said  # -3 is a priority, no option
 
 
 def test_cancel_tells_a_script_what_became_of_each_job(airband: Airband, state: Path, clips: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, clips: Path) ->
     command += ["-o", str(tmp_path / "out"), "--address", "127.0.0.1:1"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 5
-    assert "engine: no Ray cluster at 127.0.0.1:1" in said.stderr
+    assert "airband: no Ray cluster at 127.0.0.1:1" in said.stderr
 
 
 @pytest.mark.slow
