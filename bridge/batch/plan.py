@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import string
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -142,15 +144,45 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
     """Items that would become one file: none of them is rendered, for which one is meant cannot be known."""
     by_name: dict[str, list[Item]] = {}
     for item in items:
-        by_name.setdefault(os.path.normcase(os.path.abspath(item.out)), []).append(item)
-    for same in by_name.values():
-        for item in same if len(same) > 1 else ():
-            other = same[0] if item is not same[0] else same[1]
-            reason = (
-                f"{item.source} and {other.source} would both become {item.out}; neither is rendered: "
-                "a template with {suffix} or {parent} tells them apart"
-            )
-            yield Refused(item, UsageError(reason, "inputs"))
+        by_name.setdefault(_folded(item.out), []).append(item)
+    for alike in by_name.values():
+        for same in _one_file(alike) if len(alike) > 1 else ():
+            for item in same if len(same) > 1 else ():
+                other = same[0] if item is not same[0] else same[1]
+                reason = (
+                    f"{item.source} and {other.source} would both become {item.out}; neither is rendered: "
+                    "a template with {suffix} or {parent} tells them apart"
+                )
+                yield Refused(item, UsageError(reason, "inputs"))
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
+
+
+def _one_file(alike: list[Item]) -> Iterable[list[Item]]:
+    """Of items whose results differ by case at the most, those that are one file where they go."""
+    apart: dict[str, list[Item]] = {}
+    for item in alike:
+        apart.setdefault(os.path.normcase(os.path.abspath(item.out)), []).append(item)
+    return [alike] if len(apart) > 1 and _ignores_case(alike[0].out) else apart.values()
+
+
+def _ignores_case(path: Path) -> bool:
+    """Whether Kick.wav and kick.wav are one file there, as on most disks of macOS and on memory sticks.
+
+    Told by a name that is there, of the nearest folder or of one above it on the same disk.
+    """
+    with suppress(OSError):
+        folders = [folder for folder in Path(os.path.abspath(path)).parents if folder.is_dir()]
+        for folder in folders:
+            if os.stat(folder).st_dev != os.stat(folders[0]).st_dev:
+                break
+            names = set(os.listdir(folder))
+            for name in names:
+                if (other := name.swapcase()) not in names:
+                    return os.path.lexists(folder / other)
+    return False
 
 
 def _destination(source: Path, below: Path, out: str, preset: Preset, count: int) -> Path:

@@ -94,7 +94,7 @@ def deliver(
     """
     how = encoding(record.preset, record.source_name, out.name)
     check_destination(out, source, force=force)
-    with part_beside(out, umask) as part:
+    with part_beside(out, umask) as part, _told(out):
         encoded = encode(clip, part, how, record.preset, carried, mask)
         return publish(part, out, encoded, record, force=force, umask=umask)
 

@@ -105,6 +105,23 @@ class TestDestinations:
         assert set(pairs(["a/kick-hi.wav"], "again")) == {"a/kick-hi.wav"}
 
 
+@pytest.mark.parametrize("ignores_case", [True, False])
+def test_names_that_differ_by_case_are_one_where_the_disk_says_so(
+    album: Path, monkeypatch: pytest.MonkeyPatch, ignores_case: bool
+) -> None:
+    (album / "b" / "KICK.WAV").touch()
+    if ignores_case:
+        exists = os.path.lexists
+        monkeypatch.setattr(
+            "os.path.lexists",
+            lambda path: exists(path) or exists(Path(path).parent / Path(path).name.swapcase()),
+        )
+    items, refused = plan(["a/kick.wav", "b/KICK.WAV", "a/snare.FLAC"], "out", PLAIN)
+    apart = [] if ignores_case else ["kick.wav", "KICK.WAV"]
+    assert [item.source.name for item in items] == [*apart, "snare.FLAC"]
+    assert len(refused) == 2 - len(apart)
+
+
 @pytest.mark.usefixtures("album")
 class TestRefusals:
     @pytest.mark.parametrize(
