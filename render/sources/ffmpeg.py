@@ -191,5 +191,7 @@ def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], Non
 
 
 def _plain(line: str, source: Path) -> str:
-    """A line of ffmpeg's without paths."""
-    return line.replace("file:", "").replace(f"{source.absolute()}: ", "").strip()
+    """A line of ffmpeg's without paths, and without the list of what it may open."""
+    return (
+        line.replace(f" '{FORMATS}'", "").replace("file:", "").replace(f"{source.absolute()}: ", "").strip()
+    )
