@@ -231,7 +231,7 @@ class Jobs:
         self._incoming.close()
 
     def _hear_uploads(self, within_s: float = math.inf) -> None:
-        for news in self._incoming.news(self.written):
+        for news in self._incoming.news(self._store.written):
             self._tell(news.job, news) if isinstance(news, Grant) else self.runs.note_end(news)
         began_s = time.monotonic()
         for number, (job, digest) in enumerate(self._incoming.stored()):
@@ -250,10 +250,9 @@ class Jobs:
             self.runs.add(record)
             self._tell(job, self.stands(record))
 
-    @property
-    def written(self) -> int:
-        """How many changes of the store there were."""
-        return self._store.written
+    def promise(self, job: str | None) -> int:
+        """See `Store.promise`."""
+        return self._store.promise(job)
 
     def _is_needed(self, digest: str) -> bool:
         return self._incoming.uploads.brings(digest) or self._store.needs(digest)

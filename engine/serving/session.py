@@ -151,7 +151,8 @@ class Session:
     def post(self, message: EngineMessage) -> None:
         """Puts a message in the outbox."""
         frames = _encoded(message)
-        self._outbox.append((self._jobs.written if _promises(message) else 0, frames))
+        change = self._jobs.promise(getattr(message, "job", None)) if _promises(message) else 0
+        self._outbox.append((change, frames))
         self._outbox_bytes += sum(map(len, frames))
 
     def peek(self, synced: float = math.inf) -> Frames | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import msgspec
@@ -27,6 +27,7 @@ class JobRecord:
         digest: names its source in the spool once that is complete.
         asked: what was submitted; None when the row holds what this version cannot read.
         outcome: how it ended.
+        change: the number of the store's change that made the row what it is, or of a later one.
     """
 
     job: str
@@ -39,6 +40,7 @@ class JobRecord:
     digest: str
     asked: Submit | None
     outcome: Outcome | None
+    change: int = field(default=0, compare=False)
 
     @property
     def submit(self) -> Submit:

@@ -68,6 +68,7 @@ class Store:
         lacks_room: a change found no room on the disk; for who can make some, who then sets it back.
         written: how many changes there were.
         synced: how many of them a loss of power cannot take back.
+        promised: how many of them somebody waits to be told of.
 
     Args:
         path: the database; created when it is not there, brought up to date when it is older.
@@ -79,7 +80,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path, self._wal = path, path.with_name(f"{path.name}-wal")
-        self.written = self.synced = self._checkpointed = 0
+        self.written = self.synced = self.promised = self._checkpointed = 0
         self.lacks_room = False
         self._known: OrderedDict[str, JobRecord] = OrderedDict()
         with self._explained():
@@ -129,7 +130,8 @@ class Store:
             (submit.job, owner, session, state, now_s, now_s, msgspec.msgpack.encode(submit)),
         )
         self._unfinished += 1
-        return self._keep(JobRecord(submit.job, owner, session, state, now_s, now_s, 0, "", submit, None))
+        row = JobRecord(submit.job, owner, session, state, now_s, now_s, 0, "", submit, None)
+        return self._keep(replace(row, change=self.written))
 
     def queue(self, job: str, digest: str) -> None:
         """The source is complete: the job waits for a worker."""
@@ -153,12 +155,16 @@ class Store:
 
     def end(self, outcome: Outcome) -> None:
         """The job is done, failed or cancelled."""
-        state = type(outcome).__name__.lower()
-        self._known.pop(outcome.job, None)
-        self._unfinished -= self._write(
+        state, now_s = type(outcome).__name__.lower(), time.time()
+        known = self._known.pop(outcome.job, None)
+        ended = self._write(
             f"UPDATE jobs SET state = ?, outcome = ?, changed_s = ? WHERE job = ? AND {UNFINISHED}",
-            (state, msgspec.msgpack.encode(outcome), time.time(), outcome.job),
+            (state, msgspec.msgpack.encode(outcome), now_s, outcome.job),
         )
+        self._unfinished -= ended
+        if known is not None and ended:
+            values: Any = {"state": state, "outcome": outcome, "changed_s": now_s, "change": self.written}
+            self._keep(replace(known, **values))
 
     def forget(self, job: str) -> None:
         """Drops the row of a job that has ended."""
@@ -176,7 +182,14 @@ class Store:
             self._known.move_to_end(job)
             return self._known[job]
         found = self._read("WHERE job = ?", (job,))
-        return self._keep(found[0]) if found else None
+        return self._keep(replace(found[0], change=self.written)) if found else None
+
+    def promise(self, job: str | None = None) -> int:
+        """How many changes must be synced before anybody is told where a job stands, or all of them do."""
+        record = None if job is None else self.get(job)
+        change = self.written if record is None else record.change
+        self.promised = max(self.promised, change)
+        return change
 
     def record(self, job: str, owner: str | None = None) -> JobRecord:
         """The job; raises UsageError when it is not known, or not for `owner` to see."""
@@ -273,7 +286,7 @@ class Store:
         columns = ", ".join(f"{name} = ?" for name in values)
         self._write(f"UPDATE jobs SET {columns} WHERE job = ?", (*values.values(), job))
         if known is not None:
-            self._keep(replace(known, **values))
+            self._keep(replace(known, **values, change=self.written))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         with self._explained():

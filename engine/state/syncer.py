@@ -11,6 +11,8 @@ from engine.state.spool import Spool
 from engine.state.store import Store
 from presets.errors import AirbandError
 
+LAZY_S = 0.5
+"""How soon what nobody waits to be told of is synced."""
 RETRY_S = 0.5
 """The pause after a sync that failed."""
 
@@ -29,7 +31,7 @@ def sync(store: Store, spool: Spool) -> None:
 
 
 class Syncer:
-    """Syncs a store whenever there is something to sync; `Store.synced` tells how far it got.
+    """Syncs a store as soon as somebody waits for that, or LAZY_S later; `Store.synced` tells how far it got.
 
     Args:
         store, spool: what to sync.
@@ -41,11 +43,16 @@ class Syncer:
         self._thread = ThreadPoolExecutor(1, "airband-sync")
         self._running: Future[None] | None = None
         self._not_before_s = 0.0
+        self._begun_s = time.monotonic()
 
     def start_when_due(self) -> None:
-        """Starts a sync if something was written since the last and none runs."""
+        """Starts a sync if it is time for one and none runs."""
+        store, now_s = self._store, time.monotonic()
         is_free = self._running is None or self._running.done()
-        if is_free and self._store.synced < self._store.written and time.monotonic() >= self._not_before_s:
+        is_waited_for = store.synced < store.promised
+        is_due = is_waited_for or (store.synced < store.written and now_s - self._begun_s > LAZY_S)
+        if is_free and is_due and now_s >= self._not_before_s:
+            self._begun_s = now_s
             self._running = self._thread.submit(self._sync)
 
     def finish(self) -> None:

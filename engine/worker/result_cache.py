@@ -27,13 +27,13 @@ class ResultCache:
     def __init__(self, spool: Spool, source: JobSource, params: Preset, facts: dict[str, str]) -> None:
         self._spool, self._source = spool, source
         self._params, self._facts = params, facts
+        self._half = self._known("")
 
     def find(self) -> tuple[Path, RenderReport] | None:
         """The samples and the report of this very render, where they are kept."""
-        half = self._half()
-        if not self._source.is_hashed and not self._spool.has_results(f"{half}-"):
+        if not self._source.is_hashed and not self._spool.has_results(f"{self._half}-"):
             return None
-        key = f"{half}-{self._source.digest()}"
+        key = f"{self._half}-{self._source.digest()}"
         report = self._spool.report(key)
         return None if report is None else (self._spool.result(key), report)
 
@@ -45,8 +45,9 @@ class ResultCache:
             OutputError: it cannot be kept.
         """
         self._source.check_unchanged()
-        return self._spool.keep_result(f"{self._half(job)}-{self._source.digest()}", written, report)
+        half = self._known(job) if job else self._half
+        return self._spool.keep_result(f"{half}-{self._source.digest()}", written, report)
 
-    def _half(self, job: str = "") -> str:
+    def _known(self, job: str) -> str:
         facts = self._facts | ({"job": job} if job else {})
         return content_key(f"{self._source.nbytes} bytes", self._source.audio, self._params, facts)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bridge.wire.messages import DeliverPcm, Submit
+from bridge.wire.messages import Cancelled, DeliverPcm, Submit
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
 from engine.state import spool as spool_module
+from engine.state import syncer as syncer_module
 from engine.state.spool import Spool
-from engine.state.store import Store
-from engine.state.syncer import sync
+from engine.state.store import KNOWN_MAX, Store
+from engine.state.syncer import Syncer, sync
 from presets.errors import OutputError
 from presets.schema import make
 
@@ -75,3 +76,40 @@ def test_nothing_counts_as_synced_while_the_disk_refuses_names_and_a_folder_that
     (spool.folder / "stems").rmdir()
     sync(store, spool)
     assert store.synced == 1
+
+
+def test_what_is_promised_is_synced_at_once_and_the_rest_a_little_later(
+    store: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
+    syncer = Syncer(store, spool, lambda: None)
+    try:
+        add_job(store)
+        add_job(store)
+        first, second = reversed(store.newest(2))
+        assert (store.promise(second.job), store.promised) == (2, 2)
+        syncer.start_when_due()
+        wait_until(lambda: store.synced == 2, "the sync of a promise")
+        store.start(first.job)
+        assert store.promise(second.job) == 2, "that one has not changed since"
+        monkeypatch.setattr(syncer_module, "LAZY_S", 1e9)
+        syncer.start_when_due()
+        syncer._thread.submit(int).result()
+        assert store.synced == 2, "nobody waits for it"
+        monkeypatch.setattr(syncer_module, "LAZY_S", 0.0)
+        syncer.start_when_due()
+        wait_until(lambda: store.synced == 3, "the sync of what nobody waits for")
+        store.start(second.job)
+        assert store.promise() == 4
+    finally:
+        syncer.close()
+
+
+def test_a_row_that_is_read_anew_is_promised_with_all_that_was_written(store: Store) -> None:
+    for _ in range(KNOWN_MAX + 1):
+        add_job(store)
+    *_, oldest = store.newest(KNOWN_MAX + 1)
+    assert store.promise(oldest.job) == KNOWN_MAX + 1
+    store.end(Cancelled(oldest.job))
+    assert store.promise(oldest.job) == KNOWN_MAX + 2
+    store.forget(oldest.job)
+    assert store.promise(oldest.job) == KNOWN_MAX + 3
