@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from presets.errors import AirbandError, UsageError
+from presets.errors import AirbandError, Cancelled, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
@@ -61,6 +61,8 @@ def main(argv: Sequence[str]) -> int:
     except AirbandError as error:
         print(f"airband: {error.message}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # while it loads, or before there is anything to clean up
+        return Cancelled.exit_code
 
 
 def usage(group: str = "") -> str:

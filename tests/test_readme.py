@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import soundfile
 import typer
 from numpy.typing import NDArray
 
+import bridge
 import presets
 from bridge import Client
 from bridge.cli.app import command_line, main
@@ -152,6 +154,10 @@ def test_the_examples_in_python_run(studio: Path) -> None:
     for block in blocks(README, "python"):
         exec(compile(block, "README.md", "exec"), scope)
     assert scope["result"].audio.shape == (1, 96000)
+    example = textwrap.dedent(
+        str(bridge.__doc__).split("\n\n")[1] + "\n\n" + str(bridge.__doc__).split("\n\n")[2]
+    )
+    exec(compile(example, "bridge", "exec"), {"samples": scope["speech"][:, :22050]})
     assert (studio / "kick-restored.wav").exists()
     assert scope["restored"].shape == (1, 96000)
 

@@ -30,6 +30,9 @@ from presets.schema import FLAGS, Preset
 
 TEXTS = ("path", "preset", "out")
 COLUMNS = (*TEXTS, "takes")
+CSV, JSON_LINES, YAML = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".yaml", ".yml")
+SUFFIXES = (*CSV, *JSON_LINES, *YAML)
+"""What names of manifests end in."""
 SEPARATOR = re.compile(r"sep=(.)\r?(?:\n|$)")
 """A first line that is Excel's word on what parts the cells."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -120,7 +123,7 @@ def plan_rows(
 def _cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with where it stands."""
     suffix = manifest.suffix.lower()
-    if suffix in (".csv", ".tsv"):
+    if suffix in CSV:
         yield from _csv_cells(manifest, text)
         return
     for number, row in enumerate(_parsed(manifest, suffix, text), 1):
@@ -172,17 +175,17 @@ def _value(cell: str, delimiter: str) -> bool | float | str:
 
 def _parsed(manifest: Path, suffix: str, text: str) -> list[Any]:
     try:
-        if suffix in (".jsonl", ".ndjson"):
+        if suffix in JSON_LINES:
             return [json.loads(line) for line in text.splitlines() if line.strip()]
-        if suffix in (".yaml", ".yml"):
+        if suffix in YAML:
             rows = msgspec.yaml.decode(text)
             if isinstance(rows, list):
                 return rows
             raise UsageError(f"{manifest}: is no list of maps", "manifest")
     except (ValueError, RecursionError) as error:
-        form = "YAML" if suffix in (".yaml", ".yml") else "JSON lines"
+        form = "YAML" if suffix in YAML else "JSON lines"
         raise UsageError(f"{manifest}: not valid {form}: {error}", "manifest") from None
-    raise UsageError(f"{manifest}: manifests end in .csv, .tsv, .jsonl, .yaml, not {suffix!r}", "manifest")
+    raise UsageError(f"{manifest}: manifests end in {', '.join(SUFFIXES)}, not {suffix!r}", "manifest")
 
 
 def _row(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bridge.batch.manifest import SUFFIXES
+
 
 def render_command(
     source: str, out: str, preset: str, knobs: Mapping[str, Any], *, priority: int = 0, force: bool = False
@@ -29,7 +31,7 @@ def batch_command(manifest: str, out: str, preset: str, knobs: Mapping[str, Any]
 
 def is_manifest(path: str) -> bool:
     """Whether a path is called as manifests are."""
-    return Path(path).suffix.lower() in (".csv", ".jsonl", ".ndjson", ".yaml", ".yml")
+    return Path(path).suffix.lower() in SUFFIXES
 
 
 def _preset(preset: str, knobs: Mapping[str, Any]) -> list[object]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bridge.batch.manifest import SUFFIXES
 from bridge.batch.sources import AUDIO_SUFFIXES
 from presets.errors import InputError, UsageError
 
@@ -45,7 +46,7 @@ class Roots:
         return path
 
     def suggestions(self, text: str) -> list[str]:
-        """Folders (with a slash) and audio files that begin as `text` does, for a field that completes."""
+        """Folders (with a slash), audio files and manifests whose paths begin with `text`."""
         if not text:
             return [f"{folder}".rstrip("/") + "/" for folder in self._starts()]
         head, tail = os.path.split(text)
@@ -61,7 +62,7 @@ class Roots:
             path = os.path.join(head, entry.name)
             if entry.is_dir():
                 found.append(path + "/")
-            elif Path(entry.name).suffix.lower() in AUDIO_SUFFIXES | {".csv", ".jsonl", ".yaml", ".yml"}:
+            elif Path(entry.name).suffix.lower() in {*AUDIO_SUFFIXES, *SUFFIXES}:
                 found.append(path)
             if len(found) == SUGGESTIONS:
                 break

@@ -42,6 +42,14 @@ def test_help_of_a_group_lists_its_commands_alone(capsys: pytest.CaptureFixture[
     assert "bench" not in said
 
 
+def test_ctrl_c_is_an_exit_code_and_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.serve.serve", interrupted)
+    assert main(["serve", "--state", str(tmp_path)]) == 130
+
+
 def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
     assert main(["serve", "--state", str(tmp_path), "--endpoint", "carrier-pigeon"]) == 2
     assert "ipc://" in capsys.readouterr().err

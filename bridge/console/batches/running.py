@@ -6,6 +6,7 @@ console that ends, or is killed, takes up when it starts again what was under wa
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -29,6 +30,8 @@ from bridge.wire.private_files import make_private_folder
 from bridge.wire.ulid import new_ulid
 from presets import schema
 from presets.errors import AirbandError, EngineError, OutputError, UsageError
+
+log = logging.getLogger("airband.console")
 
 BATCHES_MAX = 100
 EVENTS_MAX = 2000
@@ -151,6 +154,11 @@ class Batch:
                 continue
             except AirbandError as error:
                 self.state, self.why = "failed", error.message
+                self._changed()
+                return
+            except Exception as error:  # what nobody foresaw ends this batch, which says so
+                log.exception("a batch failed")
+                self.state, self.why = "failed", f"{type(error).__name__}: {error}"
                 self._changed()
                 return
             if self.asked.kind == "render":

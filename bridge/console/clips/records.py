@@ -10,7 +10,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -64,12 +63,11 @@ class Clips:
 
     Args:
         folder: made when it is not there, for its owner alone.
-        changed: called with a clip's name whenever something of it changes.
     """
 
-    def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path) -> None:
         make_private_folder(folder)
-        self.folder, self._changed = folder, changed
+        self.folder = folder
         self._lock = threading.Lock()
 
     def new_folder(self) -> Path:
@@ -142,7 +140,6 @@ class Clips:
         """Closes a clip: its upload and what was drawn of it go, results in the engine and files stay."""
         clip = self.get(id)
         shutil.rmtree(self.folder / clip.id)
-        self._changed()
 
     def kept(self, id: str, job: str) -> Path:
         """Where what a page plays and shows of a take is kept."""
@@ -153,4 +150,3 @@ class Clips:
         part = path.with_name(f".{RECORD}.{os.getpid()}.{threading.get_ident()}")
         part.write_bytes(msgspec.json.encode(clip))
         os.replace(part, path)
-        self._changed()

@@ -15,8 +15,6 @@ from starlette.requests import ClientDisconnect
 from presets.errors import InputError, OutputError
 from presets.printable import printable
 
-QUOTA_BYTES = 10_000_000_000
-"""What all files together may weigh."""
 SPARE_BYTES = 256 * 1024**2
 """What stays free on the disk in any case."""
 NAME_BYTES = 180
@@ -40,7 +38,7 @@ class Uploads:
         quota_bytes: what they may weigh together, those under way included.
     """
 
-    def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
+    def __init__(self, folder: Path, quota_bytes: int) -> None:
         self._folder, self._quota_bytes = folder, quota_bytes
         self._coming: dict[Path, int] = {}
         for part in folder.rglob(f".*{PART}"):  # of a console that was killed

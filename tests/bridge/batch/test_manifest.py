@@ -109,7 +109,7 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.jsonl", '{"path": 3}\n', "row 1: path = 3 is no text"),
         ("jobs.yaml", "path: a.wav\n", "is no list of maps"),
         ("jobs.yaml", "- {path: [", "not valid YAML"),
-        ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.tsv, \.jsonl, \.yaml"),
+        ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.tsv, \.jsonl, \.ndjson, \.yaml, \.yml, not"),
     ],
 )
 def test_a_wrong_row_refuses_the_whole_and_is_named(folder: Path, name: str, text: str, message: str) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from bridge import Client, Renderer
 from bridge.wire.ulid import new_ulid
 from presets.errors import Cancelled, EngineError, InputError, OutputError, UsageError
+from presets.schema import Preset
 from render.files.sidecar import is_done, sidecar_path
 
 if TYPE_CHECKING:
@@ -209,6 +211,35 @@ def test_threads_share_a_renderer_and_get_their_own_back(renderer: Renderer, dul
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(through, range(12)))
+
+
+def test_files_of_one_name_rendered_at_once_stay_apart(
+    renderer: Renderer, dull: Samples, tmp_path: Path
+) -> None:
+    def through(number: int) -> bool:
+        clip, folder = dull * (1 - number / 10), tmp_path / str(number)
+        folder.mkdir()
+        soundfile.write(folder / "kick.wav", clip.T, 48000, "FLOAT")
+        result = renderer.submit(folder / "kick.wav", model="null", deliver="file").wait(60)
+        made = soundfile.read(result.save(folder / "kick-full.wav"), dtype="float32")[0].T
+        return np.array_equal(made, clip)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(through, range(4)))
+
+
+def test_a_sidecar_holds_all_that_the_same_samples_take(
+    renderer: Renderer, dull: Samples, tmp_path: Path
+) -> None:
+    source, first, again = (tmp_path / name for name in ("kick.wav", "first.wav", "again.wav"))
+    soundfile.write(source, dull[:, :24000].T, 48000, "FLOAT")
+    knobs: dict[str, Any] = {"seed": 3, "cutoff": 5000, "high_gain_db": -3, "gate_db": "off"}
+    renderer.submit(source, "archive", deliver="path", out=first, model="draft", **knobs).wait(60)
+    told = json.loads(sidecar_path(first).read_text())["preset"]
+    name = told.pop("name")
+    preset = msgspec.convert(told, Preset)
+    renderer.submit(source, preset, preset_name=name, deliver="path", out=again).wait(60)
+    assert first.read_bytes() == again.read_bytes()
 
 
 def test_one_result_is_fetched_by_several_threads(renderer: Renderer, long: Samples) -> None:

@@ -11,6 +11,38 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from bridge import Client
+from bridge.console.batches.running import Batch, BatchAsked, Kept
+from bridge.console.command_line import batch_command
+from bridge.console.engine_line import EngineLine
+from bridge.console.paths import Roots
+from bridge.wire.home import find_home
+from bridge.wire.ulid import new_ulid
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".ndjson", ".yaml", ".YML"])
+def test_all_that_the_command_takes_for_a_manifest_is_one_here(suffix: str, tmp_path: Path) -> None:
+    manifest = tmp_path / f"jobs{suffix}"
+    manifest.touch()
+    assert Roots([tmp_path]).suggestions(f"{tmp_path}/jo") == [str(manifest)]
+    command = batch_command(str(manifest), "out", "music", {}, recursive=False)
+    assert command.startswith("airband render --manifest ")
+
+
+def test_a_batch_that_breaks_on_what_nobody_foresaw_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wait_until: Any
+) -> None:
+    class Broken(EngineLine):
+        def client(self, *, local: bool = True) -> Client:
+            raise RuntimeError("out of threads")
+
+    asked = BatchAsked("render", str(tmp_path), str(tmp_path / "out"))
+    broken = Batch(Kept(new_ulid(), asked, "paused"), Broken(find_home(tmp_path / "state")), lambda: None)
+    broken.start()
+    wait_until(lambda: broken.state == "failed", "the end of the batch")
+    assert broken.told()["why"] == "RuntimeError: out of threads"
+    assert "a batch failed" in caplog.text
+
 
 @pytest.fixture
 def clips(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
