@@ -31,31 +31,38 @@ function factory(params)
     return text
   end
 
-  -- A field of a sidecar, which is flat but for the knobs: a number, a text, or nil for an empty one.
+  -- A field of a sidecar, which is flat but for the knobs: a number, a text, or nil for an empty one or none.
   local function field(json, name)
-    local at = select(2, json:find('"' .. name .. '": ', 1, true)) + 1
-    local text = json:sub(at, at + 1) ~= '""' and json:match('^"(.-[^\\])"[,\n]', at)
-    return text and text:gsub("\\(.)", "%1") or tonumber(json:match("^-?%d+", at))
+    local plain = json:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON has no such letters itself
+    local text = plain:match('"' .. name .. '": "([^"]+)"')
+    return text and text:gsub("\1", "\\"):gsub("\2", '"') or tonumber(plain:match('"' .. name .. '": (-?%d+)'))
   end
 
-  -- The takes in the folder that have a place, in the order of their names.
+  -- What a sidecar says of a take that has a place; nil for others.
+  local function placed(folder, stem)
+    local about = contents(folder .. "/" .. stem .. ".take.json")
+    local file, rate = field(about, "file"), field(about, "rate")
+    assert(field(about, "state") and file and not file:find("/", 1, true) and rate and rate > 0, "a damaged sidecar")
+    local frame = field(about, "transport_frame")
+    return field(about, "state") == "delivered"
+      and frame
+      and { name = stem, path = folder .. "/" .. file, track = field(about, "track") or UNNAMED, seconds = frame / rate }
+  end
+
+  -- The takes in the folder that have a place, in the order of their names, and what was wrong with others.
   local function delivered(folder)
-    local takes = {}
+    local takes, told = {}, {}
     local list = assert(io.popen("ls -1 '" .. folder:gsub("'", "'\\''") .. "' 2>/dev/null", "r"))
     for name in list:lines() do
       local stem = name:match("^(.*)%.take%.json$")
-      local about = stem and contents(folder .. "/" .. name)
-      if about and field(about, "state") == "delivered" and field(about, "transport_frame") then
-        takes[#takes + 1] = {
-          name = stem,
-          path = folder .. "/" .. field(about, "file"),
-          track = field(about, "track") or UNNAMED,
-          seconds = field(about, "transport_frame") / field(about, "rate"),
-        }
+      if stem then
+        local read, take = pcall(placed, folder, stem)
+        takes[#takes + 1] = read and take or nil
+        told[#told + 1] = not read and stem .. ": " .. tostring(take) or nil
       end
     end
     list:close()
-    return takes
+    return takes, told
   end
 
   -- Where a WAV file's samples lie, how many channels and frames they are, their rate, and whether they are floats.
@@ -168,9 +175,10 @@ function factory(params)
   end
 
   local function import()
-    local told, count = {}, 0
+    local takes, told = delivered(results_folder())
+    local count = 0
     Session:begin_reversible_command("Airband: import takes of Send")
-    for _, take in ipairs(delivered(results_folder())) do
+    for _, take in ipairs(takes) do
       if not is_known(take.name) then
         local done, problem = pcall(place, take)
         count = count + (done and 1 or 0)

@@ -57,11 +57,15 @@ class Pipe:
 
         Args:
             command: its name, as the manual's "Scripting Reference" lists it.
-            parameters: their values; text must hold no double quotes.
+            parameters: their values.
 
         Raises:
+            InputError: a text that no command can carry: with a double quote, or of several lines.
             HostError: it failed, did not come to an end, or Audacity left.
         """
+        for value in parameters.values():
+            if isinstance(value, str) and any(letter in value for letter in '"\r\n\0'):
+                raise InputError(f"Audacity takes no text with double quotes or line ends: {value!r}", "name")
         words = " ".join(
             f'{name}="{value}"' if isinstance(value, str) else f"{name}={value!r}"
             for name, value in parameters.items()
@@ -81,8 +85,18 @@ class Pipe:
         return said
 
     def info(self, kind: str) -> Any:
-        """What `GetInfo` tells of `Tracks`, `Labels` ...; numbers in it have six digits only."""
-        return json.loads(self.do("GetInfo", Type=kind, Format="JSON"))
+        """What `GetInfo` tells of `Tracks`, `Labels` ...; numbers in it have six digits only.
+
+        Raises:
+            HostError: as `do`, or it is no JSON: Audacity 3.2 does not escape the names in it.
+        """
+        said = self.do("GetInfo", Type=kind, Format="JSON")
+        try:
+            return json.loads(said)
+        except ValueError:
+            raise HostError(
+                f"Audacity's list of {kind} cannot be read; is an odd name in it? {said[:200]!r}"
+            ) from None
 
     def close(self) -> None:
         """Leaves Audacity to its user."""

@@ -15,6 +15,7 @@ local SECTION = "Airband"
 local TOGGLE_REVERSE = 41051 -- Item properties: Toggle take reverse
 local BUILD_PEAKS = 40047 -- Peaks: Build any missing peaks
 local UNDO_ITEMS = 4
+local NAME_BYTES = 160 -- of 255 that most disks allow
 local COLOUR = { 86, 156, 214 }
 local COPIED = { "D_VOL", "D_PAN", "D_PANLAW", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_CHANMODE", "I_PITCHMODE" }
 
@@ -115,8 +116,17 @@ function M.request(item)
   }
 end
 
+-- The beginning of a name, so that what is added leaves it a file's name; no letter of UTF-8 is cut in two.
+local function shortened(name)
+  local last = NAME_BYTES
+  while #name > last and name:byte(last + 1) & 0xC0 == 0x80 do
+    last = last - 1
+  end
+  return name:sub(1, last)
+end
+
 local function output_path(path)
-  local stem = path:match("([^/\\]+)%.[^./\\]+$") or path:match("([^/\\]+)$")
+  local stem = shortened(path:match("([^/\\]+)%.[^./\\]+$") or path:match("([^/\\]+)$"))
   local id = reaper.genGuid(""):gsub("[{}-]", ""):sub(1, 8):lower()
   return reaper.GetProjectPath("") .. "/" .. stem .. "-airband-" .. id .. ".wav"
 end

@@ -30,27 +30,34 @@ local function contents(path)
   return text
 end
 
--- The takes in a folder that have a place: tables of path, track, position in seconds.
+-- A take that has a place: a table of path, track, position in seconds; nil for others, false for a damaged sidecar.
+local function take_of(results, about)
+  local state, frame = json.text(about, "state"), json.number(about, "transport_frame")
+  local file, rate = json.text(about, "file"), json.number(about, "rate")
+  if not state or not file or file:find("[/\\]") or not rate or rate <= 0 then
+    return false
+  end
+  if state ~= "delivered" or not frame then
+    return nil
+  end
+  return { path = results .. "/" .. file, track = json.text(about, "track") or "", position = frame / rate }
+end
+
+-- The takes in a folder that have a place, and the names of sidecars that are damaged.
 local function delivered(results)
-  local takes, index = {}, 0
+  local takes, damaged, index = {}, {}, 0
   reaper.EnumerateFiles(results, -1) -- REAPER keeps a list of the folder; this drops it
   local name = reaper.EnumerateFiles(results, index)
   while name do
     if name:match("%.take%.json$") then
-      local about = contents(results .. "/" .. name)
-      local frame = json.number(about, "transport_frame")
-      if frame and json.text(about, "state") == "delivered" then
-        takes[#takes + 1] = {
-          path = results .. "/" .. json.text(about, "file"),
-          track = json.text(about, "track"),
-          position = frame / json.number(about, "rate"),
-        }
-      end
+      local take = take_of(results, contents(results .. "/" .. name))
+      takes[#takes + 1] = take or nil
+      damaged[#damaged + 1] = take == false and name or nil
     end
     index = index + 1
     name = reaper.EnumerateFiles(results, index)
   end
-  return takes
+  return takes, damaged
 end
 
 local function track_called(name)
@@ -80,17 +87,18 @@ local function place(take)
   return true
 end
 
--- Imports the takes that this project has not had yet; returns how many.
+-- Imports the takes that this project has not had yet; returns how many, and the names of sidecars that are damaged.
 function M.import()
   local new = {}
-  for _, take in ipairs(delivered(results_folder())) do
+  local takes, damaged = delivered(results_folder())
+  for _, take in ipairs(takes) do
     local known = reaper.GetProjExtState(0, SECTION, "imported " .. take.path)
     if known == 0 then
       new[#new + 1] = take
     end
   end
   if #new == 0 then
-    return 0
+    return 0, damaged
   end
   reaper.Undo_BeginBlock()
   reaper.PreventUIRefresh(1)
@@ -105,7 +113,7 @@ function M.import()
   reaper.Undo_EndBlock("Airband: import takes of Send", UNDO_ALL)
   reaper.Main_OnCommand(BUILD_PEAKS, 0)
   reaper.UpdateArrange()
-  return count
+  return count, damaged
 end
 
 -- Imports what comes, every 2 s, until the script is ended.

@@ -58,11 +58,16 @@ def built() -> Path:
 
 @pytest.fixture(scope="session")
 def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the CLAP hosts, clap_host and send_session, and of keep, which keeps an engine."""
+    """The folder of clap_host, rough_clap and send_session, and of keep, which keeps an engine."""
     folder = tmp_path_factory.mktemp("host")
     includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
     client: list[str | Path] = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
-    for name, libraries in (("clap_host", []), ("send_session", []), ("keep", client)):
+    for name, libraries in (
+        ("clap_host", []),
+        ("rough_clap", ["-rdynamic"]),
+        ("send_session", []),
+        ("keep", client),
+    ):
         source = HERE / "plugin" / f"{name}.cpp"
         compiler: list[str | Path] = ["g++", "-std=c++11", "-O1", *includes, source, *libraries]
         subprocess.run([*compiler, "-ldl", "-lpthread", "-o", folder / name], check=True)

@@ -244,9 +244,24 @@ def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -
         for channel, path in enumerate(found[place]):
             np.testing.assert_array_equal(sf.read(path, dtype="float32")[0], noise[:, channel])
 
+    (takes / "damaged.take.json").write_text('{\n "state": "delivered"\n}')
     deliver(takes, "a at 480000", "vox", 480000, 1, rate=44100)
     deliver(takes, "b at 480000", "vox", 480000, 1)
     out = imported(folder, takes)
     assert "AIRBAND-FAILED" in out
     assert "it is at 44100 Hz and the session at 48000 Hz" in out
+    assert re.search(r"damaged: .*a damaged sidecar", out)
     assert [at for _, at, _ in listed(folder)].count(480000) == 1  # the others are imported
+
+
+def test_takes_of_a_track_with_an_odd_name_land_on_one_track(tmp_path: Path) -> None:
+    """Its name ends in a backslash, and holds what Ardour allows in no name."""
+    folder, takes = tmp_path / "session", tmp_path / "takes"
+    make_session(folder, 1, "dry")
+    for number, at in enumerate((96000, 192000, 288000)):
+        deliver(takes, f"{number} at {at}", "A: 1/2 \\", at, 1)
+        out = imported(folder, takes)
+        assert "AIRBAND-OK" in out, out
+    tracks = [track for track, at, _ in listed(folder) if track != "vox"]
+    assert len(tracks) == 3
+    assert len(set(tracks)) == 1, tracks

@@ -33,6 +33,26 @@ def test_a_child_hears_the_signals_that_its_host_does_not(deaf_host: Path, signa
     assert said.stdout == KILLED, said
 
 
+def test_a_child_ends_though_its_host_waits_for_all_children_itself(deaf_host: Path) -> None:
+    said = subprocess.run(
+        [deaf_host, "sh", "-c", "echo said"],
+        capture_output=True, text=True, timeout=60, env=os.environ | {"REAPS": "1"},
+    )  # fmt: skip
+    assert said.stdout == "-1 said\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+def test_a_child_inherits_no_file_of_its_host(deaf_host: Path, tmp_path: Path) -> None:
+    held = tmp_path / "sound card"
+    held.touch()
+    said = subprocess.run(
+        [deaf_host, "sh", "-c", "ls -l /proc/self/fd"],
+        capture_output=True, text=True, timeout=60, env=os.environ | {"HELD": str(held)},
+    )  # fmt: skip
+    assert said.stdout.startswith("0 ")
+    assert held.name not in said.stdout
+
+
 def test_a_child_says_what_it_has_to_say(deaf_host: Path) -> None:
     said = subprocess.run(
         [deaf_host, "sh", "-c", "echo said; exit 3"], capture_output=True, text=True, timeout=60

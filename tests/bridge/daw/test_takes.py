@@ -214,6 +214,21 @@ def test_a_full_folder_says_so(send: Host, results: Path, monkeypatch: pytest.Mo
     assert len(list(results.glob("waiting/*.wav"))) == 1
 
 
+def test_a_take_ends_where_its_folder_is_full(
+    send: Host, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is looked at whenever 32 MiB more are written: 87 s of stereo."""
+    monkeypatch.setenv("AIRBAND_SEND_WAITING_GB", "0.001")
+    sound = np.tile(np.arange(-24000, 24000, dtype=np.float32) / 65536, (2, 100))
+    assert send(sound, "Armed=1")["State"] == 7
+    (path,) = results.glob("waiting/*.json")
+    take = json.loads(path.read_bytes())
+    assert 0 <= take["frames"] - (32 << 20) // 8 < 8192
+    assert "the folder took no more" in take["note"]
+    np.testing.assert_array_equal(read(path.with_suffix(".wav")), sound[:, : take["frames"]])
+    assert "AIRBAND_SEND_WAITING_GB" in (results / "Airband Send is full.txt").read_text()
+
+
 def test_a_project_that_opens_armed_waits_for_its_transport(send: Host, results: Path, running: None) -> None:
     sound = np.full((2, 24000), 0.25, np.float32)
     told = send(sound, "restored", "Armed=1")

@@ -24,7 +24,10 @@ struct Report {
     double cutoffHz = 0;    ///< Where the original band ends, when something was generated.
 };
 
-/// A fresh name for a job, a ULID: 48 bits of milliseconds and 80 of chance in Crockford's base 32.
+/// Crockford's base 32, which names of jobs and of instances are written in.
+static constexpr const char* kJobLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// A fresh name for a job, a ULID: 48 bits of milliseconds and 80 of chance in kJobLetters.
 std::string newJob();
 
 /// $AIRBAND_MODEL, or `auto`.

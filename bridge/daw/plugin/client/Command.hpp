@@ -17,7 +17,7 @@ public:
     bool turn();
 
     std::string out, err;
-    int code = -1; ///< Of its end; -1 where a signal ended it.
+    int code = -1; ///< Of its end; -1 where a signal ended it, or where the host took its end away.
 
 private:
     intptr_t fProcess = -1, fOut = -1, fErr = -1; // as the system knows them

@@ -66,15 +66,14 @@ static nlohmann::json run(const std::atomic<bool>& stop)
         if (since(began) > kStartS)
             throw EngineAbsent("the engine did not start in 60 s");
     }
-    if (running.code != 0) {
-        while (!running.err.empty() && running.err.back() == '\n')
-            running.err.pop_back();
-        throw EngineAbsent(running.err.empty() ? "the engine cannot be started" : running.err);
-    }
     const nlohmann::json offer = nlohmann::json::parse(running.out, nullptr, false);
-    if (!offer.is_object() || !offer.contains("presets"))
+    if (offer.is_object() && offer.contains("presets"))
+        return offer;
+    if (running.code == 0)
         throw EngineAbsent("`" + name + " daw engine` did not answer as it should: is it of this version?");
-    return offer;
+    while (!running.err.empty() && running.err.back() == '\n')
+        running.err.pop_back();
+    throw EngineAbsent(running.err.empty() ? "the engine cannot be started" : running.err);
 }
 
 bool mayLaunch()

@@ -159,15 +159,14 @@ void Client::Wire::pause(double seconds) const
 
 std::string newJob()
 {
-    static const char* const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t milliseconds = uint64_t(
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count());
     std::string ulid(26, '0');
     for (int place = 9; place >= 0; --place, milliseconds /= 32)
-        ulid[size_t(place)] = digits[milliseconds % 32];
+        ulid[size_t(place)] = kJobLetters[milliseconds % 32];
     for (size_t place = 10; place < 26; ++place)
-        ulid[place] = digits[randombytes_uniform(32)];
+        ulid[place] = kJobLetters[randombytes_uniform(32)];
     return ulid;
 }
 

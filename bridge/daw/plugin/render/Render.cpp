@@ -15,6 +15,7 @@ START_NAMESPACE_DISTRHO
 static constexpr double kWindowS = 8, kWindowMinS = 0.5, kWindowMaxS = 9; // VST3 in DPF: 10 s of latency at most
 static constexpr double kContextS = 1;                                    // the engine's own windows look 0.5 s around
 static constexpr double kFadeS = 0.01;
+static constexpr double kRateMaxHz = 1e6;                                 // no host has more; beyond it, memory ends
 
 static double windowSeconds()
 {
@@ -31,7 +32,7 @@ public:
         reset();
     }
 
-    ~Render() override { fStop = true; }
+    ~Render() override { leave(); }
 
 protected:
     const char* getLabel() const override { return Window::kChannels == 1 ? "AirbandRenderMono" : "AirbandRender"; }
@@ -106,14 +107,14 @@ protected:
     }
 
     void activate() override { reset(); }
-    void deactivate() override { fStop = true; } // a host that lost patience need not wait for a window under way
+    void deactivate() override { leave(); }
     void sampleRateChanged(double) override { reset(); }
 
     void run(const float** in, float** out, uint32_t frames) override
     {
         const std::lock_guard<std::mutex> lock(fMutex);
         if (isOn() != (fLatency > 0))
-            size();
+            start();
         if (fLatency == 0) {
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel)
                 if (in[channel] != out[channel])
@@ -125,10 +126,11 @@ protected:
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
                 float* const line = fLine.data() + channel * fSpan;
                 const float sample = in[channel][i]; // before `out`, which may be the same memory
-                out[channel][i] = fPlaysResult ? fWindow.result(channel)[fInWindow] : line[oldest];
+                out[channel][i] = fPlaysResult ? fWindow.result(channel)[fInWindow] : fHeld < fLatency ? 0 : line[oldest];
                 line[fTime] = sample;
             }
             fTime = (fTime + 1) % fSpan;
+            fHeld = std::min(fHeld + 1, fSpan);
             if (++fInWindow == fFrames)
                 next();
         }
@@ -143,29 +145,46 @@ private:
         return fValues[kBypass] < 0.5f && (mode() == kAlways || (mode() == kInBounces && offline));
     }
 
+    /// Lets a window under way, which holds the lock, end at once, and waits until the host's thread has left it.
+    void leave()
+    {
+        fStop = true;
+        const std::lock_guard<std::mutex> lock(fMutex);
+    }
+
     void reset()
     {
-        fStop = true; // for a window under way, which holds the lock
+        leave();
         const std::lock_guard<std::mutex> lock(fMutex);
         fStop = false;
         size();
+        start();
     }
 
-    /// Sizes everything for the rate, and forgets the sound that was under way.
+    /// Sizes everything for the rate; allocates only where that is another one.
     void size()
     {
-        const double rate = getSampleRate();
+        const double rate = getSampleRate() > 1 ? std::min(getSampleRate(), kRateMaxHz) : 1;
+        if (rate == fSizedHz)
+            return;
+        fSizedHz = rate;
         fFrames = uint32_t(fWindowS * rate);
-        const uint32_t context = uint32_t(kContextS * rate);
-        fLatency = isOn() ? fFrames + context : 0;
-        fSpan = fFrames + 2 * context;
+        fContext = uint32_t(kContextS * rate);
+        fSpan = fFrames + 2 * fContext;
         fLine.assign(size_t(Window::kChannels) * fSpan, 0.f);
-        fWindow.resize(fFrames, context, uint32_t(kFadeS * rate));
-        fTime = 0;
+        fWindow.resize(fFrames, fContext, uint32_t(kFadeS * rate));
+    }
+
+    /// Forgets the sound that was under way, for the audio thread too: it neither allocates nor clears memory.
+    void start()
+    {
+        fLatency = isOn() ? fFrames + fContext : 0;
+        fTime = fHeld = 0;
         // The first window is whole once its frames and the context behind it are there.
-        fInWindow = (fFrames - context % fFrames) % fFrames;
-        fEmpty = 1 + (context + fFrames - 1) / fFrames;
+        fInWindow = (fFrames - fContext % fFrames) % fFrames;
+        fEmpty = 1 + (fContext + fFrames - 1) / fFrames;
         fPlaysResult = false;
+        fWindow.forget();
         setLatency(fLatency);
     }
 
@@ -180,11 +199,14 @@ private:
             fState = kCollecting;
         }
         fPlaysResult = false;
-        if (!restores())
+        if (!restores() || fStop)
             return;
-        for (uint32_t channel = 0; channel < Window::kChannels; ++channel)
+        for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
+            float* const source = fWindow.source(channel);
             std::rotate_copy(fLine.data() + channel * fSpan, fLine.data() + channel * fSpan + fTime,
-                fLine.data() + (channel + 1) * fSpan, fWindow.source(channel));
+                fLine.data() + (channel + 1) * fSpan, source);
+            std::fill_n(source, fSpan - fHeld, 0.f); // before the first frame was silence
+        }
         const uint32_t rate = uint32_t(getSampleRate() + 0.5);
         const Window::Outcome outcome = fWindow.render(rate, knobsFrom(fValues), fValues[kOneCutoff] > 0.5f, fStop);
         fCutoffFound = fWindow.cutoffHz();
@@ -228,9 +250,11 @@ private:
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<RenderState> fState{kCollecting};
     std::atomic<float> fRestored{0}, fNothingMissing{0}, fDry{0}, fCutoffFound{0};
-    uint32_t fFrames = 0, fLatency = 0;
+    double fSizedHz = 0;     // the rate that all of this is sized for
+    uint32_t fFrames = 0, fContext = 0, fLatency = 0;
     uint32_t fSpan = 0;      // of the delay line: a window and the context on both sides
     uint32_t fTime = 0;      // where the line is written next, and where its oldest frame stands
+    uint32_t fHeld = 0;      // frames of the line that came since the start; what is older is not read
     uint32_t fInWindow = 0;  // frames played of the window under way
     uint32_t fEmpty = 0;     // windows to play before the first one is whole
     bool fPlaysResult = false;

@@ -31,12 +31,17 @@ void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
     fFrames = frames;
     fContext = context;
     fFade = fade;
+    fSource.assign(size_t(kChannels) * sourceFrames(), 0.f);
+    fResult.assign(size_t(kChannels) * (frames + fade), 0.f);
+    forget();
+}
+
+void Window::forget()
+{
     fCutoffHz = 0;
     fSilenceS = kSilenceS;
     fStarts = true;
     fProblem.clear();
-    fSource.assign(size_t(kChannels) * sourceFrames(), 0.f);
-    fResult.assign(size_t(kChannels) * (frames + fade), 0.f);
     fTail.clear();
 }
 

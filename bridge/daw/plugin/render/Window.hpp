@@ -19,6 +19,8 @@ public:
     enum Outcome { kSilent, kRestored, kNothingMissing, kEngineAbsent, kFailed };
 
     void resize(uint32_t frames, uint32_t context, uint32_t fade);
+    /// Forgets the windows before, as `resize` does, but allocates and frees nothing.
+    void forget();
 
     /// The samples of one channel: context, frames, context.
     float* source(uint32_t channel) { return fSource.data() + channel * sourceFrames(); }
@@ -28,7 +30,7 @@ public:
 
     /// Restores the source by the engine and waits for it: at most 5 s for a word from the engine, less after it failed
     /// to give one, and $AIRBAND_RENDER_WAIT_S in all. Where none runs one is started, which may take 60 s; when that
-    /// fails it is not tried again before the window is sized. Silence stays silence without asking.
+    /// fails it is not tried again before the window forgets. Silence stays silence without asking.
     ///
     /// `oneCutoff`: the first cut-off found holds for all windows. A window too short to tell takes the last one anyway.
     Outcome render(uint32_t rate, const airband::Knobs& knobs, bool oneCutoff, const std::atomic<bool>& stop);
@@ -36,7 +38,7 @@ public:
     /// Why the last window was not restored; empty where it was.
     const std::string& problem() const { return fProblem; }
 
-    /// The last cut-off found since the window was sized; 0: none.
+    /// The last cut-off found since it forgot the others; 0: none.
     float cutoffHz() const { return fCutoffHz; }
 
 private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -30,11 +31,18 @@ static std::vector<std::string> listed(const std::string& folder, const std::str
     return names;
 }
 
+/// A text without the bytes that are no UTF-8: no other JSON, XML or message can carry it.
+static std::string readable(const std::string& text)
+{
+    using nlohmann::json;
+    return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::ignore));
+}
+
 /// A track's name without control characters and `others`, of at most kTrackBytes.
 static std::string cleaned(const std::string& track, const std::string& others)
 {
     std::string name;
-    for (const char letter : track)
+    for (const char letter : readable(track))
         if (static_cast<unsigned char>(letter) >= ' ' && others.find(letter) == std::string::npos)
             name += letter;
     size_t end = std::min(name.size(), kTrackBytes);
@@ -81,6 +89,12 @@ File Outbox::lock(const std::string& instance) const
 {
     File file(fWaiting + "/" + instance + ".lock", File::kLock);
     return file.isOpen() && file.lock() ? std::move(file) : File();
+}
+
+bool Outbox::takesMore()
+{
+    const std::lock_guard<std::mutex> guard(fMutex);
+    return hasRoom();
 }
 
 bool Outbox::hasRoom() const

@@ -20,6 +20,8 @@ public:
     /// Reserves a name, and begins a take under it. nullptr where the folder takes no more: full, or not writable.
     std::unique_ptr<Capture> begin(uint32_t rate, int64_t position, const std::string& track,
         const airband::Knobs& knobs);
+    /// Whether a take under way may go on: the folder is not full.
+    bool takesMore();
     /// Lets a finished take wait, or drops one without a sample; false then.
     bool keep(const Take& take);
     /// The takes left by instances that have ended.

@@ -5,6 +5,7 @@
 static constexpr size_t kRingFrames = size_t(1) << 18; // 2 MiB of stereo; 5.4 s at 48 kHz
 static constexpr size_t kRingMarks = 1024;
 static constexpr uint64_t kBlockFrames = 8192;
+static constexpr uint64_t kLookEveryBytes = 32 << 20; // whether the folder takes more
 static constexpr std::chrono::milliseconds kNap(10), kIdleNap(200);
 static constexpr double kAheadS = 2; // a host so far ahead of the clock is not playing to anybody
 static constexpr std::chrono::seconds kLongestWait(10);
@@ -107,6 +108,14 @@ void Recorder::store(uint64_t frames)
         }
         fStored += count;
         frames -= count;
+        fUnlooked += count * sizeof(Frame);
+        if (!fCapture || fUnlooked < kLookEveryBytes)
+            continue;
+        fUnlooked = 0;
+        if (!fOutbox.takesMore()) {
+            close("the folder took no more");
+            fFull = true;
+        }
     }
 }
 

@@ -67,8 +67,9 @@ private:
     std::chrono::steady_clock::time_point fBeganTime;
     std::atomic<bool> fRecording{false}, fFull{false};
     std::atomic<float> fSeconds{0};
-    std::unique_ptr<Capture> fCapture;               // own thread, like the next two
+    std::unique_ptr<Capture> fCapture;               // own thread, like the next three
     uint64_t fStored = 0;
+    uint64_t fUnlooked = 0;                          // bytes since the folder's room was looked at
     std::vector<Frame> fBlock;
     bool fQuit = false;                              // under the mutex
     std::mutex fMutex;

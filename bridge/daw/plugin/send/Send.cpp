@@ -5,6 +5,8 @@
 #include "Sender.hpp"
 #include "Telling.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 START_NAMESPACE_DISTRHO
@@ -136,8 +138,9 @@ private:
         if (!wanted || jumped(transport))
             fPath->recorder.end();
         if (wanted && !fPath->recorder.recording())
-            fPath->recorder.begin(getSampleRate(), transport.playing ? int64_t(transport.frame) : -1);
+            fPath->recorder.begin(getSampleRate(), transport.playing ? std::max<int64_t>(int64_t(transport.frame), -1) : -1);
         fRolled = transport.playing;
+        fFrame = transport.frame;
         fExpected = transport.frame + frames;
         fPath->recorder.write(in, frames);
     }
@@ -145,8 +148,9 @@ private:
     /// Whether the transport has started, looped or been located since the last block: a take has one position.
     bool jumped(const TimePosition& transport) const
     {
-        const uint64_t off = std::max(transport.frame, fExpected) - std::min(transport.frame, fExpected);
-        return transport.playing && (!fRolled || off > kJumpFrames);
+        const int64_t off = int64_t(transport.frame - fExpected); // before frame 0, too, where frames wrap around
+        const bool stands = transport.frame == fFrame; // in hosts that play and tell no position
+        return transport.playing && (!fRolled || (!stands && std::abs(off) > kJumpFrames));
     }
 
     SendState state() const
@@ -174,13 +178,13 @@ private:
         return kIdle;
     }
 
-    static constexpr uint64_t kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
+    static constexpr int64_t kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
 
     const airband::Choices fChoices = airband::Choices::read();
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<bool> fWaits{false};
     bool fRan = false, fRolled = false; // audio thread, like the next
-    uint64_t fExpected = 0;             // frame of the transport
+    uint64_t fFrame = 0, fExpected = 0; // of the transport: of the last block, and after it
     std::unique_ptr<Path> fPath;
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(Send)

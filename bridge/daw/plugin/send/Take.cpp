@@ -5,6 +5,8 @@
 
 using nlohmann::json;
 
+static constexpr uint32_t kMostChannels = 8; // that an engine takes
+
 std::string Take::described(const char* state) const
 {
     json about = {
@@ -46,6 +48,9 @@ Take Take::from(const std::string& name, const std::string& text)
     take.knobs.cutoffHz = knobs.at("cutoff_hz");
     take.knobs.seed = knobs.at("seed");
     take.knobs.highGainDb = knobs.at("high_gain_db");
+    if (take.instance.empty() || take.instance.find_first_not_of(airband::kJobLetters) != std::string::npos
+        || take.head.rate == 0 || take.head.channels == 0 || take.head.channels > kMostChannels)
+        throw std::runtime_error(name + " is no take");
     return take;
 }
 

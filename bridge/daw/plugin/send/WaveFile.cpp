@@ -56,6 +56,16 @@ static std::string ixml(const WaveHead& head)
     return text + "</TRACK_LIST></BWFXML>";
 }
 
+/// Text as bext has it, with ? for every other letter; iXML has it whole.
+static std::string ascii(const std::string& text)
+{
+    std::string out;
+    for (const char letter : text)
+        if ((letter & 0xC0) != 0x80) // the rest of a letter of UTF-8
+            out += (letter & 0x80) != 0 ? '?' : letter;
+    return out;
+}
+
 static void appendBext(Bytes& out, const WaveHead& head)
 {
     const std::time_t now = std::time(nullptr);
@@ -65,7 +75,7 @@ static void appendBext(Bytes& out, const WaveHead& head)
     std::strftime(date, sizeof date, "%Y-%m-%d", &local);
     std::strftime(time, sizeof time, "%H:%M:%S", &local);
     out.chunk("bext", kBextBytes);
-    out.text(head.track, 256);     // Description
+    out.text(ascii(head.track), 256); // Description
     out.text("Airband Send", 32);  // Originator
     out.text("", 32);              // OriginatorReference
     out.text(date, 10);

@@ -5,7 +5,7 @@
 //   clap_host ... -- ... until NAME=VALUE                                         how long; 60 s at most
 //
 // Words: `offline` renders offline, `no-latency` has no clap.latency, `rolling` moves the transport from frame 0 on,
-// `restored` gives the parameters as a saved state in place of setting them, and only then.
+// `restored` gives the parameters as a saved state in place of setting them, and only then; `track:NAME` names the track.
 // It prints the latency and one line NAME=VALUE a parameter, once after the sound and once at the end.
 #include "clap_instance.hpp"
 
@@ -40,6 +40,7 @@ int main(int count, char** arguments)
     const double rate = std::atof(arguments[4]);
     const uint32_t block = uint32_t(std::atoi(arguments[5]));
     std::set<std::string> words;
+    std::string track;
     Settings during, after, until;
     Settings* list = &during;
     for (int i = 6; i < count; ++i) {
@@ -48,6 +49,8 @@ int main(int count, char** arguments)
             list = &after;
         else if (text == "until")
             list = &until;
+        else if (text.compare(0, 6, "track:") == 0)
+            track = text.substr(6);
         else if (text.find('=') == std::string::npos)
             words.insert(text);
         else
@@ -55,7 +58,7 @@ int main(int count, char** arguments)
     }
 
     const Library library(arguments[1]);
-    Instance instance(library, "", words.count("no-latency") == 0);
+    Instance instance(library, track, words.count("no-latency") == 0);
     if (words.count("restored") != 0)
         instance.load(savedWith(library, during, rate, block));
     instance.start(rate, block, words.count("offline") != 0);
@@ -79,7 +82,7 @@ int main(int count, char** arguments)
     std::fclose(in);
     for (size_t at = 0; at < frames; at += block) {
         float* const channels[] = {samples.data() + at, samples.data() + (width - 1) * frames + at};
-        const int64_t position = words.count("rolling") != 0 ? int64_t(at) : -1;
+        const int64_t position = words.count("rolling") != 0 ? int64_t(at) : Instance::kStands;
         instance.process(channels, uint32_t(std::min<size_t>(block, frames - at)), position);
     }
     instance.tell();

@@ -1,6 +1,8 @@
 // An instance of a CLAP plugin, for the small hosts of these tests: parameters by name, state, transport, planar sound.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -39,6 +41,9 @@ struct Library {
 };
 
 struct Instance {
+    /// In place of a position: the transport stands, or it plays and the host does not tell where.
+    static constexpr int64_t kStands = INT64_MIN, kNowhere = INT64_MIN + 1;
+
     /// What the host tells: a track's name ("" for none), and whether it has clap.latency.
     Instance(const Library& library, const std::string& track_ = "", bool hasLatency_ = true)
         : track(track_), hasLatency(hasLatency_),
@@ -87,17 +92,26 @@ struct Instance {
         return state;
     }
 
-    void load(std::vector<char> state)
+    /// Gives a state back, in pieces of so many bytes; whether the plugin took it.
+    bool load(const std::vector<char>& state, size_t piece = SIZE_MAX)
     {
-        const clap_istream_t stream = {&state, [](const clap_istream_t* in, void* into, uint64_t count) {
-            auto& from = *static_cast<std::vector<char>*>(in->ctx);
-            const uint64_t given = std::min<uint64_t>(count, from.size());
-            std::memcpy(into, from.data(), given);
-            from.erase(from.begin(), from.begin() + int64_t(given));
+        struct Left {
+            const char* from;
+            size_t count, piece;
+        } left = {state.data(), state.size(), piece};
+        const clap_istream_t stream = {&left, [](const clap_istream_t* in, void* into, uint64_t count) {
+            Left& rest = *static_cast<Left*>(in->ctx);
+            const size_t given = std::min({size_t(count), rest.count, rest.piece});
+            std::memcpy(into, rest.from, given);
+            rest.from += given;
+            rest.count -= given;
             return int64_t(given);
         }};
-        asked<clap_plugin_state_t>(CLAP_EXT_STATE)->load(plugin, &stream);
+        return asked<clap_plugin_state_t>(CLAP_EXT_STATE)->load(plugin, &stream);
     }
+
+    /// The sound so far is over.
+    void reset() { plugin->reset(plugin); }
 
     double value(const std::string& name) const
     {
@@ -105,6 +119,20 @@ struct Instance {
         params->get_value(plugin, find(name).id, &found);
         return found;
     }
+
+    /// Whether every parameter has a value that it can have.
+    bool isSane() const
+    {
+        for (uint32_t index = 0; index < params->count(plugin); ++index) {
+            clap_param_info_t info;
+            params->get_info(plugin, index, &info);
+            if (!(value(info.name) >= info.min_value && value(info.name) <= info.max_value))
+                return false;
+        }
+        return true;
+    }
+
+    uint32_t count() const { return params->count(plugin); }
 
     void tell() const
     {
@@ -119,18 +147,23 @@ struct Instance {
     void set(const Settings& settings)
     {
         events.clear();
-        for (const auto& setting : settings) {
-            clap_event_param_value_t event = {};
-            event.header = {sizeof event, 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_VALUE, 0};
-            event.param_id = find(setting.first).id;
-            event.note_id = event.port_index = event.channel = event.key = -1;
-            event.value = setting.second;
-            events.push_back(event);
-        }
+        for (const auto& setting : settings)
+            set(find(setting.first).id, setting.second);
     }
 
-    /// One block, in place. `position`: the frame of the transport, -1 while it stands.
-    void process(float* const* sound, uint32_t frames, int64_t position = -1)
+    /// One parameter more, by its number.
+    void set(uint32_t id, double value)
+    {
+        clap_event_param_value_t event = {};
+        event.header = {sizeof event, 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_VALUE, 0};
+        event.param_id = id;
+        event.note_id = event.port_index = event.channel = event.key = -1;
+        event.value = value;
+        events.push_back(event);
+    }
+
+    /// One block, in place. `position`: the frame of the transport.
+    void process(float* const* sound, uint32_t frames, int64_t position = kStands)
     {
         clap_audio_buffer_t buffer = {const_cast<float**>(sound), nullptr, channels, 0, 0};
         const clap_input_events_t in = {&events,
@@ -145,11 +178,14 @@ struct Instance {
             = {nullptr, [](const clap_output_events_t*, const clap_event_header_t*) { return true; }};
         clap_event_transport_t transport = {};
         transport.header = {sizeof transport, 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_TRANSPORT, 0};
-        transport.flags = CLAP_TRANSPORT_HAS_SECONDS_TIMELINE | (position >= 0 ? CLAP_TRANSPORT_IS_PLAYING : 0);
-        transport.song_pos_seconds
-            = clap_sectime(std::llround(double(std::max<int64_t>(position, 0)) / sampleRate * CLAP_SECTIME_FACTOR));
+        const bool tells = position != kNowhere;
+        transport.flags = (tells ? CLAP_TRANSPORT_HAS_SECONDS_TIMELINE : 0)
+            | (position != kStands ? CLAP_TRANSPORT_IS_PLAYING : 0);
+        if (tells && position != kStands)
+            transport.song_pos_seconds
+                = clap_sectime(std::llround(double(position) / sampleRate * CLAP_SECTIME_FACTOR));
         clap_process_t process = {};
-        process.steady_time = steady;
+        process.steady_time = tells ? steady : -1;
         process.frames_count = frames;
         process.transport = &transport;
         process.audio_inputs = process.audio_outputs = &buffer;
@@ -172,7 +208,7 @@ private:
         static const clap_host_track_info_t trackInfo = {[](const clap_host_t* asking, clap_track_info_t* info) {
             const Instance& self = *static_cast<const Instance*>(asking->host_data);
             info->flags = self.track.empty() ? 0 : CLAP_TRACK_INFO_HAS_TRACK_NAME;
-            std::strncpy(info->name, self.track.c_str(), sizeof info->name - 1);
+            std::memcpy(info->name, self.track.c_str(), std::min(sizeof info->name, self.track.size() + 1));
             return true;
         }};
         if (std::strcmp(id, CLAP_EXT_TRACK_INFO) == 0)

@@ -1,8 +1,11 @@
-// deaf_host WORD...: starts a command as plugins do, from a thread whose host blocks or ignores what ends programs.
+// deaf_host WORD...: starts a command as plugins do, from a thread whose host blocks or ignores what ends programs, holds
+// the file $HELD open, and, where $REAPS is set, leaves no child to be waited for.
 #include "Command.hpp"
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
 
 int main(int count, char** argument)
 {
@@ -11,6 +14,10 @@ int main(int count, char** argument)
     sigaddset(&blocked, SIGTERM);
     sigprocmask(SIG_BLOCK, &blocked, nullptr);
     std::signal(SIGINT, SIG_IGN);
+    if (std::getenv("REAPS") != nullptr)
+        std::signal(SIGCHLD, SIG_IGN);
+    if (std::getenv("HELD") != nullptr)
+        open(std::getenv("HELD"), O_RDONLY);
     airband::Command command({argument + 1, argument + count});
     while (command.turn()) {
     }

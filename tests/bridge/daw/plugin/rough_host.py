@@ -1,10 +1,13 @@
 """Does to plugins, in minihost, what validators of plugins do: python rough_host.py PLUGIN.vst3 ...
 
 At five rates and four sizes of blocks each is opened, hears noise, extremes and silence while its parameters
-jump, also from another thread, is asked for its state and given it back, and is closed. Prints one line for
-each that survives.
+jump, also from another thread, is asked for its state and given it back, whole, cut and damaged, and is
+closed. Prints one line for each that survives.
 """
 
+import contextlib
+import re
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -40,6 +43,47 @@ def sounds(channels: int, block: int) -> list[np.ndarray[Any, np.dtype[np.float3
     return [noise, noise * np.float32(1e-42), noise * np.float32(1e6), np.zeros_like(noise)]
 
 
+DIGITS = ".ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+"
+COMPONENT = re.compile(rb"(?<=<IComponent>)(\d+)\.([^<]+)")
+
+
+def component(state: bytes) -> bytes:
+    """What the plugin itself saved, which JUCE wraps: six bits a digit, the lowest first."""
+    found = COMPONENT.search(state)
+    assert found is not None
+    number = sum(DIGITS.index(chr(digit)) << (6 * place) for place, digit in enumerate(found[2]))
+    return number.to_bytes(len(found[2]), "little")[: int(found[1])]
+
+
+def with_component(state: bytes, inner: bytes) -> bytes:
+    """The same state with something else in it."""
+    number, count = int.from_bytes(inner, "little"), -(-8 * len(inner) // 6)
+    digits = "".join(DIGITS[number >> (6 * place) & 63] for place in range(count))
+    xml = COMPONENT.sub(f"{len(inner)}.{digits}".encode(), state[8:])
+    return state[:4] + struct.pack("<I", len(xml) - 1) + xml
+
+
+def give_damaged(plugin: Any, state: bytes) -> None:
+    """Gives back what is no state: cut, damaged, with values that no parameter has."""
+    inner = component(state)
+    assert with_component(state, inner) == state
+    draw = np.random.default_rng(2)
+    damaged = [inner[: len(inner) * part // 20] for part in range(1, 20)]
+    for _ in range(50):
+        changed = bytearray(inner)
+        for at in draw.integers(len(changed), size=8):
+            changed[at] = draw.integers(256)
+        damaged.append(bytes(changed))
+    damaged += [
+        re.sub(rb"\x00-?\d+(\.\d+)?(?=\x00)", b"\x00" + digits, inner)
+        for digits in (b"nan", b"-inf", b"1e38", b"-99999999999999999999")
+    ]
+    damaged.append(b"x" * 100_000)
+    for each in damaged:
+        with contextlib.suppress(RuntimeError):  # minihost may say that the plugin refused it
+            plugin.set_state(with_component(state, each))
+
+
 def survives(path: str, rate: int, block: int) -> None:
     channels = 1 if "Mono" in path else 2
     plugin = minihost.Plugin(
@@ -70,6 +114,9 @@ def survives(path: str, rate: int, block: int) -> None:
             "num_steps"
         ]  # a host keeps what it set, a plugin the step nearest to it
         assert abs(plugin.get_param(index) - value) <= (0.5 / (steps - 1) if steps > 1 else 0) + 1e-6
+    give_damaged(plugin, state)
+    plugin.process(pieces[0], made)
+    assert all(0 <= plugin.get_param(index) <= 1 for index in automatable(plugin))
     plugin.reset()
     plugin.process(pieces[0], made)
     plugin.close()

@@ -110,6 +110,16 @@ describe("Airband: restore item as new take", function()
     assert.equal(1.0, item.takes[2].values.D_STARTOFFS)
   end)
 
+  it("restores an item whose file has the longest name there can be", function()
+    local path = folder .. "/" .. ("é"):rep(125) .. ".wav"
+    os.execute(("cp '%s/clip.wav' '%s'"):format(folder, path))
+    local item = fake.add(path, 1.0)
+    restore()
+    assert.same({}, fake.messages)
+    assert.equal(2, #item.takes)
+    os.remove(path)
+  end)
+
   it("restores several items in one undo block, whatever their names", function()
     local one = fake.add(folder .. "/clip.wav", 1.0, 0.0)
     local two = fake.add(folder .. "/it's; a clip.wav", 1.0, 1.0)
@@ -282,6 +292,26 @@ describe("Airband: import takes of Airband Send", function()
     assert.equal(3, #fake.tracks)
     assert.same({ "Airband: import takes of Send" }, fake.undo)
     assert.equal(0, fake.refresh)
+  end)
+
+  it("leaves damaged sidecars alone, imports the others, and names the damaged ones", function()
+    for name, text in pairs({
+      empty = "",
+      nameless = '{ "state": "delivered", "rate": 48000, "track": "x", "transport_frame": 5 }',
+      rateless = '{ "file": "a.wav", "state": "delivered", "rate": 0, "track": "x", "transport_frame": 5 }',
+      elsewhere = '{ "file": "../clip.wav", "state": "delivered", "rate": 48000, "track": "x", "transport_frame": 5 }',
+    }) do
+      local file = io.open(("%s/%s.take.json"):format(results, name), "w")
+      file:write(text)
+      file:close()
+    end
+    take("good", "Bass", 24000)
+    local count, damaged = import()
+    assert.equal(1, count)
+    table.sort(damaged)
+    assert.same({ "elsewhere.take.json", "empty.take.json", "nameless.take.json", "rateless.take.json" }, damaged)
+    dofile(scripts .. "/Airband - Import takes of Airband Send.lua")
+    assert.truthy(fake.messages[1]:find("rateless.take.json", 1, true))
   end)
 
   it("imports takes as they come", function()

@@ -1,5 +1,6 @@
 #include "../Command.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -95,6 +96,9 @@ Command::Command(const std::vector<std::string>& words)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out.into, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.into, STDERR_FILENO);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the host's sound card is one
+#endif
     std::vector<char*> arguments, environment;
     for (const std::string& word : words)
         arguments.push_back(const_cast<char*>(word.c_str()));
@@ -132,12 +136,14 @@ bool Command::turn()
     pollfd ends[] = {{int(fOut), POLLIN, 0}, {int(fErr), POLLIN, 0}};
     poll(ends, 2, kTurnMs);
     const bool more = readFrom(ends[0], out) | readFrom(ends[1], err);
+    if (fEnded)
+        return more;
     int status = 0;
-    if (!fEnded && waitpid(pid_t(fProcess), &status, WNOHANG) == pid_t(fProcess)) {
-        fEnded = true;
+    const pid_t ended = waitpid(pid_t(fProcess), &status, WNOHANG);
+    fEnded = ended == pid_t(fProcess) || (ended < 0 && errno == ECHILD); // the host waits for all children itself
+    if (ended == pid_t(fProcess))
         code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    }
-    return more || !fEnded;
+    return true; // it may have said something since
 }
 
 void showFolder(const std::string& path)

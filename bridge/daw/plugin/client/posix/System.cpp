@@ -1,5 +1,6 @@
 #include "../System.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
@@ -34,6 +35,8 @@ int64_t File::read(uint64_t offset, char* into, size_t count) const
     size_t done = 0;
     while (done < count) {
         const ssize_t got = pread(int(fHandle), into + done, count - done, off_t(offset + done));
+        if (got < 0 && errno == EINTR) // on a network's disk; hosts use signals too
+            continue;
         if (got < 0)
             return -1;
         if (got == 0)
@@ -47,6 +50,8 @@ bool File::write(uint64_t offset, const char* from, size_t count)
 {
     while (count > 0) {
         const ssize_t written = pwrite(int(fHandle), from, count, off_t(offset));
+        if (written < 0 && errno == EINTR)
+            continue;
         if (written <= 0)
             return false;
         from += written;

@@ -1,0 +1,164 @@
+"""The plugins in hosts that are rough with them: nothing crashes, stalls sound, or is lost without a word.
+
+pytest -m plugin tests/bridge/daw/test_rough_hosts.py
+"""
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bridge.daw.build import DPF
+
+RATE = 48000
+BLOCK_MS = 1000 * 64 / RATE  # of rough_clap.cpp
+
+pytestmark = [
+    pytest.mark.plugin,
+    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
+    pytest.mark.timeout(1800),
+]
+
+Rough = Callable[[str, str], str]
+
+
+@pytest.fixture
+def rough(built: Path, hosts: Path, results: Path) -> Rough:
+    """`rough(plugin, case)`: what rough_clap.cpp prints of a case that the plugin has survived."""
+
+    def run(plugin: str, case: str) -> str:
+        command = [hosts / "rough_clap", built / f"{plugin}.clap", case]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert ran.returncode == 0, f"{ran.returncode}: {ran.stdout}{ran.stderr[-2000:]}"
+        *said, last = ran.stdout.splitlines()
+        assert last == "SURVIVED"
+        return "\n".join(said)
+
+    return run
+
+
+@pytest.fixture
+def silent_engine(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Something that listens where an engine should, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = tmp_path / "silent.json"
+        there.write_text(json.dumps({"endpoint": f"tcp://127.0.0.1:{server.getsockname()[1]}"}))
+        there.chmod(0o600)
+        monkeypatch.setenv("AIRBAND_CONNECTION", str(there))
+        yield
+
+
+@pytest.mark.parametrize("plugin", ["AirbandSend", "AirbandRender", "AirbandRenderMono"])
+def test_what_is_switched_in_real_time_costs_the_audio_thread_nothing(
+    rough: Rough, plugin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No allocation, no wait, and next to no time: with the windows of 8 s that users have."""
+    monkeypatch.delenv("AIRBAND_RENDER_WINDOW_S")
+    told = dict(re.findall(r"(\w+)=(\S+)", rough(plugin, "real-time")))
+    assert (told["allocations"], told["waits"]) == ("0", "0")
+    assert float(told["switching_ms"]) < BLOCK_MS / 5
+
+
+def test_the_counter_of_allocations_counts(rough: Rough) -> None:
+    assert int(rough("AirbandRender", "count").removeprefix("allocations=")) > 10
+
+
+@pytest.mark.parametrize("case", ["values", "states", "rates"])
+@pytest.mark.parametrize("plugin", ["AirbandSend", "AirbandRender"])
+def test_values_states_and_rates_that_cannot_be_harm_nothing(rough: Rough, plugin: str, case: str) -> None:
+    assert rough(plugin, case) == ""
+
+
+@pytest.mark.parametrize("case", ["count-in", "nowhere"])
+def test_a_transport_before_0_or_without_a_position_gives_one_take(
+    rough: Rough, results: Path, case: str
+) -> None:
+    rough("AirbandSend", case)
+    (about,) = (json.loads(path.read_bytes()) for path in results.glob("waiting/*.json"))
+    assert about["frames"] == 500 * 64
+    assert about["transport_frame"] == (None if case == "count-in" else 0)
+
+
+def test_a_change_of_rate_begins_another_take(rough: Rough, results: Path) -> None:
+    rough("AirbandSend", "other-rate")
+    takes = [json.loads(path.read_bytes()) for path in sorted(results.glob("waiting/*.json"))]
+    assert [(take["rate"], take["frames"]) for take in takes] == [(48000, 6400), (44100, 6400)]
+
+
+def test_a_host_that_ends_the_plugin_during_a_window_gets_its_thread_back(
+    rough: Rough, silent_engine: None
+) -> None:
+    under_way, took_s, left_inside = re.findall(r"=(\S+)", rough("AirbandRender", "leave"))
+    assert under_way == "1"
+    assert float(took_s) < 2
+    assert left_inside == "0"
+
+
+def test_no_sound_of_before_a_reset_is_heard_after_it(rough: Rough) -> None:
+    assert rough("AirbandRender", "reset") == "peak=0"
+
+
+# What lies in the folder of Airband Send, and what tracks are called
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "caf\udce9 DI",  # Latin-1
+        "../../etc/passwd",
+        "x" + "\u00fc" * 200,  # the host cuts it within a letter, and does not end it
+        'Say "hi" \\',
+        "\x01\x7f\n<&>",
+        "  . ",
+    ],
+    ids=["latin-1", "path", "long", "quotes", "control", "blank"],
+)
+def test_a_take_comes_back_whatever_its_track_is_called(
+    clap: Callable[..., Any], results: Path, running: None, name: str
+) -> None:
+    wavinfo = pytest.importorskip("wavinfo")
+    sound = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 4800)).astype(np.float32)
+    told = clap(
+        "AirbandSend.clap", sound, f"track:{name}", "Armed=1", "--", "Armed=0", "until", "Delivered=1"
+    )[1]
+    assert told["Delivered"] == 1
+    (path,) = results.glob("*.take.json")
+    about = json.loads(path.read_bytes())
+    (delivered,) = results.glob("*.wav")
+    assert delivered.name == about["file"]
+    delivered.name.encode()  # it is UTF-8
+    assert wavinfo.WavInfoReader(str(delivered)).ixml.track_list
+
+
+def test_what_is_no_take_in_the_folder_of_waiting_ones_is_left_alone(
+    clap: Callable[..., Any], results: Path, running: None, sound: NDArray[np.float32]
+) -> None:
+    waiting = results / "waiting"
+    waiting.mkdir(parents=True)
+    place = {"rate": RATE, "channels": 2, "frames": 9, "transport_frame": None}
+    take = {"instance": "AAAAA", "job": "0" * 26, **place}
+    knobs = {"model": "null", "cutoff_hz": 0, "seed": 0, "high_gain_db": 0}
+    odd: dict[str, object] = {
+        "no channels": {**take, "channels": 0, "knobs": knobs},
+        "many channels": {**take, "channels": 4294967295, "knobs": knobs},
+        "no rate": {**take, "rate": 0, "knobs": knobs},
+        "elsewhere": {**take, "instance": "../../elsewhere", "knobs": knobs},
+        "nobody": {**take, "instance": "", "knobs": knobs},
+        "no knobs": {**take, "knobs": dict.fromkeys(knobs)},
+        "list": [1, 2],
+    }
+    for name, about in odd.items():
+        (waiting / f"{name}.json").write_text(json.dumps(about))
+        (waiting / f"{name}.wav").write_bytes(bytes(10000))
+    (waiting / "deep.json").write_text("[" * 900_000)
+    told = clap("AirbandSend.clap", sound, "Armed=1", "--", "Armed=0", "until", "Delivered=1")[1]
+    assert told["Delivered"] == 1
+    assert {path.stem for path in waiting.glob("*.wav")} == set(odd)
+    assert not list(results.parent.rglob("elsewhere.lock"))
