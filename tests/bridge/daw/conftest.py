@@ -1,5 +1,6 @@
 """The `airband` command as a DAW finds it; the native plugins and small hosts."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,30 @@ def clap(built: Path, clap_host: Path, tmp_path: Path) -> Callable[..., Any]:
         told = dict(line.split("=") for line in ran.stdout.splitlines())
         heard = np.fromfile(tmp_path / "out.f32", np.float32).reshape(len(sound), -1)
         return heard, {name: float(value) for name, value in told.items()}
+
+    return run
+
+
+@pytest.fixture(params=["minihost", "dawdreamer"])
+def juce(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Callable[..., Any]:
+    """`juce(plugin, sound, *words, rate=, block=)`: a sound passes through a VST3, see juce_hosts.py.
+
+    Gives what is heard and the texts of the parameters at the end.
+    """
+    name = str(request.param)
+    if find_spec(name) is None:
+        pytest.skip(f"needs {name}: pip install {name}")
+
+    def run(
+        plugin: str, sound: NDArray[np.float32], *words: str, rate: int = 48000, block: int = 512
+    ) -> tuple[NDArray[np.float32], dict[str, str]]:
+        np.save(tmp_path / "in.npy", sound)
+        command: list[str | Path] = [sys.executable, HERE / "plugin" / "juce_hosts.py", name, built / plugin]
+        command += [tmp_path / "in.npy", tmp_path / "out.npy", str(rate), str(block), *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        heard: NDArray[np.float32] = np.load(tmp_path / "out.npy")
+        return heard, json.loads(ran.stdout.splitlines()[-1])
 
     return run
 

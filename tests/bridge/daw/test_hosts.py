@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,30 +34,6 @@ pytestmark = [
 
 Sound = NDArray[np.float32]
 Host = Callable[..., tuple[Sound, dict[str, str]]]
-
-
-@pytest.fixture(params=["minihost", "dawdreamer"])
-def juce(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Host:
-    """`juce(plugin, sound, *words, rate=, block=)`: a sound passes through a VST3, see juce_hosts.py.
-
-    Gives what is heard and the texts of the parameters at the end.
-    """
-    name = str(request.param)
-    if find_spec(name) is None:
-        pytest.skip(f"needs {name}: pip install {name}")
-
-    def run(
-        plugin: str, sound: Sound, *words: str, rate: int = RATE, block: int = 512
-    ) -> tuple[Sound, dict[str, str]]:
-        np.save(tmp_path / "in.npy", sound)
-        command: list[str | Path] = [sys.executable, HERE / "plugin" / "juce_hosts.py", name, built / plugin]
-        command += [tmp_path / "in.npy", tmp_path / "out.npy", str(rate), str(block), *words]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert ran.returncode == 0, ran.stderr
-        heard: Sound = np.load(tmp_path / "out.npy")
-        return heard, json.loads(ran.stdout.splitlines()[-1])
-
-    return run
 
 
 def test_send_delivers_what_passed(juce: Host, sound: Sound, running: None, results: Path) -> None:
@@ -244,3 +219,23 @@ def test_send_delivers_what_passed_in_jalv_at_its_frame(
     assert at >= 0
     np.testing.assert_array_equal(delivered[:, at : at + sound.shape[1]], sound)
     assert not delivered[:, :at].any()
+
+
+def test_a_located_transport_begins_another_take_in_jalv(
+    jalv: Callable[..., tuple[Jalv, Any]],
+    sound: Sound,
+    running: None,
+    results: Path,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> None:
+    host, client = jalv("urn:airband:send", "armed=1", "follow=1")
+    client.transport_start()
+    wait_until(lambda: client.transport_query()[1]["frame"] > PERIOD, "the transport")
+    host.play(sound)
+    client.transport_locate(600 * RATE)
+    wait_until(lambda: len(list(results.glob("*.take.json"))) == 1, "the take before it")
+    client.transport_stop()
+    wait_until(lambda: len(list(results.glob("*.take.json"))) == 2, "the take behind it")
+    frames = sorted(json.loads(path.read_bytes())["transport_frame"] for path in results.glob("*.take.json"))
+    assert frames[0] < 60 * RATE
+    assert 600 * RATE <= frames[1] < 601 * RATE

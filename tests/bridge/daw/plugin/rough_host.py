@@ -114,8 +114,9 @@ def survives(path: str, rate: int, block: int) -> None:
             "num_steps"
         ]  # a host keeps what it set, a plugin the step nearest to it
         assert abs(plugin.get_param(index) - value) <= (0.5 / (steps - 1) if steps > 1 else 0) + 1e-6
-    give_damaged(plugin, state)
-    plugin.process(pieces[0], made)
+    if block == BLOCKS[-1]:  # once a rate, for JUCE takes its time over it
+        give_damaged(plugin, state)
+        plugin.process(pieces[0], made)
     assert all(0 <= plugin.get_param(index) <= 1 for index in automatable(plugin))
     plugin.reset()
     plugin.process(pieces[0], made)
