@@ -239,3 +239,17 @@ def test_a_located_transport_begins_another_take_in_jalv(
     frames = sorted(json.loads(path.read_bytes())["transport_frame"] for path in results.glob("*.take.json"))
     assert frames[0] < 60 * RATE
     assert 600 * RATE <= frames[1] < 601 * RATE
+
+
+def test_a_project_that_opens_armed_waits_for_its_transport_in_jalv(
+    jalv: Callable[..., tuple[Jalv, Any]],
+    sound: Sound,
+    running: None,
+    results: Path,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> None:
+    host, client = jalv("urn:airband:send", "armed=1")
+    host.play(sound)
+    assert not list(results.rglob("*.wav"))
+    client.transport_start()
+    wait_until(lambda: len(list(results.glob("waiting/*.wav"))) == 1, "the take")
