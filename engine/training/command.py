@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -114,6 +115,10 @@ def read_config(path: Path, kind: type[C]) -> C:
     """A configuration from a TOML file; UsageError names what is wrong with it."""
     try:
         return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        shipped = next(Path(__file__).parent.rglob(glob.escape(path.name)), None)
+        hint = f"; the one that ships is {shipped}: copy it, or give that path" if shipped else ""
+        raise UsageError(f"{path}: no such file{hint}", "config") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "config") from None
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, lists in lists in lists

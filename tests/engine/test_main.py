@@ -75,6 +75,19 @@ def test_an_amount_that_cannot_be_is_a_usage_error(
     assert value in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["draft.toml", "speech.toml", "runs/draft.toml"])
+def test_a_configuration_that_ships_is_told_with_its_path(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "predictor", "--config", name]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"airband: {name}: no such file; the one that ships is ")
+    assert Path(said.split("ships is ")[1].split(": copy")[0]).is_file()
+    assert main(["train", "predictor", "--config", "gone.toml"]) == 2
+    assert capsys.readouterr().err == "airband: gone.toml: no such file\n"
+
+
 def test_a_configuration_that_is_no_text_is_a_usage_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

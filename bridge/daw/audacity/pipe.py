@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from presets.errors import HostError, InputError
+from presets.errors import HostError
 
 OPENING_S = 10.0
 """How long Audacity may take to open its end."""
@@ -35,12 +35,12 @@ class Pipe:
         folder: where the pipes lie.
 
     Raises:
-        InputError: no Audacity listens.
+        HostError: no Audacity listens, or none can on this system.
     """
 
     def __init__(self, folder: Path = Path("/tmp")) -> None:
         if sys.platform == "win32":
-            raise InputError("`airband audacity` works on Linux and macOS only, so far")
+            raise HostError("`airband audacity` works on Linux and macOS only, so far")
         name = f"audacity_script_pipe.%s.{os.getuid()}"
         self._rest = b""
         # In this order: Audacity opens its writing end once somebody writes to the other.
@@ -131,10 +131,10 @@ def _opened(path: Path, mode: int) -> int:
         try:
             return os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise InputError(f"{path}: Audacity does not listen; {WAY_OUT}") from None
+            raise HostError(f"{path}: Audacity does not listen; {WAY_OUT}") from None
         except OSError:
             if time.monotonic() > deadline_s:
-                raise InputError(
+                raise HostError(
                     f"{path}: Audacity listens to nobody, or to another client; {WAY_OUT}. After "
                     "a start that scanned plugins, start it once more: the scan takes the pipes away"
                 ) from None

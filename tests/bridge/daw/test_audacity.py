@@ -21,7 +21,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from bridge.daw.audacity.pipe import Pipe
-from presets.errors import InputError
+from presets.errors import HostError, InputError
 
 MODULE = Path("/usr/lib/audacity/modules/mod-script-pipe.so")
 RATE = 48000
@@ -123,7 +123,7 @@ def audacity(home: Path, screen: str) -> Iterator[None]:
     if list(Path("/tmp").glob(f"audacity_script_pipe.*.{os.getuid()}")):
         try:
             Pipe().close()
-        except InputError:
+        except HostError:
             pass
         else:
             pytest.skip("an Audacity of this user runs already")
@@ -259,5 +259,5 @@ def test_what_cannot_be_rendered_changes_nothing(
 
 
 def test_without_audacity_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="airband daw install audacity"):
+    with pytest.raises(HostError, match="airband daw install audacity"):
         Pipe(tmp_path)
