@@ -287,7 +287,7 @@ def _in_place(
     held = header.held // max(1, header.frame_bytes)
     check_shape(header.rate, header.channels, held, name)
     if stream:
-        raise InputError(f"{name} has one audio stream; stream = {stream} is the one after", "source")
+        raise InputError(f"stream = {stream}: {name} has one audio stream, which is 0", "source")
     shortfall = None
     if header.promised is not None and header.promised > header.held:
         shortfall = Shortfall(held, header.promised // header.frame_bytes)

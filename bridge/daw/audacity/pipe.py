@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from presets.errors import HostError
+from presets.errors import HostError, InputError
 
 OPENING_S = 10.0
 """How long Audacity may take to open its end."""
