@@ -12,8 +12,8 @@ from presets.errors import ModelError
 DRAFT = "draft.safetensors"
 AUDIOSR_MINI = "audiosr-mini.safetensors"
 
-HOURS = {DRAFT: 1.9}
-"""Hours of processor time that a training took, as its model card tells; other files tell them themselves."""
+HOURS = {DRAFT: 0.14}
+"""Hours that a training took, of a GPU, as its model card tells; other files tell theirs themselves."""
 
 
 def path(name: str) -> Path:
