@@ -60,6 +60,6 @@ def test_a_picture_that_cannot_be_written_is_the_outputs_fault(
     airband: Airband, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "plots").write_text("a file")
-    said = airband("inspect", clips / "kick.wav", "--plot", tmp_path / "plots")
+    said = airband("inspect", clips / "kick.wav", "--plot", tmp_path / "plots" / "below")
     assert said.code == 4
     assert "cannot be written" in said.err
