@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +20,9 @@ from numpy.typing import NDArray
 from engine import checkpoints
 from engine.models.draft.bands import (
     BAND_BINS,
-    BANDS,
     BIN_HZ,
     BINS,
     CLOCK_FRAMES,
-    FLOOR_DB,
     HOP,
     POWER_FLOOR,
     Array,
@@ -39,7 +35,7 @@ from engine.models.draft.bands import (
     samples_of,
     spectrum,
 )
-from engine.models.draft.features import SPREAD_DB, TEXTURES, features
+from engine.models.draft.envelope import Learned, Predictor, take_of
 from engine.models.draft.fine_structure import (
     DB_TO_NEPER,
     copied_up,
@@ -47,14 +43,10 @@ from engine.models.draft.fine_structure import (
     modulated_noise,
     upper_octave,
 )
-from engine.models.draft.predictor import CONTOURS, ConvNext
 from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
-MOSTLY_NOISE, TONAL = 1.0, 1 / 0.6
-"""Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
-LEAST_NOISE = 0.2
 TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
 """How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
 is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
@@ -71,66 +63,6 @@ HUSH_FRAMES = 8
 """Frames of the silence before and after a sound that the predictor sees. With all of it (134 frames around a
 clip of 1 s) 25 dev clips of 1 s, cut at 4 and 8 kHz, measure an LSD of 1.593, with 8 frames 1.573, with none
 1.619."""
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a predictor says of one channel.
-
-    Attributes:
-        level_db: (T, BANDS) float32, level of each band's mean power; read above the cut-off only.
-        noise_share: (T, BANDS) float32, 0 (all copied up) to 1 (all noise), in power.
-    """
-
-    level_db: Array
-    noise_share: Array
-
-    def frames(self, first: int, count: int) -> Envelope:
-        """A stretch of it."""
-        stretch = slice(first, first + count)
-        return Envelope(self.level_db[stretch], self.noise_share[stretch])
-
-
-class Predictor(Protocol):
-    """Says from the band below the cut-off what the envelope above it is."""
-
-    digest: str
-
-    def envelope(self, power: Array, cutoff_hz: float, take: int) -> Envelope:
-        """The envelope of one channel.
-
-        Args:
-            power: (T, BINS) of its spectrum.
-            cutoff_hz: its -6 dB edge.
-            take: which of the contours that the clip may have had, see `take_of`.
-        """
-        ...
-
-
-class Learned:
-    """The envelope that a trained network predicts.
-
-    Args:
-        network: what has learnt it.
-        digest: of its weights.
-    """
-
-    def __init__(self, network: ConvNext, digest: str) -> None:
-        self.network, self.digest = network, digest
-
-    def envelope(self, power: Array, cutoff_hz: float, take: int) -> Envelope:
-        """See Predictor."""
-        given = features(power, cutoff_hz)
-        outputs, contours = self.network(given.frames, given.window)
-        level = outputs[:, :BANDS]
-        if take:
-            level = level + contours[take - 1]
-        # No clip tells of the topmost band (training stops a band short of an edge): it is as the one below.
-        level[:, -1] = level[:, -2]
-        level = without_lines(level) * np.float32(SPREAD_DB) + np.float32(given.reference_db)
-        texture = np.repeat(outputs[:, BANDS:], BANDS // TEXTURES, -1)
-        share = (np.float32(MOSTLY_NOISE) - np.float32(TONAL) * texture).clip(LEAST_NOISE, 1)
-        return Envelope(np.maximum(level, np.float32(FLOOR_DB)), share)
 
 
 class Draft:
@@ -262,25 +194,6 @@ def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
 def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
     """Which stretches of CLOCK_FRAMES are not digital silence."""
     return np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
-
-
-def without_lines(level: Array) -> Array:
-    """The middle one of each band's level and its neighbours': (T, BANDS) -> (T, BANDS).
-
-    The envelope is that of power over 1.5 kHz, so no single band stands out of it; the network of digest
-    `51043a2165e4` lifts bands 68, 105 and 124 by 1 to 3 dB, which draws a line across a quiet clip.
-    """
-    here, below, above = level[:, 1:-1], level[:, :-2], level[:, 2:]
-    middle = np.maximum(np.minimum(below, above), np.minimum(np.maximum(below, above), here))
-    return np.concatenate([level[:, :1], middle, level[:, -1:]], -1)
-
-
-def take_of(seed: int) -> int:
-    """Which contour a seed takes: 0 the expected one, then each of the others in turn.
-
-    It hangs on the seed alone, so all windows of a clip, and all renders of a stretch of it, take the same.
-    """
-    return seed % (CONTOURS + 1)
 
 
 def balance_db(cutoff_hz: float, preset: Preset) -> Array:
