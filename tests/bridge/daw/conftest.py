@@ -152,6 +152,16 @@ def running(engine: Any, results: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
 
 
+@pytest.fixture
+def sandboxed(running: None, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine, seen from a sandbox with process numbers of its own: that of the engine says nothing."""
+    about = json.loads(engine.home.connection.read_bytes())
+    there = tmp_path / "engine.json"
+    there.write_text(json.dumps(about | {"pid": 2**22 - 1}))
+    there.chmod(0o600)
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(there))
+
+
 @pytest.fixture(scope="session")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A virtual screen."""

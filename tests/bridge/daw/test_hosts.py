@@ -198,6 +198,19 @@ def jalv(
     log.close()
 
 
+@pytest.fixture
+def rolling(
+    jalv: Callable[..., tuple[Jalv, Any]],
+    running: None,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> tuple[Jalv, Any]:
+    """Send in jalv, armed and following the transport, which runs."""
+    host, client = jalv("urn:airband:send", "armed=1", "follow=1")
+    client.transport_start()
+    wait_until(lambda: client.transport_query()[1]["frame"] > PERIOD, "the transport")
+    return host, client
+
+
 def test_render_is_exact_in_jalv(jalv: Callable[..., tuple[Jalv, Any]], sound: Sound, running: None) -> None:
     host, _ = jalv("urn:airband:render", "restore=2", "cutoff=8000")
     delay = round(LATENCY_S * RATE)
@@ -206,15 +219,12 @@ def test_render_is_exact_in_jalv(jalv: Callable[..., tuple[Jalv, Any]], sound: S
 
 
 def test_send_delivers_what_passed_in_jalv_at_its_frame(
-    jalv: Callable[..., tuple[Jalv, Any]],
+    rolling: tuple[Jalv, Any],
     sound: Sound,
-    running: None,
     results: Path,
     wait_until: Callable[[Callable[[], bool], str], None],
 ) -> None:
-    host, client = jalv("urn:airband:send", "armed=1", "follow=1")
-    client.transport_start()
-    wait_until(lambda: client.transport_query()[1]["frame"] > PERIOD, "the transport")
+    host, client = rolling
     heard = host.play(sound)
     np.testing.assert_array_equal(heard[:, : sound.shape[1]], sound)
     client.transport_stop()
@@ -229,15 +239,12 @@ def test_send_delivers_what_passed_in_jalv_at_its_frame(
 
 
 def test_a_located_transport_begins_another_take_in_jalv(
-    jalv: Callable[..., tuple[Jalv, Any]],
+    rolling: tuple[Jalv, Any],
     sound: Sound,
-    running: None,
     results: Path,
     wait_until: Callable[[Callable[[], bool], str], None],
 ) -> None:
-    host, client = jalv("urn:airband:send", "armed=1", "follow=1")
-    client.transport_start()
-    wait_until(lambda: client.transport_query()[1]["frame"] > PERIOD, "the transport")
+    host, client = rolling
     host.play(sound)
     client.transport_frame = 600 * RATE
     wait_until(lambda: len(list(results.glob("*.take.json"))) == 1, "the take before it")

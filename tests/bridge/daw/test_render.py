@@ -3,7 +3,6 @@
 pytest -m plugin tests/bridge/daw/test_render.py
 """
 
-import json
 import os
 import signal
 import time
@@ -84,13 +83,5 @@ def test_an_engine_that_stands_still_costs_a_bounce_seconds(
     np.testing.assert_array_equal(heard[:, DELAY:], sound[:, :-DELAY])
 
 
-def test_whether_an_engine_lives_is_asked_of_its_socket(
-    clap: Clap, running: None, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a sandbox with process numbers of its own, that of the engine says nothing."""
-    about = json.loads(engine.home.connection.read_bytes())
-    there = tmp_path / "engine.json"
-    there.write_text(json.dumps(about | {"pid": 2**22 - 1}))
-    there.chmod(0o600)
-    monkeypatch.setenv("AIRBAND_CONNECTION", str(there))
+def test_whether_an_engine_lives_is_asked_of_its_socket(clap: Clap, sandboxed: None) -> None:
     assert clap("AirbandRender.clap", dull(5, 8000), "offline")[1]["Windows restored"] >= 3
