@@ -6,6 +6,7 @@ to those who wait. A link lives once: when the peer goes, everybody who waits is
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 import zmq
 
@@ -22,7 +24,9 @@ from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Closing, EngineMessage, Error, Message
 from presets.errors import EngineError, WireError, error_class
-from presets.limits import CHUNK_BYTES
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
+
+Kinds: TypeAlias = tuple[type[Message], ...]
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5000, 20000
 """How often the peer is asked for a sign of life, and how long it may owe one (ZMTP 3.1 heartbeats)."""
@@ -32,6 +36,10 @@ DRAINED_MAX = 64
 """Messages taken at a time: a peer that never stops talking holds up neither what is sent nor a close."""
 LINGER_MS = 500
 """How long a closing link goes on delivering what was sent."""
+UNSENT_BYTES = CREDIT_BYTES
+"""Of buffers that may wait to be sent: as much as an engine gives credit for."""
+QUEUE_MESSAGES = 16
+"""Messages that libzmq keeps each way, of a MiB at most."""
 
 
 class Link:
@@ -46,9 +54,11 @@ class Link:
         self.endpoint = endpoint
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._outbox: deque[list[bytes | memoryview]] = deque()
+        self._outbox: deque[tuple[list[bytes | memoryview], int]] = deque()
+        self._unsent_bytes = 0
+        self._sent = threading.Condition(self._lock)
         self._expected: list[tuple[Accepts, Replies]] = []
-        self._open: dict[str, list[Replies]] = {}
+        self._open: dict[str, list[tuple[Kinds, Replies]]] = {}
         self._lost: LinkLost | None = None
         self._closing = False
         self._bell, self._ear = socket.socketpair()
@@ -76,8 +86,18 @@ class Link:
         """False once the peer is gone."""
         return self._lost is None
 
-    def send(self, message: Message, buffer: memoryview | None = None) -> None:
-        """Sends what has no answer of its own; raises LinkLost."""
+    def send(self, message: Message, buffer: memoryview | None = None, timeout_s: float = math.inf) -> None:
+        """Sends what has no answer of its own.
+
+        Args:
+            message, buffer: what to send; a buffer waits while UNSENT_BYTES of them do.
+            timeout_s: how long the engine may take nothing of what waits.
+
+        Raises:
+            LinkLost: the link broke, or the engine took nothing.
+        """
+        if buffer is not None and not self._has_room(timeout_s):
+            self.drop("it takes nothing of what it is sent")
         self._post(message, buffer, None)
 
     def request(self, message: Message, accepts: Accepts, timeout_s: float) -> EngineMessage:
@@ -106,18 +126,19 @@ class Link:
         return answer
 
     @contextmanager
-    def open(self, job: str) -> Iterator[Replies]:
-        """All messages about a job, from now until the end of the block."""
+    def open(self, job: str, *kinds: type[Message]) -> Iterator[Replies]:
+        """All messages of some kinds about a job, from now until the end of the block."""
         replies = Replies()
+        opened = (kinds, replies)
         with self._lock:
             if self._lost:
                 raise type(self._lost)(*self._lost.args)
-            self._open.setdefault(job, []).append(replies)
+            self._open.setdefault(job, []).append(opened)
         try:
             yield replies
         finally:
             with self._lock:
-                self._open[job].remove(replies)
+                self._open[job].remove(opened)
                 if not self._open[job]:
                     del self._open[job]
 
@@ -127,10 +148,11 @@ class Link:
             if self._lost is None:
                 self._lost = kind(f"lost the engine at {self.endpoint}: {reason}")
             waiting = [replies for _, replies in self._expected]
-            waiting += [replies for boxes in self._open.values() for replies in boxes]
+            waiting += [replies for boxes in self._open.values() for _, replies in boxes]
             self._expected.clear()
+            self._sent.notify_all()
         for replies in waiting:
-            replies.put(self._lost)
+            replies.end(self._lost)
         self._wake()
 
     def close(self) -> None:
@@ -145,14 +167,23 @@ class Link:
     def _post(
         self, message: Message, buffer: memoryview | None, expects: tuple[Accepts, Replies] | None
     ) -> None:
-        frames = encode(message, buffer)
+        frames, nbytes = encode(message, buffer), 0 if buffer is None else buffer.nbytes
         with self._lock:
             if self._lost:
                 raise type(self._lost)(*self._lost.args)
-            self._outbox.append(frames)
+            self._outbox.append((frames, nbytes))
+            self._unsent_bytes += nbytes
             if expects:
                 self._expected.append(expects)
         self._wake()
+
+    def _has_room(self, timeout_s: float) -> bool:
+        """Waits until another buffer may wait; False where nothing was sent for `timeout_s`."""
+        with self._lock:
+            while self._lost is None and self._unsent_bytes >= UNSENT_BYTES:
+                if not self._sent.wait(min(timeout_s, threading.TIMEOUT_MAX)):
+                    return False
+        return True
 
     def _wake(self) -> None:
         with suppress(OSError):  # full: it is awake; closed: it has ended
@@ -187,22 +218,27 @@ class Link:
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         with suppress(zmq.Again):
             while self._outbox:
-                dealer.send_multipart(self._outbox[0], zmq.DONTWAIT, copy=False)
+                frames, nbytes = self._outbox[0]
+                dealer.send_multipart(frames, zmq.DONTWAIT, copy=False)
                 self._outbox.popleft()
+                with self._lock:
+                    self._unsent_bytes -= nbytes
+                    self._sent.notify_all()
 
     def _drain(self, dealer: zmq.Socket[bytes]) -> bool:
         """Hands out what has arrived, up to DRAINED_MAX messages; True if there may be more."""
         with suppress(zmq.Again):
             for _ in range(DRAINED_MAX):
                 frames = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+                buffers = [frame.buffer for frame in frames]
                 try:
-                    self._deliver(decode([frame.buffer for frame in frames], "engine"))
+                    self._deliver(decode(buffers, "engine"), sum(map(len, buffers)))
                 except WireError as error:
                     self.drop(f"it said something that is not protocol 1: {error.message}", NotUnderstood)
             return True
         return False
 
-    def _deliver(self, reply: Reply) -> None:
+    def _deliver(self, reply: Reply, nbytes: int) -> None:
         message, _ = reply
         job = getattr(message, "job", None)
         if isinstance(message, Error) and job is None and message.code == WireError.code:
@@ -213,14 +249,15 @@ class Link:
                 waiting = [replies for _, replies in self._expected]
                 self._expected.clear()
             else:
-                waiting = list(self._open.get(job or "", ()))
+                opened = self._open.get(job or "", ())
+                waiting = [replies for kinds, replies in opened if isinstance(message, kinds)]
                 for place, (accepts, replies) in enumerate(self._expected):
                     if accepts(message):
                         waiting.append(replies)
                         del self._expected[place]
                         break
         for replies in waiting:
-            replies.put(reply)
+            replies.put(reply, nbytes)
 
 
 _REASONS: dict[int, str] = {
@@ -236,6 +273,7 @@ def _dealer(
     dealer = context.socket(zmq.DEALER)
     dealer.linger = 0
     dealer.maxmsgsize = CHUNK_BYTES
+    dealer.rcvhwm = dealer.sndhwm = QUEUE_MESSAGES
     dealer.reconnect_ivl = -1  # a link lives once
     dealer.heartbeat_ivl, dealer.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
     if keys is not None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from bridge.wire.messages import EngineMessage, Error, Message
+from bridge.wire.messages import EngineMessage, Error, Message, Progress
+from presets.limits import CREDIT_BYTES
 
 SLICE_S = 0.5
 """The longest a caller sleeps at a stretch: on Windows a sleeping main thread does not see Ctrl-C."""
+UNREAD_BYTES = 8 * CREDIT_BYTES
+"""What may wait for one caller: eight threads that fetch one stem have so much on its way."""
+MESSAGE_BYTES = 1024
+"""What a message that waits costs beside its own bytes."""
 
 Reply: TypeAlias = tuple[EngineMessage, memoryview | None]
 Accepts: TypeAlias = Callable[[EngineMessage], bool]
@@ -30,24 +35,55 @@ class NoAnswer(Exception):
 
 
 class Replies:
-    """The messages that one caller waits for, in the order in which they came."""
+    """The messages that one caller waits for, in the order in which they came.
+
+    Of progress that nobody has read yet the last is kept. Beyond UNREAD_BYTES all are thrown away, and the
+    caller is told that the link is lost: it asks again, and goes on where it stood.
+    """
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Reply | LinkLost] = SimpleQueue()
+        self._came = threading.Condition()
+        self._waiting: deque[tuple[Reply, int]] = deque()
+        self._waiting_bytes = 0
+        self._lost: LinkLost | None = None
 
-    def put(self, reply: Reply | LinkLost) -> None:
-        """Adds a message, or the news that none will come."""
-        self._queue.put(reply)
+    def put(self, reply: Reply, nbytes: int) -> None:
+        """Adds a message, which came as `nbytes`."""
+        nbytes += MESSAGE_BYTES
+        with self._came:
+            if self._lost is not None:
+                return
+            if self._waiting and _is_progress(reply) and _is_progress(self._waiting[-1][0]):
+                self._waiting_bytes -= self._waiting.pop()[1]
+            self._waiting.append((reply, nbytes))
+            self._waiting_bytes += nbytes
+            if self._waiting_bytes > UNREAD_BYTES:
+                self._waiting.clear()
+                self._lost = LinkLost(f"{UNREAD_BYTES} bytes came and were not read")
+            self._came.notify()
+
+    def end(self, lost: LinkLost) -> None:
+        """Adds the news that no more will come."""
+        with self._came:
+            self._lost = self._lost or lost
+            self._came.notify()
 
     def get(self, deadline_s: float) -> Reply:
         """The next message; raises NoAnswer at `deadline_s` (monotonic), LinkLost with the link."""
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            with suppress(Empty):
-                reply = self._queue.get(timeout=min(left_s, SLICE_S))
-                if isinstance(reply, LinkLost):
-                    raise type(reply)(*reply.args)
-                return reply
+        with self._came:
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                if self._waiting:
+                    reply, nbytes = self._waiting.popleft()
+                    self._waiting_bytes -= nbytes
+                    return reply
+                if self._lost is not None:
+                    raise type(self._lost)(*self._lost.args)
+                self._came.wait(min(left_s, SLICE_S))
         raise NoAnswer
+
+
+def _is_progress(reply: Reply) -> bool:
+    return isinstance(reply[0], Progress)
 
 
 def answers(job: str, *kinds: type[Message]) -> Accepts:

@@ -42,7 +42,7 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
         BusyError: no room now; AirbandError: what the engine found wrong.
         LinkLost: the link broke; to call again goes on.
     """
-    with link.open(submit.job) as replies:
+    with link.open(submit.job, Grant, Accepted, Busy, Error, *OUTCOMES) as replies:
         accepts = answers(submit.job, Accepted, Busy, *OUTCOMES)
         answer = link.request(submit, accepts, timeout_s)
         if isinstance(answer, Busy):
@@ -55,7 +55,8 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
                 case Grant(_, offset, count):
                     sender.grant(offset, count)
                     while piece := sender.next():
-                        link.send(Chunk(submit.job, piece.offset, piece.last, piece.digest), piece.buffer)
+                        chunk = Chunk(submit.job, piece.offset, piece.last, piece.digest)
+                        link.send(chunk, piece.buffer, timeout_s)
                 case Accepted(_, state) if state != "uploading":
                     return
                 case Done() | Failed() | Cancelled():
@@ -70,7 +71,7 @@ def watch(
     link: Link, job: str, deadline_s: float, timeout_s: float
 ) -> Iterator[Accepted | Progress | Done | Failed | Cancelled]:
     """What happens to a job, up to its end; raises NoAnswer at `deadline_s` (monotonic), LinkLost."""
-    with link.open(job) as replies:
+    with link.open(job, Accepted, Progress, *OUTCOMES) as replies:
         link.request(Watch(job), answers(job, Accepted, *OUTCOMES), timeout_s)
         while True:
             event, _ = replies.get(deadline_s)
@@ -92,7 +93,7 @@ def fetch(
         AirbandError: what the engine says; WireError if the digest is wrong at the end.
         LinkLost: the link broke; to call again goes on.
     """
-    with link.open(job) as replies:
+    with link.open(job, Data, Error) as replies:
         asked, granted = receiver.offset, sum(receiver.renew())
         while not receiver.complete:
             while asked < granted:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from bridge.cli.app import MODULES, command_line
 from bridge.client.client import Client
-from bridge.wire.home import find_home, read_connection
+from bridge.wire.home import claim, find_home, prepare, read_connection, this_process
 from presets.schema import FLAGS, allowed
 from presets.version import VERSION
 from render.files.sidecar import sidecar_path
@@ -225,6 +226,8 @@ def test_status_and_jobs_tell_of_the_engine(airband: Airband, state: Path, clips
     assert airband("cancel", "all", "--state", state).out == "no job that this applies to\n"
     said = airband("prioritise", -3, newest["job"], "--state", state)
     assert newest["job"] in said.out + said.err, said  # -3 is a priority, no option
+    assert airband("forget", newest["job"], "--state", state).code == 0
+    assert newest["job"] not in airband("jobs", "--state", state, "--limit", 9).out
 
 
 def test_cancel_tells_a_script_what_became_of_each_job(airband: Airband, state: Path, clips: Path) -> None:
@@ -257,6 +260,25 @@ def test_cancelling_what_is_no_job_says_so(airband: Airband, state: Path, name: 
     said = airband("cancel", name, "--state", state)
     assert said.code == 2
     assert said.err.startswith(f"{name}: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_stop_ends_nobody_who_has_the_engines_number_and_not_its_birth(
+    airband: Airband, tmp_path: Path
+) -> None:
+    home = find_home(tmp_path / "state")
+    prepare(home)
+    lock = claim(home)  # an engine of another container holds it, whose number is somebody else's here
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        theirs = msgspec.structs.replace(this_process("ipc:///x", 1), pid=other.pid, host="elsewhere")
+        lock.write(msgspec.json.encode(theirs))
+        try:
+            said = airband("stop", "--now", "--state", home.state)
+            assert (said.code, "elsewhere" in said.err) == (5, True), said
+            assert other.poll() is None
+        finally:
+            lock.release()
+            other.kill()
 
 
 @pytest.mark.parametrize("command", ["status", "jobs"])

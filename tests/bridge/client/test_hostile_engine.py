@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,9 @@ import soundfile
 import zmq
 
 from bridge import Client
+from bridge.client.link import UNSENT_BYTES, Link
+from bridge.client.replies import MESSAGE_BYTES, UNREAD_BYTES, LinkLost, Replies
+from bridge.client.transactions import upload
 from bridge.client.vitals import folder_bytes
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import (
@@ -24,23 +28,33 @@ from bridge.wire.messages import (
     Accepted,
     Busy,
     Bye,
+    Cancelled,
     Chunk,
+    Data,
+    DeliverPcm,
     Done,
+    Fetch,
+    File,
     Grant,
     Hello,
     Limits,
     Message,
+    Progress,
     Stem,
     Submit,
     Watch,
     Welcome,
 )
+from bridge.wire.transfer import FileBytes, Sender
 from bridge.wire.ulid import new_ulid
 from presets.errors import InputError, UsageError, WireError
+from presets.limits import CHUNK_BYTES
 from presets.report import RenderReport
+from presets.schema import make
 
+JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 SAMPLES = np.zeros((1, 4800), np.float32)
-Answers = Callable[[Message], Iterable[Message]]
+Answers = Callable[[Message], Iterable[Message | tuple[Message, memoryview]]]
 
 
 @contextmanager
@@ -59,12 +73,13 @@ def engine(folder: Path, answers: Answers) -> Iterator[str]:
                 route, *frames = router.recv_multipart()
                 message, _ = decode(frames, "client")
                 if isinstance(message, Hello):
-                    replies: Iterable[Message] = [Welcome(VERSION, "0", new_ulid(), Limits(), (), ())]
+                    replies: Iterable[Any] = [Welcome(VERSION, "0", new_ulid(), Limits(), (), ())]
                 else:
                     replies = [] if isinstance(message, Bye) else answers(message)
                 with suppress(zmq.ZMQError):  # it has gone
                     for reply in takewhile(lambda _: not left.is_set(), replies):
-                        router.send_multipart([route, *encode(reply)])
+                        message, buffer = reply if isinstance(reply, tuple) else (reply, None)
+                        router.send_multipart([route, *encode(message, buffer)])
 
     there = threading.Event()
     thread = threading.Thread(target=serve)
@@ -216,6 +231,99 @@ def test_one_that_never_stops_talking_keeps_nobody_waiting(
         talker = Endless()
         assert client._line.link()._drain(cast(Any, talker)), "there is more, after what waits here"
         assert talker.left > 0
+
+
+def data(offset: int) -> tuple[Data, memoryview]:
+    return Data(JOB, "full", offset), memoryview(bytes(CHUNK_BYTES))
+
+
+def test_what_nobody_reads_is_thrown_away_beyond_a_bound() -> None:
+    replies, pieces = Replies(), UNREAD_BYTES // CHUNK_BYTES
+    for piece in range(2 * pieces):
+        replies.put(data(piece * CHUNK_BYTES), CHUNK_BYTES)
+        assert len(replies._waiting) <= pieces
+    with pytest.raises(LinkLost, match="not read"):
+        replies.get(time.monotonic() + 20)
+    few = Replies()
+    for _ in range(2 * UNREAD_BYTES // MESSAGE_BYTES):
+        few.put((Accepted(JOB, "running"), None), 40)
+    with pytest.raises(LinkLost, match="not read"):
+        few.get(time.monotonic() + 20)
+
+
+def test_of_progress_that_was_not_read_the_last_is_kept() -> None:
+    replies = Replies()
+    for step in range(2 * UNREAD_BYTES // MESSAGE_BYTES):
+        replies.put((Progress(JOB, "render", step, 10**6), None), 40)
+    replies.put((Cancelled(JOB), None), 40)
+    until_s = time.monotonic() + 20
+    assert replies.get(until_s)[0] == Progress(JOB, "render", step, 10**6)
+    assert replies.get(until_s)[0] == Cancelled(JOB)
+
+
+def test_who_watches_a_job_and_does_not_read_holds_nothing_of_what_others_fetch(
+    tmp_path: Path, connect: Callable[[str], Client], report: RenderReport
+) -> None:
+    whole = np.zeros((1, 3 * CHUNK_BYTES // 4), np.float32)
+    digest = hashlib.blake2b(whole, digest_size=32).hexdigest()
+    result = stem(frames=whole.shape[1], nbytes=whole.nbytes, digest=digest)
+
+    def answers(message: Message) -> Iterator[Message | tuple[Message, memoryview]]:
+        match message:
+            case Submit(job):
+                yield Accepted(job, "queued")
+            case Watch(job):
+                yield Accepted(job, "running")
+                if stalled:
+                    yield Done(job, (result,), 0.1, 0, report)
+            case Fetch(job, name, offset, count):
+                piece = memoryview(whole).cast("B")[offset : offset + count]
+                for _ in range(8):
+                    yield Data(job, name, offset, offset + count == whole.nbytes), piece
+
+    stalled: list[Any] = []
+    with engine(tmp_path, answers) as endpoint, connect(endpoint) as client:
+        job = client.submit((SAMPLES, 48000))
+        stalled.append(client.watch(job.id))
+        assert isinstance(next(stalled[0]), Accepted)
+        assert np.array_equal(job.wait(20).audio, whole)
+        [(_, unread)] = client._line.link()._open[job.id]
+        assert unread._waiting_bytes < CHUNK_BYTES
+        stalled[0].close()
+
+
+def test_an_engine_that_grants_all_and_reads_nothing_is_not_sent_all(tmp_path: Path) -> None:
+    source = tmp_path / "long.raw"
+    with source.open("wb") as file:
+        file.truncate(40 * UNSENT_BYTES)
+    job, largest = new_ulid(), 0
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router, FileBytes(source) as content:
+        router.linger, router.rcvhwm = 0, 1
+        router.bind(f"ipc://{tmp_path}/e")
+
+        def grant() -> None:
+            route, _ = router.recv_multipart()
+            for message in (Accepted(job, "uploading"), Grant(job, 0, content.nbytes)):
+                router.send_multipart([route, *encode(message)])
+
+        link = Link(f"ipc://{tmp_path}/e")
+        granting = threading.Thread(target=grant)
+        granting.start()
+
+        def send() -> None:
+            with suppress(LinkLost):
+                upload(link, Submit(job, File("long.wav", content.nbytes), DeliverPcm(), make()),
+                       Sender(content), timeout_s=2)  # fmt: skip
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        while sending.is_alive():
+            largest = max(largest, link._unsent_bytes)
+            sending.join(0.01)
+        granting.join()
+        assert 0 < largest <= UNSENT_BYTES + CHUNK_BYTES
+        assert not link.up
+        link.close()
 
 
 def test_a_priority_is_a_whole_number(tmp_path: Path, connect: Callable[[str], Client]) -> None:

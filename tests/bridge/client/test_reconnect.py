@@ -30,6 +30,7 @@ from bridge.wire.messages import (
     Audio,
     Chunk,
     DeliverPcm,
+    Done,
     Grant,
     Hello,
     Pcm,
@@ -148,7 +149,7 @@ def test_an_engine_that_does_not_come_back_is_one_clear_error(start_engine: Star
         greet(link)
         with Client.connect(state=engine.home.state, start=False, timeout_s=1.0) as client:
             job = client.submit((np.tile(dull, 30), 48000), model="draft")
-            with link.open(job.id) as replies:
+            with link.open(job.id, Done) as replies:
                 engine.end()
                 with pytest.raises(LinkLost, match="went away"):
                     replies.get(time.monotonic() + 30)
@@ -170,7 +171,7 @@ def test_an_upload_goes_on_where_it_stood_and_a_client_with_the_next_engine(
     with Client.connect(state=first.home.state, start=False) as client:
         with linked(first.connection.endpoint) as link:
             greet(link)
-            with link.open(name) as replies:
+            with link.open(name, Grant) as replies:
                 link.request(submit, answers(name, Accepted), 30)
                 sender = Sender(ArrayBytes(clip))
                 while not isinstance(grant := replies.get(time.monotonic() + 30)[0], Grant):

@@ -68,6 +68,9 @@ def test_what_is_written_is_read_again(home: Home) -> None:
         assert read_connection(home) == content
     remove_connection(home)
     assert read_connection(home) is None
+    write_connection(home, connection(pid=os.getppid()))
+    remove_connection(home)
+    assert read_connection(home) is not None, "another engine's"
 
 
 def test_a_newer_engines_file_can_still_be_read(home: Home) -> None:

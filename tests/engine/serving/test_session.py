@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
 import time
@@ -960,3 +961,14 @@ def test_an_unforeseen_fault_is_told_and_costs_one_message(
     assert isinstance(error, Error)
     assert error.code == "engine"
     assert ask(house.one, Ping(2)) == [Pong(2)]
+
+
+def test_each_end_is_a_line_of_json_in_the_log(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "airband.jobs")
+    first, second = queued(house.one), queued(house.one)
+    ask(house.one, Cancel(second))
+    house.jobs.dispatch()
+    done(house, first)
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "airband.jobs"]
+    assert {line["job"]: line["state"] for line in lines} == {first: "done", second: "cancelled"}
+    assert all(line["seconds"] >= 0 for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -185,3 +186,38 @@ def test_a_source_named_while_it_is_to_be_deleted_stays(spool: Spool, tmp_path: 
     sources.drop(DIGEST)
     sources.close()
     assert not spool.source(DIGEST).exists()
+
+
+def test_room_is_promised_without_a_look_at_the_files_that_are_there(
+    spool: Spool, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in "abc":
+        keep(key, 1000)
+    spool.count()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("it looked")
+
+    for name in ("scandir", "listdir", "stat"):
+        monkeypatch.setattr(os, name, refuse)
+    spool.promise("one", 2000)
+    with pytest.raises(BusyError):
+        spool.promise("two", 8000)
+    spool.settle("one")
+
+
+def test_a_file_that_cannot_be_deleted_stops_nobody(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
+    for path in (spool.part("job"), spool.stem("job"), spool.scratch("job", "pcm"), spool.source(DIGEST)):
+        (path / "a folder of somebody's").mkdir(parents=True)
+    spool.drop("job")
+    spool.drop_source(DIGEST)
+    assert caplog.text.count("cannot be deleted") == 4
+
+
+def test_a_spool_that_is_gone_costs_one_error(spool: Spool) -> None:
+    shutil.rmtree(spool.folder)
+    with pytest.raises(OutputError, match="spool"):
+        spool.promise("job", 100)
+    spool.drop("job")
+    assert spool.report("key") is None
+    assert spool.evict(100) == 0
