@@ -15,13 +15,16 @@ import sys
 from importlib import import_module
 from typing import Annotated
 
-try:
-    import typer
+from bridge.cli.loading import uncollected
 
-    from bridge.cli.command import QuickGroup, take_over
-    from presets.errors import AirbandError, OutputError, UsageError
-    from presets.printable import printable
-    from presets.version import VERSION
+try:
+    with uncollected():
+        import typer
+
+        from bridge.cli.command import QuickGroup, take_over
+        from presets.errors import AirbandError, OutputError, UsageError
+        from presets.printable import printable
+        from presets.version import VERSION
 except KeyboardInterrupt:  # to load all this takes some tenths of a second
     sys.exit(130)
 
@@ -98,7 +101,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a log's encoding may lack a character of a name
             stream.reconfigure(errors="backslashreplace")
     try:
-        command_line(next((argument for argument in sys.argv[1:] if not argument.startswith("-")), ""))()
+        with uncollected():
+            app = command_line(next((each for each in sys.argv[1:] if not each.startswith("-")), ""))
+        app()
     except AirbandError as error:
         print(f"airband: {printable(error.message)}", file=sys.stderr)
         sys.exit(error.exit_code)

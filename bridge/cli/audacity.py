@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from bridge.batch.plan import Item
 from bridge.batch.run import Order, Task, run_tasks
@@ -57,7 +56,7 @@ def audacity(
         speeds = Speeds(find_home(state))
         with Client.connect(state=state) as client:
             choice = choose(preset.model, client.models)
-            shown = display(Console(), as_json=as_json)
+            shown = display(as_json=as_json)
             for stretch in stretches:
                 item = Item(stretch.source, stretch.source.with_suffix(".airband.wav"))
                 wanted = schema.make(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 
 from bridge.batch.forecast import Foreseen
 from bridge.batch.results import OTHER_ENDS, compared, comparison, described, summary
@@ -17,7 +19,13 @@ from bridge.client.model_choice import Choice
 from presets.printable import printable
 from presets.report import plain
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+BARS_AFTER_S = 0.3
+"""Bars are drawn for what takes longer: to load what draws them takes a fifth of a warm command."""
 SOURCE_CHARS = 32
+STYLES: dict[str, dict[str, Any]] = {"failed": {"fg": typer.colors.RED}, "skipped": {"dim": True}}
 
 
 class Display(Protocol):
@@ -36,8 +44,7 @@ class Display(Protocol):
 class Lines:
     """One line for each file that is over: for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._over = 0
         self._total = 0
         self._explained = False
@@ -46,49 +53,65 @@ class Lines:
         """See `Display.begin`."""
         self._total = count
         model = choice.model
-        text = f"model {model.name} on {model.device or 'cpu'} ({choice.reason})\n{estimate}"
-        self._console.print(escape(text), highlight=False, soft_wrap=True)
+        self._print(f"model {model.name} on {model.device or 'cpu'} ({choice.reason})\n{estimate}")
 
     def show(self, event: Event) -> None:
         """See `Display.show`."""
         if event.judged is not None:
             for line in compared(event, explained=self._explained):
-                self._console.print(escape(line), highlight=False, soft_wrap=True)
+                self._print(line)
             self._explained = True
         elif event.what != "progress":
             self._over += 1
-            style = {"failed": "red", "skipped": "dim"}.get(event.what)
-            line = f"[{self._over}/{self._total}] {described(event)}"
-            self._console.print(escape(line), style=style, highlight=False, soft_wrap=True)
+            self._print(f"[{self._over}/{self._total}] {described(event)}", event.what)
 
     def end(self, counts: Counter[str], seconds: float) -> None:
         """See `Display.end`."""
-        self._console.print(summary(counts, self._total, seconds), highlight=False)
+        self._print(summary(counts, self._total, seconds))
+
+    def _print(self, line: str, what: str = "") -> None:
+        print(line, flush=True)
 
 
 class Bars(Lines):
-    """The lines, with a bar for the file under way and one for the whole."""
+    """The lines, with a bar for the file under way and one for the whole where that takes a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bars: Progress | None = None
+        self._drawing = threading.Lock()
+        self._timer = threading.Timer(BARS_AFTER_S, self._draw)
+        self._timer.daemon = True
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # no script needs them
-
         super().begin(count, choice, estimate)
-        self._bars = Progress(
+        self._timer.start()
+
+    def _draw(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        bars = Progress(
             TextColumn("{task.description:34}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[left]}"),
-            console=self._console,
             transient=True,
         )
-        self._file = self._bars.add_task("", total=None, left="")
-        self._whole = self._bars.add_task("in total", total=count, left="", visible=count > 1)
-        self._bars.start()
+        self._file = bars.add_task("", total=None, left="")
+        self._whole = bars.add_task("in total", total=self._total, left="", visible=self._total > 1)
+        with self._drawing:  # what is printed from now on goes above them
+            bars.start()
+            self._bars = bars
 
     def show(self, event: Event) -> None:
         """See `Display.show`."""
-        super().show(event)
+        with self._drawing:
+            super().show(event)
+        if self._bars is None:
+            return
+        from rich.markup import escape
+
         name = escape(printable(event.item.source.name)[-SOURCE_CHARS:])
         share = event.step / event.of if event.of else 0.0
         if event.what == "progress":
@@ -100,15 +123,19 @@ class Bars(Lines):
 
     def end(self, counts: Counter[str], seconds: float) -> None:
         """See `Display.end`."""
-        self._bars.stop()
+        self._timer.cancel()
+        self._timer.join()
+        if self._bars is not None:
+            self._bars.stop()
         super().end(counts, seconds)
+
+    def _print(self, line: str, what: str = "") -> None:
+        is_coloured = what in STYLES and "NO_COLOR" not in os.environ
+        super()._print(typer.style(line, **STYLES[what]) if is_coloured else line)
 
 
 class JsonLines:
     """Every event as one JSON object a line; `what` tells them apart."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
@@ -134,14 +161,14 @@ class JsonLines:
         self._print(what="end", **{what: counts[what] for what in ("done", *OTHER_ENDS)}, seconds=seconds)
 
     def _print(self, **fields: Any) -> None:
-        print(json.dumps(fields), file=self._file, flush=True)
+        print(json.dumps(fields), flush=True)
 
 
-def display(console: Console, *, as_json: bool) -> Display:
+def display(*, as_json: bool) -> Display:
     """The display that fits: JSON if asked for, bars in a terminal, else lines."""
     if as_json:
-        return JsonLines(console.file)  # type: ignore[arg-type]
-    return Bars(console) if console.is_terminal else Lines(console)
+        return JsonLines()
+    return Bars() if sys.stdout is not None and sys.stdout.isatty() else Lines()
 
 
 def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> None:

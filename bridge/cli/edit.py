@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from bridge.batch.backups import Backups
 from bridge.batch.in_place import edit as edit_files
@@ -70,7 +69,7 @@ def edit(
     speeds = Speeds(home)
     with Client.connect(state=state) as client:
         order = Order(preset, preset_name, choose(preset.model, client.models))
-        shown = display(Console(), as_json=as_json)
+        shown = display(as_json=as_json)
         tasks = [Task(Item(path, path), order) for path in paths]
         shown.begin(len(tasks), order.choice, estimate(tasks, speeds))
         events = edit_files(client, paths, order, Backups(home), rate_hz, drop_metadata=drop_metadata)

@@ -15,7 +15,6 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 
 from bridge.client.client import Client
 from bridge.client.vitals import folder_bytes, memory_mb
@@ -85,6 +84,8 @@ def status(
                 typer.echo(json.dumps(told))
             else:
                 if watch and sys.stdout.isatty():
+                    from rich.console import Console
+
                     Console().clear()
                 typer.echo("\n".join(_status_lines(told)))
             if not watch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bridge.batch.forecast import forecast
 from bridge.batch.manifest import Row, plan_rows, read
@@ -174,7 +172,7 @@ def render(
             sinks.append(stack.enter_context(Results(results)).add)
         if report is not None:
             sinks.append(stack.enter_context(_reported(report)))
-        shown = display(Console(), as_json=as_json)
+        shown = display(as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
         running = run_tasks(client, tasks)
         ended = remuxed(running, tasks) if remux else running
@@ -218,7 +216,7 @@ def _tell_all(failed: list[Event], as_json: bool) -> None:
     """What is wrong with every single input, where no engine is needed any more."""
     for event in failed:
         if as_json:
-            JsonLines(sys.stdout).show(event)
+            JsonLines().show(event)
         else:
             typer.echo(f"airband: {described(event)}", err=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -53,7 +52,7 @@ def watch(
     """
     watched, results = Path(named(folder, "folder")), Path(named(out, "out"))
     hot = HotFolder(watched, results, preset, preset_name, recursive=recursive, settle_s=settle_s)
-    log = JsonLines(sys.stdout)
+    log = JsonLines()
     with Client.connect(state=state) as client:
         _say("watching", f"{folder} -> {out}; Ctrl-C ends", as_json)
         try:

@@ -17,13 +17,13 @@ from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Format, Preset
 from render.files.chunks import is_large
 from render.files.headers import SWAPPED, aiff_header, is_usual, wav_header
-from render.files.metadata import Metadata, attach
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from render.clip import Clip
+    from render.files.metadata import Metadata
 
 ENCODER_FRAMES = 48000
 """Frames in memory at a time."""
@@ -132,6 +132,10 @@ def encode(
     if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
         raise OutputError(over(blocks.peak, how.bits), "bit_depth")
     if carried is not None:
+        from render.files.metadata import (
+            attach,
+        )  # a client encodes nothing, and loads this file for the names
+
         attach(path, how.format, carried)
     return Encoded(how, file_digest(path), path.stat().st_size, decibels(blocks.peak))
 

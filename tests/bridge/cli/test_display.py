@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
+import pytest
 
 from bridge.batch.plan import Item
 from bridge.batch.run import Event
-from bridge.cli.display import Bars, JsonLines, Lines, display
+from bridge.cli.display import Bars, Display, JsonLines, Lines, display
 from bridge.client.model_choice import Choice
 from bridge.wire.messages import Model
 from presets.errors import InputError
@@ -20,9 +21,7 @@ CHOICE = Choice(Model("draft", ready=True, device="cpu"), "no GPU")
 ITEMS = [Item(Path(f"{name}.wav"), Path(f"out/{name}.wav")) for name in ("a", "[b]", "c")]
 
 
-def shown(report: RenderReport, terminal: bool, as_json: bool = False) -> str:
-    file = io.StringIO()
-    screen = display(Console(file=file, force_terminal=terminal, width=100), as_json=as_json)
+def show(screen: Display, report: RenderReport) -> None:
     screen.begin(3, CHOICE, "3 files")
     for event in (
         Event(ITEMS[0], "progress", "draft", 3, 10, 1.5),
@@ -32,11 +31,13 @@ def shown(report: RenderReport, terminal: bool, as_json: bool = False) -> str:
     ):
         screen.show(event)
     screen.end(Counter(done=1, skipped=1, failed=1), 2.0)
-    return file.getvalue()
 
 
-def test_a_log_gets_a_line_for_each_file_and_no_control_codes(report: RenderReport) -> None:
-    assert shown(report, terminal=False).splitlines() == [
+def test_a_log_gets_a_line_for_each_file_and_no_control_codes(
+    report: RenderReport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(display(as_json=False), report)
+    assert capsys.readouterr().out.splitlines() == [
         "model draft on cpu (no GPU)",
         "3 files",
         "[1/3] a.wav -> out/a.wav: generated above 4000 Hz (auto), 0.2 s",
@@ -46,15 +47,42 @@ def test_a_log_gets_a_line_for_each_file_and_no_control_codes(report: RenderRepo
     ]
 
 
-def test_a_terminal_gets_bars_and_the_same_lines(report: RenderReport) -> None:
-    text = shown(report, terminal=True)
-    assert "draft, 2 s left" in text
-    assert "in total" in text
-    assert "[3/3] c.wav: c.wav is empty" in text
+def test_a_terminal_gets_the_same_lines_in_colours_and_no_bars_where_it_is_quickly_done(
+    report: RenderReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.cli.display.BARS_AFTER_S", 600.0)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    show(Bars(), report)
+    text = capsys.readouterr().out
+    assert "\x1b[31m[3/3] c.wav: c.wav is empty\x1b[0m\n" in text
+    assert "in total" not in text
 
 
-def test_a_script_gets_json_lines(report: RenderReport) -> None:
-    events = [json.loads(line) for line in shown(report, terminal=True, as_json=True).splitlines()]
+def test_what_takes_longer_gets_bars_below_its_lines(
+    report: RenderReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.cli.display.BARS_AFTER_S", 0.0)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes the captured output for a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    bars = Bars()
+    bars.begin(3, CHOICE, "3 files")
+    said = ""
+    while "in total" not in said:
+        said += capsys.readouterr().out
+    bars.show(Event(ITEMS[0], "progress", "draft", 3, 10, 1.5))
+    while "draft, 2 s left" not in said:
+        said += capsys.readouterr().out
+    bars.show(Event(ITEMS[1], "skipped"))
+    bars.end(Counter(skipped=1), 2.0)
+    said += capsys.readouterr().out
+    assert "[1/3] [b].wav -> out/[b].wav: done already" in said
+    assert said.endswith("1 done already, 2 not rendered in 2.0 s\n")
+
+
+def test_a_script_gets_json_lines(report: RenderReport, capsys: pytest.CaptureFixture[str]) -> None:
+    show(display(as_json=True), report)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["what"] for event in events] == ["begin", "progress", "done", "skipped", "failed", "end"]
     assert events[0] == {"what": "begin", "files": 3, "model": "draft", "device": "cpu", "why": "no GPU"}
     assert (events[1]["step"], events[1]["of"], events[1]["eta_s"]) == (3, 10, 1.5)
@@ -68,15 +96,26 @@ def test_a_script_gets_json_lines(report: RenderReport) -> None:
     assert (events[4]["code"], events[4]["message"]) == ("input", "c.wav is empty")
 
 
-def test_a_batch_called_off_says_how_much_is_left() -> None:
-    file = io.StringIO()
-    lines = Lines(Console(file=file, width=100))
+def test_a_batch_called_off_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
     lines.begin(3, CHOICE, "3 files")
     lines.end(Counter(done=1), 1.0)
-    assert file.getvalue().splitlines()[-1] == "1 rendered, 2 not rendered in 1.0 s"
+    assert capsys.readouterr().out.splitlines()[-1] == "1 rendered, 2 not rendered in 1.0 s"
 
 
-def test_the_display_fits_where_it_goes() -> None:
-    assert isinstance(display(Console(force_terminal=True), as_json=False), Bars)
-    assert not isinstance(display(Console(force_terminal=False), as_json=False), Bars)
-    assert isinstance(display(Console(force_terminal=True), as_json=True), JsonLines)
+def test_the_display_fits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not isinstance(display(as_json=False), Bars)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert isinstance(display(as_json=False), Bars)
+    assert isinstance(display(as_json=True), JsonLines)
+
+
+def test_a_warm_command_loads_neither_rich_nor_numpy_nor_what_reads_tags() -> None:
+    """Each takes a tenth or more of what the command takes."""
+    heavy = ("rich", "numpy", "mutagen", "render.files.metadata")
+    code = (
+        "import sys; from bridge.cli.app import command_line; command_line('render'); "
+        f"print(*(name for name in {heavy} if name in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
