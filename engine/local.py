@@ -6,6 +6,8 @@ process, and calls the place of messages.
 
 from __future__ import annotations
 
+import atexit
+import os
 import shutil
 import tempfile
 import threading
@@ -69,6 +71,7 @@ class LocalRenderer(Renderer):
 
     def __init__(self, state: Path | str | None = None, device: str = "cpu") -> None:
         self._lock = threading.RLock()
+        self._pid = os.getpid()
         self._closed = False
         self._cancelled: set[str] = set()
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
@@ -90,6 +93,7 @@ class LocalRenderer(Renderer):
             self._resources = stack.pop_all()
         self._thread = threading.Thread(target=self._work, name="airband-local", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -166,10 +170,13 @@ class LocalRenderer(Renderer):
 
     def close(self) -> None:
         """Stops what runs and lets go; jobs in a given state folder go on when it is opened again."""
+        if self._pid != os.getpid():  # a forked child has the folders of its parent, and not the thread
+            return
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+        atexit.unregister(self.close)
         self._tasks.put(None)
         self._thread.join()
         self._resources.close()
@@ -182,6 +189,8 @@ class LocalRenderer(Renderer):
             self._cancelled.add(message.job)
 
     def _open(self) -> threading.RLock:
+        if self._pid != os.getpid():
+            raise EngineError(f"this renderer belongs to process {self._pid}; make a new one after a fork")
         if self._closed:
             raise EngineError("this renderer is closed")
         return self._lock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from bridge.client.job import Job, JobHolder
 from bridge.client.request import (
@@ -23,6 +23,7 @@ from bridge.client.request import (
 from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.messages import JobStatus, Model, Submit
 from bridge.wire.transfer import Bytes
+from bridge.wire.ulid import new_ulid
 from presets.errors import UsageError
 
 PAGE_JOBS = 200
@@ -81,7 +82,7 @@ class Renderer(JobHolder, Protocol):
         params, name = parameters(preset, preset_name, knobs)
         where, upload = open_source(source, self.local)
         submit = Submit(
-            job=job_id(job),
+            job=new_ulid() if job is None else job_id(job),
             source=where,
             deliver=delivery(deliver, out, force, source, self.local),
             params=with_like(params, self.local),
@@ -98,8 +99,8 @@ class Renderer(JobHolder, Protocol):
         ...
 
     def job(self, job: str) -> Job:
-        """A job by its ULID, whoever submitted it."""
-        return Job(self, job)
+        """A job by its ULID, whoever submitted it; UsageError for what is no ULID."""
+        return Job(self, job_id(job))
 
     def jobs(self, limit: int | None = 200, *, unfinished: bool = False) -> Sequence[JobStatus]:
         """The jobs there are, newest first.
@@ -130,6 +131,9 @@ class Renderer(JobHolder, Protocol):
     def close(self) -> None:
         """Lets go; jobs go on."""
         ...
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} belongs to its process: make one in each that needs it")
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,6 @@ import presets
 from bridge.wire import messages
 from bridge.wire.messages import Audio, JobId
 from bridge.wire.transfer import ArrayBytes, Bytes, FileBytes
-from bridge.wire.ulid import new_ulid
 from presets import schema
 from presets.errors import AirbandError, InputError, OutputError, UsageError
 from presets.limits import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ
@@ -30,7 +29,7 @@ Source: TypeAlias = "Name | tuple[NDArray[Any], int]"
 """A file, or (array or tensor, rate in Hz): (channels, frames), (frames,) or (1, channels, frames)."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
-SOURCES = "give the path of a file, or for a source (samples, rate in Hz)"
+SOURCES = "give the path of a file, or the pair (samples, rate in Hz)"
 NAME_CHARS = 255
 """The most of a file's name that a message holds; the end is kept."""
 
@@ -99,7 +98,7 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
             _rate(rate), samples.shape[0], samples.shape[1], "i2" if samples.dtype == "<i2" else "f4"
         )
         return messages.Pcm(audio), nullcontext(ArrayBytes(samples))
-    path = _path(source, InputError, "source")
+    path = _path(source, InputError, "source", SOURCES)
     file = FileBytes(path)
     if local and is_utf8(str(path)):
         file.close()
@@ -107,14 +106,14 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
     return messages.File(printable(path.name)[-NAME_CHARS:], file.nbytes), file
 
 
-def _path(name: Name, error: type[AirbandError], field: str) -> Path:
-    """From the root; raises `error` for what names no file."""
+def _path(name: Name, error: type[AirbandError], field: str, wanted: str) -> Path:
+    """From the root; raises `error`, which says what is `wanted`, for what names no file."""
     try:
         text = os.fsdecode(name)
     except TypeError:
-        raise error(f"{field} is of type {type(name).__name__}: {SOURCES}", field) from None
+        raise error(f"{field} is of type {type(name).__name__}: {wanted}", field) from None
     if not text:
-        raise error(f"{field} is an empty name: {SOURCES}", field)
+        raise error(f"{field} is an empty name: {wanted}", field)
     if "\0" in text:
         raise error(f"{field} = {text!r}: a path holds no NUL", field)
     return Path(os.path.abspath(os.path.expanduser(text)))
@@ -126,7 +125,9 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
 
     samples = _as_numpy(array)
     is_int16 = samples.dtype.newbyteorder("=") == np.int16
-    shape = "x".join(map(str, samples.shape)) or "no"
+    shape = "x".join(map(str, samples.shape))
+    if samples.ndim == 0:
+        raise InputError(f"the samples are of type {type(array).__name__}: {SOURCES}", "source")
     if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return it
         samples = samples[0]
     if samples.ndim not in (1, 2) or not (samples.dtype.kind == "f" or is_int16):
@@ -137,9 +138,10 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
         )
     samples = samples.reshape(1, -1) if samples.ndim == 1 else samples
     if not 1 <= samples.shape[0] <= CHANNELS_MAX:
+        turned = "; transpose it" if 1 <= samples.shape[1] <= CHANNELS_MAX else ""
         raise InputError(
             f"array of {shape}: {samples.shape[0]} channels, 1 to {CHANNELS_MAX} can be rendered; "
-            "arrays are (channels, frames)",
+            f"arrays are (channels, frames){turned}",
             "source",
         )
     if samples.shape[1] == 0:
@@ -168,7 +170,7 @@ def _rate(rate_hz: float) -> int:
         is_whole = False
     if not (is_whole and RATE_MIN_HZ <= rate_hz <= RATE_MAX_HZ):
         raise InputError(
-            f"rate {rate_hz} Hz: whole numbers from {RATE_MIN_HZ} to {RATE_MAX_HZ} can be rendered", "source"
+            f"rate = {rate_hz!r}; allowed: whole numbers from {RATE_MIN_HZ} to {RATE_MAX_HZ} Hz", "source"
         )
     return int(rate_hz)
 
@@ -195,7 +197,7 @@ def delivery(
             "the engine runs elsewhere and cannot write here; take deliver='file' and save the result",
             "deliver",
         )
-    path = _path(out, UsageError, "out")
+    path = _path(out, UsageError, "out", "give the path of a file")
     if not is_utf8(str(path)):
         raise UsageError(
             f"{printable(str(path))}: is not UTF-8, and paths travel to an engine as text; "
@@ -205,17 +207,15 @@ def delivery(
     if (
         not isinstance(source, tuple)
         and os.path.exists(path)
-        and path.samefile(_path(source, InputError, "source"))
+        and path.samefile(_path(source, InputError, "source", SOURCES))
     ):
         raise OutputError(f"{path} is the source itself; choose another name", "out")
     return messages.DeliverPath(str(path), bool(force), own_umask())
 
 
-def job_id(job: str | None) -> str:
-    """A new ULID, or `job` itself; raises UsageError when that is not one."""
-    if job is None:
-        return new_ulid()
+def job_id(job: str) -> str:
+    """`job` itself; raises UsageError when it is not a ULID."""
     try:
         return msgspec.convert(job, JobId)
     except msgspec.ValidationError:
-        raise UsageError(f"job = {job!r} is not a ULID; leave it out to have one made", "job") from None
+        raise UsageError(f"job = {job!r} is not a ULID, as jobs are called by", "job") from None

@@ -8,6 +8,7 @@ works on the whole clip. Named Rack because `pedalboard.Chain` exists.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -19,7 +20,7 @@ import numpy as np
 from bridge.rack.pickling import packed, unpacked
 from bridge.rack.stages import External, SharedClient, Stage, SuperResolution, no_hook
 from presets.chains import CONTAINERS, EFFECTS, Effect
-from presets.errors import UsageError
+from presets.errors import Cancelled, UsageError
 from render.upscaler import Audio, Step, StepHook
 
 if TYPE_CHECKING:
@@ -170,8 +171,18 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     async def process_async(
         self, input_array: np.ndarray[Any, Any], sample_rate: float, on_step: StepHook = no_hook
     ) -> Audio:
-        """`process` for an event loop, which stays free meanwhile."""
-        return await asyncio.to_thread(self.process, input_array, sample_rate, on_step=on_step)
+        """`process` for an event loop, which stays free meanwhile; cancelling the task ends the render."""
+        is_off = threading.Event()
+
+        def watched(step: Step) -> None:
+            if is_off.is_set():
+                raise Cancelled("the task that waited for it was cancelled")
+            on_step(step)
+
+        try:
+            return await asyncio.to_thread(self.process, input_array, sample_rate, on_step=watched)
+        finally:
+            is_off.set()
 
     def map(self, files: Iterable[str | PathLike[str]], workers: int = 2) -> Iterator[Rendered]:
         """Every file through the rack, in order, `workers` at a time.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -398,11 +401,12 @@ BAD_ARRAYS: dict[str, tuple[Any, Any, str]] = {
     "no frames": (np.zeros((2, 0), "f4"), 48000, "frames"),
     "no channels": (np.zeros((0, 9), "f4"), 48000, "0 channels"),
     "nine channels": (np.zeros((9, 100), "f4"), 48000, "9 channels"),
-    "frames first": (np.zeros((48000, 2), "f4"), 48000, "48000 channels"),
+    "frames first": (np.zeros((48000, 2), "f4"), 48000, r"48000 channels.*transpose"),
     "three dimensions": (np.zeros((2, 2, 3), "f4"), 48000, "2x2x3"),
+    "no dimension": (48000, np.zeros((1, 9), "f4"), r"type int: give .*\(samples, rate in Hz\)"),
     "text": (np.array(["a"]), 48000, "give"),
     "complex": (np.zeros((1, 9), "c8"), 48000, "complex64"),
-    "rate of 100 Hz": (np.zeros((1, 9), "f4"), 100, "100"),
+    "rate of 100 Hz": (np.zeros((1, 9), "f4"), 100, "rate = 100;"),
     "rate of 1 MHz": (np.zeros((1, 9), "f4"), 1_000_000, "1000000"),
     "NaN": (np.full((1, 9000), np.nan, "f4"), 48000, "finite|NaN|nan"),
     "infinite": (np.full((1, 9000), np.inf, "f4"), 48000, "finite|inf"),
@@ -410,9 +414,9 @@ BAD_ARRAYS: dict[str, tuple[Any, Any, str]] = {
     "beyond single precision": (np.full((1, 9000), 1e300), 48000, "infinite"),
     "ragged": ([[0.0, 1.0], [0.0]], 48000, "list is no array"),
     "sparse": (torch.zeros(2, 9).to_sparse(), 48000, "Tensor is no array"),
-    "no rate": (np.zeros((1, 9), "f4"), None, "None Hz"),
-    "rate in words": (np.zeros((1, 9), "f4"), "16k", "16k Hz"),
-    "rate not a number": (np.zeros((1, 9), "f4"), np.nan, "nan Hz"),
+    "no rate": (np.zeros((1, 9), "f4"), None, "rate = None;"),
+    "rate in words": (np.zeros((1, 9), "f4"), "16k", "rate = '16k';"),
+    "rate not a number": (np.zeros((1, 9), "f4"), np.nan, "rate = nan;"),
 }
 
 
@@ -444,3 +448,39 @@ def test_a_closed_renderer_says_so(renderer: Renderer, dull: Samples) -> None:
     renderer.close()
     with pytest.raises(EngineError, match="closed"):
         renderer.submit((dull, 48000), model="null")
+
+
+def test_a_name_that_no_job_can_have_is_refused_and_the_renderer_goes_on(renderer: Renderer) -> None:
+    with pytest.raises(UsageError, match="job = 'kick' is not a ULID"):
+        renderer.job("kick")
+    assert renderer.ping() >= 0
+
+
+def test_a_renderer_belongs_to_its_process(renderer: Renderer, dull: Samples) -> None:
+    """A child that was forked is told so, and takes nothing from its parent by closing; none is pickled."""
+    child = os.fork()
+    if child == 0:
+        try:
+            renderer.submit((dull, 48000), model="null")
+        except EngineError as error:
+            renderer.close()
+            os._exit(0 if "make a new one after a fork" in error.message else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(renderer.submit((dull, 48000), model="null").wait(60).audio, dull)
+    with pytest.raises(TypeError, match="belongs to its process"):
+        pickle.dumps(renderer)
+
+
+def test_what_was_not_closed_leaves_no_folder(tmp_path: Path) -> None:
+    script = (
+        "import numpy; from engine.local import LocalRenderer; "
+        "print(LocalRenderer().submit((numpy.zeros(480), 48000), model='null').wait(60).audio.shape)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert ended.stdout == "(1, 480)\n", ended.stderr
+    assert not list(tmp_path.iterdir())

@@ -242,6 +242,22 @@ def test_an_event_loop_stays_free(client: Client, noise: NDArray[np.float32]) ->
     assert np.array_equal(plus, Gain(-3)(noise, RATE))
     assert np.array_equal(plus, -minus)
 
+    async def called_off() -> None:
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def on_step(_: Step) -> None:
+            loop.call_soon_threadsafe(begun.set)
+
+        slow = Rack([SuperResolution(model="draft", cutoff=4000)], client=client)
+        render = asyncio.create_task(slow.process_async(np.tile(noise, 60), RATE, on_step))
+        await begun.wait()
+        render.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await render
+
+    asyncio.run(called_off())  # waits for the thread that renders
+    assert client.jobs(1)[0].state == "cancelled"
+
 
 def test_a_rack_maps_over_files(client: Client, tmp_path: Path, noise: NDArray[np.float32]) -> None:
     files = [tmp_path / f"{number}.wav" for number in range(4)]
