@@ -39,7 +39,9 @@ def seconds(text: str, fps: str | None) -> Fraction:
     label = round(Fraction(fps))
     hours, minutes, whole, frame = (int(code[group]) for group in (1, 2, 3, 5))
     if frame >= label:
-        raise UsageError(f"{text}: {fps} pictures a second end at {label - 1}", "fps")
+        raise UsageError(
+            f"{text}: there is no picture {frame}; at {fps} a second they count from 0 to {label - 1}", "fps"
+        )
     count = (3600 * hours + 60 * minutes + whole) * label + frame
     if code[4] == ";":
         if fps not in ("29.97", "59.94"):

@@ -41,12 +41,12 @@ def default(kind: inspect.Metadata, value: Any) -> str:
 
 
 def parse(text: str) -> bool | float | str:
-    """A value as typed on a command line: a number or true/false where it reads as one, else the text.
+    """A value as typed on a command line: a number, +3 too, or true/false where it reads so, else the text.
 
     Whether a knob accepts it is not checked here: that is what `presets.schema.make` does.
     """
     try:
-        return msgspec.json.decode(text, type=bool | int | float)
+        return msgspec.json.decode(text.removeprefix("+"), type=bool | int | float)
     except msgspec.DecodeError:
         return text
 

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.models import registry
 from presets.errors import UsageError
+
+if TYPE_CHECKING:
+    from engine.models.audiosr.networks import Configuration
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,9 +70,7 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
     if family != "audiosr" or is_converted(source):
         _take(source, name)
         return
-    configuration = Configuration()
-    if config is not None:
-        configuration = Configuration.from_official(json.loads(config.read_text()))
+    configuration = Configuration() if config is None else _configuration(config)
     target = registry.converted(name)
     inventory = convert(source, target, configuration, getattr(torch, dtype))
     for unexpected in inventory.unexpected:
@@ -79,6 +81,20 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
     )
     digest = registry.header(name, target)["digest"]
     print(f"{name} is at {target} ({target.stat().st_size / 1e9:.2f} GB), digest {digest}")
+
+
+def _configuration(path: Path) -> Configuration:
+    """That of an official config.json; UsageError where the file holds none."""
+    from engine.models.audiosr.networks import Configuration
+
+    try:
+        return Configuration.from_official(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", "config") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path}: no official configuration with the sections unet, vae and vocoder ({error!r})", "config"
+        ) from None
 
 
 def _take(source: Path, name: str) -> None:

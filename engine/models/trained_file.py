@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.audiosr.checkpoint import digest
-from engine.models.weights_file import format_of, open_safetensors, read_header
+from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
 from presets.errors import ModelError
 
 
@@ -28,19 +26,14 @@ def write_model(
         state: of the network.
         hours: of training.
     """
-    whole = {name: tensor.detach().cpu().float().contiguous() for name, tensor in state.items()}
+    whole = {name: tensor.detach().cpu().float() for name, tensor in state.items()}
     metadata = {
         "format": format_of(family),
         "arguments": json.dumps(dict(arguments)),
         "digest": digest(whole),
         "hours": f"{hours:.3f}",
     }
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(whole, part, metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_safetensors(path, whole, metadata)
 
 
 def read_model(path: Path, family: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:

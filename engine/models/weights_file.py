@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
 from presets.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -21,6 +25,19 @@ def open_safetensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Itera
         raise ModelError(f"{path}: truncated, or not a safetensors file ({error})") from None
     with file:
         yield file
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file, whole or not at all; one that exists is replaced, folders are made."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part, metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_header(path: Path, family: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Training: what a run hears (data, simulate), one loop, and a file for every network."""
+"""Training: data and its simulation, one loop for all, and a file for every network."""

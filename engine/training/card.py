@@ -1,4 +1,4 @@
-"""The card of a trained model: what it is, what it heard, under which licences, and what it reached."""
+"""The card of a trained model: what it is, what it learnt from, under which licences, and what it reached."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.training.heard import Heard, lengths
+from engine.training.corpus_config import CorpusConfig, lengths
 from engine.training.loop import Run
 
 
-def write_card(run: Run, config: Heard, path: Path) -> None:
+def write_card(run: Run, config: CorpusConfig, path: Path) -> None:
     """Writes the card of a run as it stands, Markdown."""
     lines = [f"# {path.parent.name}", ""]
     for name, network in run.networks.items():

@@ -9,20 +9,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import torch
 
 from bridge.wire.lock import FileLock
 from engine.training.card import write_card
-from engine.training.heard import Heard, packed
+from engine.training.corpus_config import CorpusConfig, packed
 from engine.training.loop import CHECKPOINT, Run
 from engine.training.processes import joined
 from engine.training.task import Task, device_of
 from presets.errors import UsageError
 
-C = TypeVar("C", bound=Heard)
+C = TypeVar("C", bound=CorpusConfig)
 
 INTERRUPTED = 130
 """Exit code of a run that Ctrl-C ended, as shells give it."""
@@ -32,8 +32,8 @@ LOCK_WAIT_S = 15.0
 seconds, and hold the lock with it."""
 
 
-def parser_of(name: str, description: str) -> argparse.ArgumentParser:
-    """The options every trainer has."""
+def parser_of(name: str, description: str, origin: str = "") -> argparse.ArgumentParser:
+    """The options every trainer has, and `--from`, explained by `origin`, for those that have one."""
     parser = argparse.ArgumentParser(prog=f"airband train {name}", description=description)
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration, TOML")
     parser.add_argument(
@@ -48,10 +48,12 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
         type=Path,
         help="the run's folder: checkpoint, log, trained model; by default the configuration's name, here",
     )
+    if origin:
+        parser.add_argument("--from", dest="origin", default="", metavar="MODEL|FILE", help=origin)
     return parser
 
 
-def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task], **more: Any) -> int:
+def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task]) -> int:
     """Reads the configuration, packs the corpus when that was not done, tells the cost, and trains.
 
     A run that stands in the folder goes on from its checkpoint. Under torchrun, every process calls this.
@@ -60,7 +62,6 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         arguments: what `parser_of` parsed.
         kind: the type of the configuration.
         task_of: makes the trainer of a configuration whose corpus is packed.
-        more: values that options of this trainer put in the configuration's place.
 
     Returns:
         0, or 130 when Ctrl-C ended it.
@@ -69,10 +70,12 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         UsageError: a configuration that cannot be read or does not hold what it should, or a folder in which
             another process trains.
     """
-    config = msgspec.structs.replace(read_config(arguments.config, kind), **more)
+    config = read_config(arguments.config, kind)
     folder: Path = arguments.out or Path(arguments.config.stem)
     if arguments.data:
         config = msgspec.structs.replace(config, corpus=arguments.data)
+    if getattr(arguments, "origin", ""):
+        config = msgspec.structs.replace(config, origin=arguments.origin)
     if not config.pack:
         config = msgspec.structs.replace(config, pack=str(folder / "pack.i16"))
     torch.set_num_threads(config.threads)
@@ -83,7 +86,7 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         processes.average([torch.zeros(1)])  # the others wait for the pack
         run = Run(task_of(config), folder, processes)
         if processes.first:
-            _tell(run)
+            _print_cost(run)
         else:
             run.rehearse()
         run.train()
@@ -125,7 +128,7 @@ def read_config(path: Path, kind: type[C]) -> C:
         raise UsageError(f"{path}: {error}", "config") from None
 
 
-def _tell(run: Run) -> None:
+def _print_cost(run: Run) -> None:
     """Says what the run costs, from a step taken and forgotten."""
     schedule = run.schedule
     if run.step >= schedule.steps:

@@ -1,9 +1,9 @@
-"""What is heard: random windows of a corpus, streamed from disk, the same ones whenever training resumes.
+"""Training data: random windows of a corpus, streamed from disk, the same ones whenever training resumes.
 
 A corpus (folders, or a manifest with the columns `file` and `domain`, and perhaps `id`, `split` and
 `package`) is decoded once into a pack: all its clips as 16-bit mono at 48 kHz end to end in one file, and an
 index beside it. A window is then one read of a few hundred kilobytes. Example k of a run depends on the seed
-and on k alone, so a run that resumes at step n hears what it would have heard.
+and on k alone, so a run that resumes at step n gets what it would have got.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Corpus:
     def __init__(self, path: Path, held_out: float, validation: bool, shares: dict[str, float]) -> None:
         index = Path(f"{path}.json")
         if not index.exists():
-            raise InputError(f"{path} holds no pack: its index {index.name} is missing; build it with --pack")
+            raise InputError(f"{path} holds no pack: its index {index.name} is missing")
         clips = [Clip(**entry) for entry in json.loads(index.read_text())]
         held = _validates(clips, held_out)
         kept = [clip for clip in clips if ((clip.domain, clip.source) in held) == validation]

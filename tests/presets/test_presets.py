@@ -19,7 +19,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_six_presets_ship() -> None:
+def test_the_presets_ship() -> None:
     assert presets.names() == SHIPPED
 
 

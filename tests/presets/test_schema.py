@@ -113,7 +113,7 @@ def test_positions_are_clock_times_or_time_code(position: str, fps: Any, frames:
     ("position", "fps", "message"),
     [
         ("00:00:01:00", None, "start = .*how many a second with fps"),
-        ("00:00:01:25", 25, "25 pictures a second end at 24"),
+        ("00:00:01:25", 25, "there is no picture 25; at 25 a second they count from 0 to 24"),
         ("00:00:01;00", 25, "dropped at 29.97 and 59.94"),
         ("1:75", None, "no place in a source"),
         ("1:02.5", 31, "fps = "),
@@ -158,7 +158,16 @@ def test_words_of_a_few_knobs() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("7", 7), ("8e3", 8000.0), ("off", "off"), ("true", True), ("10smp", "10smp"), ("", ""), ("[1]", "[1]")],
+    [
+        ("7", 7),
+        ("+3", 3),
+        ("8e3", 8000.0),
+        ("off", "off"),
+        ("true", True),
+        ("10smp", "10smp"),
+        ("", ""),
+        ("[1]", "[1]"),
+    ],
 )
 def test_typed_text_reads_as_a_scalar(text: str, value: Any) -> None:
     assert words.parse(text) == value

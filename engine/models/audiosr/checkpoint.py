@@ -8,8 +8,8 @@ their configuration and digests in its metadata, and is read through a memory ma
 from __future__ import annotations
 
 import json
-import os
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out
 from engine.models.audiosr.precision import HALVED, halved_if_faithful
-from engine.models.weights_file import format_of, open_safetensors, read_header
+from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
 from presets.errors import ModelError
 
 FAMILY = "audiosr"
@@ -143,8 +142,10 @@ def open_checkpoint(path: Path) -> Iterator[Tensors]:
     Raises:
         ModelError: no such file, a truncated one, or one that is something else.
     """
+    if path.is_dir():
+        raise ModelError(f"{path}: is a folder; name the checkpoint in it (.bin, .ckpt or .safetensors)")
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(f"{path}: no such file")
     if path.suffix == ".safetensors":
         with open_safetensors(path) as file:
             yield _Safetensors(file)
@@ -152,10 +153,10 @@ def open_checkpoint(path: Path) -> Iterator[Tensors]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{path}: truncated, or not a PyTorch checkpoint of tensors alone ({reason})"
-        ) from None
+        why = (
+            str(error).partition("\n")[0] if zipfile.is_zipfile(path) else "no zip file, as torch.save writes"
+        )
+        raise ModelError(f"{path}: truncated, or not a PyTorch checkpoint of tensors alone ({why})") from None
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     yield _Pickled(state)
 
@@ -198,23 +199,16 @@ def write(
         hours: of training, where it is known.
         guidance: what `cfg_scale = auto` is for this model.
     """
-    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     metadata = {
         "format": format_of(FAMILY),
         "configuration": json.dumps(asdict(configuration)),
-        "digest": digest(contiguous),
+        "digest": digest(state),
         "source": source,
         "guidance": f"{guidance:g}",
     }
     if hours is not None:
         metadata["hours"] = f"{hours:.3f}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        save_file(contiguous, partial, metadata)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_safetensors(target, state, metadata)
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -222,7 +216,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
     whole = blake2b(digest_size=16)
     for name in sorted(state):
         whole.update(name.encode())
-        whole.update(state[name].reshape(-1).view(torch.uint8).numpy().data)
+        whole.update(state[name].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return whole.hexdigest()
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from engine.models.audiosr import mel
+from engine.training.corpus_config import CorpusConfig, part_of
 from engine.training.data import Corpus
-from engine.training.heard import Heard, part_of
 from engine.training.simulate import FILTERS, Array, on, response
 from engine.training.task import Task
 from presets.errors import UsageError
@@ -69,7 +69,7 @@ class Crops(Dataset[dict[str, Tensor]]):
         }
 
 
-class CropConfig(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CropConfig(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run on crops.
 
     Attributes:
@@ -91,13 +91,13 @@ class CropTask(Task):
 
     def __init__(self, config: CropConfig) -> None:
         torch.manual_seed(config.seed)
-        self.schedule = self._heard = config
+        self.schedule = self._corpus = config
         self.frames = whole_cells(config.crop_s)
 
     def examples(self, validation: bool) -> Dataset[dict[str, Tensor]]:
         """Crops of the corpus."""
-        seed = VALIDATION_SEED if validation else self._heard.seed
-        return Crops(part_of(self._heard, validation), seed, self.frames)
+        seed = VALIDATION_SEED if validation else self._corpus.seed
+        return Crops(part_of(self._corpus, validation), seed, self.frames)
 
 
 def whole_cells(crop_s: float) -> int:

@@ -28,7 +28,7 @@ from engine.training.audiosr.latents import LatentCrops, Latents
 from engine.training.audiosr.low_rank import add_changes, merged
 from engine.training.audiosr.parts import read_part
 from engine.training.command import parser_of, train
-from engine.training.heard import Heard, part_of
+from engine.training.corpus_config import CorpusConfig, part_of
 from engine.training.task import Task, device_of
 from presets.errors import UsageError
 
@@ -38,7 +38,7 @@ SCALE_CROPS = 64
 """Crops from which the scale of the latents is taken."""
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
@@ -160,11 +160,10 @@ class Diffusion(Task):
         """Writes `model.safetensors`, a whole model that renders."""
         state = {name: t for name, t in self.model.state_dict().items() if not name.startswith("unet.")}
         unet = merged(networks["unet"]).state_dict()
-        state |= {f"unet.{name}": tensor.detach() for name, tensor in unet.items()}
+        state |= {f"unet.{name}": tensor for name, tensor in unet.items()}
         source = f"trained from {self.config.origin}" if self.config.origin else "trained by airband"
-        whole = {n: t.cpu() for n, t in state.items()}
-        target = folder / MODEL
-        write(whole, target, self.model.configuration, source, self.hours, self._guidance())
+        configuration = self.model.configuration
+        write(state, folder / MODEL, configuration, source, self.hours, self._guidance())
 
 
 def whole_model(config: Config) -> Networks:
@@ -191,8 +190,6 @@ def whole_model(config: Config) -> Networks:
 
 def main(argv: Sequence[str]) -> int:
     """`train diffusion`."""
-    parser = parser_of("diffusion", "Train the latent diffusion of AudioSR, or fine-tune a model.")
-    parser.add_argument("--from", dest="origin", metavar="MODEL", help="a model or a file to go on from")
-    arguments = parser.parse_args(argv)
-    more = {"origin": arguments.origin} if arguments.origin else {}
-    return train(arguments, Config, Diffusion, **more)
+    description = "Train the latent diffusion of AudioSR, or fine-tune a model."
+    parser = parser_of("diffusion", description, "a model to go on from, by name or file")
+    return train(parser.parse_args(argv), Config, Diffusion)

@@ -1,4 +1,4 @@
-"""What tells generated spectrograms and waveforms from real ones, and the losses of the contest.
+"""What tells generated spectrograms and waveforms from real ones, and the losses of both sides.
 
 - `Patch` (Isola et al. 2017, section 3.2.2): overlapping patches of a log-mel spectrogram, for the VAE.
 - `MultiPeriod` (Kong et al. 2020, section 2.3): a waveform folded at five prime periods.
@@ -23,8 +23,8 @@ RESOLUTIONS = ((2048, 480), (1024, 240), (512, 100))
 """FFT size and hop of each spectrogram that MultiResolution looks at."""
 
 
-class Opinion(NamedTuple):
-    """What one discriminator says.
+class Judgement(NamedTuple):
+    """What one discriminator gives.
 
     Attributes:
         score: high where it takes the input for real; any shape.
@@ -68,12 +68,12 @@ class _Stack(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.post = weight_norm(post)
 
-    def forward(self, x: Tensor) -> Opinion:
+    def forward(self, x: Tensor) -> Judgement:
         features = []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
             features.append(x)
-        return Opinion(self.post(x), features)
+        return Judgement(self.post(x), features)
 
 
 class MultiPeriod(nn.Module):
@@ -97,14 +97,14 @@ class MultiPeriod(nn.Module):
             for _ in PERIODS
         )
 
-    def forward(self, wave: Tensor) -> list[Opinion]:
-        """wave: (B, frames) -> an opinion a period."""
-        opinions = []
+    def forward(self, wave: Tensor) -> list[Judgement]:
+        """wave: (B, frames) -> a judgement a period."""
+        judgements = []
         for period, stack in zip(PERIODS, self.stacks, strict=True):
             padded = F.pad(wave[:, None], (0, -wave.shape[1] % period), mode="reflect")
             folded = padded.reshape(len(wave), 1, -1, period)
-            opinions.append(stack(folded))
-        return opinions
+            judgements.append(stack(folded))
+        return judgements
 
 
 class MultiResolution(nn.Module):
@@ -128,14 +128,14 @@ class MultiResolution(nn.Module):
             for _ in RESOLUTIONS
         )
 
-    def forward(self, wave: Tensor) -> list[Opinion]:
-        """wave: (B, frames) -> an opinion a resolution."""
-        opinions = []
+    def forward(self, wave: Tensor) -> list[Judgement]:
+        """wave: (B, frames) -> a judgement a resolution."""
+        judgements = []
         for (size, hop), stack in zip(RESOLUTIONS, self.stacks, strict=True):
             window = torch.hann_window(size, device=wave.device)
             bins = torch.stft(wave, size, hop, window=window, return_complex=True)
-            opinions.append(stack(bins.abs().transpose(1, 2)[:, None]))
-        return opinions
+            judgements.append(stack(bins.abs().transpose(1, 2)[:, None]))
+        return judgements
 
 
 def hinge(real: Tensor, generated: Tensor) -> Tensor:
@@ -143,18 +143,18 @@ def hinge(real: Tensor, generated: Tensor) -> Tensor:
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + generated).mean())
 
 
-def least_squares(real: Sequence[Opinion], generated: Sequence[Opinion]) -> Tensor:
+def discriminator_loss(real: Sequence[Judgement], generated: Sequence[Judgement]) -> Tensor:
     """What discriminators descend in HiFi-GAN: real scores go to 1, generated ones to 0."""
     pairs = zip(real, generated, strict=True)
     return torch.stack([(1 - r.score).square().mean() + g.score.square().mean() for r, g in pairs]).sum()
 
 
-def deceives(generated: Sequence[Opinion]) -> Tensor:
+def generator_loss(generated: Sequence[Judgement]) -> Tensor:
     """What the generator of HiFi-GAN descends: its scores go to 1."""
-    return torch.stack([(1 - opinion.score).square().mean() for opinion in generated]).sum()
+    return torch.stack([(1 - judgement.score).square().mean() for judgement in generated]).sum()
 
 
-def feature_distance(real: Sequence[Opinion], generated: Sequence[Opinion]) -> Tensor:
+def feature_distance(real: Sequence[Judgement], generated: Sequence[Judgement]) -> Tensor:
     """Mean distance of the features, layer by layer, summed (Kong et al. 2020, equation 4)."""
     return torch.stack(
         [
@@ -166,7 +166,7 @@ def feature_distance(real: Sequence[Opinion], generated: Sequence[Opinion]) -> T
 
 
 @contextmanager
-def held(*networks: nn.Module) -> Iterator[None]:
+def frozen(*networks: nn.Module) -> Iterator[None]:
     """What is computed in this context leaves no gradient in `networks`, though it passes through them."""
     trained = [p for network in networks for p in network.parameters() if p.requires_grad]
     for parameter in trained:

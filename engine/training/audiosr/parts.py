@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.models.weights_file import open_safetensors
+from engine.models.weights_file import open_safetensors, write_safetensors
 from presets.errors import ModelError
 
 FORMAT = "airband-audiosr-part-1"
@@ -27,9 +25,7 @@ def write_part(path: Path, part: str, arguments: Mapping[str, Any], state: Mappi
         state: tensors by their names in `Networks`.
     """
     metadata = {"format": FORMAT, "part": part, "arguments": json.dumps(dict(arguments))}
-    partial = path.with_name(f"{path.name}.part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial, metadata)
-    os.replace(partial, path)
+    write_safetensors(path, state, metadata)
 
 
 def read_part(path: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

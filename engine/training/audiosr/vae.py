@@ -1,8 +1,8 @@
 """The trainer of AudioSR's autoencoder: `airband train vae --config FILE.toml` (paper section 3.1).
 
 It descends the distance of log-mel spectrograms, the divergence of its latents from a standard normal
-distribution, and, once that has settled, the opinion of a patch discriminator, which brings back the detail
-that a mean distance smooths away (Rombach et al. 2022, section 3.1 and appendix G).
+distribution, and, once that has settled, an adversarial loss by a patch discriminator, which brings back the
+detail that a mean distance smooths away (Rombach et al. 2022, section 3.1 and appendix G).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from engine.models.audiosr import mel
 from engine.models.audiosr.autoencoder import Decoder, Encoder
 from engine.training.audiosr.crops import CropConfig, CropTask
-from engine.training.audiosr.discriminators import Patch, held, hinge
+from engine.training.audiosr.discriminators import Patch, frozen, hinge
 from engine.training.audiosr.parts import write_part
 from engine.training.command import parser_of, train
 from engine.training.logbook import Shown
@@ -28,7 +28,7 @@ MEAN_LOG_MEL = -6.0
 """About the mean level of music and speech: where the decoder's answers begin."""
 
 GREATEST_BALANCE = 1e4
-"""Limit of the factor between the gradients of distance and opinion, as in latent diffusion's own trainer."""
+"""Limit of the factor between the gradients of both losses, as in latent diffusion's own trainer."""
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,8 +38,8 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
         network: arguments of Encoder and Decoder that differ from the published ones.
         band_limited: share of the examples that are band-limited, as the conditions of a diffusion are.
         divergence: what the Kullback-Leibler divergence (mean over latents) counts beside the distance.
-        opinion: what the discriminator's opinion counts, as a share of the distance's gradient.
-        opinion_from: the step from which on it counts.
+        adversarial: what the adversarial loss counts, as a share of the distance's gradient.
+        adversarial_from: the step from which on it counts.
         patch: arguments of the discriminator that differ from its defaults.
     """
 
@@ -47,8 +47,8 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     crop_s: float = 1.28
     band_limited: float = 0.25
     divergence: float = 1e-3
-    opinion: float = 0.5
-    opinion_from: int
+    adversarial: float = 0.5
+    adversarial_from: int
     patch: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -78,7 +78,7 @@ class Autoencoder(CropTask):
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """Distance, divergence, and the two sides of the contest."""
+        """Distance, divergence, and what the decoder and the discriminator descend against each other."""
         config = self.config
         limited = torch.rand(len(batch["full"]), 1, device=batch["full"].device) < config.band_limited
         x = mel.log_mel(mel.magnitude(torch.where(limited, batch["low"], batch["full"])))[:, None]
@@ -88,21 +88,21 @@ class Autoencoder(CropTask):
         distance = (y - x).abs().mean()
         divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.clamp(min=1e-6).log()).mean()
         total = distance + config.divergence * divergence
-        opinion = contest = torch.zeros((), device=y.device)
-        if step >= config.opinion_from and torch.is_grad_enabled():
+        adversarial = discriminator = torch.zeros((), device=y.device)
+        if step >= config.adversarial_from and torch.is_grad_enabled():
             patch, decoder = networks["patch"], networks["decoder"]
-            with self.cast(), held(patch):
-                opinion = -patch(y).float().mean()
+            with self.cast(), frozen(patch):
+                adversarial = -patch(y).float().mean()
             with self.cast():
-                contest = hinge(patch(x).float(), patch(y.detach()).float())
-            balance = _balance(distance, opinion, decoder.decoder.conv_out.weight)  # type: ignore[union-attr, arg-type]
-            total = total + config.opinion * balance * opinion + contest
+                discriminator = hinge(patch(x).float(), patch(y.detach()).float())
+            balance = _balance(distance, adversarial, decoder.decoder.conv_out.weight)  # type: ignore[union-attr, arg-type]
+            total = total + config.adversarial * balance * adversarial + discriminator
         return {
             "total": total,
             "distance": distance.detach(),
             "divergence": divergence.detach(),
-            "opinion": opinion.detach(),
-            "contest": contest.detach(),
+            "adversarial": adversarial.detach(),
+            "discriminator": discriminator.detach(),
         }
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
@@ -123,11 +123,11 @@ class Autoencoder(CropTask):
         return Shown({"mel": x[0, 0].T.cpu().numpy(), "mel decoded": y[0, 0].T.float().cpu().numpy()})
 
 
-def _balance(distance: Tensor, opinion: Tensor, last: Tensor) -> Tensor:
-    """How much steeper the distance is than the opinion, seen from the decoder's last kernel."""
-    steep = torch.autograd.grad(distance, last, retain_graph=True)[0].norm()
-    flat = torch.autograd.grad(opinion, last, retain_graph=True)[0].norm()
-    return torch.as_tensor(steep / (flat + 1e-6)).clamp(max=GREATEST_BALANCE).detach()
+def _balance(distance: Tensor, adversarial: Tensor, kernel: Tensor) -> Tensor:
+    """The norm of the distance's gradient over that of the adversarial loss, at the decoder's last kernel."""
+    of_distance = torch.autograd.grad(distance, kernel, retain_graph=True)[0].norm()
+    of_adversarial = torch.autograd.grad(adversarial, kernel, retain_graph=True)[0].norm()
+    return torch.as_tensor(of_distance / (of_adversarial + 1e-6)).clamp(max=GREATEST_BALANCE).detach()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 HiFi-GAN (Kong et al. 2020) with the multi-resolution discriminator in place of the multi-scale one, as the
 paper has it, or the small vocoder with an inverse STFT at its end. Both descend the distance of log-mel
-spectrograms, the distance of the discriminators' features, and the discriminators' opinion.
+spectrograms, the distance of the discriminators' features, and the adversarial loss.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from engine.models.audiosr.networks import Configuration, vocoder_of
 from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.audiosr.diffusion import MODEL
 from engine.training.audiosr.discriminators import (
+    Judgement,
     MultiPeriod,
     MultiResolution,
-    Opinion,
-    deceives,
+    discriminator_loss,
     feature_distance,
-    held,
-    least_squares,
+    frozen,
+    generator_loss,
 )
 from engine.training.audiosr.parts import write_part
 from engine.training.command import parser_of, train
@@ -42,8 +42,8 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.
         network: arguments of Vocoder, or of IstftVocoder where it says `kind = "istft"`.
-        distance, features: what the distances of mels and of features count beside the opinion, 1.
-        opinion_from: the step from which on the discriminators take part.
+        distance, features: what the distances of mels and of features count beside the adversarial loss, 1.
+        adversarial_from: the step from which on the discriminators take part.
         width: of the discriminators.
     """
 
@@ -52,7 +52,7 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     crop_s: float = 0.48
     distance: float = 45.0
     features: float = 2.0
-    opinion_from: int = 0
+    adversarial_from: int = 0
     width: int = 32
 
 
@@ -90,7 +90,7 @@ class VocoderTask(CropTask):
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """Distance of log mels, and the two sides of the contest."""
+        """Distance of log mels, and what vocoder and discriminators descend against each other."""
         config, real = self.config, batch["full"]
         x = mel.log_mel(mel.magnitude(real))
         with self.cast():
@@ -99,22 +99,22 @@ class VocoderTask(CropTask):
         made = made[:, late : late + real.shape[1]]
         distance = (mel.log_mel(mel.magnitude(made)) - x).abs().mean()
         total = config.distance * distance
-        opinion = features = contest = torch.zeros((), device=real.device)
-        if step >= config.opinion_from:
-            judges = [networks["periods"], networks["resolutions"]]
+        adversarial = features = discriminator = torch.zeros((), device=real.device)
+        if step >= config.adversarial_from:
+            discriminators = [networks["periods"], networks["resolutions"]]
             with self.cast():
-                with held(*judges):
-                    on_made = _heard(judges, made)
-                on_real = _heard(judges, real)
-                contest = least_squares(on_real, _heard(judges, made.detach()))
-            opinion, features = deceives(on_made), feature_distance(on_real, on_made)
-            total = total + opinion + config.features * features + contest
+                with frozen(*discriminators):
+                    on_made = _judgements(discriminators, made)
+                on_real = _judgements(discriminators, real)
+                discriminator = discriminator_loss(on_real, _judgements(discriminators, made.detach()))
+            adversarial, features = generator_loss(on_made), feature_distance(on_real, on_made)
+            total = total + adversarial + config.features * features + discriminator
         return {
             "total": total,
             "distance": distance.detach(),
-            "opinion": opinion.detach(),
+            "adversarial": adversarial.detach(),
             "features": features.detach(),
-            "contest": contest.detach(),
+            "discriminator": discriminator.detach(),
         }
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
@@ -122,12 +122,11 @@ class VocoderTask(CropTask):
         state = {f"vocoder.{name}": tensor for name, tensor in networks["vocoder"].state_dict().items()}
         write_part(folder / "vocoder.safetensors", "vocoder", self.config.network, state)
         if self.origin is not None:
-            kept = {n: t for n, t in self.origin.state_dict().items() if not n.startswith("vocoder.")}
+            others = {n: t for n, t in self.origin.state_dict().items() if not n.startswith("vocoder.")}
             had = self.origin.configuration
             configuration = Configuration(had.unet, had.vae, self.config.network)
-            whole = kept | {name: tensor.detach().cpu() for name, tensor in state.items()}
             source = f"vocoder trained for {self.config.origin}"
-            write(whole, folder / MODEL, configuration, source, self.hours)
+            write(others | state, folder / MODEL, configuration, source, self.hours)
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
@@ -143,14 +142,11 @@ class VocoderTask(CropTask):
         )
 
 
-def _heard(judges: Sequence[nn.Module], wave: Tensor) -> list[Opinion]:
-    return [opinion for judge in judges for opinion in judge(wave)]
+def _judgements(discriminators: Sequence[nn.Module], wave: Tensor) -> list[Judgement]:
+    return [judgement for network in discriminators for judgement in network(wave)]
 
 
 def main(argv: Sequence[str]) -> int:
     """`train vocoder`."""
-    parser = parser_of("vocoder", "Train a vocoder for AudioSR.")
-    parser.add_argument("--from", dest="origin", metavar="MODEL", help="the model that it is for")
-    arguments = parser.parse_args(argv)
-    more = {"origin": arguments.origin} if arguments.origin else {}
-    return train(arguments, Config, VocoderTask, **more)
+    parser = parser_of("vocoder", "Train a vocoder for AudioSR.", "the model it is for, by name or file")
+    return train(parser.parse_args(argv), Config, VocoderTask)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from engine.models.draft.bands import BANDS
 from engine.models.draft.features import PER_FRAME, PER_WINDOW
 from engine.models.draft.predictor import CONTOURS, DILATIONS, NODES, OUTPUTS, Sizes, read, sizes_of
+from engine.models.weights_file import write_safetensors
 
 
 class _Block(nn.Module):
@@ -95,10 +96,8 @@ def build(sizes: Mapping[str, int]) -> ConvNext:
 
 def save(network: nn.Module, sizes: Mapping[str, int], path: Path) -> None:
     """Writes weights in half precision, with what `load` needs to build the network in the header."""
-    from safetensors.torch import save_file
-
-    half = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(half, path, metadata={"sizes": json.dumps(dict(sizes))})
+    half = {name: tensor.half() for name, tensor in network.state_dict().items()}
+    write_safetensors(path, half, {"sizes": json.dumps(dict(sizes))})
 
 
 def load(data: bytes, name: str) -> ConvNext:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from engine.training.command import parser_of, train
+from engine.training.corpus_config import CorpusConfig, part_of
 from engine.training.draft.examples import COPIES, Batch, Examples, collated, examine
 from engine.training.draft.losses import Weights, losses
 from engine.training.draft.network import build, load, save
-from engine.training.heard import Heard, part_of
 from engine.training.simulate import Variation
 from engine.training.task import Task, device_of
 from presets.errors import ModelError, UsageError
@@ -25,7 +24,7 @@ from render.upscaler import CELL_FRAMES
 VALIDATION_SEED = 1_000_003
 
 
-class Config(Heard, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, beside what every run has.
 
     Attributes:
@@ -102,9 +101,7 @@ class Predictor(Task):
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """Writes `predictor.safetensors`."""
-        part = folder / "predictor.part"
-        save(networks["predictor"], self.config.network, part)
-        os.replace(part, folder / "predictor.safetensors")
+        save(networks["predictor"], self.config.network, folder / "predictor.safetensors")
 
 
 def _start_from(origin: Path, network: nn.Module) -> None:
@@ -126,8 +123,5 @@ def _start_from(origin: Path, network: nn.Module) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """`train predictor`: packs the corpus when that was not done, then trains or goes on training."""
-    parser = parser_of("predictor", "Train the predictor of draft.")
-    parser.add_argument("--from", dest="origin", metavar="FILE", help="a trained predictor to go on from")
-    arguments = parser.parse_args(argv)
-    origin = {"origin": arguments.origin} if arguments.origin else {}
-    return train(arguments, Config, Predictor, **origin)
+    parser = parser_of("predictor", "Train the predictor of draft.", "the file of a trained predictor")
+    return train(parser.parse_args(argv), Config, Predictor)

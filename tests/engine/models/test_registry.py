@@ -151,6 +151,15 @@ def test_convert_refuses_names_that_are_not_audiosrs(source: list[str], name: st
         command.main(["convert", *source, "--name", name])
 
 
+@pytest.mark.parametrize("text", [None, "no JSON", "[]", "{}"])
+def test_a_configuration_that_is_none_is_named(source: list[str], tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "own.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=r"own\.json: (cannot be read|no official configuration)"):
+        command.main(["convert", source[0], "--config", str(path)])
+
+
 def test_fetch_refuses_what_is_not_published() -> None:
     with pytest.raises(UsageError, match="audiosr-basic, audiosr-speech"):
         command.main(["fetch", "audiosr-mini"])

@@ -36,10 +36,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "vae": {
         "network": {"ch": 32, "ch_mult": [1, 1], "num_res_blocks": 1, "z_channels": 4, "embed_dim": 4},
         "patch": {"width": 8},
-        "opinion_from": 3,
+        "adversarial_from": 3,
     },
     "diffusion": {"network": UNET, "copies": 1},
-    "vocoder": {"network": {"kind": "istft", "width": 48, "depth": 1}, "width": 8, "opinion_from": 3},
+    "vocoder": {"network": {"kind": "istft", "width": 48, "depth": 1}, "width": 8, "adversarial_from": 3},
     "nvsr": {"kind": "resunet", "network": {"width": 8, "depth": 2}},
     "nuwave": {"network": {"width": 16, "depth": 4, "cycle": 4}},
 }

@@ -165,7 +165,7 @@ def test_missing_and_misshapen_tensors_are_named(
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
-@pytest.mark.parametrize("damage", ["absent", "truncated", "text", "empty"])
+@pytest.mark.parametrize("damage", ["absent", "truncated", "text", "empty", "folder"])
 def test_a_wrong_file_is_one_clear_error(
     tmp_path: Path, small_networks: Networks, small_configuration: Configuration, suffix: str, damage: str
 ) -> None:
@@ -177,9 +177,12 @@ def test_a_wrong_file_is_one_clear_error(
         else:
             save_file(state, path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "folder":
+        path.mkdir()
     elif damage != "absent":
         path.write_text("hello, I am a text file" if damage == "text" else "")
-    with pytest.raises(ModelError, match=f"damaged{suffix}"):
+    says = {"absent": "no such file", "folder": "is a folder; name"}.get(damage, "truncated, or not a")
+    with pytest.raises(ModelError, match=f"damaged{suffix}: {says}"):
         convert(path, tmp_path / "out.safetensors", small_configuration, torch.float32)
     with pytest.raises(ModelError, match="damaged"):
         load_networks(path.with_suffix(".safetensors"), "cpu", None)

@@ -21,7 +21,13 @@ SIZES = {"ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "z_channels": 8, "
 @pytest.fixture
 def config(tiny: dict[str, Any]) -> Callable[..., Config]:
     def make(**more: Any) -> Config:
-        values = {"network": SIZES, "crop_s": 0.16, "opinion_from": 1000, "patch": {"width": 8}, "steps": 4}
+        values = {
+            "network": SIZES,
+            "crop_s": 0.16,
+            "adversarial_from": 1000,
+            "patch": {"width": 8},
+            "steps": 4,
+        }
         return msgspec.convert(tiny | values | more, Config)
 
     return make
@@ -35,11 +41,11 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
 
 
 def test_it_goes_on_where_it_was(config: Callable[..., Config], resumes: Callable[..., None]) -> None:
-    resumes(lambda: Autoencoder(config(opinion_from=1)))
+    resumes(lambda: Autoencoder(config(adversarial_from=1)))
 
 
 def test_the_discriminator_joins_when_it_is_told_to(config: Callable[..., Config], tmp_path: Path) -> None:
-    task = Autoencoder(config(opinion_from=2))
+    task = Autoencoder(config(adversarial_from=2))
     before = {name: tensor.clone() for name, tensor in task.networks["patch"].state_dict().items()}
     run = Run(task, tmp_path)
     run.train(stop=2)

@@ -28,7 +28,7 @@ HIFIGAN = {
 @pytest.fixture
 def config(tiny: dict[str, Any]) -> Callable[..., Config]:
     def make_config(**more: Any) -> Config:
-        values = {"network": ISTFT, "crop_s": 0.16, "opinion_from": 1000, "width": 8, "steps": 4}
+        values = {"network": ISTFT, "crop_s": 0.16, "adversarial_from": 1000, "width": 8, "steps": 4}
         return msgspec.convert(tiny | values | more, Config)
 
     return make_config
@@ -43,7 +43,7 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
 def test_it_goes_on_where_it_was(
     network: dict[str, Any], config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
-    resumes(lambda: VocoderTask(config(network=network, opinion_from=1, batch=1, accumulation=1)))
+    resumes(lambda: VocoderTask(config(network=network, adversarial_from=1, batch=1, accumulation=1)))
 
 
 def test_what_it_exports_is_a_model_that_renders(

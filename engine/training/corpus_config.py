@@ -1,4 +1,4 @@
-"""The corpus of a run: named in its configuration or on the command line, packed once, split by source."""
+"""What a configuration says of the corpus: its clips, where they are packed, how they are drawn and split."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from engine.training.task import Schedule
 from presets.errors import UsageError
 
 
-class Heard(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The part of a configuration that says what a run hears.
+class CorpusConfig(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The part of a configuration that says what a run learns from.
 
     Attributes:
         corpus: folders, and manifests (.csv) with the columns `file` and `domain`; read once, into `pack`.
@@ -30,7 +30,7 @@ class Heard(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out: float = 0.04
 
 
-def packed(config: Heard) -> Path:
+def packed(config: CorpusConfig) -> Path:
     """The pack of a configuration, made when it is not there yet.
 
     Raises:
@@ -46,7 +46,7 @@ def packed(config: Heard) -> Path:
     return path
 
 
-def part_of(config: Heard, validation: bool) -> Corpus:
+def part_of(config: CorpusConfig, validation: bool) -> Corpus:
     """The training or the validation part of a configuration's corpus."""
     path = Path(config.pack)
     shares = config.shares or lengths(path)
