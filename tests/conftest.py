@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,12 @@ class LiveEngine:
         found = read_connection(self.home)
         assert found is not None, self.log.read_text()
         return found
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it holds in memory, without its workers; 0 where the system has no /proc."""
+        statm = Path(f"/proc/{self.process.pid}/statm")
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
     @property
     def workers(self) -> list[int]:
@@ -257,6 +264,26 @@ class Peer:
             parts.append(piece)
             if message.last:
                 return b"".join(parts)
+
+
+@pytest.fixture
+def pinged() -> Callable[[LiveEngine], AbstractContextManager[dict[str, Any]]]:
+    """`with pinged(engine) as figures`: how long pings of somebody else took while the block ran."""
+
+    @contextmanager
+    def measured(engine: LiveEngine) -> Iterator[dict[str, Any]]:
+        pinger = str(Path(__file__).parent / "faults" / "pinger.py")
+        program = [sys.executable, pinger, engine.connection.endpoint]
+        with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            figures: dict[str, Any] = {}
+            yield figures
+            process.stdin.close()
+            figures |= json.loads(process.stdout.read())
+
+    return measured
 
 
 @pytest.fixture(name="wait_until")

@@ -64,10 +64,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and sockets of PO
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @posix
 def test_a_wiped_runtime_folder_is_made_anew_and_the_engine_found(start_engine: Start, dull: Samples) -> None:
     live = start_engine()
@@ -147,7 +143,7 @@ def test_a_worker_that_stands_still_holds_up_nobody(
 @linux
 def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, connect: Connect) -> None:
     live = start_engine()
-    before = largest = resident(live.process.pid)
+    before = largest = live.resident_bytes
     piece = bytes(2**20)
     frame = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(piece)) + piece
     sent = 0
@@ -155,7 +151,7 @@ def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, conn
         while sent < 300 and largest - before < 3 * SPARE_BYTES:
             nasty.sendall(frame)
             sent += 1
-            largest = max(largest, resident(live.process.pid))
+            largest = max(largest, live.resident_bytes)
     assert sent > 16, "it was listened to"
     assert largest - before < 3 * SPARE_BYTES
     peer = connect(live)

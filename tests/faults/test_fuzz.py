@@ -1,15 +1,17 @@
 """Whatever bytes are read (messages, presets, manifests, audio, weights): the worst is one AirbandError.
 
 Each input is a good one, or one of `corpus`, damaged in up to six places. Those of `corpus` come first, as
-they are; their names say what is wrong with them. AIRBAND_FUZZ=100 tries a hundred times as many, other ones
-each time; without it the same few are tried, some seconds for each reader.
+they are; their names say what is wrong with them. AIRBAND_FUZZ=60 goes on with other ones each time for a
+minute a reader; without it the same few are tried, some seconds for each.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import wraps
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from presets.schema import Preset, from_toml, make
 from render.clip import open_clip
 from render.files import metadata
 
-MORE = int(os.environ.get("AIRBAND_FUZZ", "1"))
+FUZZ_S = float(os.environ.get("AIRBAND_FUZZ", "0"))
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 CLIP_BYTES_MAX = 32 * 1024**2
 """More than any of the files here decodes to."""
@@ -67,14 +69,28 @@ def damaged(content: bytes, where: list[Edit]) -> bytes:
 
 
 def tries(count: int) -> Callable[[Any], Any]:
-    """So many examples of a property, times $AIRBAND_FUZZ."""
-    return settings(
-        max_examples=count * MORE,
+    """So many examples of a property; more of them, and other ones, until FUZZ_S are over."""
+    bounded = settings(
+        max_examples=count,
         deadline=None,
-        derandomize=MORE == 1,
+        derandomize=not FUZZ_S,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+    def decorate(test: Any) -> Any:
+        tried = bounded(test)
+
+        @wraps(tried)
+        def again(**fixtures: Any) -> None:
+            until_s = time.monotonic() + FUZZ_S
+            tried(**fixtures)
+            while time.monotonic() < until_s:
+                tried(**fixtures)
+
+        return again
+
+    return decorate
 
 
 def corpus(kind: str) -> dict[str, bytes]:

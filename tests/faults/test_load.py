@@ -9,16 +9,13 @@ asserted of time is that an engine under load goes on answering pings.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +53,7 @@ if TYPE_CHECKING:
     from tests.conftest import LiveEngine
 
 Samples = NDArray[np.float32]
+Pinged = Callable[["LiveEngine"], AbstractContextManager[dict[str, Any]]]
 RATE_HZ = 48000
 CLIENTS = 64
 PATIENCE_S = 120.0
@@ -184,28 +182,9 @@ def crowd(engine: LiveEngine, clips: Callable[[int], Iterator[Samples]]) -> Iter
         people.close()
 
 
-@contextmanager
-def pinged(engine: LiveEngine) -> Iterator[dict[str, Any]]:
-    """Fills in how long pings took while the block ran."""
-    program = [sys.executable, str(Path(__file__).with_name("pinger.py")), engine.connection.endpoint]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as pinger:
-        assert pinger.stdin is not None
-        assert pinger.stdout is not None
-        assert pinger.stdout.readline() == "ready\n"
-        figures: dict[str, Any] = {}
-        yield figures
-        pinger.stdin.close()
-        figures |= json.loads(pinger.stdout.read())
-
-
 def noise_of(chance: np.random.Generator, shape: tuple[int, ...]) -> Samples:
     """Noise without a negative zero: a render adds nothing to it, and makes it a positive one by that."""
     return 0.1 * chance.standard_normal(shape, dtype="f4") + np.float32(0)
-
-
-def resident(engine: LiveEngine) -> int:
-    statm = Path(f"/proc/{engine.process.pid}/statm").read_text()
-    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def shares_waited(caller: Caller) -> float:
@@ -218,7 +197,7 @@ def shares_waited(caller: Caller) -> float:
 
 
 def test_ten_thousand_jobs_of_64_clients_end_once_and_right_and_in_turn(
-    start_engine: Callable[..., LiveEngine],
+    start_engine: Callable[..., LiveEngine], pinged: Pinged
 ) -> None:
     jobs, frames = 160, 2000
 
@@ -227,7 +206,7 @@ def test_ten_thousand_jobs_of_64_clients_end_once_and_right_and_in_turn(
         return (noise_of(chance, (2, frames)) for _ in range(jobs))
 
     live = start_engine()
-    base_bytes = resident(live)
+    base_bytes = live.resident_bytes
     began_s = time.monotonic()
     with crowd(live, clips) as people:
         with pinged(live) as figures:
@@ -242,16 +221,16 @@ def test_ten_thousand_jobs_of_64_clients_end_once_and_right_and_in_turn(
         "jobs_per_s": round(CLIENTS * jobs / took_s, 1),
         "uploads_per_s": round(CLIENTS * jobs / uploaded_s, 1),
         "longest_wait_in_shares": round(shares, 2),
-        "grown_by_mb": round((resident(live) - base_bytes) / 2**20, 1),
+        "grown_by_mb": round((live.resident_bytes - base_bytes) / 2**20, 1),
     }
     print(json.dumps(figures))
     assert shares < 2
     assert figures["ping_ms"]["p99"] < 1000 * ANSWER_S
-    assert resident(live) - base_bytes < 2 * SPARE_BYTES
+    assert live.resident_bytes - base_bytes < 2 * SPARE_BYTES
 
 
 def test_two_gigabytes_in_flight_cost_bounded_memory_and_arrive(
-    start_engine: Callable[..., LiveEngine],
+    start_engine: Callable[..., LiveEngine], pinged: Pinged
 ) -> None:
     frames = 4 * 2**20  # 32 MiB of stereo for each of 64 clients
     needed_bytes = 3 * CLIENTS * 8 * frames + 2**30
@@ -263,13 +242,13 @@ def test_two_gigabytes_in_flight_cost_bounded_memory_and_arrive(
     def clips(client: int) -> Iterator[Samples]:
         return iter([noise[1000 * client : 1000 * client + 2 * frames].reshape(2, frames)])
 
-    base_bytes, largest_bytes, most = resident(live), 0, 0
+    base_bytes, largest_bytes, most = live.resident_bytes, 0, 0
     began_s = time.monotonic()
     with crowd(live, clips) as people, pinged(live) as figures:
 
         def is_sent() -> bool:
             nonlocal largest_bytes, most
-            largest_bytes = max(largest_bytes, resident(live))
+            largest_bytes = max(largest_bytes, live.resident_bytes)
             sending = sum(caller.is_sending for caller in people.callers)
             most = max(most, sending)
             return not sending

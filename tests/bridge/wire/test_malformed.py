@@ -1,8 +1,18 @@
-"""A live engine and peers that do not keep to the protocol: 20,000 messages of every kind of wrong."""
+"""A live engine and peers that do not keep to the protocol: 20,000 messages of every kind of wrong, or
+
+    AIRBAND_MALFORMED=1000000 pytest -s -k malformed tests/bridge/wire/test_malformed.py
+
+as many as that, and prints what the engine grew by and how long others' pings took meanwhile.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import cycle, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgpack
@@ -37,14 +47,21 @@ from presets.schema import Preset, make
 if TYPE_CHECKING:
     from tests.conftest import LiveEngine, Peer
 
-FRAMES = 20_000
+MESSAGES, DRAWN = int(os.environ.get("AIRBAND_MALFORMED", "20000")), 10_000
+"""How many are sent, and how many different ones: drawing one takes longer than answering it."""
+GROWTH_BYTES = 64 * 1024**2
+"""What an engine may hold for those who send it such messages."""
+CORPUS = Path(__file__).parents[2] / "faults" / "corpus" / "frames"
+LAST_KEY_COUNTS = "same-key-twice"
+"""A message all the same."""
 BATCH = 16
 """Messages under way at a time: a stranger who sends faster than it listens is not answered."""
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 def wrong_messages(rng: np.random.Generator) -> Callable[[], list[bytes]]:
-    """Draws messages, each wrong in one of ten ways, none of which the engine may follow."""
+    """Draws messages, each one of `faults/corpus` or wrong in one of eleven ways: the engine follows none."""
+    kept = [path.read_bytes() for path in sorted(CORPUS.iterdir()) if path.name != LAST_KEY_COUNTS]
     headers = [
         msgpack.packb(msgspec.to_builtins(message))
         for message in (
@@ -70,6 +87,8 @@ def wrong_messages(rng: np.random.Generator) -> Callable[[], list[bytes]]:
         lambda: [any_header()[:-1]],
         lambda: [any_header() + b"\x00"],
         lambda: [any_header()] * int(rng.integers(3, 9)),
+        lambda: [b""] * int(rng.integers(3, 100)),
+        lambda: [kept[int(rng.integers(len(kept)))]],
         lambda: [b"\x91" * int(rng.integers(1, 2000)) + b"\xc0"],
         lambda: [changed("job", rng.bytes(8))],
         lambda: [changed("surplus", "../../etc/passwd")],
@@ -80,19 +99,29 @@ def wrong_messages(rng: np.random.Generator) -> Callable[[], list[bytes]]:
     return lambda: ways[int(rng.integers(len(ways)))]()
 
 
-def test_twenty_thousand_malformed_messages_leave_the_engine_answering(
-    engine: LiveEngine, connect: Callable[..., Peer], dull: NDArray[np.float32]
+def test_malformed_messages_leave_the_engine_answering(
+    engine: LiveEngine,
+    connect: Callable[..., Peer],
+    pinged: Callable[[LiveEngine], AbstractContextManager[dict[str, Any]]],
+    dull: NDArray[np.float32],
 ) -> None:
     draw = wrong_messages(np.random.default_rng(7))
+    messages = cycle([draw() for _ in range(min(MESSAGES, DRAWN))])
     greeted, stranger = connect(engine), connect(engine, hello=False)
-    for sent in range(0, FRAMES, BATCH):
-        nasty = stranger if sent // BATCH % 4 == 0 else greeted
-        for _ in range(BATCH):
-            nasty.socket.send_multipart(draw())
-        for _ in range(BATCH):
-            answer, _ = nasty.hear()
-            assert isinstance(answer, Error)
-            assert answer.code == "wire"
+    before_bytes, frames = engine.resident_bytes, 0
+    with pinged(engine) as figures:
+        for sent in range(0, MESSAGES, BATCH):
+            nasty = stranger if sent // BATCH % 4 == 0 else greeted
+            for message in islice(messages, BATCH):
+                nasty.socket.send_multipart(message)
+                frames += len(message)
+            for _ in range(BATCH):
+                [answer] = nasty.socket.recv_multipart()
+                said = msgpack.unpackb(answer)
+                assert (said["type"], said["code"]) == ("error", "wire")
+        grown_bytes = engine.resident_bytes - before_bytes
+    print(json.dumps(figures | {"frames": frames, "grown_by_mb": round(grown_bytes / 2**20, 1)}))
+    assert grown_bytes < GROWTH_BYTES
     assert greeted.ask(Ping(3.0)) == Pong(3.0)
     with Client.connect(state=engine.home.state, start=False) as client:
         assert np.array_equal(client.submit((dull, 48000), model="null").wait(60).audio, dull)
