@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from bridge.wire.streams import open_closed_streams
 from presets.errors import AirbandError, Cancelled, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command; returns its exit code, or that of the error it raised."""
+    open_closed_streams()
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0 if argv else UsageError.exit_code

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,7 +16,6 @@ from bridge.wire.home import (
     Connection,
     Home,
     claim,
-    find_home,
     ipc_endpoint,
     make_runtime,
     prepare,
@@ -32,13 +26,13 @@ from bridge.wire.home import (
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
 from engine.metrics import start_metrics
+from engine.serve_options import Options, is_loopback, parsed
 from engine.serving.connection_limit import raise_descriptor_limit
 from engine.serving.curve_auth import CurveAuth
 from engine.serving.listener import Listener
 from engine.serving.server import FAREWELL_S, Server
-from engine.serving.worker_messages import WorkerOptions
-from engine.serving.worker_pool import HELPERS_MAX, WorkerPool, cores
-from engine.state.spool import QUOTA_BYTES, Spool
+from engine.serving.worker_pool import WorkerPool
+from engine.state.spool import Spool
 from engine.state.store import Store
 from engine.worker import process
 from presets.errors import EngineError, UsageError
@@ -51,28 +45,12 @@ AMOUNT_MAX = 1e9
 log = logging.getLogger("airband.engine")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `serve` was asked for; see its --help."""
-
-    home: Home
-    endpoint: str | None
-    devices: tuple[str, ...]
-    helpers: int
-    worker: WorkerOptions
-    allow: Path | None
-    quota_bytes: int
-    idle_exit_s: float | None
-    on_demand: bool
-    metrics_port: int | None
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs an engine until it is told to stop, or idle for long enough."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    serve(_options(argv))
+    serve(parsed(argv))
     return 0
 
 
@@ -137,16 +115,12 @@ def _remove_runtime(home: Home) -> None:
 def _curve_auth(endpoint: str, options: Options) -> CurveAuth | None:
     """Who may connect; None for ipc, whose folder only the user can enter."""
     if endpoint.startswith("ipc://"):
-        if endpoint.startswith("ipc://@"):
-            raise UsageError(f"{endpoint} is open to every user of this machine; give ipc://PATH", "endpoint")
         return None
-    if not endpoint.startswith("tcp://"):
-        raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
     home = options.home
     if options.allow is not None:
         read_allow_list(options.allow)
     allow_list = options.allow or home.allow_list
-    if not _is_loopback(endpoint) and not allowed(allow_list):
+    if not is_loopback(endpoint) and not allowed(allow_list):
         raise UsageError(
             f"{endpoint} can be reached from other machines: allow the keys that may connect with "
             "`airband keys allow` or --allow FILE, or bind tcp://127.0.0.1:PORT",
@@ -161,117 +135,3 @@ def _connection(listener: Listener, home: Home) -> Connection:
         return this_process(listener.endpoint, VERSION)
     reached = listener.endpoint.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
     return this_process(reached, VERSION, listener.auth.keys.public, own_keys(home.state))
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _default_roots(endpoint: str | None) -> list[Path]:
-    """An engine in the user's private folder opens what the user may open; one elsewhere, nothing unasked."""
-    return [Path(Path.cwd().anchor)] if endpoint is None else []
-
-
-def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= AMOUNT_MAX:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: 0 to {AMOUNT_MAX:g}")
-    return value
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: 1 to {(1 << 16) - 1}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}; allowed: 1 or more")
-    return value
-
-
-def _folder(text: str) -> Path:
-    path = Path(os.path.realpath(os.path.expanduser(text)))
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder")
-    return path
-
-
-def _options(argv: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="airband serve", description="Run an engine here until it is told to stop."
-    )
-    parser.add_argument(
-        "--state", type=Path, metavar="DIR", help="folder of jobs and results (default: the user's own)"
-    )
-    parser.add_argument("--endpoint", help="ipc://PATH or tcp://HOST:PORT (default: ipc in a private folder)")
-    parser.add_argument(
-        "--allow",
-        type=Path,
-        metavar="FILE",
-        help="CURVE keys that may connect over tcp, one a line (default: those of `airband keys`)",
-    )
-    parser.add_argument(
-        "--device", action="append", metavar="auto|cpu|cuda:N|mps", help="where to render; repeat for several"
-    )
-    parser.add_argument(
-        "--workers",
-        type=_count,
-        metavar="N",
-        help="on a processor, up to N processes while jobs of draft wait, some 350 MB each "
-        f"(default: one a core, {1 + HELPERS_MAX} at most; 1 with --device)",
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile AudioSR (on a GPU into CUDA graphs): minutes at its first window of each length",
-    )
-    parser.add_argument(
-        "--root",
-        action="append",
-        default=[],
-        type=_folder,
-        metavar="DIR",
-        help="jobs may name paths below DIR; repeatable (default: any, but none with --endpoint)",
-    )
-    parser.add_argument(
-        "--quota",
-        type=_amount,
-        default=QUOTA_BYTES / 1e9,
-        metavar="GB",
-        help="what the spool may hold (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--idle-exit", type=_amount, metavar="S", help="leave after S seconds without work (default: stay)"
-    )
-    parser.add_argument(
-        "--on-demand",
-        action="store_true",
-        help="make way for an engine of another version when its client comes",
-    )
-    parser.add_argument(
-        "--metrics", type=_port, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
-    )
-    given = parser.parse_args(argv)
-    usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)
-    home = find_home(given.state)
-    roots = tuple(given.root or _default_roots(given.endpoint))
-    return Options(
-        home,
-        given.endpoint,
-        tuple(dict.fromkeys(given.device or ["auto"])),
-        (given.workers or usual_workers) - 1,
-        WorkerOptions(home.state / "spool", roots, given.compile),
-        given.allow,
-        int(given.quota * 1e9),
-        given.idle_exit,
-        given.on_demand,
-        given.metrics,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,6 +311,7 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., LiveEngine]]:
     yield start
     for engine in running:
         engine.end()
+        shutil.rmtree(engine.home.runtime, ignore_errors=True)  # of one that was killed
 
 
 @pytest.fixture(scope="session")

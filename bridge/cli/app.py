@@ -22,6 +22,7 @@ try:
         import typer
 
         from bridge.cli.command import QuickGroup, take_over
+        from bridge.wire.streams import open_closed_streams
         from presets.errors import AirbandError, OutputError, UsageError
         from presets.printable import printable
         from presets.version import VERSION
@@ -96,7 +97,10 @@ def airband(
 
 def main() -> None:
     """The entry point: runs the command and turns errors into a line and an exit code."""
+    open_closed_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a DAW's script cancels with it
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # the terminal was closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a log's encoding may lack a character of a name
             stream.reconfigure(errors="backslashreplace")

@@ -61,6 +61,8 @@ class _Value:
     def __call__(self, context: Any, value: Any) -> Any:
         parameter, wanted = self._parameter, self._wanted
         if wanted is Path and isinstance(value, str):
+            if not value:  # Path("") would be the current folder
+                raise typer.BadParameter("an empty name was given for a file or folder; is a variable unset?")
             value = Path(value)
         elif wanted == list[str] and value and all(isinstance(each, str) for each in value):
             value = list(value)

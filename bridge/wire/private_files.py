@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -17,13 +18,16 @@ T = TypeVar("T")
 
 FILE_BYTES = 64 * 1024
 """More than any file read here may weigh."""
+OWN = re.compile(r"engine\.(lock|sock|key|json|log)|(client|allowed)\.keys?|jobs\.sqlite|[0-9a-f]{16}")
+"""What lies in a folder that Airband has made: one of these at the least."""
 
 
 def make_private_folder(folder: Path) -> None:
     """Makes a folder with mode 0700, or sees to it that one that is there belongs to the user alone.
 
     Raises:
-        EngineError: it belongs to somebody else, or cannot be made.
+        EngineError: it belongs to somebody else, cannot be made, or is open to others and holds what Airband
+            has not made: the user's home, or /tmp.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,6 +35,12 @@ def make_private_folder(folder: Path) -> None:
         if not stat.S_ISDIR(about.st_mode) or not _is_ours(about):
             raise EngineError(f"{folder} belongs to somebody else; remove it, or choose another --state")
         if stat.S_IMODE(about.st_mode) & 0o077:
+            names = os.listdir(folder)
+            if names and not any(map(OWN.fullmatch, names)):
+                raise EngineError(
+                    f"{folder} is open to others and holds files that are not Airband's; choose another "
+                    "--state, or close it with `chmod 700`"
+                )
             folder.chmod(0o700)
     except OSError as error:
         raise EngineError(f"{folder} cannot be made: {error.strerror}; choose another --state") from None
@@ -40,16 +50,19 @@ def read_private(path: Path, secret: bool) -> bytes | None:
     """The content of a file that nobody else may write (nor read, if it holds a secret); None without a file.
 
     Raises:
-        EngineError: it cannot be read, is open to others, or is longer than FILE_BYTES.
+        EngineError: it cannot be read, is no file, is open to others, or is longer than FILE_BYTES.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EngineError(f"{path} cannot be read: {error.strerror}") from None
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe that would be waited for
+        os.close(fd)
+        raise EngineError(f"{path} is no file")
     with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
         mode = stat.S_IMODE(about.st_mode)
         others = 0o077 if secret else 0o022
         if os.name == "posix" and (not _is_ours(about) or mode & others):

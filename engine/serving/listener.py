@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket as sockets
+import stat
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -107,6 +109,9 @@ class Listener:
         self.endpoint, self.auth, self._make_folder = endpoint, auth, make_folder
         self.door: dict[zmq.Socket[bytes], Callable[[], None]] = {}
         self._connections: ConnectionLimit | None = None
+        self._file: tuple[int, int] | None = None
+        """Device and number of the ipc socket's file, while it is bound."""
+        _check_is_free(endpoint)
         self._open()
 
     def reopen(self) -> None:
@@ -145,6 +150,10 @@ class Listener:
         if self._connections is not None:
             self._connections.close()
         self.context.destroy(linger=linger_ms)
+        if self._file is not None and self._file == _file_of(self.endpoint):  # libzmq leaves it
+            with suppress(OSError):
+                os.unlink(self.endpoint.removeprefix("ipc://"))
+        self._file = None
 
     def _open(self) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -170,6 +179,35 @@ class Listener:
                 f"{self.endpoint} cannot be bound: {error.strerror}; choose another --endpoint", "endpoint"
             ) from None
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._file = _file_of(self.endpoint)
+
+
+def _file_of(endpoint: str) -> tuple[int, int] | None:
+    """The device and number of an ipc socket's file; None where there is none."""
+    with suppress(OSError):
+        about = os.lstat(endpoint.removeprefix("ipc://"))
+        return about.st_dev, about.st_ino
+    return None
+
+
+def _check_is_free(endpoint: str) -> None:
+    """Raises UsageError where an ipc socket cannot lie; libzmq deletes what is there without a word."""
+    path = endpoint.removeprefix("ipc://")
+    if path == endpoint or not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise UsageError(f"{endpoint} cannot be bound: {path} exists and is no socket", "endpoint")
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # somebody listens, and has many who wait
+            pass
+        except OSError:
+            return
+    raise UsageError(
+        f"{endpoint} cannot be bound: another process listens there; choose another --endpoint", "endpoint"
+    )
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:

@@ -127,10 +127,14 @@ class Server:
         return figures(self._jobs, self._store, self._spool, workers, len(self._clients))
 
     def handle_signals(self) -> None:
-        """Makes SIGTERM and SIGINT drain this server. For the main thread."""
+        """Makes SIGTERM, SIGINT and a terminal that is closed drain this server. For the main thread."""
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        if (
+            hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        ):  # nohup ignores it
+            signal.signal(signal.SIGHUP, self._hung_up)
 
     def close(self) -> None:
         """Closes everything but the listener; unfinished jobs go on in the next engine."""
@@ -143,6 +147,9 @@ class Server:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self._signals = max(1, self._signals)  # shell and system both say it
 
     def _over(self) -> bool:
         if self._signals and not self._jobs.runs.closing:

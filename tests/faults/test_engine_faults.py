@@ -236,21 +236,6 @@ def test_over_tcp_each_key_has_its_own_jobs_and_a_revoked_one_none(
         other.close()
 
 
-def test_an_abstract_socket_is_refused(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "engine",
-        "serve",
-        "--state",
-        str(tmp_path / "s"),
-        "--endpoint",
-        "ipc://@a",
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert (run.returncode, "every user" in run.stderr) == (2, True), run.stderr
-
-
 @posix
 def test_an_engine_whose_state_folder_was_replaced_leaves(start_engine: Start) -> None:
     live = start_engine()
@@ -318,3 +303,26 @@ def test_without_descriptors_it_answers_fails_one_job_and_recovers(
     assert other.fetch(whole) == dull.tobytes()
     assert isinstance(other.outcome(other.submit(dull)), Done)
     assert live.log.read_text().count("Traceback") == 0
+
+
+WITHOUT_STREAMS = "import os, sys; os.closerange(0, 3); from engine.__main__ import main; main(sys.argv[1:])"
+
+
+@linux
+def test_an_engine_without_standard_streams_opens_nothing_in_their_place_and_leaves_with_its_terminal(
+    launch: Start, connect: Connect, dull: Samples, tmp_path: Path
+) -> None:
+    live = launch(tmp_path / "state", program=("-c", WITHOUT_STREAMS))
+    try:
+        peer = connect(live)
+        assert isinstance(peer.outcome(peer.submit(dull)), Done)
+        for pid in (live.process.pid, *live.workers):
+            opened = {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in range(3)}
+            assert opened == {os.devnull}
+        for _ in range(2):  # shell and system both say it
+            live.process.send_signal(signal.SIGHUP)
+        assert live.process.wait(60) == 0
+        assert not live.home.connection.exists()
+        assert not live.home.runtime.exists()
+    finally:
+        live.end()

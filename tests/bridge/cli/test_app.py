@@ -255,6 +255,12 @@ def test_a_raw_file_is_read_by_its_content_or_fails_alone(airband: Airband, stat
     assert (clips.parent / "out" / "snare.flac").exists()
 
 
+def test_a_variable_that_was_never_set_is_not_the_current_folder(airband: Airband, clips: Path) -> None:
+    for options in (["-o", ""], ["-o", clips, "--state", ""]):
+        said = airband("render", clips / "kick.wav", *options)
+        assert (said.code, "variable unset" in said.err) == (2, True), said
+
+
 @pytest.mark.parametrize("name", ["nonsense", "01ARZ3NDEKTSV4RRFFQ69G5FAV"])
 def test_cancelling_what_is_no_job_says_so(airband: Airband, state: Path, name: str) -> None:
     said = airband("cancel", name, "--state", state)
@@ -356,10 +362,11 @@ def whole(out: Path) -> set[str]:
     return found
 
 
-def test_ctrl_c_and_sigterm_cancel_and_leave_nothing_half_written(
+def test_ctrl_c_sigterm_and_a_terminal_that_is_closed_cancel_and_leave_nothing_half_written(
     own_state: Path, long_clips: Path, tmp_path: Path
 ) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])]
+    for number in numbers:
         out = tmp_path / number.name
         with started(long_clips, out, own_state) as process:
             until(process, "progress")

@@ -114,6 +114,18 @@ def test_a_folder_left_open_is_closed(tmp_path: Path) -> None:
     assert mode_of(home.runtime) == 0o700
 
 
+@posix
+def test_a_folder_of_other_things_is_not_closed(tmp_path: Path) -> None:
+    (tmp_path / "kick.wav").touch()
+    tmp_path.chmod(0o755)
+    with pytest.raises(EngineError, match="not Airband's"):
+        prepare(find_home(tmp_path))
+    assert mode_of(tmp_path) == 0o755
+    (tmp_path / "engine.lock").touch()  # an engine's, which a backup brought back
+    prepare(find_home(tmp_path))
+    assert mode_of(tmp_path) == 0o700
+
+
 def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineError, match="--state"):
@@ -288,6 +300,15 @@ def test_a_bad_allow_list_is_one_clear_error(tmp_path: Path, text: str, says: st
         read_allow_list(path)
     with pytest.raises(UsageError, match="no such"):
         read_allow_list(tmp_path / "missing")
+
+
+@posix
+def test_an_allow_list_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    for name in ("pipe", "folder"):
+        with pytest.raises(UsageError, match="no file"):
+            read_allow_list(tmp_path / name)
 
 
 @posix

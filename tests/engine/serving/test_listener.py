@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
 from bridge.wire.messages import Ping
-from engine.serving.listener import ASKED_BYTES, ASKED_MAX, Asked, Inbox
+from engine.serving.listener import ASKED_BYTES, ASKED_MAX, Asked, Inbox, Listener
+from presets.errors import UsageError
 
 
 def asked(route: bytes, number: float, nbytes: int = 10) -> Asked:
@@ -35,3 +42,24 @@ def test_what_waits_is_bounded_in_number_and_bytes() -> None:
         assert not inbox.is_full
         inbox.clear()
         assert (len(inbox), inbox.next()) == (0, None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets with a path")
+def test_nobodys_socket_and_nobodys_file_is_taken(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/e"
+    first = Listener(endpoint)
+    try:
+        with pytest.raises(UsageError, match="listens there"):
+            Listener(endpoint)
+        assert first.is_reachable
+        first.reopen()
+    finally:
+        first.close()
+    assert not (tmp_path / "e").exists()
+    (tmp_path / "take.wav").write_bytes(b"a recording")
+    with pytest.raises(UsageError, match="no socket"):
+        Listener(f"ipc://{tmp_path}/take.wav")
+    assert (tmp_path / "take.wav").read_bytes() == b"a recording"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/e")
+    Listener(endpoint).close()
