@@ -50,7 +50,7 @@ async def body(request: Request, kind: type[T]) -> T:
             raise UsageError(f"a request's body holds at most {BODY_BYTES} bytes", "body")
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"the request does not say what it must: {error}", "body") from None
 
 

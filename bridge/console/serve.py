@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import secrets
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import uvicorn
 
 from bridge.console.app import Console
+from bridge.console.patience import ImpatientProtocol
 from bridge.wire.home import Home
-from presets.errors import UsageError
+from bridge.wire.lock import FileLock
+from bridge.wire.private_files import make_private_folder
+from presets.errors import EngineError, UsageError
 
 HOST = "127.0.0.1"
 GRACE_S = 1
@@ -42,10 +47,10 @@ def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], No
 
     Raises:
         UsageError: the port is taken.
-        EngineError: no engine could be started, or the state folder is somebody else's.
+        EngineError: no engine could be started, the state folder is somebody else's, or another console's.
     """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a page that is closed is no error
-    with socket.socket() as listener:
+    with socket.socket() as listener, _alone(home):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
@@ -63,9 +68,29 @@ def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], No
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            http=ImpatientProtocol,
             ws="none",
             lifespan="on",
         )
+        server = uvicorn.Server(config)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, server.handle_exit)  # the terminal was closed
         listener.listen()  # who comes before uvicorn does waits
         ready(address)
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Holds the clips and batches of a state folder: two consoles would run each watch twice."""
+    make_private_folder(home.state)
+    make_private_folder(home.state / "console")
+    lock = FileLock(home.state / "console" / "lock")
+    if not lock.acquire():
+        raise EngineError(
+            f"a console runs on {home.state} already; use its page, end it, or choose another --state"
+        )
+    try:
+        yield
+    finally:
+        lock.release()

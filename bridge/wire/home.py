@@ -17,6 +17,7 @@ import socket
 import stat
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,9 @@ def find_home(state: Path | None = None) -> Home:
     """The folders of the engine on `state` (default: the user's own); nothing is made yet.
 
     The runtime folder lies in the first of $XDG_RUNTIME_DIR, where that is the user's own, the user's
-    temporary folder and /tmp that leaves room for the address of a socket (107 bytes of UTF-8): jobs of a
-    cluster may have a long TMPDIR, and what `sudo -E` keeps is another user's.
+    temporary folder, /tmp and the state folder that may be written and leaves room for the address of a
+    socket (107 bytes of UTF-8): jobs of a cluster may have a long TMPDIR, what `sudo -E` keeps is another
+    user's, and to a service of systemd's /tmp may be read-only.
 
     Raises:
         EngineError: nobody knows where the user's own state would lie.
@@ -136,10 +138,11 @@ def find_home(state: Path | None = None) -> Home:
     name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
     base = os.environ.get("XDG_RUNTIME_DIR")
     bases = [Path(base) / "airband"] if base and _is_own_folder(base) else []
-    bases.append(_temp_folder(Path(tempfile.gettempdir())))
+    with suppress(FileNotFoundError):  # nowhere may be written
+        bases.append(_temp_folder(Path(tempfile.gettempdir())))
     if os.name == "posix":
         bases.append(_temp_folder(Path("/tmp")))
-    homes = [Home(state, folder / name) for folder in bases]
+    homes = [Home(state, folder / name) for folder in (*filter(_can_be_used, bases), state)]
     return next((home for home in homes if _has_address(home.socket)), homes[-1])
 
 
@@ -256,6 +259,11 @@ def _is_own_folder(path: str) -> bool:
         return False
     is_own = not hasattr(os, "getuid") or about.st_uid == os.getuid()
     return is_own and stat.S_ISDIR(about.st_mode) and os.access(path, os.W_OK)
+
+
+def _can_be_used(folder: Path) -> bool:
+    """Whether a folder is the user's own, or may be made."""
+    return _is_own_folder(str(folder)) if os.path.lexists(folder) else os.access(folder.parent, os.W_OK)
 
 
 def _has_address(socket_path: Path) -> bool:

@@ -26,8 +26,8 @@ def make_private_folder(folder: Path) -> None:
     """Makes a folder with mode 0700, or sees to it that one that is there belongs to the user alone.
 
     Raises:
-        EngineError: it belongs to somebody else, cannot be made, or is open to others and holds what Airband
-            has not made: the user's home, or /tmp.
+        EngineError: it belongs to somebody else, cannot be made or written, or is open to others and holds
+            what Airband has not made: the user's home, or /tmp.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,6 +42,8 @@ def make_private_folder(folder: Path) -> None:
                     "--state, or close it with `chmod 700`"
                 )
             folder.chmod(0o700)
+        if not os.access(folder, os.W_OK):
+            raise EngineError(f"{folder} may not be written; choose another --state")
     except OSError as error:
         raise EngineError(f"{folder} cannot be made: {error.strerror}; choose another --state") from None
 

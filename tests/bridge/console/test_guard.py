@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+
+SILENT_MAX = pytest.importorskip("bridge.console.patience").SILENT_MAX
 
 REFUSED = b"forbidden\n"
 
@@ -143,3 +150,42 @@ def test_paths_lead_below_the_engines_roots_only(console: Any, tmp_path: Path) -
 def test_no_name_of_a_clip_leads_out_of_their_folder(console: Any, clip: str) -> None:
     assert console.ask("DELETE", f"/api/clips/{clip}").status in (400, 404, 405)
     assert (console.state / "console" / "clips").is_dir()
+
+
+def test_nothing_nested_deeper_than_it_is_read_ends_in_more_than_a_refusal(console: Any) -> None:
+    nested = b"[" * 100_000 + b"]" * 100_000
+    body = b'{"name": "x", "preset": "music", "knobs": {"seed": ' + nested + b"}}"
+    assert console.ask("POST", "/api/presets", body).status == 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by /proc")
+def test_connections_that_say_nothing_are_few_and_do_not_stay(
+    console: Any, wait_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    descriptors = f"/proc/{console.process.pid}/fd"
+    before = len(os.listdir(descriptors))
+    with ExitStack() as stack, console.events() as page:
+        page.until(lambda: "engine" in page.parts)
+        for _ in range(4 * SILENT_MAX):
+            stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=60))
+        trickle = stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=60))
+        wait_until(lambda: len(os.listdir(descriptors)) < before + 2 * SILENT_MAX, "most to be shut")
+
+        def is_answered() -> bool:
+            with suppress(OSError):
+                trickle.sendall(b"G")
+            with suppress(OSError, http.client.HTTPException):
+                return bool(console.ask("GET", "/api/knobs").status == 200)
+            return False
+
+        wait_until(is_answered, "those that say nothing to be shut")
+        with suppress(ConnectionResetError):
+            assert trickle.recv(1) == b""
+
+
+def test_a_second_console_on_the_folder_gets_one_clear_error(console: Any) -> None:
+    command = [sys.executable, "-c", "from bridge.cli.app import main; main()", "console", "--no-open"]
+    said = subprocess.run(
+        [*command, "--state", str(console.state)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (said.returncode, "a console runs on" in said.stderr) == (5, True), said.stderr

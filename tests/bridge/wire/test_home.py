@@ -135,6 +135,21 @@ def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -
         prepare(find_home(tmp_path / "loop"))
 
 
+@posix
+def test_a_state_folder_that_may_only_be_read_is_one_clear_error(home: Home) -> None:
+    prepare(home)
+    try:
+        subprocess.run(["mount", "--bind", home.state, home.state], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a read-only folder needs the right to mount one")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", home.state], check=True, capture_output=True)
+        with pytest.raises(EngineError, match="may not be written"):
+            prepare(home)
+    finally:
+        subprocess.run(["umount", home.state], check=True)
+
+
 def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", str)  # as where neither HOME nor the user is known
@@ -188,6 +203,21 @@ def test_a_runtime_folder_that_an_engine_cannot_use_is_passed_over(
         assert find_home(tmp_path).runtime.is_relative_to(folder)
         monkeypatch.setattr("os.getuid", lambda: os.stat(folder).st_uid + 1)
     assert not find_home(tmp_path).runtime.is_relative_to(folder)
+
+
+@posix
+def test_where_nothing_else_may_be_written_the_socket_lies_in_the_state_folder(
+    short_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, access = ("/tmp", f"/tmp/airband-{os.getuid()}"), os.access
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", "/no/such/folder")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in locked and access(path, mode))
+    home = find_home(Path(short_folder) / "s")
+    assert home.runtime.parent == home.state
+    prepare(home)
+    make_runtime(home)
+    assert mode_of(home.runtime) == 0o700
 
 
 @posix

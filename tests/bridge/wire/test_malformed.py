@@ -107,18 +107,20 @@ def test_malformed_messages_leave_the_engine_answering(
 ) -> None:
     draw = wrong_messages(np.random.default_rng(7))
     messages = cycle([draw() for _ in range(min(MESSAGES, DRAWN))])
-    greeted, stranger = connect(engine), connect(engine, hello=False)
+    greeted = connect(engine)
+    crowd = [greeted, connect(engine), connect(engine), connect(engine, hello=False)]
     before_bytes, frames = engine.resident_bytes, 0
     with pinged(engine) as figures:
-        for sent in range(0, MESSAGES, BATCH):
-            nasty = stranger if sent // BATCH % 4 == 0 else greeted
-            for message in islice(messages, BATCH):
-                nasty.socket.send_multipart(message)
-                frames += len(message)
-            for _ in range(BATCH):
-                [answer] = nasty.socket.recv_multipart()
-                said = msgpack.unpackb(answer)
-                assert (said["type"], said["code"]) == ("error", "wire")
+        for _ in range(0, MESSAGES, BATCH * len(crowd)):
+            for nasty in crowd:
+                for message in islice(messages, BATCH):
+                    nasty.socket.send_multipart(message)
+                    frames += len(message)
+            for nasty in crowd:
+                for _ in range(BATCH):
+                    [answer] = nasty.socket.recv_multipart()
+                    said = msgpack.unpackb(answer)
+                    assert (said["type"], said["code"]) == ("error", "wire")
         grown_bytes = engine.resident_bytes - before_bytes
     print(json.dumps(figures | {"frames": frames, "grown_by_mb": round(grown_bytes / 2**20, 1)}))
     assert grown_bytes < GROWTH_BYTES
