@@ -25,7 +25,12 @@ QUEUE_MESSAGES, QUEUE_REPLIES = 16, 64
 """Messages of one client that libzmq keeps for the loop, and replies that it keeps for the client."""
 HANDSHAKE_MS = 5000
 """How long a connection may take to greet and to prove its key."""
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 10_000, 30_000
+KEEPALIVE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 10, 5, 4
+"""Over tcp the system looks after a silent connection, and drops it after 30 s without an answer.
+
+libzmq's own heartbeats end the process, by an assertion, where one is due on a connection that its peer has
+closed and that the loop has not read to its end (4.3.5, stream_engine_base.cpp, `out_event`).
+"""
 BACKLOG = 128
 ASKED_MAX, ASKED_BYTES = 128, 16 * 1024**2
 """Messages that the loop reads ahead of its work, and what they may weigh: two of each of 64 clients."""
@@ -219,5 +224,6 @@ def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     socket.rcvhwm, socket.sndhwm = QUEUE_MESSAGES, QUEUE_REPLIES
     socket.handshake_ivl = HANDSHAKE_MS
     socket.backlog = BACKLOG
-    socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+    socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, KEEPALIVE_S
+    socket.tcp_keepalive_intvl, socket.tcp_keepalive_cnt = KEEPALIVE_EVERY_S, KEEPALIVE_PROBES
     return socket

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +156,29 @@ def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, conn
     assert largest - before < 3 * SPARE_BYTES
     peer = connect(live)
     assert peer.ask(Ping(1.0)) == Pong(1.0)
+
+
+@linux
+def test_clients_that_are_gone_behind_a_burst_cost_nobody_else_anything(
+    start_engine: Start, connect: Connect
+) -> None:
+    live = start_engine()
+    ping = msgpack.packb({"type": "ping", "t": 1.0})
+    burst = 400 * (bytes([0, len(ping)]) + ping)
+    with ExitStack() as stack:
+        came = [(stack.enter_context(stranger(live)), time.monotonic()) for _ in range(200)]
+        for connection, since_s in came:
+            time.sleep(max(0.0, since_s + 9.9 - time.monotonic()))  # libzmq's heartbeats came after 10 s
+            connection.setblocking(False)
+            with suppress(OSError):
+                connection.send(burst)
+            connection.close()
+    time.sleep(0.5)
+    assert live.process.poll() is None, live.log.read_text()
+    peer = connect(live)
+    for number in range(20):
+        assert peer.ask(Ping(float(number))) == Pong(number)
+        time.sleep(0.05)
 
 
 ZMTP_MORE, ZMTP_LONG, ZMTP_COMMAND = 1, 2, 4

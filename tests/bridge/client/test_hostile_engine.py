@@ -18,8 +18,9 @@ import soundfile
 import zmq
 
 from bridge import Client
+from bridge.client import link as link_module
 from bridge.client.link import UNSENT_BYTES, Link
-from bridge.client.replies import MESSAGE_BYTES, UNREAD_BYTES, LinkLost, Replies
+from bridge.client.replies import MESSAGE_BYTES, UNREAD_BYTES, LinkLost, NoAnswer, Replies
 from bridge.client.transactions import upload
 from bridge.client.vitals import folder_bytes
 from bridge.wire.frames import decode, encode
@@ -39,6 +40,8 @@ from bridge.wire.messages import (
     Hello,
     Limits,
     Message,
+    Ping,
+    Pong,
     Progress,
     Stem,
     Submit,
@@ -323,6 +326,31 @@ def test_an_engine_that_grants_all_and_reads_nothing_is_not_sent_all(tmp_path: P
         granting.join()
         assert 0 < largest <= UNSENT_BYTES + CHUNK_BYTES
         assert not link.up
+        link.close()
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_an_engine_that_is_waited_for_and_gives_no_sign_of_life_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    monkeypatch.setattr(link_module, "PING_S", 0.05)
+    monkeypatch.setattr(link_module, "ANSWER_S", 0.5)
+    pinged = []
+
+    def answers(message: Message) -> Iterator[Message]:
+        if isinstance(message, Ping):
+            pinged.append(message)
+            if lives:
+                yield Pong(message.t)
+
+    with engine(tmp_path, answers) as endpoint:
+        link = Link(endpoint)
+        link.request(Hello(VERSION, "test"), lambda message: isinstance(message, Welcome), 20)
+        time.sleep(0.3)
+        assert not pinged, "nobody waits: an idle engine may leave"
+        with link.open(JOB, Done) as replies, pytest.raises(NoAnswer if lives else LinkLost):
+            replies.get(time.monotonic() + (1.5 if lives else 20))
+        assert (len(pinged) > 1, link.up) == (lives, lives)
         link.close()
 
 
