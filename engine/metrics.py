@@ -6,6 +6,7 @@ read from disk, and the loop does nothing for it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from engine.serving.server import Server
 
 LOOPBACK = "127.0.0.1"
+REQUEST_S = 5.0
+"""How long a connection may take to ask."""
+ASKING_MAX = 8
+"""Connections at a time: each has a thread, and one more is shut at once."""
 
 
 class EngineCollector:
@@ -67,9 +72,18 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
     except OSError as error:
         raise UsageError(f"--metrics {port}: {error.strerror}; choose another port", "metrics") from None
 
+    handler: type[Any] = http.RequestHandlerClass
+    http.RequestHandlerClass = type("Handler", (handler,), {"timeout": REQUEST_S})
+    http.verify_request = lambda *_: _asking() < ASKING_MAX  # type: ignore[method-assign]
+
     def stop() -> None:
         http.shutdown()
         http.server_close()
         thread.join()
 
     return stop
+
+
+def _asking() -> int:
+    """How many threads serve a connection; socketserver names them after what they run."""
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())

@@ -135,6 +135,12 @@ class LiveEngine:
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
     @property
+    def threads(self) -> int:
+        """How many it has; 0 where the system has no /proc."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        return len(os.listdir(tasks)) if tasks.exists() else 0
+
+    @property
     def workers(self) -> list[int]:
         """Its rendering processes: each leads a process group of its own."""
         found = []

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.wire.messages import Done
+from bridge.wire.messages import Done, Ping, Pong
+from engine.metrics import ASKING_MAX
 
 if TYPE_CHECKING:
     from tests.conftest import LiveEngine, Peer
@@ -19,14 +21,16 @@ if TYPE_CHECKING:
 pytest.importorskip("prometheus_client", reason="extra `metrics`")
 
 
-def test_prometheus_is_told_what_became_of_jobs(
+def test_prometheus_is_told_what_became_of_jobs_and_whoever_asks_nothing_costs_little(
     start_engine: Callable[..., LiveEngine],
     connect: Callable[..., Peer],
     dull: NDArray[np.float32],
+    wait_until: Callable[[Callable[[], bool], str], None],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    peer = connect(start_engine("--metrics", str(port)))
+    live = start_engine("--metrics", str(port))
+    peer = connect(live)
     assert isinstance(peer.outcome(peer.submit(dull)), Done)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
         lines = [line.rpartition(" ") for line in page.read().decode().splitlines() if line[0] != "#"]
@@ -36,3 +40,16 @@ def test_prometheus_is_told_what_became_of_jobs(
     assert figures["airband_sessions"] == 1
     assert figures["airband_spool_used_bytes"] >= 2 * dull.nbytes
     assert figures["airband_resident_bytes"] > 2**20
+    before = live.threads
+    with ExitStack() as stack:
+        for _ in range(40):  # each would have a thread of the engine's
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert live.threads < before + 2 * ASKING_MAX
+        assert peer.ask(Ping(1.0)) == Pong(1.0)
+    wait_until(lambda: is_answered(port), "those that ask nothing to be shut")
+
+
+def is_answered(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
+        return bool(page.status == 200)
+    return False
