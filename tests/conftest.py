@@ -58,6 +58,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 REPOSITORY = Path(__file__).parents[1]
 # A suite that a script runs in the background ignores SIGINT, and so would every process it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup: still ignored here, and not by those
 
 PATIENCE_S = 120.0
 """How long a test waits for what must come; long, for machines that are busy."""

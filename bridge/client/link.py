@@ -205,7 +205,7 @@ class Link:
         try:
             while not self._closing and self._lost is None:
                 poller.register(dealer, zmq.POLLIN | (zmq.POLLOUT if self._outbox else 0))
-                ready = dict(poller.poll(1000 * PING_S if self._is_awaited else None))
+                ready = dict(poller.poll(int(1000 * PING_S) if self._is_awaited else None))
                 if self._ear.fileno() in ready:
                     self._ear.recv(4096)
                 self._flush(dealer)
