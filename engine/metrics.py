@@ -72,7 +72,7 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
     except OSError as error:
         raise UsageError(f"--metrics {port}: {error.strerror}; choose another port", "metrics") from None
 
-    handler: type[Any] = http.RequestHandlerClass
+    handler = cast(Any, http.RequestHandlerClass)
     http.RequestHandlerClass = type("Handler", (handler,), {"timeout": REQUEST_S})
     http.verify_request = lambda *_: _asking() < ASKING_MAX  # type: ignore[method-assign]
 
