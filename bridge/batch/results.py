@@ -97,7 +97,7 @@ def line(event: Event) -> dict[str, Any]:
 def comparison(judged: Judged) -> dict[str, Any]:
     """How the takes of a clip compare, as plain values."""
     takes = {
-        os.fspath(out): {"distance": round(distance, 3), **msgspec.to_builtins(judged.figures[out])}
+        os.fspath(out): {"distance": distance, **msgspec.to_builtins(judged.figures[out])}
         for out, distance in judged.distances.items()
     }
     return {"why": judged.why, "takes": takes}

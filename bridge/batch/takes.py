@@ -94,7 +94,7 @@ def _verdict(item: Item, take: Take) -> Event | None:
                 "number": each.number,
                 "of": take.of,
                 "best": each is best,
-                "distance": round(distance, 3),
+                "distance": distance,
                 "figures": msgspec.to_builtins(figures[each]),
                 "why": verdict.why,
             }

@@ -64,6 +64,7 @@ def figures(
     """Each figure's name and its value, as a page shows them."""
     after = ArrayClip(heard.after, RATE_HZ, limited=False)
     added, whole = (float(np.mean(each.astype(np.float64) ** 2)) for each in (heard.added, heard.after))
+    least = 1e-12 * whole  # -120 dB: what float32 and another rate leave lies below
     until_s = heard.start_s + heard.before.shape[1] / RATE_HZ
     return [
         ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),
@@ -71,7 +72,7 @@ def figures(
         *([("holes", report.filled.reason)] if report.filled else []),
         ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
         ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
-        ("added, against all", f"{10 * np.log10(max(added, 1e-20) / max(whole, 1e-20)):.1f} dB"),
+        ("added, against all", f"{10 * np.log10(added / whole):.1f} dB" if added > least else "nothing"),
         ("model", f"{report.model} ({report.model_reason})"),
         ("seed", str(report.seed)),
         ("work", work),

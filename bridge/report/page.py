@@ -179,7 +179,8 @@ def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
     for name, usual in USUAL.items():
         if (value := getattr(found, name)) is not None:
             have = f"recordings like this {found.usual(name):.2f} +- {usual.deviation:g}"
-            told.append((usual.name, f"{value:.2f} {usual.unit}: {usual.meaning}; {have}"))
+            figure = f"{value:.2f} {usual.unit}".rstrip()
+            told.append((usual.name, f"{figure}: {usual.meaning}; {have}"))
     return told
 
 

@@ -22,6 +22,7 @@ from bridge.batch.manifest import Row, plan_rows, read
 from bridge.batch.occasions import occasions
 from bridge.batch.plan import Item
 from bridge.batch.run import Event, Order, Task, run_tasks
+from bridge.batch.takes import judged
 from bridge.client.model_choice import choose
 from bridge.client.request import label
 from bridge.console.command_line import batch_command, is_manifest, watch_command
@@ -36,7 +37,8 @@ log = logging.getLogger("airband.console")
 BATCHES_MAX = 100
 EVENTS_MAX = 2000
 """Ends of items that are kept for the report; of a longer batch, the latest."""
-FAILURES_SHOWN = 20
+SENTENCES_SHOWN = 20
+"""Failures, and verdicts on takes, that a page is told: the latest."""
 SETTLE_S = 1.0
 ENGINE_S = 2.0
 """How long to wait before an engine that was gone is looked for again."""
@@ -91,6 +93,7 @@ class Batch:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.events: dict[Item, Event] = {}
+        self._verdicts: dict[Path, str] = {}
         self.total = 0
         self.why = ""
 
@@ -135,7 +138,8 @@ class Batch:
             "why": self.why,
             "total": self.total,
             "counts": {name: counts[name] for name in ("done", "skipped", "failed")},
-            "failures": failures[-FAILURES_SHOWN:],
+            "failures": failures[-SENTENCES_SHOWN:],
+            "takes": [f"{out.name}: {why}" for out, why in self._verdicts.items()][-SENTENCES_SHOWN:],
             "command": self.asked.command,
         }
 
@@ -168,6 +172,9 @@ class Batch:
 
     def _keep(self, event: Event) -> None:
         self.why = ""
+        if event.judged is not None:  # figures and verdict stand in the sidecars, where the report finds them
+            self._verdicts[event.item.out] = event.judged.why
+            return
         self.events.pop(event.item, None)
         self.events[event.item] = event
         while len(self.events) > EVENTS_MAX:
@@ -189,7 +196,7 @@ class Batch:
             Task(item, Order(row.preset, row.preset_name, choose(row.preset.model, client.models)))
             for item, row in pairs
         ]
-        yield from run_tasks(client, tasks)
+        yield from judged(run_tasks(client, tasks), [task.item for task in tasks])
 
     def _folder(self) -> HotFolder:
         preset = self._preset()

@@ -17,6 +17,7 @@ class Row {
     this.counts = make("span", "", "about");
     this.why = make("p", "", "reason");
     this.failures = make("details");
+    this.takes = make("details");
     this.pause = button("Pause", () => act(this.batch, "pause"));
     this.resume = button("Go on", () => act(this.batch, "resume"));
     this.remove = button("Remove", () => act(this.batch, "remove"));
@@ -25,7 +26,7 @@ class Row {
     this.copy = button("Copy command", () => copied(this.batch.command), "quiet");
     const tools = make("span", undefined, "tools");
     tools.append(this.report, this.pause, this.resume, this.remove, this.copy);
-    this.element.append(this.name, this.state, this.bar, this.counts, tools, this.why, this.failures);
+    this.element.append(this.name, this.state, this.bar, this.counts, tools, this.why, this.failures, this.takes);
     this.show(batch);
   }
 
@@ -47,6 +48,8 @@ class Row {
     this.why.hidden = !batch.why;
     this.failures.hidden = !batch.failures.length;
     this.failures.replaceChildren(make("summary", "What failed"), ...batch.failures.map((each) => make("p", each.why, "reason")));
+    this.takes.hidden = !batch.takes.length;
+    this.takes.replaceChildren(make("summary", "Which takes are best"), ...batch.takes.map((each) => make("p", each)));
     this.pause.hidden = batch.state !== "running";
     this.resume.hidden = batch.state === "running" || batch.state === "done";
     this.report.hidden = done + skipped + failed === 0;

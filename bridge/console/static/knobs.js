@@ -1,6 +1,6 @@
 // The form of the knobs, built from the schema: each with its unit, bounds and help; what differs is marked.
 
-import {ask, button, make, trying} from "./page.js";
+import {ask, button, make, trying, worded} from "./page.js";
 
 const FIRST = ["cutoff", "seed", "model", "stereo", "high_gain_db", "air_db", "stem"];
 const NOT_HERE = new Set(["start", "end", "fps"]); // the selection says it
@@ -23,7 +23,8 @@ class Knob {
       changed();
     }, "quiet");
     this.reset.setAttribute("aria-label", `Reset ${about.name}`);
-    const help = make("small", `${about.meaning} ${about.allowed}.`);
+    const listed = this.input instanceof HTMLSelectElement; // its choices say what is allowed
+    const help = worded("small", listed ? about.meaning : `${about.meaning} Allowed: ${about.allowed}.`);
     help.id = `${id}-help`;
     this.input.setAttribute("aria-describedby", help.id);
     this.input.addEventListener("change", () => this.changed());

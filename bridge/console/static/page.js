@@ -7,6 +7,13 @@ export function make(tag, text, name) {
   return element;
 }
 
+// Words in which `names` are set apart, as the help of the command line has them.
+export function worded(tag, text) {
+  const element = make(tag);
+  element.append(...text.split("`").map((part, place) => (place % 2 ? make("code", part) : part)));
+  return element;
+}
+
 export function button(text, action, name) {
   const element = make("button", text, name);
   element.type = "button";

@@ -66,7 +66,7 @@ def remove(console: Any, id: str) -> None:
 
 def test_a_manifest_is_rendered_counted_and_reported(console: Any, clips: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "jobs.csv"
-    manifest.write_text("path,seed\nclips/kick.wav,1\nclips/snare.wav,2\nclips/broken.wav,3\n")
+    manifest.write_text("path,seed,takes\nclips/kick.wav,1,2\nclips/snare.wav,2,\nclips/broken.wav,3,\n")
     out = tmp_path / "out"
     asked = {"kind": "render", "source": str(manifest), "out": str(out), "knobs": {"high_gain_db": -3}}
     told = console.ask("POST", "/api/batches", asked).said
@@ -74,12 +74,14 @@ def test_a_manifest_is_rendered_counted_and_reported(console: Any, clips: Path, 
     with console.events() as page:
         page.until(lambda: batch(page, told["id"]).get("state") == "done")
         ended = batch(page, told["id"])
-        assert (ended["total"], ended["counts"]) == (3, {"done": 2, "skipped": 0, "failed": 1})
+        assert (ended["total"], ended["counts"]) == (4, {"done": 3, "skipped": 0, "failed": 1})
+        assert [each.partition(":")[0] for each in ended["takes"]] in (["kick-take1.wav"], ["kick-take2.wav"])
         assert "broken.wav" in ended["failures"][0]["why"]
-    assert sorted(path.name for path in out.glob("*.wav")) == ["kick.wav", "snare.wav"]
+    assert {path.stem for path in out.glob("*.wav")} == {"kick-take1", "kick-take2", "snare"}
     report = console.ask("GET", f"/batches/{told['id']}/report")
     assert report.status == 200
-    assert b"2 rendered, 0 done already, 1 failed; 2 to hear below" in report.body
+    assert b"3 rendered, 0 done already, 1 failed; 3 to hear below" in report.body
+    assert report.body.count(b", the best: ") >= 1
     assert b"<script>" not in report.body
     assert b"<style" not in report.body
     for name in ("player.js", "report-page.js", "report-page.css"):
