@@ -42,10 +42,8 @@ MODULES = {
     "console": ("console",),
     "inspect": ("inspect",),
     "eval": ("eval",),
-    "engine": (
-        *("status", "jobs", "cancel", "prioritise", "forget", "stop"),
-        *("serve", "models", "farm", "train"),
-    ),
+    "engine": ("status", "stop", "serve", "models", "farm", "train"),
+    "jobs": ("jobs", "cancel", "prioritise", "forget"),
     "demo": ("demo",),
     "doctor": ("doctor",),
     "presets": ("presets",),

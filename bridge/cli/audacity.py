@@ -11,8 +11,7 @@ from bridge.batch.plan import Item
 from bridge.batch.run import Order, Task, run_tasks
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
-from bridge.cli.engine import Json, State
-from bridge.cli.options import takes_preset
+from bridge.cli.options import Json, State, takes_preset
 from bridge.cli.render import follow
 from bridge.client.client import Client
 from bridge.client.model_choice import choose

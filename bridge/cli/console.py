@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.engine import Json, State
+from bridge.cli.options import Json, State
 from bridge.wire.home import find_home
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.engine import State
+from bridge.cli.options import State
 from bridge.client.client import Client
 from bridge.daw.audacity.pipe import Pipe
 from bridge.daw.audacity.timeline import import_takes

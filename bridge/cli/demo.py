@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.engine import Json, State
+from bridge.cli.options import Json, State
 
 
 def register(app: typer.Typer) -> None:

@@ -17,8 +17,7 @@ from bridge.batch.run import Order, Task
 from bridge.batch.sources import named
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
-from bridge.cli.engine import Json, State
-from bridge.cli.options import takes_preset
+from bridge.cli.options import Json, State, takes_preset
 from bridge.cli.render import common_code, follow
 from bridge.client.client import Client
 from bridge.client.model_choice import choose

@@ -1,4 +1,4 @@
-"""Commands about the engine: look at it, call jobs off, end it; and those that the engine does itself."""
+"""Commands about the engine: look at it, end it; and those that the engine does itself."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
+from bridge.cli.options import Json, State
 from bridge.client.client import Client
 from bridge.client.vitals import folder_bytes, memory_mb
 from bridge.wire.home import Connection, Home, find_home, is_running, read_connection, read_holder
-from bridge.wire.messages import FINAL, JobId, JobStatus
-from presets.errors import AirbandError, EngineError, UsageError
+from presets.errors import EngineError
 
 STOP_S, STOP_NOW_S = 30.0, 10.0
 """How long `stop` waits for the step under way to end, and `stop --now` for the process."""
@@ -28,19 +27,13 @@ WATCH_S = 1.0
 LOOKS = 60
 """Over how many looks `status --watch` takes the rate of jobs that end."""
 
-State = Annotated[
-    Path | None,
-    typer.Option("--state", metavar="DIR", help="The engine's state folder (by default your own)."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
-    for command in (status, jobs, cancel, prioritise, forget, stop):
-        # -3 is a priority, and no option.
-        app.command(context_settings={"ignore_unknown_options": command is prioritise})(command)
+    app.command()(status)
+    app.command()(stop)
     for name, told in ENGINE_COMMANDS.items():
         app.command(name, context_settings=THROUGH, help=told)(through)
 
@@ -143,86 +136,6 @@ def _status_lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"model {model['name']}: {'ready on ' + model['device'] if model['ready'] else model['why']}"
 
 
-def jobs(
-    state: State = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, newest first.")] = 20,
-    as_json: Json = False,
-) -> None:
-    """List the engine's jobs, newest first."""
-    with Client.connect(state=state, start=False) as client:
-        listed = client.jobs(limit)
-    if as_json:
-        for job in listed:
-            typer.echo(json.dumps(msgspec.to_builtins(job)))
-        return
-    for job in listed:
-        age_s = time.time() - job.created_s
-        typer.echo(
-            f"{job.job}  {job.state:9} {age_s:6.0f} s ago  {job.preset:10} {job.source}  {_how_far(job)}"
-        )
-
-
-Names = Annotated[
-    list[str], typer.Argument(metavar="JOB", help="From `airband jobs`; `all` for all that apply.")
-]
-
-
-def cancel(names: Names, state: State = None, as_json: Json = False) -> None:
-    """Cancel jobs; what runs stops at once."""
-    with Client.connect(state=state, start=False) as client:
-        if names == ["all"]:
-            names = [job.job for job in client.jobs(None, unfinished=True)]
-        _each(names, client.cancel, as_json)
-
-
-def prioritise(
-    priority: Annotated[int, typer.Argument(metavar="N", min=-9, max=9, help="Higher goes first.")],
-    names: Names,
-    state: State = None,
-    as_json: Json = False,
-) -> None:
-    """Give jobs that have not ended another priority."""
-    with Client.connect(state=state, start=False) as client:
-        if names == ["all"]:
-            names = [job.job for job in client.jobs(None, unfinished=True)]
-        _each(names, lambda job: client.prioritise(job, priority), as_json)
-
-
-def forget(names: Names, state: State = None, as_json: Json = False) -> None:
-    """Drop ended jobs, and the results that wait in the engine."""
-    with Client.connect(state=state, start=False) as client:
-        if names == ["all"]:
-            names = [job.job for job in client.jobs(None) if job.state in FINAL]
-
-        def drop(job: str) -> str:
-            client.forget(job)
-            return "forgotten"
-
-        _each(names, drop, as_json)
-
-
-def _each(names: list[str], work: Callable[[str], str], as_json: bool) -> None:
-    """Does something to jobs and says what became of each; exits 2 if one of them refused."""
-    if not names and not as_json:
-        typer.echo("no job that this applies to")
-    failures = 0
-    for name in names:
-        try:
-            done = work(_job(name))
-        except EngineError:
-            raise
-        except AirbandError as error:
-            failures += 1
-            if as_json:
-                typer.echo(json.dumps({"job": name, "code": error.code, "message": error.message}))
-            else:
-                typer.echo(f"{name}: {error.message}", err=True)
-        else:
-            typer.echo(json.dumps({"job": name, "state": done}) if as_json else f"{name}: {done}")
-    if failures:
-        raise typer.Exit(2)
-
-
 def stop(
     state: State = None,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the window being rendered.")] = False,
@@ -280,16 +193,3 @@ def _is_gone(home: Home, within_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _job(name: str) -> str:
-    try:
-        return msgspec.convert(name, JobId)
-    except msgspec.ValidationError:
-        raise UsageError("not a job's name; `airband jobs` lists them", "job") from None
-
-
-def _how_far(job: JobStatus) -> str:
-    if job.state == "running" and job.of:
-        return f"{job.stage} {job.step}/{job.of}"
-    return f"{job.code}: {job.message}" if job.code else ""

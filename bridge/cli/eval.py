@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bridge.cli.engine import State
+from bridge.cli.options import State
 
 if TYPE_CHECKING:
     from bridge.evaluation.rows import Row

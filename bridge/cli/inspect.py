@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.batch.results import about
-from bridge.cli.engine import Json
+from bridge.cli.options import Json
 from bridge.cli.render import common_code
 from presets.errors import AirbandError, OutputError, UsageError
 from presets.printable import printable

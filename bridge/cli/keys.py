@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.engine import Json, State
+from bridge.cli.options import Json, State
 from bridge.wire.curve_keys import allow, allowed, own_keys, revoke
 from bridge.wire.home import find_home
 

@@ -1,10 +1,11 @@
-"""Knobs as flags: every command that renders takes the same ones, made from presets.schema."""
+"""Options that commands share: --state, --json, and the knobs as flags, made from presets.schema."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +15,12 @@ import presets
 from bridge.client.request import label
 from presets import schema, words
 from presets.schema import FLAGS
+
+State = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The engine's state folder (by default your own)."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 PANEL = "Knobs"
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from bridge.cli.engine import Json, State
+from bridge.cli.options import Json, State
 from bridge.wire.home import find_home
 from presets.errors import OutputError, PluginError
 

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 import presets
-from bridge.cli.engine import Json
+from bridge.cli.options import Json
 from presets import schema
 
 app = typer.Typer(help="List the presets, show one, print their JSON Schema.", rich_markup_mode=None)

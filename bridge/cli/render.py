@@ -22,8 +22,7 @@ from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.takes import check_takes, judged
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import Display, JsonLines, display, foretold
-from bridge.cli.engine import Json, State
-from bridge.cli.options import takes_preset
+from bridge.cli.options import Json, State, takes_preset
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home

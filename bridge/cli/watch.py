@@ -15,8 +15,7 @@ from bridge.batch.occasions import occasions
 from bridge.batch.results import described
 from bridge.batch.sources import named
 from bridge.cli.display import JsonLines
-from bridge.cli.engine import Json, State
-from bridge.cli.options import takes_preset
+from bridge.cli.options import Json, State, takes_preset
 from bridge.client.client import Client
 from presets.printable import printable
 from presets.schema import Preset

@@ -18,6 +18,7 @@ from bridge.client.job import Event
 from bridge.client.reconnect import Reconnecting
 from bridge.client.renderer import Renderer, checked_priority
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, answers
+from bridge.client.request import job_id
 from bridge.client.transactions import fetch, upload, watch
 from bridge.wire.home import find_home
 from bridge.wire.messages import (
@@ -132,15 +133,15 @@ class Client(Renderer):
         def accepts(message: EngineMessage) -> bool:
             return isinstance(message, Listing) or (isinstance(message, Error) and message.job == job)
 
-        return self._listing(Status(job), accepts)[0]
+        return self._listing(Status(job_id(job)), accepts)[0]
 
     def cancel(self, job: str) -> State:
         """Ends a job that has not ended; the state it then has."""
-        return self._ended(Cancel(job), job)
+        return self._ended(Cancel(job_id(job)), job)
 
     def forget(self, job: str) -> None:
         """Drops an ended job and its result from the engine."""
-        self._ended(Forget(job), job)
+        self._ended(Forget(job_id(job)), job)
 
     def prioritise(self, job: str, priority: int) -> State:
         """Gives a job that has not ended another priority, -9 to 9; the state it is in.
@@ -148,7 +149,8 @@ class Client(Renderer):
         Raises:
             UsageError: it has ended, or there is no such job or priority.
         """
-        answer = self._ask(Prioritise(job, checked_priority(priority)), answers(job, Accepted))
+        asked = Prioritise(job_id(job), checked_priority(priority))
+        answer = self._ask(asked, answers(job, Accepted))
         assert isinstance(answer, Accepted)
         return answer.state
 

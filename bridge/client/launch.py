@@ -22,7 +22,7 @@ from presets.version import VERSION as SOFTWARE
 IDLE_EXIT_S = 900
 """An engine that a client started leaves after so long without work."""
 START_S = 60.0
-"""How long an engine may take to come up: a cold import of torch on a slow disk."""
+"""How long an engine may take to come up: to look for a GPU it imports torch, perhaps off a slow disk."""
 REACH_S = 1.5
 """How long a running engine's socket may be missing: the engine looks after it twice a second."""
 POLL_S = 0.02

@@ -218,4 +218,6 @@ def job_id(job: str) -> str:
     try:
         return msgspec.convert(job, JobId)
     except msgspec.ValidationError:
-        raise UsageError(f"job = {job!r} is not a ULID, as jobs are called by", "job") from None
+        raise UsageError(
+            f"{job!r} is no job's name, which is a ULID of 26 characters; `airband jobs` lists them", "job"
+        ) from None

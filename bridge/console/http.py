@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.wire.messages import JobId
+from bridge.client.request import job_id
 from presets.errors import AirbandError, EngineError, InputError, OutputError, UsageError
 
 BODY_BYTES = 1024 * 1024
@@ -56,10 +56,7 @@ async def body(request: Request, kind: type[T]) -> T:
 
 def job_of(request: Request) -> str:
     """The job in a request's path; raises UsageError where it is none."""
-    try:
-        return msgspec.convert(request.path_params["job"], JobId)
-    except msgspec.ValidationError:
-        raise UsageError("this is no job's name", "job") from None
+    return job_id(request.path_params["job"])
 
 
 def attachment(name: str) -> dict[str, str]:
