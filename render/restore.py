@@ -110,7 +110,7 @@ class Restorer:
                 encoded = self._policy.encode(samples)
                 generated = generated * self.gate(encoded, start, start, start + encoded.shape[1])
             generated = self._policy.decode(generated)
-            gain_db, seam_db, first = self._gains_db(samples, generated, start)
+            gain_db, seam_db, first = self.gains_db(samples, generated, start)
             added = generated[:, kept] * (self._gain * _gain(gain_db, first, lo, hi))
             if seam_db is not None:
                 seam = added * (_gain(seam_db, first, lo, hi) - 1)
@@ -136,25 +136,22 @@ class Restorer:
         opening = np.maximum(opening[:, 1:-1], np.maximum(opening[:, :-2], opening[:, 2:]))
         return over_samples(opening.astype(np.float32), first, lo, hi)
 
-    def level_match(self, samples: Audio, generated: Audio, start: int, lo: int, hi: int) -> Audio:
-        """The gain that brings g to x's level just below the cut-off, so that no step is left there.
+    def gains_db(self, samples: Audio, generated: Audio, start: int) -> tuple[Levels, Levels | None, int]:
+        """The gains that bring g to x, both following the signal over half a second.
 
-        It follows the signal over half a second. Up to +12 dB are made good; a model that leaves its low
-        band empty (30 dB and more below x) says nothing about its level and is taken at its word.
+        Args:
+            samples, start: as for `difference`.
+            generated: what the model made of them, decoded.
+
+        Returns:
+            The level match, (channels, frames) in dB: it brings g to x's level just below the cut-off. Up to
+            +12 dB are made good; a model that leaves its low band empty (30 dB and more below x) says
+            nothing about its level and is left as it is.
+            The seam match, likewise, or None where there is no seam: it brings a matched g, where it begins,
+            to where x ends, with what the input's filter took made good.
+            The index of the first frame.
         """
-        gain_db, _, first = self._gains_db(samples, generated, start)
-        return _gain(gain_db, first, lo, hi)
-
-    def seam_match(self, samples: Audio, generated: Audio, start: int, lo: int, hi: int) -> Audio:
-        """m, the gain that brings a matched g, where it begins, to where x ends: to x with what the input's
-        filter took made good, as it would go on by itself. It follows the signal as the level match does."""
-        _, seam_db, first = self._gains_db(samples, generated, start)
-        assert seam_db is not None
-        return _gain(seam_db, first, lo, hi)
-
-    def _gains_db(self, samples: Audio, generated: Audio, start: int) -> tuple[Levels, Levels | None, int]:
-        """Level match and seam match in dB, (channels, frames) each, and the index of the first frame."""
-        x, first = self._heard(samples, start)
+        x, first = self._powers_of(samples, start)
         g = [_powers(channel) for channel in frames_of(generated, start)[0]]
         levels = [np.stack([_level(each[:, self._match_bins]) for each in powers]) for powers in (x, g)]
         short_db = 10 * np.log10((levels[0] + MATCH_FLOOR) / (levels[1] + MATCH_FLOOR))
@@ -169,7 +166,7 @@ class Restorer:
         seam_db = SEAM_WEIGHT * (step_db - step_db.clip(-SEAM_OWN_DB, SEAM_OWN_DB))
         return gain_db, seam_db.clip(-SEAM_MOST_DB, SEAM_MOST_DB), first
 
-    def _heard(self, samples: Audio, start: int) -> tuple[list[NDArray[np.float32]], int]:
+    def _powers_of(self, samples: Audio, start: int) -> tuple[list[NDArray[np.float32]], int]:
         """The powers of a window's channels and the index of the first frame, kept until the next window."""
         if self._last is None or self._last[0] is not samples:
             framed, first = frames_of(samples, start)
@@ -194,7 +191,7 @@ class Restorer:
         kept = samples[:, lo - start : hi - start]
         if not self._slope_noise:
             return kept
-        x, first = self._heard(samples, start)
+        x, first = self._powers_of(samples, start)
         signal = np.stack([_level(powers[:, self._match_bins]) for powers in x])
         return kept * over_samples(self._share(signal).astype(np.float32), first, lo, hi)
 

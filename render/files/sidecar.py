@@ -146,11 +146,6 @@ def find_result(
     return find_done(out, render_key(source_digest(), preset, model, model_digest))
 
 
-def is_done(out: Path, key: str) -> bool:
-    """Whether `out` is the result that `key` names; see `find_done`."""
-    return find_done(out, key) is not None
-
-
 def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:
     """What the sidecar of `out` says, as plain values."""
     report = record.report

@@ -30,7 +30,7 @@ from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
 from render.files.publish import _swept_s, check_destination, deliver, part_beside, publish, put_in_place
-from render.files.sidecar import StemRecord, find_result, is_done, render_key, sidecar_path
+from render.files.sidecar import StemRecord, find_done, find_result, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
 CLIP = ArrayClip(SAMPLES, 48000)
@@ -64,20 +64,20 @@ def test_a_stem_appears_with_its_sidecar_and_nothing_else(tmp_path: Path, record
 
 def test_what_is_done_is_known_again_and_only_that(tmp_path: Path, record: StemRecord) -> None:
     out = tmp_path / "kick.wav"
-    assert not is_done(out, record.key)
+    assert not find_done(out, record.key)
     deliver(CLIP, out, record)
-    assert is_done(out, record.key)
+    assert find_done(out, record.key)
     for other in (
         replace(record, report=msgspec.structs.replace(record.report, source_digest="c" * 64)),
         replace(record, preset=make(seed=8)),
         replace(record, report=msgspec.structs.replace(record.report, model="null")),
         replace(record, report=msgspec.structs.replace(record.report, weights_digest="d" * 64)),
     ):
-        assert not is_done(out, other.key)
+        assert not find_done(out, other.key)
     with out.open("r+b") as file:
         file.seek(5000)
         file.write(b"\x55")
-    assert not is_done(out, record.key)
+    assert not find_done(out, record.key)
 
 
 def test_a_source_is_hashed_only_where_there_is_a_stem_to_hold_it_against(
@@ -111,7 +111,7 @@ def test_the_key_sees_knobs_but_not_words() -> None:
 def test_a_damaged_sidecar_is_not_a_done_one(tmp_path: Path, text: str, record: StemRecord) -> None:
     deliver(CLIP, tmp_path / "kick.wav", record)
     sidecar_path(tmp_path / "kick.wav").write_text(text)
-    assert not is_done(tmp_path / "kick.wav", record.key)
+    assert not find_done(tmp_path / "kick.wav", record.key)
 
 
 def test_an_existing_file_is_refused_without_force_and_replaced_with_it(
@@ -124,7 +124,7 @@ def test_an_existing_file_is_refused_without_force_and_replaced_with_it(
     assert out.read_bytes() == b"precious"
     assert [path.name for path in tmp_path.iterdir()] == ["kick.wav"]
     deliver(CLIP, out, record, force=True)
-    assert is_done(out, record.key)
+    assert find_done(out, record.key)
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(
@@ -329,7 +329,7 @@ for seed in range(10**6):
         assert stems
         for stem in stems:
             said: dict[str, Any] = json.loads(sidecar_path(stem).read_text())
-            assert is_done(stem, said["key"])
+            assert find_done(stem, said["key"])
             assert soundfile.info(stem).frames == 5000 + int(stem.stem)
 
 
@@ -374,7 +374,7 @@ def test_a_name_without_room_for_its_ending_has_a_shorter_sidecar_that_is_found_
     longest, twin = (tmp_path / ("é" * 125 + f"{last}.wav") for last in "ab")
     for out in (longest, twin):
         said = deliver(CLIP, out, record)
-        assert is_done(out, said["key"])
+        assert find_done(out, said["key"])
     assert sidecar_path(longest) != sidecar_path(twin)
     assert {path.name[:50] for path in tmp_path.iterdir()} == {"é" * 50}
     with pytest.raises(OutputError, match="File name too long"):
@@ -385,7 +385,7 @@ def test_a_name_without_room_for_its_ending_has_a_shorter_sidecar_that_is_found_
 def test_a_name_that_is_no_text_is_written_like_any_other(tmp_path: Path, record: StemRecord) -> None:
     out = tmp_path / os.fsdecode(b"caf\xe9.flac")
     said = deliver(CLIP, out, record)
-    assert is_done(out, said["key"])
+    assert find_done(out, said["key"])
     assert sorted(map(os.fsencode, os.listdir(tmp_path))) == [b"caf\xe9.flac", b"caf\xe9.flac.airband.json"]
 
 
