@@ -31,6 +31,19 @@ class _Quick:
 class QuickCommand(_Quick, TyperCommand):
     """A command, see above."""
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """See `click.Command.format_options`: options with a panel of their own stand below the others."""
+        sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(parameter.rich_help_panel or usual, []).append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
 
 class QuickGroup(_Quick, TyperGroup):
     """A group of commands, see above."""

@@ -22,7 +22,7 @@ State = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-PANEL = "Knobs"
+PANEL = "Knobs (keys of a preset too)"
 
 
 def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,9 +73,10 @@ def _flags() -> list[inspect.Parameter]:
 
 def _option(knob: str) -> Any:
     flag = "--" + knob.replace("_", "-")
+    text = f"{schema.meaning(knob)} ({schema.allowed(knob)}; default {schema.default(knob)})"
     if _type(knob) == bool | None:
         flag += flag.replace("--", "/--no-", 1)
-    text = f"{schema.meaning(knob)} ({schema.allowed(knob)}; default {schema.default(knob)})"
+        text = schema.meaning(knob)  # all are off by default
     return typer.Option(flag, metavar="VALUE", rich_help_panel=PANEL, help=text, show_default=False)
 
 
