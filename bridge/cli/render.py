@@ -111,7 +111,6 @@ def render(
         bool,
         typer.Option(
             "--remux",
-            rich_help_panel=HOW,
             help="Videos: beside each stem, the video with the stem in place of its sound.",
         ),
     ] = False,
