@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from presets.schema import Stereo
@@ -42,47 +44,49 @@ class StereoPolicy:
         self.spared = [n for n, name in enumerate(names) if name == "LFE" and not lfe and channels > 1]
         places = self._places(names, [n for n in range(channels) if n not in self.spared], channels)
         self._channels = channels
-        self._heard = [channel for place in places for channel in place]
-        self._mono = stereo == "mono" and len(self._heard) > 1
-        starts = np.cumsum([0, *map(len, places)])
-        pairs = [(int(at), int(at) + 1) for at, place in zip(starts, places, strict=False) if len(place) == 2]
+        self._order = [channel for place in places for channel in place]
+        """Of the clip's channels, as they are encoded: left beside its right, without what is spared."""
+        self._mono = stereo == "mono" and len(self._order) > 1
+        starts = [int(at) for at in np.cumsum([0, *map(len, places)])]
+        pairs = [(at, at + 1) for at, place in zip(starts, places, strict=False) if len(place) == 2]
         self._mixed = pairs if stereo == "mid_side" else []
         self.recodes = self._mono or bool(self._mixed)
-        self._passes = self._heard == list(range(channels))
-        separate = stereo == "independent" or self.recodes
+        self._passes = self._order == list(range(channels))
         self.groups: list[tuple[list[int], int]]
         if self._mono:
             self.groups = [([0], 0)]
-        elif separate or not links_channels:
-            self.groups = [([n], self._heard[n] if separate else 0) for n in range(len(self._heard))]
+        elif stereo == "independent" or self.recodes:
+            self.groups = [([n], channel) for n, channel in enumerate(self._order)]
+        elif not links_channels:
+            self.groups = [([n], 0) for n in range(len(self._order))]
+        elif names and channels > 2:
+            self.groups = [(list(range(*ends)), 0) for ends in pairwise(starts)]
         else:
-            together = places if names and channels > 2 else [self._heard]
-            ends = np.cumsum([0, *map(len, together)])
-            self.groups = [(list(range(ends[n], ends[n + 1])), 0) for n in range(len(together))]
+            self.groups = [(list(range(len(self._order))), 0)]
 
     @staticmethod
-    def _places(names: list[str], heard: list[int], channels: int) -> list[list[int]]:
-        """The channels, left beside its right."""
+    def _places(names: list[str], used: list[int], channels: int) -> list[list[int]]:
+        """The channels that are used, left beside its right."""
         if not names:
-            return [heard] if channels == 2 else [[channel] for channel in heard]
+            return [used] if channels == 2 else [[channel] for channel in used]
         right_of = {
             names.index(left): names.index(right) for left, right in PAIRS if {left, right} <= {*names}
         }
         rights = set(right_of.values())
         return [
             [channel, right_of[channel]] if channel in right_of else [channel]
-            for channel in heard
+            for channel in used
             if channel not in rights
         ]
 
     def encode(self, samples: Audio) -> Audio:
         """(channels, frames) -> (encoded channels, frames)."""
         if self._mono:
-            mean: Audio = samples[self._heard].mean(axis=0, keepdims=True)
+            mean: Audio = samples[self._order].mean(axis=0, keepdims=True)
             return mean
         if self._passes and not self._mixed:
             return samples
-        encoded = samples[self._heard]
+        encoded = samples[self._order]
         for left, right in self._mixed:
             mid, side = encoded[left] + encoded[right], encoded[left] - encoded[right]
             encoded[left], encoded[right] = np.float32(0.5) * mid, np.float32(0.5) * side
@@ -93,8 +97,8 @@ class StereoPolicy:
         if self._passes and not self.recodes:
             return encoded
         samples = np.zeros((self._channels, encoded.shape[1]), np.float32)
-        samples[self._heard] = encoded
+        samples[self._order] = encoded
         for left, right in self._mixed:
             mid, side = encoded[left], encoded[right]
-            samples[self._heard[left]], samples[self._heard[right]] = mid + side, mid - side
+            samples[self._order[left]], samples[self._order[right]] = mid + side, mid - side
         return samples

@@ -41,6 +41,14 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def pages() -> list[Path]:
+    """Every page of the sources."""
+    made = {".venv", "airband-demo", "build", ".pytest_cache"}
+    found = [path for path in ROOT.rglob("*.md") if not made & set(path.parts)]
+    assert len(found) > 8
+    return found
+
+
 def knobs_table() -> str:
     """The knobs as their page shows them: made from presets.schema."""
     rows = [
@@ -69,29 +77,22 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert shown == {0, AirbandError.exit_code, *(cls.exit_code for cls in AirbandError.__subclasses__())}
 
 
-def test_every_file_of_the_house_is_there() -> None:
-    house = README.split("## The house")[1].split("\n## ")[0]
-    paths = re.findall(r"`((?:engine|bridge|render|presets)/[a-z_./]+)`", house)
-    assert len(paths) > 15
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
 def test_every_page_and_picture_that_a_page_leads_to_is_there() -> None:
-    made = {".venv", "airband-demo", "build", ".pytest_cache"}
-    pages = [path for path in ROOT.rglob("*.md") if not made & set(path.parts)]
-    assert len(pages) > 8
-    for page in pages:
+    for page in pages():
         links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text())
         assert [link for link, _ in links if not (page.parent / link).exists()] == [], page
         leads = [(page.parent / link if link else page, anchor) for link, anchor in links if anchor]
         assert [anchor for target, anchor in leads if anchor not in anchors(target.read_text())] == [], page
 
 
-def test_the_recipes_name_files_that_are_there() -> None:
-    recipes = README.split("| to add | touch |")[1].split("\n\n")[0]
-    paths = re.findall(r"`((?:engine|bridge|render|presets)/[a-z_./]+)`", recipes)
-    assert len(paths) > 12
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+def test_every_file_that_a_page_names_is_there() -> None:
+    named = r"(?<![\w/.])((?:engine|bridge|render|presets|tests)/[\w./-]*[\w/])"
+    for page in pages():
+        paths = re.findall(named, page.read_text())
+        assert [path for path in paths if not (ROOT / path).exists()] == [], page
+    training = ROOT / "engine" / "training"
+    configurations = set(re.findall(r"[\w-]+\.toml", (training / "README.md").read_text()))
+    assert configurations == {path.name for path in training.rglob("*.toml")}
 
 
 def test_every_preset_and_command_is_named() -> None:

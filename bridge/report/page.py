@@ -178,7 +178,7 @@ def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
     found = msgspec.convert(take["figures"], TakeFigures)
     for name, usual in USUAL.items():
         if (value := getattr(found, name)) is not None:
-            have = f"recordings like this {found.usual(name):.2f} +- {usual.deviation:g}"
+            have = f"recordings like this {found.usual(name):.2f} ± {usual.deviation:.2g}"
             figure = f"{value:.2f} {usual.unit}".rstrip()
             told.append((usual.name, f"{figure}: {usual.meaning}; {have}"))
     return told
