@@ -39,9 +39,6 @@ from presets.errors import EngineError, UsageError
 from presets.version import VERSION as SOFTWARE
 
 LOOPBACK = "tcp://127.0.0.1:*"
-AMOUNT_MAX = 1e9
-"""GB and seconds that may be asked for: an exabyte, and thirty years."""
-
 log = logging.getLogger("airband.engine")
 
 

@@ -137,7 +137,7 @@ def parsed(argv: Sequence[str]) -> Options:
         "--workers",
         type=_count,
         metavar="N",
-        help="on a processor, up to N processes while jobs of draft wait, some 350 MB each "
+        help="on a processor, up to N processes while jobs of draft wait, 70 to 170 MB each "
         f"(default: one a core, {1 + HELPERS_MAX} at most; 1 with --device)",
     )
     parser.add_argument(

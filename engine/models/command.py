@@ -18,6 +18,8 @@ from presets.errors import UsageError
 if TYPE_CHECKING:
     from engine.models.audiosr.networks import Configuration
 
+FAMILIES = ", ".join(f"{family}-" for family in registry.FAMILIES)
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs one of the subcommands; `list` when none is named."""
@@ -30,9 +32,13 @@ def main(argv: Sequence[str]) -> int:
     convert.add_argument(
         "file", type=Path, help="pytorch_model.bin, safetensors under official names, or a trained model"
     )
-    convert.add_argument("--name", default="audiosr-basic", help=f"the model it is: {names}")
+    convert.add_argument(
+        "--name", default="audiosr-basic", help=f"{names}, or a name of your own that begins with {FAMILIES}"
+    )
     convert.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="2.7 or 1.3 GB")
-    convert.add_argument("--config", type=Path, help="config.json of other sizes than the published ones")
+    convert.add_argument(
+        "--config", type=Path, metavar="FILE", help="config.json of other sizes than published"
+    )
     fetch = commands.add_parser("fetch", help="download an official checkpoint (6 GB) and convert it")
     fetch.add_argument("name", help=names)
     arguments = parser.parse_args(argv)
@@ -65,8 +71,7 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
 
     family = name.partition("-")[0]
     if family not in registry.FAMILIES or family == name:
-        allowed = ", ".join(f"{known}-" for known in registry.FAMILIES)
-        raise UsageError(f"--name {name!r}: the name of a model with weights begins with {allowed}", "name")
+        raise UsageError(f"--name {name!r}: the name of a model with weights begins with {FAMILIES}", "name")
     if family != "audiosr" or is_converted(source):
         _take(source, name)
         return

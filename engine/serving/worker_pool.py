@@ -36,7 +36,7 @@ SILENCE_S = 60.0
 of its own answers, so that neither a long step of a render nor a busy machine comes near this."""
 
 HELPERS_MAX = 3
-"""As many helpers as there are cores beside the first, up to this: each holds some 350 MB."""
+"""As many helpers as there are cores beside the first, up to this: each holds 70 to 170 MB."""
 HELP_AFTER_S = 1.0
 """How long small jobs have waited when the next helper starts, which takes some seconds."""
 HELPER_IDLE_S = 60.0

@@ -35,7 +35,9 @@ seconds, and hold the lock with it."""
 def parser_of(name: str, description: str, origin: str = "") -> argparse.ArgumentParser:
     """The options every trainer has, and `--from`, explained by `origin`, for those that have one."""
     parser = argparse.ArgumentParser(prog=f"airband train {name}", description=description)
-    parser.add_argument("--config", type=Path, required=True, help="the run's configuration, TOML")
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the run's configuration, TOML"
+    )
     parser.add_argument(
         "--data",
         action="append",
@@ -46,6 +48,7 @@ def parser_of(name: str, description: str, origin: str = "") -> argparse.Argumen
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FOLDER",
         help="the run's folder: checkpoint, log, trained model; by default the configuration's name, here",
     )
     if origin:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bridge.cli.app import MODULES, command_line
 from bridge.client.client import Client
 from bridge.wire.home import claim, find_home, prepare, read_connection, this_process
-from presets.schema import FLAGS, allowed
+from presets.schema import FLAGS, allowed, default
 from presets.version import VERSION
 from render.files.sidecar import sidecar_path
 
@@ -115,8 +115,11 @@ def test_an_input_that_is_not_there_fails_alone(airband: Airband, state: Path, c
 def test_every_knob_is_a_flag_with_its_bounds_in_the_help(airband: Airband) -> None:
     text = " ".join(airband("render", "--help").out.split())
     for knob in FLAGS:
-        assert f"--{knob.replace('_', '-')}" in text
-        assert allowed(knob) in text
+        flag = f"--{knob.replace('_', '-')}"
+        assert (
+            f"{flag} / {flag.replace('--', '--no-')}" if default(knob) == "false" else allowed(knob)
+        ) in text
+        assert f"{flag} " in text[text.index("Knobs (keys of a preset too):") :]
 
 
 def test_knobs_reach_the_render(airband: Airband, state: Path, clips: Path) -> None:
