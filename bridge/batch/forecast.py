@@ -31,7 +31,7 @@ class Foreseen(NamedTuple):
 
 
 def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) -> Iterator[Foreseen]:
-    """Each item's lot, in the order of the batch.
+    """What would become of each item, in the order of the batch.
 
     Args:
         tasks: planned.

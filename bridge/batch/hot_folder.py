@@ -59,7 +59,7 @@ class Ready:
 
 
 class HotFolder:
-    """The folder.
+    """A folder under watch.
 
     Args:
         folder: what is watched.

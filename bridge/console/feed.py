@@ -39,7 +39,7 @@ Part = dict[str, Any]
 
 
 class Feed:
-    """The looks, and those who are told.
+    """Looks at the engine, and sends open pages what changed.
 
     Args:
         line: to the engine.

@@ -42,7 +42,7 @@ SAFE = frozenset({"GET", "HEAD"})
 
 
 class Guard:
-    """Lets requests through to `app` that may.
+    """Answers 403 in place of `app` to requests that may not reach it.
 
     Args:
         app: what is guarded.

@@ -17,7 +17,7 @@ SHARED = ("player.js", "player.css", "page.js", "page.css")
 
 
 class Pages:
-    """All files, read once."""
+    """The page's files, read once."""
 
     def __init__(self) -> None:
         own = resources.files("bridge.console") / "static"

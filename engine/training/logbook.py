@@ -1,4 +1,4 @@
-"""What a run tells of itself: a table of losses in log.csv, and TensorBoard's files where they are wanted."""
+"""The log of a run: a table of losses in log.csv, and TensorBoard's files where they are wanted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from presets.schema import RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a run has to look at and listen to.
+    """Pictures and sounds of how far a run is.
 
     Attributes:
         pictures: by name, (rows, columns) float32 of any range; row 0 is drawn at the bottom.

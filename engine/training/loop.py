@@ -1,4 +1,4 @@
-"""One loop for every trainer: what is trained and how an example is judged, a Task says.
+"""One loop for every trainer: a Task says what is trained, and by which losses.
 
 A run is a function of its configuration. It keeps a checkpoint (networks, their running means, optimizer,
 step, hours) in its folder and goes on from it when started again, also after kill -9, with the losses it
@@ -96,7 +96,7 @@ class Run:
         """Writes the model as it is, then the checkpoint, which stands whole or not at all."""
         if not self.processes.first:
             return
-        self.task.export(self._judged(), self.folder)
+        self.task.export(self._smoothed(), self.folder)
         part = self.folder / "checkpoint.part"
         state = {
             "networks": self.networks.state_dict(),
@@ -131,7 +131,7 @@ class Run:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """The mean networks' losses on a fixed set of held-out examples."""
-        networks = self._judged()
+        networks = self._smoothed()
         examples = self.task.examples(validation=True)
         count = max(1, self.schedule.validation_examples // self.task.examples_an_item)
         indices = [
@@ -144,7 +144,7 @@ class Run:
         self.networks.eval()
         for index, batch in enumerate(loader):
             torch.manual_seed(self.schedule.seed + index)
-            losses = self.task.losses(networks, _brought(batch, self.device), self.step)
+            losses = self.task.losses(networks, _moved(batch, self.device), self.step)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) / len(indices)
         for name, network in self.networks.items():
@@ -192,7 +192,7 @@ class Run:
         accumulation = self.schedule.accumulation
         for turn in range(accumulation):
             place = (self.step * accumulation + turn) * self.processes.count + self.processes.rank
-            batch = _brought(next(batches), self.device)  # a loader's first batch takes from the chance
+            batch = _moved(next(batches), self.device)  # a loader's first batch takes from the chance
             torch.manual_seed(self.schedule.seed * 1_000_003 + place)
             losses = self.task.losses(dict(self.networks.items()), batch, self.step)
             torch.autograd.backward(losses["total"] / accumulation)
@@ -221,7 +221,8 @@ class Run:
         """Seconds of the processor, or of the clock where a GPU works: what `Task.hours` counts."""
         return time.process_time if self.device.type == "cpu" else time.monotonic
 
-    def _judged(self) -> dict[str, nn.Module]:
+    def _smoothed(self) -> dict[str, nn.Module]:
+        """The networks, running means in the place of those that have one: what is validated and kept."""
         return {**dict(self.networks.items()), **dict(self.means.items())}
 
     def _log(self, part: str, found: dict[str, float], seconds: float) -> None:
@@ -237,7 +238,7 @@ class Run:
         if self.logbook is not None:
             self._log("held-out", self.validate(), seconds)
             if self.schedule.tensorboard:
-                self.logbook.show(self.step, self.task.shown(self._judged()))
+                self.logbook.show(self.step, self.task.shown(self._smoothed()))
 
     @contextmanager
     def _stops_on_signals(self) -> Iterator[None]:
@@ -260,9 +261,9 @@ def _decays(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
     ]
 
 
-def _brought(batch: Batch, device: torch.device) -> Batch:
+def _moved(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, Mapping):
-        return {name: _brought(value, device) for name, value in batch.items()}
+        return {name: _moved(value, device) for name, value in batch.items()}
     if isinstance(batch, tuple):
-        return type(batch)(*(_brought(value, device) for value in batch))
+        return type(batch)(*(_moved(value, device) for value in batch))
     return batch.to(device) if isinstance(batch, Tensor) else batch

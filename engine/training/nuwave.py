@@ -21,7 +21,7 @@ LOG_SIGMA_MEAN, LOG_SIGMA_DEVIATION = math.log(DATA_DEVIATION), 1.5
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train nuwave`: what it has beside CropConfig.
 
     Attributes:
         network: arguments of NuWave that differ from its defaults.

@@ -16,7 +16,7 @@ from engine.training.command import parser_of, train
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train nvsr`: what it has beside CropConfig.
 
     Attributes:
         kind: dnn or resunet.

@@ -79,7 +79,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """One of them, under way or not.
+    """A watch folder or a batch, under way or not.
 
     Args:
         kept: what it is.
@@ -223,7 +223,7 @@ class Batch:
 
 
 class Batches:
-    """All of them.
+    """All watch folders and batches of a console.
 
     Args:
         path: the file that keeps them.
@@ -262,7 +262,7 @@ class Batches:
         return batch.told()
 
     def get(self, id: str) -> Batch:
-        """One of them; raises UsageError where there is none."""
+        """The batch of that id; raises UsageError where there is none."""
         batch = self._batches.get(id)
         if batch is None:
             raise UsageError("this batch is not listed any more", "batch")

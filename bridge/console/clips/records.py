@@ -59,7 +59,7 @@ class ClipRecord(msgspec.Struct, frozen=True):
 
 
 class Clips:
-    """The folder.
+    """The clips that a console has open, kept in a folder.
 
     Args:
         folder: made when it is not there, for its owner alone.

@@ -31,7 +31,7 @@ def safe_name(given: str) -> str:
 
 
 class Uploads:
-    """What came, and what may still come.
+    """Files that browsers have sent and send, within a quota.
 
     Args:
         folder: below which all uploads lie.

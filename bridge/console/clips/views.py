@@ -38,7 +38,7 @@ class Opened:
 
 
 class Views:
-    """The sources that pages look at."""
+    """What was measured of the sources that pages look at, and the sources, kept open for more."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, Opened] = OrderedDict()

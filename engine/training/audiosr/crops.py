@@ -1,4 +1,4 @@
-"""What the networks of AudioSR hear: crops of a corpus at 48 kHz and band-limited copies of them.
+"""What the networks of AudioSR learn from: crops of a corpus at 48 kHz and band-limited copies of them.
 
 The simulation is the paper's (Liu et al. 2023, section 4): cut-off even between 2 and 16 kHz, Chebyshev,
 elliptic, Butterworth or boxcar, order 2 to 10.
@@ -70,7 +70,7 @@ class Crops(Dataset[dict[str, Tensor]]):
 
 
 class CropConfig(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run on crops.
+    """The configuration of a run on crops: what it has beside CorpusConfig.
 
     Attributes:
         crop_s: length of an example, seconds; a multiple of 0.08.

@@ -39,7 +39,7 @@ SCALE_CROPS = 64
 
 
 class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train diffusion`: what it has beside CorpusConfig.
 
     Attributes:
         origin: the model to go on from, as `airband models` lists it, or a file; else `network` and `vae`.

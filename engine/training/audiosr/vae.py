@@ -32,7 +32,7 @@ GREATEST_BALANCE = 1e4
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train vae`: what it has beside CropConfig.
 
     Attributes:
         network: arguments of Encoder and Decoder that differ from the published ones.

@@ -37,7 +37,7 @@ from presets.errors import UsageError
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train vocoder`: what it has beside CropConfig.
 
     Attributes:
         origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.

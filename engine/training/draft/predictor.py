@@ -25,7 +25,7 @@ VALIDATION_SEED = 1_000_003
 
 
 class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, beside what every run has.
+    """The configuration of `train predictor`: what it has beside CorpusConfig.
 
     Attributes:
         network: the network's sizes, see `engine.models.draft.predictor`.
