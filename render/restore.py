@@ -43,6 +43,7 @@ SEAM_OWN_DB, SEAM_WEIGHT = 3.0, 0.7
 about 3.5 dB beside the tilt); how much of what goes beyond is taken away."""
 
 SEAM_MOST_DB = 12.0
+"""The most a seam match changes, up or down: as far as the level match raises."""
 
 MATCH_SPAN = 11
 """Frames a level is taken over: 0.55 s, Hann-weighted."""
