@@ -171,7 +171,10 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     async def process_async(
         self, input_array: np.ndarray[Any, Any], sample_rate: float, on_step: StepHook = no_hook
     ) -> Audio:
-        """`process` for an event loop, which stays free meanwhile; cancelling the task ends the render."""
+        """`process` for an event loop, which stays free meanwhile.
+
+        A task that is cancelled ends the render at its next step.
+        """
         is_off = threading.Event()
 
         def watched(step: Step) -> None:
