@@ -7,13 +7,10 @@ import json
 import os
 import shutil
 import signal
-import socket as sockets
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +45,6 @@ from bridge.wire.messages import (
 )
 from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.ulid import new_ulid
-from engine.serving.memory import SPARE_BYTES
 from presets.errors import EngineError
 from presets.schema import make
 
@@ -79,12 +75,11 @@ def test_a_wiped_runtime_folder_is_made_anew_and_the_engine_found(start_engine: 
 
 @posix
 def test_an_engine_is_found_whatever_the_environment_says(
-    start_engine: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: LiveEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    live = start_engine()
     for name in ("XDG_RUNTIME_DIR", "TMPDIR", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    with Client.connect(state=live.home.state, start=False) as client:
+    with Client.connect(state=engine.home.state, start=False) as client:
         assert client.ping() >= 0
 
 
@@ -129,80 +124,17 @@ def test_a_socket_out_of_reach_is_told_at_once_and_stop_ends_its_engine(
 
 @posix
 def test_a_worker_that_stands_still_holds_up_nobody(
-    start_engine: Start, connect: Connect, dull: Samples
+    engine: LiveEngine, connect: Connect, dull: Samples
 ) -> None:
-    live = start_engine()
-    peer = connect(live)
-    [pid] = live.workers
+    peer = connect(engine)
+    [pid] = engine.workers
     os.kill(pid, signal.SIGSTOP)
     assert peer.ask(Ping(1.0)) == Pong(1.0)
     os.kill(pid, signal.SIGCONT)
     assert isinstance(peer.outcome(peer.submit(dull)), Done)
 
 
-@linux
-def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, connect: Connect) -> None:
-    live = start_engine()
-    before = largest = live.resident_bytes
-    piece = bytes(2**20)
-    frame = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(piece)) + piece
-    sent = 0
-    with stranger(live) as nasty, suppress(OSError):  # the engine shuts the door
-        while sent < 300 and largest - before < 3 * SPARE_BYTES:
-            nasty.sendall(frame)
-            sent += 1
-            largest = max(largest, live.resident_bytes)
-    assert sent > 16, "it was listened to"
-    assert largest - before < 3 * SPARE_BYTES
-    peer = connect(live)
-    assert peer.ask(Ping(1.0)) == Pong(1.0)
-
-
-@linux
-def test_clients_that_are_gone_behind_a_burst_cost_nobody_else_anything(
-    start_engine: Start, connect: Connect
-) -> None:
-    live = start_engine()
-    ping = msgpack.packb({"type": "ping", "t": 1.0})
-    burst = 400 * (bytes([0, len(ping)]) + ping)
-    with ExitStack() as stack:
-        came = [(stack.enter_context(stranger(live)), time.monotonic()) for _ in range(200)]
-        for connection, since_s in came:
-            time.sleep(max(0.0, since_s + 9.9 - time.monotonic()))  # libzmq's heartbeats came after 10 s
-            connection.setblocking(False)
-            with suppress(OSError):
-                connection.send(burst)
-            connection.close()
-    time.sleep(0.5)
-    assert live.process.poll() is None, live.log.read_text()
-    peer = connect(live)
-    for number in range(20):
-        assert peer.ask(Ping(float(number))) == Pong(number)
-        time.sleep(0.05)
-
-
-ZMTP_MORE, ZMTP_LONG, ZMTP_COMMAND = 1, 2, 4
-
-
-@contextmanager
-def stranger(live: LiveEngine) -> Iterator[sockets.socket]:
-    """A connection that has shaken hands by hand, as a DEALER (ZMTP 3.1, rfc.zeromq.org/spec/37).
-
-    libzmq's own DEALER sends a message of several frames only once it has all of them.
-    """
-    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
-    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
-    with sockets.socket(sockets.AF_UNIX) as connection:
-        connection.settimeout(20)
-        connection.connect(live.connection.endpoint.removeprefix("ipc://"))
-        connection.sendall(greeting + bytes([ZMTP_COMMAND, len(ready)]) + ready)
-        assert connection.recv(1) == b"\xff"
-        yield connection
-
-
-def test_a_field_of_17_kilobytes_is_one_error(start_engine: Start, connect: Connect) -> None:
-    live = start_engine()
-    peer = connect(live)
+def test_a_field_of_17_kilobytes_is_one_error(peer: Peer) -> None:
     nasty = {"type": "submit", "job": "x" * 17_000, "source": {"kind": "y" * 17_000}}
     for frames in ([msgpack.packb(nasty)], [msgpack.packb({"z" * 17_000: 1, "type": "ping"})], [b""] * 1000):
         peer.socket.send_multipart(frames)

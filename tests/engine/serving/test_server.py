@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from tests.conftest import LiveEngine, Peer
 
 Samples = NDArray[np.float32]
-MALFORMED_FRAMES = 20_000
 
 
 def test_null_comes_back_over_the_wire_as_it_went(peer: Peer, dull: Samples) -> None:
@@ -286,47 +285,6 @@ def test_an_upload_that_arrives_changed_fails(peer: Peer, dull: Samples) -> None
     assert told == peer.outcome(job)
     assert isinstance(told, Failed)
     assert (told.code, told.field) == ("wire", "digest")
-
-
-def test_malformed_frames_leave_it_answering(
-    engine: LiveEngine, connect: Callable[..., Peer], dull: Samples
-) -> None:
-    rng = np.random.default_rng(3)
-    nasty = connect(engine)
-    valid = msgpack.packb({"type": "submit", "job": new_ulid(), "source": {"kind": "pcm"}, "preset": "music"})
-    sent = 0
-    for round_ in range(MALFORMED_FRAMES):
-        kind = round_ % 5
-        if kind == 0:
-            frames = [rng.bytes(int(rng.integers(0, 60)))]
-        elif kind == 1:
-            spoilt = bytearray(valid)
-            spoilt[int(rng.integers(len(spoilt)))] = int(rng.integers(256))
-            frames = [bytes(spoilt)]
-        elif kind == 2:
-            frames = [valid[: int(rng.integers(len(valid)))], b"", rng.bytes(3)]
-        elif kind == 3:
-            frames = [b"\x91" * int(rng.integers(1, 2000))]
-        else:
-            frames = [msgpack.packb({"type": "chunk", "job": "x", "offset": -1}), rng.bytes(8)]
-        nasty.socket.send_multipart(frames)
-        sent += 1
-        while nasty.socket.poll(0):
-            assert isinstance(nasty.hear()[0], Error)
-            sent -= 1
-    while sent:
-        assert isinstance(nasty.hear()[0], Error)
-        sent -= 1
-    polite = connect(engine)
-    assert isinstance(polite.outcome(polite.submit(dull)), Done)
-
-
-def test_an_oversized_frame_ends_that_connection_only(
-    engine: LiveEngine, connect: Callable[..., Peer]
-) -> None:
-    nasty, polite = connect(engine), connect(engine)
-    nasty.socket.send_multipart([b"\x80", bytes(2 * 2**20)])
-    assert polite.ask(Ping(1.0)) == Pong(1.0)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")

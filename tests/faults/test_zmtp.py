@@ -1,0 +1,124 @@
+"""What libzmq is sent by hand, below the messages of the protocol: no bytes end the engine, or fill it."""
+
+from __future__ import annotations
+
+import random
+import socket as sockets
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import msgpack
+import pytest
+
+from bridge.wire.messages import Ping, Pong
+from engine.serving.memory import SPARE_BYTES
+
+if TYPE_CHECKING:
+    from tests.conftest import LiveEngine, Peer
+
+Start = Callable[..., "LiveEngine"]
+Connect = Callable[..., "Peer"]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and needs sockets with a path")
+ZMTP_MORE, ZMTP_LONG, ZMTP_COMMAND = 1, 2, 4
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+
+
+@contextmanager
+def stranger(live: LiveEngine) -> Iterator[sockets.socket]:
+    """A connection that has shaken hands by hand, as a DEALER (ZMTP 3.1, rfc.zeromq.org/spec/37).
+
+    libzmq's own DEALER sends a message of several frames only once it has all of them.
+    """
+    with sockets.socket(sockets.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(live.connection.endpoint.removeprefix("ipc://"))
+        connection.sendall(GREETING + bytes([ZMTP_COMMAND, len(READY)]) + READY)
+        assert connection.recv(1) == b"\xff"
+        yield connection
+
+
+def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, connect: Connect) -> None:
+    live = start_engine()
+    before = largest = live.resident_bytes
+    piece = bytes(2**20)
+    frame = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(piece)) + piece
+    sent = 0
+    with stranger(live) as nasty, suppress(OSError):  # the engine shuts the door
+        while sent < 300 and largest - before < 3 * SPARE_BYTES:
+            nasty.sendall(frame)
+            sent += 1
+            largest = max(largest, live.resident_bytes)
+    assert sent > 16, "it was listened to"
+    assert largest - before < 3 * SPARE_BYTES
+    peer = connect(live)
+    assert peer.ask(Ping(1.0)) == Pong(1.0)
+
+
+def test_clients_that_are_gone_behind_a_burst_cost_nobody_else_anything(
+    start_engine: Start, connect: Connect
+) -> None:
+    live = start_engine()
+    ping = msgpack.packb({"type": "ping", "t": 1.0})
+    burst = 400 * (bytes([0, len(ping)]) + ping)
+    with ExitStack() as stack:
+        came = [(stack.enter_context(stranger(live)), time.monotonic()) for _ in range(200)]
+        for connection, since_s in came:
+            time.sleep(max(0.0, since_s + 9.9 - time.monotonic()))  # libzmq's heartbeats came after 10 s
+            connection.setblocking(False)
+            with suppress(OSError):
+                connection.send(burst)
+            connection.close()
+    time.sleep(0.5)
+    assert live.process.poll() is None, live.log.read_text()
+    peer = connect(live)
+    for number in range(20):
+        assert peer.ask(Ping(float(number))) == Pong(number)
+        time.sleep(0.05)
+
+
+COMMANDS = (
+    *(b"\x04PING\0\1", b"\x04PING\xff\xff" + bytes(40), b"\x04PING", b"\x04PONG", b"\x05ERROR\xff", b""),
+    *(b"\x09SUBSCRIBE", b"\x06CANCEL", b"\x05HELLO" + bytes(194), b"\x07MESSAGE" + bytes(60)),
+)
+
+
+def random_bytes(chance: random.Random) -> bytes:
+    """A handshake with up to three bytes changed, then frames and commands, some of which lie."""
+    begun = bytearray(GREETING + bytes([ZMTP_COMMAND, len(READY)]) + READY)
+    for _ in range(chance.randrange(4)):
+        begun[chance.randrange(len(begun))] = chance.randrange(256)
+    sent = bytes(begun)
+    for _ in range(chance.randrange(30)):
+        match chance.randrange(5):
+            case 0:
+                body = chance.randbytes(chance.randrange(250))
+                sent += bytes([chance.choice((0, 1, 4, 5, 8, 255)), len(body)]) + body
+            case 1:
+                command = chance.choice(COMMANDS)
+                sent += bytes([ZMTP_COMMAND, len(command)]) + command
+            case 2:
+                length = chance.choice((2**20, 2**20 + 1, 2**31, 2**63, 2**64 - 1))
+                sent += struct.pack(">BQ", ZMTP_LONG | chance.choice((0, 1, 4)), length) + bytes(20)
+            case 3:
+                sent += chance.randrange(1, 50) * bytes([ZMTP_MORE, 0])
+            case _:
+                sent += chance.randbytes(chance.randrange(1, 20))
+    return sent[: chance.randrange(len(sent))]
+
+
+def test_whatever_bytes_come_they_end_one_connection(engine: LiveEngine, connect: Connect) -> None:
+    chance, path = random.Random(1), engine.connection.endpoint.removeprefix("ipc://")
+    peer = connect(engine)
+    for number in range(400):
+        with sockets.socket(sockets.AF_UNIX) as nasty, suppress(OSError):
+            nasty.settimeout(5)
+            nasty.connect(path)
+            nasty.sendall(random_bytes(chance))
+        if number % 40 == 39:
+            assert peer.ask(Ping(float(number))) == Pong(number)
+    assert connect(engine).ask(Ping(1.0)) == Pong(1.0)
