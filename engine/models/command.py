@@ -98,7 +98,7 @@ def _configuration(path: Path) -> Configuration:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "config") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{path}: no official configuration with the sections unet, vae and vocoder ({error!r})", "config"
+            f"{path}: no official configuration with the sections unet, vae and vocoder ({error})", "config"
         ) from None
 
 

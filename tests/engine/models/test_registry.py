@@ -151,13 +151,20 @@ def test_convert_refuses_names_that_are_not_audiosrs(source: list[str], name: st
         command.main(["convert", *source, "--name", name])
 
 
-@pytest.mark.parametrize("text", [None, "no JSON", "[]", "{}"])
-def test_a_configuration_that_is_none_is_named(source: list[str], tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [None, b"no JSON", b"[]", b"{}", b"\xff" * 5000],
+    ids=["absent", "text", "list", "map", "bytes"],
+)
+def test_a_configuration_that_is_none_is_named(
+    source: list[str], tmp_path: Path, content: bytes | None
+) -> None:
     path = tmp_path / "own.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UsageError, match=r"own\.json: (cannot be read|no official configuration)"):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"own\.json: (cannot be read|no official configuration)") as caught:
         command.main(["convert", source[0], "--config", str(path)])
+    assert len(caught.value.message) < len(str(path)) + 300
 
 
 def test_fetch_refuses_what_is_not_published() -> None:
