@@ -100,14 +100,17 @@ def available() -> list[Listed]:
 def _listed(name: str) -> Listed:
     path = file_of(name)
     if path.is_file():
+        size = path.stat().st_size
         try:
             told = header(name, path)
+            hours = float(told["hours"]) if "hours" in told else None
+            vocoder = json.loads(told.get("configuration", "{}")).get("vocoder") is not None
+            return Listed(name, True, told["digest"], str(path), size, hours=hours, vocoder=vocoder)
         except ModelError as error:
-            return Listed(name, False, "", str(path), path.stat().st_size, error.message)
-        hours = float(told["hours"]) if "hours" in told else None
-        vocoder = json.loads(told.get("configuration", "{}")).get("vocoder") is not None
-        size = path.stat().st_size
-        return Listed(name, True, told["digest"], str(path), size, hours=hours, vocoder=vocoder)
+            why = error.message
+        except (AttributeError, KeyError, ValueError) as error:
+            why = f"{path}: its header is damaged ({error})"
+        return Listed(name, False, "", str(path), size, why)
     cached = cached_checkpoint(name)
     if cached is not None:
         return Listed(name, True, "", str(cached), cached.stat().st_size)

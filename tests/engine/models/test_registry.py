@@ -138,6 +138,18 @@ def test_a_damaged_file_is_listed_with_what_is_wrong(folder: Path) -> None:
         registry.load_upscaler("audiosr-basic", "cpu")
 
 
+@pytest.mark.parametrize(
+    "header", [{}, {"digest": "d", "configuration": "[1"}, {"digest": "d", "hours": "soon"}], ids=str
+)
+def test_a_header_that_is_damaged_hides_one_model_alone(folder: Path, header: dict[str, str]) -> None:
+    folder.mkdir()
+    path = folder / "audiosr-own.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"format": "airband-audiosr-1", **header})
+    listed = {model.name: model for model in registry.available()}
+    assert listed["draft"].ready
+    assert "its header is damaged" in listed["audiosr-own"].why
+
+
 def test_list_prints_a_line_each_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([]) == 0
     assert "audiosr-basic    not ready" in capsys.readouterr().out
