@@ -5,14 +5,16 @@ Each command is a module with `main(argv) -> int`, imported only when it is aske
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from bridge.wire.streams import open_closed_streams
-from presets.errors import AirbandError, Cancelled, UsageError
+from presets.errors import AirbandError, Cancelled, OutputError, UsageError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
     "models": ("engine.models.command", "list the models and get their weights"),
@@ -50,7 +52,10 @@ def main(argv: Sequence[str]) -> int:
         for words in (2, 1):
             command = COMMANDS.get(" ".join(argv[:words]))
             if command is not None:
-                return int(import_module(command[0]).main(list(argv[words:])))
+                code = int(import_module(command[0]).main(list(argv[words:])))
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+                return code
         group = f"{argv[0]} "
         if not any(name.startswith(group) for name in COMMANDS):
             group = ""
@@ -63,6 +68,14 @@ def main(argv: Sequence[str]) -> int:
     except AirbandError as error:
         print(f"airband: {error.message}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, *NO_ROOM) or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left would fail again
+        if error.errno == errno.EPIPE:  # `| head` has read enough
+            return 1
+        print("airband: no room on disk for what it writes", file=sys.stderr)
+        return OutputError.exit_code
     except KeyboardInterrupt:  # while it loads, or before there is anything to clean up
         return Cancelled.exit_code
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -95,3 +98,15 @@ def test_a_configuration_that_is_no_text_is_a_usage_error(
     path.write_bytes(b"\xff\xfe")
     assert main(["train", "predictor", "--config", str(path)]) == 2
     assert "noise.toml" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_an_output_that_nobody_reads_or_that_has_no_room_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "engine", "models", "list"]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open("/dev/full", "w") as full, open(theirs, "w") as unread:
+        for output, code, said in ((unread, 1, ""), (full, 4, "no room on disk")):
+            run = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+            assert (run.returncode, "Traceback" in run.stderr) == (code, False), run.stderr
+            assert said in run.stderr
