@@ -1,4 +1,4 @@
-"""How long things are kept: ended jobs and their stems, stalled uploads, cached results."""
+"""How long things are kept: ended jobs and their stems, stalled uploads, cached results, the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from bridge.wire.messages import State
 from engine.serving.jobs import Jobs
 from engine.state.clock import WallClock
-from engine.state.disk import write_errors_logged
+from engine.state.disk import shorten_log, write_errors_logged
 from engine.state.spool import Spool
 from engine.state.store import Store
 from presets.errors import AirbandError
@@ -22,7 +22,9 @@ UPLOAD_TTL_S = 24 * 3600.0
 DUE_S = 15.0
 """How often all this is looked at."""
 COUNT_S = 600.0
-"""How often the spool is counted, and its results are looked through."""
+"""How often the spool is counted, its results are looked through, and the log beside it is looked at."""
+LOG_BYTES = 16 * 1024**2
+"""What the log of an engine that a client started may weigh."""
 FORGOTTEN_AT_ONCE = 100
 """Jobs forgotten in one turn of the loop, at 0.1 ms each; the rest follow the next time."""
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -85,3 +87,4 @@ class Retention:
         if is_clock_believed:
             self._spool.evict_older(time.time() - RESULT_TTL_S)
         self._spool.count()
+        shorten_log(self._spool.folder.parent / "engine.log", LOG_BYTES)

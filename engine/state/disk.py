@@ -36,6 +36,18 @@ def seal(written: Path, path: Path) -> None:
     os.replace(written, path)
 
 
+def shorten_log(path: Path, nbytes: int) -> None:
+    """Keeps the last half of `nbytes` of a log that weighs more; whoever writes into it appends."""
+    with suppress(OSError), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > nbytes:
+            file.seek(size - nbytes // 2)
+            kept = file.read().partition(b"\n")[2]
+            file.seek(0)
+            file.write(kept)
+            file.truncate()
+
+
 def sync_names(folder: Path) -> None:
     """Makes the names of a folder's files outlive a loss of power; one that is gone has none.
 

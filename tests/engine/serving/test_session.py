@@ -670,6 +670,23 @@ def test_a_clock_set_between_two_engines_forgets_nothing(
     assert house.jobs.listed(ListJobs(9)) == ()
 
 
+def test_a_log_keeps_its_end(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "DUE_S", -1.0)
+    monkeypatch.setattr(retention, "COUNT_S", -1.0)
+    monkeypatch.setattr(retention, "LOG_BYTES", 10_000)
+    log = tmp_path / "engine.log"
+    with log.open("ab", buffering=0) as written:
+        for number in range(3000):
+            written.write(b"line %d\n" % number)
+        kept = Retention(house.jobs, house.store, house.spool)
+        kept.apply_when_due()
+        kept.close()
+        assert log.stat().st_size < 5000
+        written.write(b"line 3000\n")
+    lines = log.read_text().splitlines()
+    assert lines == [f"line {number}" for number in range(3001 - len(lines), 3001)]
+
+
 def test_a_report_too_large_for_a_message_costs_nobody_else_anything(house: House) -> None:
     job = queued(house.one)
     ask(house.two, Watch(job))
