@@ -84,8 +84,7 @@ def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], No
 def _alone(home: Home) -> Iterator[None]:
     """Holds the clips and batches of a state folder: two consoles would run each watch twice."""
     make_private_folder(home.state)
-    make_private_folder(home.state / "console")
-    lock = FileLock(home.state / "console" / "lock")
+    lock = FileLock(home.state / "console.lock")
     if not lock.acquire():
         raise EngineError(
             f"a console runs on {home.state} already; use its page, end it, or choose another --state"

@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 FILE_BYTES = 64 * 1024
 """More than any file read here may weigh."""
-OWN = re.compile(r"engine\.(lock|sock|key|json|log)|(client|allowed)\.keys?|jobs\.sqlite|[0-9a-f]{16}")
+OWN = re.compile(
+    r"engine\.(lock|sock|key|json|log)|(client|allowed)\.keys?|jobs\.sqlite|console\.lock|clips|[0-9a-f]{16}"
+)
 """What lies in a folder that Airband has made: one of these at the least."""
 
 
