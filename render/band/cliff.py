@@ -7,7 +7,7 @@ floor hides the depth of the fall, what is above is one flat level that never fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -24,8 +24,12 @@ above, an end that the sound passes in a twentieth of the time is missed."""
 FLOOR_CLIFF_DB = 9.0
 """Down to a steady floor, a fall of this is one. 5.4 to 19.8: below, strings behind 24 dB an octave end in
 hiss of -65 dBFS; above, sounds that were cut over such hiss are missed."""
+RESIDUE_DB = 40.0
+"""A band so far below the sound, which ends in a cliff of its own, is what a filter let through. 25 to 55:
+above, what a filter of 60 dB lets through is sound. Of 980 recordings, whole and cut at 12 and 16 kHz, three
+notes end early with 30, none with 40."""
 STEADY_DB = 0.9
-"""The loudest tenth of a steady floor stands out by less. 0.54 to 1.8 at least: below, hiss is not steady."""
+"""The loudest tenth of a steady floor stands out by less. 0.75 to 1.8 at least: below, hiss is not steady."""
 LOUD_SHARE, RARE_SHARE = 0.1, 0.005
 """The loudest frames, which are looked at, and those at their very top, which clicks may have made."""
 GENTLE_COST = 0.4
@@ -53,15 +57,20 @@ class Cliff:
         edge_hz: the -6 dB edge of the filter that made it.
         drop_db: from the band below the edge to the loudest band above it, both in their loud frames.
         floor: True when a steady noise floor, not silence, stands above.
+        above_to_hz: as far as that, or what a filter let through, goes by itself.
     """
 
     edge_hz: float
     drop_db: float
     floor: bool
+    above_to_hz: float = np.inf
 
 
 def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | None:
-    """The highest cliff, or None.
+    """The cliff where the sound ends, or None.
+
+    It is the highest one, unless between it and one further down there is only the hiss of a recorder, or
+    what a filter let through: such a band ends too, where a converter or a resampler cut it off.
 
     Args:
         powers: (frames, bands), frames that sound only.
@@ -79,20 +88,24 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
     lowest = _loud_means(powers, above[:, 1:], places[1:], range(SIXTH, 2 * SIXTH))
     # Most places are told by the lowest of their ceilings, without the others.
     falls_db = levels_db[1:] - _middle(decibels(lowest))
+    found: Cliff | None = None
     for place in (0, *1 + np.flatnonzero(falls_db >= FLOOR_CLIFF_DB)):
         at, below_db = int(places[place]), float(levels_db[place])
-        loud_above = powers[loudest(above[:, place]), at + SIXTH :]
-        ceilings = _medians(decibels(loud_above.mean(axis=0)))
+        if at + SIXTH + 4 > bands:
+            continue
+        beyond = sums[:, bands] - sums[:, at + SIXTH]
+        ceilings = _medians(decibels(powers[loudest(beyond), at + SIXTH : bands].mean(axis=0)))
         ceiling_db = float(ceilings.max())
         drop_db = below_db - ceiling_db
         if drop_db < FLOOR_CLIFF_DB:
             continue
-        flat = ceiling_db - median(ceilings) < 1.0
-        if drop_db >= CLIFF_DB or (flat and is_steady(above[:, place])):
-            cliff = cliff_near(powers, edges_hz, at, ceiling_db)
-            if cliff is not None:
-                return cliff
-    return None
+        steady = ceiling_db - median(ceilings) < 1.0 and is_steady(beyond)
+        if steady or drop_db >= (RESIDUE_DB if found else CLIFF_DB):
+            cliff = cliff_near(powers[:, :bands], edges_hz, at, ceiling_db)
+            if cliff is not None and (found is None or cliff.drop_db >= FLOOR_CLIFF_DB):
+                found = replace(cliff, above_to_hz=float(edges_hz[bands])) if found else cliff
+                bands = int(np.searchsorted(edges_hz, cliff.edge_hz)) - SIXTH
+    return found
 
 
 def _loud_means(powers: Powers, loudness: Floats, places: NDArray[np.intp], bands: range) -> Powers:

@@ -64,6 +64,17 @@ def test_a_slope_ends_where_noise_begins() -> None:
     assert quiet.end_hz >= ends[0] >= ends[1] > ends[2]
 
 
+def test_noise_that_ends_by_itself_is_noise() -> None:
+    noise = 1e-4 * rng.standard_normal(len(PINK))
+    clean = signal.sosfiltfilt(FILTERS["Chebyshev"](12000), PINK)
+    white = slope_of(clean + noise)
+    ended = slope_of(clean + signal.sosfiltfilt(FILTERS["Chebyshev"](19500), noise))
+    assert white is not None
+    assert ended is not None
+    assert ended.end_hz == pytest.approx(white.end_hz, rel=0.03)
+    assert ended.noise_density == pytest.approx(white.noise_density, rel=0.5)
+
+
 def test_a_full_band_has_no_slope_whatever_the_edge() -> None:
     spectrum = measure(ArrayClip(PINK[None].astype(np.float32), RATE))
     slope = find_slope(spectrum.powers, spectrum.edges_hz, 8000, spectrum.bin_hz, RATE / 2)
