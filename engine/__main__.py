@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from bridge.loading import uncollected
 from bridge.wire.streams import open_closed_streams
 from presets.errors import AirbandError, Cancelled, OutputError, UsageError
 
@@ -52,7 +53,9 @@ def main(argv: Sequence[str]) -> int:
         for words in (2, 1):
             command = COMMANDS.get(" ".join(argv[:words]))
             if command is not None:
-                code = int(import_module(command[0]).main(list(argv[words:])))
+                with uncollected():
+                    module = import_module(command[0])
+                code = int(module.main(list(argv[words:])))
                 if sys.stdout is not None:
                     sys.stdout.flush()
                 return code

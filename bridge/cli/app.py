@@ -15,7 +15,7 @@ import sys
 from importlib import import_module
 from typing import Annotated
 
-from bridge.cli.loading import uncollected
+from bridge.loading import uncollected
 
 try:
     with uncollected():

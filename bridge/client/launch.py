@@ -25,7 +25,7 @@ START_S = 60.0
 """How long an engine may take to come up: to look for a GPU it imports torch, perhaps off a slow disk."""
 REACH_S = 1.5
 """How long a running engine's socket may be missing: the engine looks after it twice a second."""
-POLL_S = 0.02
+POLL_S = 0.005
 LOG_LINES = 10
 LOG_BYTES = 1024 * 1024
 """A log beyond this size begins anew with the next engine."""

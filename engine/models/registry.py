@@ -12,13 +12,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import presets
 from engine import checkpoints
 from engine.checkpoints import AUDIOSR_MINI, DRAFT, HOURS
 from engine.models.weights_file import read_header
 from presets.errors import ModelError, UsageError
-from render.upscaler import Upscaler
+
+if TYPE_CHECKING:  # NumPy comes with it, which a worker loads once it has said what it can do
+    from render.upscaler import Upscaler
 
 log = logging.getLogger("airband.models")
 

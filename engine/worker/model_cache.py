@@ -8,11 +8,14 @@ import sys
 import time
 from ctypes.util import find_library
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.wire.messages import Model
 from engine.models import registry
 from presets.errors import UsageError
-from render.upscaler import Upscaler
+
+if TYPE_CHECKING:  # see engine.models.registry
+    from render.upscaler import Upscaler
 
 LINUX_GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu")
 LISTED_S = 1.0

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.loading import uncollected
 from bridge.wire.bounds import bounded_field, bounded_text
 from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Progress
 from engine.serving.worker_messages import (
@@ -104,9 +105,10 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
 
-    from engine.state.spool import Spool
-    from engine.worker.allocator import keep_freed_memory
-    from engine.worker.model_cache import ModelCache
+    with uncollected():
+        from engine.state.spool import Spool
+        from engine.worker.allocator import keep_freed_memory
+        from engine.worker.model_cache import ModelCache
 
     keep_freed_memory()
     try:
@@ -115,7 +117,8 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
     except AirbandError as error:
         inbox.send(Unfit(error.code, bounded_text(error.message), bounded_field(error.field)))
         return
-    import_module("engine.worker.run_job")  # while the first job is on its way
+    with uncollected():
+        import_module("engine.worker.run_job")  # while the first job is on its way
     while True:
         task = inbox.next()
         if inbox.is_cancelled(task.submit.job):  # while the one before it was rendered

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -49,6 +48,8 @@ def native(effect: Effect, rate_hz: float | None = None) -> pedalboard.Plugin:
     name = str(effect.name)
     cls = getattr(pedalboard, name, None)
     if cls is None:
+        from importlib.metadata import version
+
         raise UsageError(
             f"Pedalboard {version('pedalboard')} has no effect {name}; a newer one may", "effects"
         )

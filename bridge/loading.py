@@ -1,4 +1,4 @@
-"""How modules are loaded for a command that is to be quick."""
+"""How modules are loaded where the start is to be quick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 def uncollected() -> Iterator[None]:
     """Hides what is loaded in the block from the garbage collector, which finds nothing there to free.
 
-    To look through it while it is loaded, and again when the process ends, takes a quarter of a warm command.
+    To look through it while it is loaded, at times later, and when the process ends takes a quarter of a warm
+    command.
     """
     gc.disable()
     try:
