@@ -41,6 +41,8 @@ class Clients:
     def __init__(self, listener: Listener, store: Store) -> None:
         self._listener, self._store = listener, store
         self._sessions: dict[bytes, Session] = {}
+        self._talks: dict[bytes, None] = {}
+        """Those for whom something may wait."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -82,6 +84,7 @@ class Clients:
                 raise BusyError(f"{SESSIONS_MAX} clients watch their jobs, the most this engine serves")
             del self._sessions[silent]
         session = self._sessions[route] = Session(name, jobs, owner)
+        self._talks[route] = None
         session.post(Welcome(VERSION, SOFTWARE, name, Limits(), models, names()))
 
     def heard(self, route: bytes) -> Session:
@@ -90,6 +93,7 @@ class Clients:
         if session is None:
             raise WireError("say hello first: this connection has no session, or lost it by silence")
         self._sessions[route] = session  # at the end: the first is the one silent longest
+        self._talks[route] = None
         return session
 
     def let_go(self, route: bytes) -> None:
@@ -102,20 +106,25 @@ class Clients:
 
     def tell(self, job: str, message: EngineMessage) -> None:
         """News of a job, for those who watch it."""
-        for session in self._sessions.values():
-            session.tell(job, message)
+        for route, session in self._sessions.items():
+            if job in session.watching or job in session.uploading:
+                session.tell(job, message)
+                self._talks[route] = None
 
     def close(self, reason: str) -> None:
         """Tells everybody that the engine leaves."""
-        for session in self._sessions.values():
+        for route, session in self._sessions.items():
             session.post(Closing(reason))
+            self._talks[route] = None
 
     def flush(self) -> bool:
         """Sends what clients take; True while something is left."""
-        backlog = False
-        for route in [route for route, session in self._sessions.items() if session.has_news]:
+        backlog, talks = False, [route for route in self._talks if route in self._sessions]
+        for route in talks:
             backlog = self.send(route) or backlog
-        waiting = {route: each.waiting_bytes for route, each in self._sessions.items() if each.has_news}
+        left = {route: self._sessions[route] for route in talks if route in self._sessions}
+        waiting = {route: session.waiting_bytes for route, session in left.items() if session.has_news}
+        self._talks = dict.fromkeys(waiting)
         while sum(waiting.values()) > OUTBOXES_BYTES:
             largest = max(waiting, key=waiting.__getitem__)
             del self._sessions[largest], waiting[largest]
@@ -148,6 +157,7 @@ class Clients:
         session = self._sessions.get(route)
         if session is not None:
             session.post(error)
+            self._talks[route] = None
             return
         try:
             self._listener.socket.send_multipart([route, *encode(error)], zmq.DONTWAIT)

@@ -69,6 +69,10 @@ Frames = Sequence[bytes | memoryview]
 class Session:
     """A client that has said hello.
 
+    Attributes:
+        watching: jobs whose news it waits for.
+        uploading: jobs whose sources it sends.
+
     Args:
         name: the session's ULID; the client resumes with it, and its jobs take turns under it.
         jobs: all jobs of the engine.
@@ -82,8 +86,8 @@ class Session:
         """With what must have been synced of the store before they go."""
         self._outbox_bytes = 0
         self._progress: dict[str, Progress] = {}
-        self._watching: set[str] = set()
-        self._uploading: set[str] = set()
+        self.watching: set[str] = set()
+        self.uploading: set[str] = set()
         self._fetches: deque[Fetch] = deque()
         self._fetched_s = -math.inf
         self._next: Frames | None = None
@@ -111,7 +115,7 @@ class Session:
     @property
     def watches(self) -> bool:
         """True while the client waits for the end of a job."""
-        return bool(self._watching)
+        return bool(self.watching)
 
     def receive(self, message: ClientMessage, buffer: memoryview | None) -> None:
         """Does what a message asks; its replies, or one error, go to the outbox."""
@@ -133,18 +137,18 @@ class Session:
     def tell(self, job: str, message: EngineMessage) -> None:
         """News of a job: kept if the client watches it, the last progress only, or waits for its upload."""
         if isinstance(message, Progress):
-            if job in self._watching:
+            if job in self.watching:
                 self._progress[job] = message
             return
         if isinstance(message, Grant):
-            if job in self._uploading:
+            if job in self.uploading:
                 self.post(message)
             return
-        is_wanted = job in self._watching or job in self._uploading
-        self._uploading.discard(job)
+        is_wanted = job in self.watching or job in self.uploading
+        self.uploading.discard(job)
         if not isinstance(message, Accepted):
             self._progress.pop(job, None)
-            self._watching.discard(job)
+            self.watching.discard(job)
         if is_wanted:
             self.post(message)
 
@@ -194,13 +198,13 @@ class Session:
             case Submit(job):
                 replies = self._jobs.submit(message, self.name, self.owner)
                 if isinstance(replies[0], Accepted) and replies[0].state == "uploading":
-                    self._uploading.add(job)
+                    self.uploading.add(job)
                 return replies
             case Chunk(job):
                 assert buffer is not None
-                self._uploading.discard(job)  # an error is the answer to this piece, not news of the job
+                self.uploading.discard(job)  # an error is the answer to this piece, not news of the job
                 replies = self._jobs.chunk(message, buffer, self.owner)
-                self._uploading.add(job)
+                self.uploading.add(job)
                 return replies
             case Watch(job):
                 return self._watch(job)
@@ -229,7 +233,7 @@ class Session:
         record = self._jobs.record(job, self.owner)
         if record.outcome is not None:
             return [self._jobs.stands(record), record.outcome]
-        self._watching.add(job)
+        self.watching.add(job)
         return [self._jobs.stands(record)]
 
 

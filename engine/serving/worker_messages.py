@@ -1,8 +1,8 @@
 """The messages between the server and its workers, over a private pipe.
 
 Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once, then Beat for each
-Beat, messages.Progress, Next shortly before the end of a short job and, for each task, one of messages.Done,
-Failed, Cancelled.
+Beat, messages.Progress, Next when what is left of a job takes but a moment and, for each task, one of
+messages.Done, Failed, Cancelled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import msgspec
 from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
 
 SMALL_MODELS = frozenset({"auto", "draft", "null"})
-"""What helpers run (engine/serving/worker_pool.py): where they are, on a processor, `auto` is `draft`."""
+"""What renders a short clip at once. Helpers run these alone (engine/serving/worker_pool.py): where they are,
+on a processor, `auto` is `draft`."""
 
 
 @dataclass(frozen=True, slots=True)

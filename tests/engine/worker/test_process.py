@@ -191,17 +191,25 @@ def test_cancel_lands_in_the_middle(bench: Bench) -> None:
     assert not bench.spool.stem(job).exists()
 
 
-def test_it_asks_for_its_next_job_shortly_before_the_end_of_a_short_one(bench: Bench, dull: Samples) -> None:
-    bench.give_samples(dull, seed=41)
-    messages = [bench.hear()]
-    while not isinstance(messages[-1], Done):
-        messages.append(bench.hear())
-    assert isinstance(messages[-2], Next)
-    assert sum(isinstance(message, Next) for message in messages) == 1
-    long = 0.1 * np.random.default_rng(9).standard_normal((2, 48000 * 60), dtype="f4")
-    bench.give_samples(long, seed=41)
-    while not isinstance(message := bench.hear(), Done):
-        assert isinstance(message, Progress), "the delivery of a long one takes a while"
+def test_it_asks_for_its_next_job_once_what_is_left_of_one_takes_but_a_moment(
+    bench: Bench, dull: Samples, long: Samples
+) -> None:
+    def said(samples: Samples) -> list[Any]:
+        bench.give_samples(samples, seed=41)
+        messages = [bench.hear()]
+        while not isinstance(messages[-1], Done):
+            messages.append(bench.hear())
+        return messages
+
+    for _ in range(2):  # the second time the result is there
+        short = said(dull)
+        assert isinstance(short[0], Next), "so soon that the next is there when this one ends"
+        assert sum(isinstance(message, Next) for message in short) == 1
+    *earlier, last, _ = said(long)
+    assert isinstance(last, Next), "after its render"
+    assert not any(isinstance(message, Next) for message in earlier)
+    minute = 0.1 * np.random.default_rng(9).standard_normal((2, 48000 * 60), dtype="f4")
+    assert not any(isinstance(message, Next) for message in said(minute)), "its delivery takes a while"
 
 
 def test_a_job_that_is_cancelled_while_another_one_runs_is_not_begun(bench: Bench) -> None:
