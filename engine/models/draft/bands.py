@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +30,17 @@ BANDS = (BINS - 1) // BAND_BINS
 SPAN = 4
 """Bands from the middle of the triangle to its end: 750 Hz."""
 PARTS = N_FFT // HOP
-_CLOCKED = [(first, part, (first + part) % PARTS) for first in range(PARTS) for part in range(PARTS)]
-"""Of every PARTS-th frame from `first` on, hop `part` lies at `place` in what is transformed."""
 CLOCK_FRAMES = PARTS * HOP
 """Samples that begin so far apart have the same phases (a cell of the window grid is 15 of them)."""
+_TURNS = [(late, 0, slice(late, PARTS)) for late in range(PARTS)]
+_TURNS += [(late, 1, slice(0, late)) for late in range(1, PARTS)]
+"""A frame that begins `late` hops into a turn of the clock holds the places from there on of that turn, and
+those before of the next one."""
 POWER_FLOOR = 1e-12
 FLOOR_DB = 10 * math.log10(POWER_FLOOR)
 NEPER_TO_DB = 10 / math.log(10)
 """What one unit of the natural logarithm of a power is worth."""
-BANDS_A_PRODUCT = 12
+BANDS_A_PRODUCT = 32
 """Bands that `over_bins` draws at a time."""
 
 
@@ -49,48 +52,63 @@ def spectrum(samples: Array) -> Bins:
     a partial at a bin's centre keeps its phase, and what is moved to other bins fits where frames overlap.
     """
     count = samples.shape[-1] // HOP + 1
-    hops = np.zeros((*samples.shape[:-1], count + PARTS - 1, HOP), np.float32)
-    inside = hops.reshape(*samples.shape[:-1], -1)[..., N_FFT // 2 :][..., : samples.shape[-1]]
+    turns = np.zeros((*samples.shape[:-1], _turns(count), PARTS, HOP), np.float32)
+    inside = turns.reshape(*samples.shape[:-1], -1)[..., N_FFT // 2 :][..., : samples.shape[-1]]
     inside[:] = samples[..., : inside.shape[-1]]
-    frames = np.empty((*samples.shape[:-1], count, PARTS, HOP), np.float32)
-    window = _window() * np.float32(N_FFT)  # of which a forward transform in float32 takes the mean
-    for first, part, place in _CLOCKED:
-        ours = slice(first + part, count + part, PARTS)
-        np.multiply(hops[..., ours, :], window[part], out=frames[..., first::PARTS, place, :])
-    return np.asarray(np.fft.rfft(frames.reshape(*frames.shape[:-2], N_FFT), norm="forward"), np.complex64)
+    windowed = np.empty((*samples.shape[:-1], count, PARTS, HOP), np.float32)
+    window = _clocked_window() * np.float32(N_FFT)  # of which a forward transform in float32 takes the mean
+    for late, turn, places in _TURNS:
+        frames = windowed[..., late::PARTS, places, :]
+        ours = turns[..., turn : turn + frames.shape[-3], places, :]
+        np.multiply(ours, window[late, places], out=frames)
+    bins = np.fft.rfft(windowed.reshape(*windowed.shape[:-2], N_FFT), norm="forward")
+    return np.asarray(bins, np.complex64)
 
 
 def samples_of(bins: Bins, frames: int) -> Array:
-    """The inverse of `spectrum`: (..., T, BINS) complex64 -> (..., frames) float32.
+    """The inverse of `spectrum`: (..., T, BINS) complex64 -> (..., frames) float32."""
+    return np.asarray(overlapped(np.fft.irfft(bins), frames), np.float32)
 
-    Overlap-add of windowed frames (Griffin and Lim 1984, equation 6), a hop of all frames at a time.
+
+def overlapped(frames: NDArray[Any], count: int) -> NDArray[Any]:
+    """Overlap-add of windowed frames (Griffin and Lim 1984, equation 6): (..., T, size) -> (..., count).
+
+    Args:
+        frames: of N_FFT samples, or fewer where their rate is lower than 48 kHz by as much; overwritten.
+        count: of samples.
     """
-    count = bins.shape[-2]
-    parts = np.fft.irfft(bins, N_FFT).reshape(*bins.shape[:-1], PARTS, HOP)
-    hops = np.zeros((*bins.shape[:-2], count + PARTS - 1, HOP), np.float32)
-    window = _window()
-    for first, part, place in _CLOCKED:
-        ours = slice(first + part, count + part, PARTS)
-        hops[..., ours, :] += parts[..., first::PARTS, place, :] * window[part]
-    hops *= _unweighted(count)
-    samples: Array = hops.reshape(*bins.shape[:-2], -1)[..., N_FFT // 2 : N_FFT // 2 + frames]
-    return samples
+    *shape, size = frames.shape
+    window = _clocked_window()[..., :: N_FFT // size]
+    parts = frames.reshape(*shape, PARTS, size // PARTS)
+    turns = np.zeros((*shape[:-1], _turns(shape[-1]), PARTS, size // PARTS), frames.dtype)
+    for late, turn, places in _TURNS:
+        ours = parts[..., late::PARTS, places, :]
+        ours *= window[late, places]
+        turns[..., turn : turn + ours.shape[-3], places, :] += ours
+    turns *= _unweighted(shape[-1])[..., :: N_FFT // size]
+    return turns.reshape(*shape[:-1], -1)[..., size // 2 : size // 2 + count]
+
+
+def _turns(count: int) -> int:
+    """How many turns of the clock `count` frames reach over."""
+    return -(-count // PARTS) + 1
 
 
 @cache
-def _window() -> Array:
-    """(PARTS, HOP): Hann's."""
+def _clocked_window() -> Array:
+    """(PARTS, PARTS, HOP): Hann's, as it lies on a frame that begins so many hops into a turn."""
     turn = np.arange(N_FFT) * (2 * np.pi / N_FFT)
-    window: Array = (0.5 - 0.5 * np.cos(turn)).astype(np.float32).reshape(PARTS, HOP)
-    return window
+    window = (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
+    return np.stack([np.roll(window, late * HOP) for late in range(PARTS)]).reshape(PARTS, PARTS, HOP)
 
 
 @lru_cache(maxsize=16)
 def _unweighted(count: int) -> Array:
-    """(count + PARTS - 1, HOP): one over the sum of the squared windows of `count` frames."""
-    squares = np.zeros((count + PARTS - 1, HOP), np.float32)
-    for part, window in enumerate(_window()):
-        squares[part : part + count] += window * window
+    """(turns, PARTS, HOP): one over the sum of the squared windows of `count` frames."""
+    squares = np.zeros((_turns(count), PARTS, HOP), np.float32)
+    for late, turn, places in _TURNS:
+        frames = len(range(late, count, PARTS))
+        squares[turn : turn + frames, places] += np.square(_clocked_window()[late, places])
     return np.asarray(1 / np.maximum(squares, np.finfo(np.float32).tiny), np.float32)
 
 
@@ -115,22 +133,25 @@ def group_means(values: Array, size: int) -> Array:
     return means.reshape(*values.shape[:-1], -1)
 
 
-def band_power(power: Array) -> Array:
+def band_power(power: Array, empty: int = 0) -> Array:
     """Mean power around each band, weighted by a triangle of SPAN bands: (..., 8 n) -> (..., n).
 
-    Bands that hold nothing at all in any frame, as those below the cut-off of a generated spectrum, and what
-    lies beyond the first and the last, are left out of the mean.
+    What lies beyond the first and the last band is left out of the mean.
 
     Args:
         power: of the bins of n neighbouring bands, the first of them bin 8 b + 1.
+        empty: so many of the first bands hold nothing, and are left out too.
     """
     bands = group_means(power, BAND_BINS)
-    count = bands.shape[-1]
-    held = np.any(bands.reshape(-1, count), axis=0)
+    return np.asarray(bands @ _around(bands.shape[-1], empty))
+
+
+@lru_cache(maxsize=64)
+def _around(count: int, empty: int) -> Array:
+    """(count, count): what each band counts in the power around each."""
     place = np.arange(count)
-    around = np.maximum(SPAN - np.abs(place[:, None] - place), 0) * held[:, None]
-    weights = (around / np.maximum(around.sum(0), 1)).astype(np.float32)
-    return np.asarray(bands @ weights)
+    around = np.maximum(SPAN - np.abs(place[:, None] - place), 0) * (place >= empty)[:, None]
+    return (around / np.maximum(around.sum(0), 1)).astype(np.float32)
 
 
 def over_bins(bands: Array) -> Array:

@@ -24,39 +24,33 @@ from engine.models.draft.bands import (
     BINS,
     CLOCK_FRAMES,
     HOP,
-    POWER_FLOOR,
     Array,
-    band_power,
     first_bin,
     first_drawn,
-    level_db,
-    over_bins,
     power_of,
     samples_of,
     spectrum,
 )
+from engine.models.draft.drawing import drawn_over
 from engine.models.draft.envelope import Learned, Predictor, take_of
 from engine.models.draft.fine_structure import (
     DB_TO_NEPER,
     copied_up,
     following,
     modulated_noise,
+    seen_bins,
     upper_octave,
 )
 from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
-TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
-"""How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
-is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
-lacks (`texture` in render/measure/metrics.py); copied partials, once whitened, stand out further."""
 AIR_HZ, AIR_OCTAVES = 16000.0, 0.5
 """`air_db` is all there from 16 kHz up, or half an octave above a cut-off near there or above."""
 CEILING_DB = 60.0
 """Fall of the band over the sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
-"""A frame whose every bin is below this (-130 dBFS and less) is silent, and stays so."""
+"""A frame whose every bin up to the cut-off is below this (-130 dBFS and less) is silent, and stays so."""
 THREADS = 2
 """Channels worked on at a time, each with some 50 MB of memory."""
 HUSH_FRAMES = 8
@@ -129,46 +123,28 @@ class Draft:
         filled = samples.copy()
         kept = stretch_that_sounds(samples)
         grain, samples = grain[kept], samples[kept]
-        bins = spectrum(samples)
+        bins = spectrum(samples)[:, : seen_bins(cutoff_hz)]
         power = power_of(bins)
-        sounding = power.max(-1, keepdims=True) > 10 ** (SILENCE_DB / 10)
-        if start >= BINS or not sounding.any():
+        silent = power.max(-1) <= 10 ** (SILENCE_DB / 10)
+        if start >= BINS or silent.all():
             return filled
         upper = upper_octave(bins, cutoff_hz, len(samples))
         before, after = (min(HUSH_FRAMES, cut // HOP) for cut in (kept.start, len(filled) - kept.stop))
-        seen = np.pad(power, ((before, after), (0, 0)))
-        envelope = self.predictor.envelope(seen, cutoff_hz, take_of(preset.seed)).frames(before, len(power))
-        share = over_bins(envelope.noise_share[:, drawn // BAND_BINS :])
-        fine = copied_up(bins, power, cutoff_hz)
-        fine *= np.sqrt(1 - share)
-        fine += modulated_noise(grain, upper)[:, drawn:] * np.sqrt(share)
-        # Nepers from here on; what is stretched is the grain's distance from the envelope.
-        level = power_of(fine)
-        level += np.float32(POWER_FLOOR)
-        np.log(level, out=level)
-        level *= np.float32(0.5)
-        stretched = share
-        stretched *= np.float32(NOISE_GRAIN - TONES_GRAIN)
-        stretched += np.float32(TONES_GRAIN)
-        stretched *= level
-        grained = np.exp(2 * stretched)
-        grained[:, : start - drawn] = 0
-        lift_db = envelope.level_db[:, drawn // BAND_BINS :] - level_db(band_power(grained))
-        gain = over_bins(lift_db * np.float32(DB_TO_NEPER))
-        gain += balance_db(cutoff_hz, preset)[drawn:] * np.float32(DB_TO_NEPER)
-        gain += stretched
-        gain -= level
-        np.exp(gain, out=gain)
-        gain *= sounding
-        made = np.zeros_like(bins)
-        np.multiply(fine[:, start - drawn :], gain[:, start - drawn :], out=made[:, start:])
+        heard = np.pad(power, ((before, after), (0, 0)))
+        envelope = self.predictor.envelope(heard, cutoff_hz, take_of(preset.seed))
+        envelope = envelope.part(slice(before, before + len(power)), drawn // BAND_BINS)
+        balance = balance_db(cutoff_hz, preset)[drawn:] * np.float32(DB_TO_NEPER)
+        copies, noise = copied_up(bins, power, cutoff_hz), modulated_noise(grain, upper)
+        made = np.zeros_like(noise)
+        made[:, drawn:] = drawn_over(copies, noise[:, drawn:], envelope, balance, start - drawn)
+        made[silent] = 0
         filled[kept] += following(samples_of(made, len(samples)), upper)
         return filled
 
 
 def _grain(window: Window, noise: NoiseField) -> Array:
     """(frames,) standard normal noise, drawn in the cells where a channel of the window sounds."""
-    sounds = _sounding_clocks(np.abs(window.samples).max(axis=0))
+    sounds = _sounding_clocks(window.samples)
     grain = np.zeros(window.samples.shape[1], np.float32)
     if len(sounds):
         first, end = sounds[0] * CLOCK_FRAMES // CELL_FRAMES, sounds[-1] * CLOCK_FRAMES // CELL_FRAMES + 1
@@ -192,8 +168,9 @@ def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
 
 
 def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Which stretches of CLOCK_FRAMES are not digital silence."""
-    return np.flatnonzero(samples.reshape(-1, CLOCK_FRAMES).any(axis=1))
+    """Which stretches of CLOCK_FRAMES are not digital silence in all channels: of (..., frames)."""
+    stretches = samples.reshape(-1, samples.shape[-1] // CLOCK_FRAMES, CLOCK_FRAMES)
+    return np.flatnonzero(stretches.any(axis=(0, 2)))
 
 
 def balance_db(cutoff_hz: float, preset: Preset) -> Array:

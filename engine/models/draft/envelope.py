@@ -28,10 +28,9 @@ class Envelope:
     level_db: Array
     noise_share: Array
 
-    def frames(self, first: int, count: int) -> Envelope:
-        """A stretch of it."""
-        stretch = slice(first, first + count)
-        return Envelope(self.level_db[stretch], self.noise_share[stretch])
+    def part(self, frames: slice, first_band: int) -> Envelope:
+        """Some frames of it, from a band on."""
+        return Envelope(self.level_db[frames, first_band:], self.noise_share[frames, first_band:])
 
 
 class Predictor(Protocol):

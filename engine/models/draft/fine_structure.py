@@ -20,13 +20,14 @@ from engine.models.draft.bands import (
     Array,
     Bins,
     band_power,
+    first_bin,
     first_drawn,
     group_means,
     level_db,
     moving_mean,
     over_bins,
+    overlapped,
     power_of,
-    samples_of,
     spectrum,
 )
 from render.filters import fast_length
@@ -57,15 +58,14 @@ def copied_up(bins: Bins, power: Array, cutoff_hz: float) -> Bins:
     that distance, so that they go on in tune.
 
     Args:
-        bins: (T, BINS) complex64.
+        bins: (T, `seen_bins` or more) complex64.
         power: of them.
         cutoff_hz: their -6 dB edge.
 
     Returns:
         (T, BINS - first) complex64 from bin `first_drawn(cutoff_hz)` on, with mean power 1 in every band.
     """
-    top = int(SOURCE_TOP * cutoff_hz / BIN_HZ)
-    end = (top // BAND_BINS + 1) * BAND_BINS + 1
+    top, end = _source_top(cutoff_hz), _source_end(cutoff_hz)
     white = whitened(bins[:, 1:end], power[:, 1:end])
     period = copy_distance(white[:, : top - 1])[:, None]
     target = np.arange(first_drawn(cutoff_hz), BINS, dtype=np.float32)
@@ -77,6 +77,20 @@ def copied_up(bins: Bins, power: Array, cutoff_hz: float) -> Bins:
     source = np.subtract(frame + (target - 1), shift, out=shift).astype(np.intp)
     copies = np.empty(source.shape, np.complex64)
     return white.ravel().take(source, out=copies, mode="clip")
+
+
+def seen_bins(cutoff_hz: float) -> int:
+    """How many bins of the input's spectrum anything is made of."""
+    return max(first_bin(cutoff_hz), _source_end(cutoff_hz))
+
+
+def _source_top(cutoff_hz: float) -> int:
+    return int(SOURCE_TOP * cutoff_hz / BIN_HZ)
+
+
+def _source_end(cutoff_hz: float) -> int:
+    """Whole bands are whitened."""
+    return (_source_top(cutoff_hz) // BAND_BINS + 1) * BAND_BINS + 1
 
 
 def copy_distance(white: Bins) -> Array:
@@ -115,11 +129,14 @@ def whitened(bins: Bins, power: Array) -> Bins:
 
 
 def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
-    """What sounds in the octave below the cut-off: (T, BINS) complex64 -> (frames / BLOCK,) mean squares."""
-    octave = slice(int(cutoff_hz / 2 / BIN_HZ) + 1, math.ceil(cutoff_hz / BIN_HZ))
-    alone = np.zeros_like(bins)
-    alone[:, octave] = bins[:, octave]
-    return block_power(samples_of(alone, frames))
+    """What sounds in the octave below the cut-off: (T, bins) complex64 -> (frames / BLOCK,) mean squares.
+
+    Those of its analytic signal, shifted down and at as low a rate as holds it.
+    """
+    octave = bins[:, int(cutoff_hz / 2 / BIN_HZ) + 1 : math.ceil(cutoff_hz / BIN_HZ)]
+    size = max(1 << (octave.shape[1] - 1).bit_length(), N_FFT // BLOCK)
+    power = power_of(overlapped(np.fft.ifft(octave, size), frames * size // N_FFT))
+    return group_means(power, BLOCK * size // N_FFT) * np.float32(2 * (size / N_FFT) ** 2)
 
 
 def modulated_noise(noise: Array, upper: Array) -> Bins:

@@ -22,7 +22,14 @@ from engine.models.draft.bands import (
     spectrum,
 )
 from engine.models.draft.envelope import Envelope
-from engine.models.draft.fine_structure import block_power, copied_up, copy_distance, following, whitened
+from engine.models.draft.fine_structure import (
+    block_power,
+    copied_up,
+    copy_distance,
+    following,
+    upper_octave,
+    whitened,
+)
 from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, Step, Window
@@ -133,8 +140,8 @@ def test_the_power_around_a_band_counts_what_is_there_and_not_what_is_missing() 
     power = np.ones((3, BINS - 1), np.float32)
     assert np.allclose(band_power(power), 1)
     power[:, :400] = 0
-    assert np.allclose(band_power(power)[:, 51:], 1)
-    assert not band_power(power)[:, :40].any()
+    assert np.allclose(band_power(power, 50)[:, 51:], 1)
+    assert not band_power(power, 50)[:, :40].any()
 
 
 def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
@@ -163,6 +170,19 @@ def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> No
     off = np.abs(hz / pitch_hz - np.round(hz / pitch_hz))
     above = (hz > 1.1 * cutoff_hz) & (hz < 20000)
     assert power[above & (off < 0.12)].sum() > 0.9 * power[above].sum()
+
+
+@pytest.mark.parametrize("cutoff_hz", [1000.0, 4000.0, 8000.0, 16000.0, 23000.0])
+def test_the_upper_octave_is_heard_as_it_comes_and_goes(cutoff_hz: float) -> None:
+    """A tone of amplitude 0.1 in it for a tenth of a second, and one below it that stays."""
+    time_s = np.arange(CELL_FRAMES) / 48000
+    inside = (np.abs(time_s - 0.3) < 0.05) * np.sin(2 * np.pi * 0.7 * cutoff_hz * time_s)
+    samples = 0.1 * inside + 0.1 * np.sin(2 * np.pi * 0.3 * cutoff_hz * time_s)
+    power = upper_octave(spectrum(samples.astype(np.float32)), cutoff_hz, CELL_FRAMES)
+    assert len(power) == CELL_FRAMES // 32
+    at_s = (np.arange(len(power)) + 0.5) * 32 / 48000
+    assert np.allclose(power[np.abs(at_s - 0.3) < 0.04], 0.005, rtol=0.1)
+    assert power[np.abs(at_s - 0.3) > 0.06].max() < 0.0005
 
 
 def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:

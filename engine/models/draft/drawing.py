@@ -1,0 +1,60 @@
+"""The envelope drawn over the fine structure: copies and noise, mixed, grained and brought to its level."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.models.draft.bands import (
+    BAND_BINS,
+    POWER_FLOOR,
+    Array,
+    Bins,
+    band_power,
+    level_db,
+    over_bins,
+    power_of,
+)
+from engine.models.draft.envelope import Envelope
+from engine.models.draft.fine_structure import DB_TO_NEPER
+
+TONES_GRAIN, NOISE_GRAIN = 0.6, 1.95
+"""How far the fine structure is stretched, in dB around the envelope: where all is copied up, and where all
+is noise. A predicted envelope is smoother than a real one, and the grain of noise has to stand in for what it
+lacks (`texture` in render/measure/metrics.py); copied partials, once whitened, stand out further."""
+
+
+def drawn_over(copies: Bins, noise: Bins, envelope: Envelope, balance: Array, empty: int) -> Bins:
+    """The spectrum of some frames, with an envelope's level in every band.
+
+    Args:
+        copies, noise: (T, 8 n) complex64, from the first bin of a band on, of mean power 1 in every band;
+            they are overwritten.
+        envelope: of these frames and bands.
+        balance: (8 n,) nepers to add to each bin.
+        empty: so many of the first bins stay empty.
+
+    Returns:
+        (T, 8 n) complex64.
+    """
+    share = over_bins(envelope.noise_share)
+    copies *= np.sqrt(1 - share)
+    noise *= np.sqrt(share)
+    copies += noise
+    power = power_of(copies)
+    power += np.float32(POWER_FLOOR)
+    # Of a bin whose power p becomes p^grain, the amplitude is multiplied by p^((grain - 1) / 2).
+    share *= np.float32((NOISE_GRAIN - TONES_GRAIN) / 2)
+    share += np.float32((TONES_GRAIN - 1) / 2)
+    gain = np.log(power)
+    gain *= share
+    np.exp(gain, out=gain)
+    power *= gain
+    power *= gain
+    power[:, :empty] = 0
+    lift_db = envelope.level_db - level_db(band_power(power, empty // BAND_BINS))
+    lift = over_bins(lift_db * np.float32(DB_TO_NEPER))
+    lift += balance
+    gain *= np.exp(lift, out=lift)
+    gain[:, :empty] = 0
+    copies *= gain
+    return copies
