@@ -151,7 +151,7 @@ def _around(count: int, empty: int) -> Array:
     """(count, count): what each band counts in the power around each."""
     place = np.arange(count)
     around = np.maximum(SPAN - np.abs(place[:, None] - place), 0) * (place >= empty)[:, None]
-    return (around / np.maximum(around.sum(0), 1)).astype(np.float32)
+    return np.asarray(around / np.maximum(around.sum(0), 1), np.float32)
 
 
 def over_bins(bands: Array) -> Array:

@@ -168,7 +168,7 @@ def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
 
 
 def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Which stretches of CLOCK_FRAMES are not digital silence in all channels: of (..., frames)."""
+    """Which stretches of CLOCK_FRAMES are more than digital silence in any channel: of (..., frames)."""
     stretches = samples.reshape(-1, samples.shape[-1] // CLOCK_FRAMES, CLOCK_FRAMES)
     return np.flatnonzero(stretches.any(axis=(0, 2)))
 
