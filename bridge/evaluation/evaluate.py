@@ -9,8 +9,9 @@ on where it was.
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -99,13 +100,23 @@ def evaluate(
 def _clips(data: Path, every: int) -> list[tuple[str, Path]]:
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder; give one with full-band clips in it", "data")
-    paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in _below(data) if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise UsageError(f"{data}: holds no clips ({', '.join(SUFFIXES)})", "data")
     domains: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         domains[path.parent.name if path.parent != data else "all"].append(path)
     return [(domain, path) for domain, its in domains.items() for path in its[::every]]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and those in it, linked ones too, each folder once."""
+    seen = {os.path.realpath(folder)}
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = {os.path.realpath(Path(root, name)): name for name in sorted(folders, reverse=True)}
+        folders[:] = [name for path, name in real.items() if path not in seen]
+        seen.update(real)
+        yield from (Path(root, name) for name in files)
 
 
 def _measured(task: Task, system: System) -> Row:

@@ -53,6 +53,14 @@ def measured(data: Path, table: Path, *systems: str, cutoffs_hz: tuple[float, ..
     return evaluate(data, cutoffs_hz, systems, table, quiet)
 
 
+def test_clips_in_linked_folders_are_measured_each_once(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    for name, to in (("music", data / "music"), ("again", data / "music"), ("round", tmp_path / "linked")):
+        (tmp_path / "linked" / name).symlink_to(to)
+    rows = measured(tmp_path / "linked", tmp_path / "rows.csv", UNPROCESSED)
+    assert [(row.domain, row.clip) for row in rows] == [("again", "again/a.wav")]
+
+
 def test_a_command_that_copies_measures_as_the_input_itself(data: Path, tmp_path: Path) -> None:
     rows = measured(data, tmp_path / "rows.csv", UNPROCESSED, COPY, cutoffs_hz=(4000, 8000))
     assert [row.key for row in rows] == [
