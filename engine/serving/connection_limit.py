@@ -18,6 +18,8 @@ from typing import Protocol, TypeAlias
 
 import zmq
 
+from presets.errors import EngineError
+
 DESCRIPTORS, DESCRIPTORS_SPARE = 8192, 256
 """What the engine asks the system for, which commonly gives 1024 to who does not; what is not for clients."""
 IPC_CONNECTIONS_MAX = 1024
@@ -136,7 +138,11 @@ class TcpLimit:
 
 
 def raise_descriptor_limit() -> None:
-    """Lets this process, and those it starts, have DESCRIPTORS, or as many as the system allows it."""
+    """Lets this process, and those it starts, have DESCRIPTORS, or as many as the system allows it.
+
+    Raises:
+        EngineError: those leave none for clients.
+    """
     if os.name == "posix":
         import resource
 
@@ -144,6 +150,11 @@ def raise_descriptor_limit() -> None:
         wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        if most_descriptors() < (least := 2 * DESCRIPTORS_SPARE):
+            raise EngineError(
+                f"{most_descriptors()} open files are all that the system allows here, and an engine needs "
+                f"{least}: raise the limit (`ulimit -n {least}` in a shell that may, LimitNOFILE= of systemd)"
+            )
 
 
 def most_descriptors() -> int:

@@ -54,6 +54,7 @@ from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
 from engine.serving.connection_limit import DESCRIPTORS_SPARE, UNAUTHENTICATED_MAX
 from engine.state.store import Store
+from presets.errors import EngineError
 from presets.schema import Preset, make
 from presets.version import VERSION as SOFTWARE
 
@@ -350,6 +351,20 @@ def test_unauthenticated_connections_are_turned_away_beyond_a_number(
         assert client.ping() >= 0, "who is connected stays"
     with Client.connect(state=live.home.state, start=False, timeout_s=60) as late:
         assert late.ping() >= 0, "and once they have gone others get in"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_too_few_open_files_for_an_engine_is_told_with_the_way_out(tmp_path: Path) -> None:
+    too_few = FEW_DESCRIPTORS.replace("600", "40")
+    ended = subprocess.run(
+        [sys.executable, "-c", too_few, "serve", "--state", tmp_path / "state"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == EngineError.exit_code
+    assert "40 open files are all that the system allows" in ended.stderr
+    assert "ulimit -n 512" in ended.stderr
 
 
 FEW_DESCRIPTORS = (
