@@ -10,7 +10,6 @@ Sources: Microsoft's RIFF specification 1.0 (INFO) and its update (cue, adtl, sm
 from __future__ import annotations
 
 import gzip
-import mmap
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ from render.files.broadcast import ixml
 from render.files.chunks import AnyChunk, Chunk, StoredChunk
 from render.files.tags import Tag
 from render.files.timing import Provenance, Timing
+from render.sources.content import Content
 
 INFO = {
     "TITLE": b"INAM", "ARTIST": b"IART", "ALBUM": b"IPRD", "TRACKNUMBER": b"ITRK", "GENRE": b"IGNR",
@@ -84,8 +84,8 @@ def _objects(chunk: AnyChunk, timing: Timing) -> AnyChunk:
 
 
 def _counts_samples(chunk: StoredChunk) -> bool:
-    with chunk.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        return SAMPLE_TIME.search(mapped, chunk.offset, chunk.offset + chunk.nbytes) is not None
+    with chunk.path.open("rb") as file:
+        return Content(file).search(SAMPLE_TIME, chunk.offset, chunk.offset + chunk.nbytes) >= 0
 
 
 def _sample_times(text: bytes, timing: Timing) -> bytes:

@@ -7,14 +7,16 @@ Sources: RFC 3533 (Ogg), RFC 9639 (FLAC), https://id3.org/id3v2.4.0-structure.
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from render.sources.content import Content
+
 FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 """The marker and the head of STREAMINFO, which comes first and has 34 bytes."""
+OGG_PAGE = re.compile(b"OggS")
 BEGINS = 2
 """Flag of an Ogg page: the first of a stream."""
 TAG = re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xf0][\x00-\x7f]{4}|TAG")
@@ -31,16 +33,16 @@ def links(file: BinaryIO) -> list[tuple[int, int]]:
     Args:
         file: open for reading, not empty.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        size, first = len(content), _after_tags(content, 0)
-        if content[first : first + 4] == b"OggS":
-            starts = [page.at for page in _ogg_pages(content, first) if page.begins]
-        elif content[first : first + 4] == b"fLaC":
-            starts = list(_flac_starts(content, first))
-        else:
-            starts = []
+    content = Content(file)
+    first = _after_tags(content, 0)
+    if content.read(first, 4) == b"OggS":
+        starts = [page.at for page in _ogg_pages(content, first) if page.begins]
+    elif content.read(first, 4) == b"fLaC":
+        starts = list(_flac_starts(content, first))
+    else:
+        starts = []
     starts[:1] = [0]
-    return list(zip(starts, [*starts[1:], size], strict=True))
+    return list(zip(starts, [*starts[1:], len(content)], strict=True))
 
 
 def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
@@ -49,41 +51,41 @@ def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
     Args:
         file: open for reading, not empty.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at, end = _after_tags(content, 0), len(content)
-        if not MPEG_SYNC.match(content, at):
-            return [(0, end)]
-        starts, ends = [0], []
-        while found := TAG.search(content, at):
-            at = _after_tags(content, found.start())
-            if MPEG_SYNC.match(content, at):
-                ends.append(found.start())
-                starts.append(at)
-            else:
-                at = found.start() + 1
+    content = Content(file)
+    at, end = _after_tags(content, 0), len(content)
+    if not MPEG_SYNC.match(content.read(at, 2)):
+        return [(0, end)]
+    starts, ends = [0], []
+    while (tag := content.search(TAG, at)) >= 0:
+        at = _after_tags(content, tag)
+        if MPEG_SYNC.match(content.read(at, 2)):
+            ends.append(tag)
+            starts.append(at)
+        else:
+            at = tag + 1
     return list(zip(starts, [*ends, end], strict=True))
 
 
 def ogg_lacks(file: BinaryIO) -> str:
     """What shows that an Ogg file is not whole, in words; "" for one that is, and for other kinds."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        first = _after_tags(content, 0)
-        if content[first : first + 4] != b"OggS":
-            return ""
-        end = 0
-        last: dict[int, _Page] = {}
-        for page in _ogg_pages(content, first):
-            if end and page.at != end and not page.first:
-                return f"a part is damaged: no page stands at byte {end}"
-            end = page.end
-            before = last.get(page.serial)
-            # A stream that was recorded off the air begins anywhere: after its headers, whose position is 0.
-            if before is not None and not page.first and before.position > 0:
-                missing = (page.number - before.number - 1) & 0xFFFFFFFF
-                if missing:
-                    return f"a part is missing: page {page.number} follows page {before.number}"
-            last[page.serial] = page
-        return "its last page is cut off" if end > len(content) or content.rfind(b"OggS", end) >= 0 else ""
+    content = Content(file)
+    first = _after_tags(content, 0)
+    if content.read(first, 4) != b"OggS":
+        return ""
+    end = 0
+    last: dict[int, _Page] = {}
+    for page in _ogg_pages(content, first):
+        if end and page.at != end and not page.first:
+            return f"a part is damaged: no page stands at byte {end}"
+        end = page.end
+        before = last.get(page.serial)
+        # A stream that was recorded off the air begins anywhere: after its headers, whose position is 0.
+        if before is not None and not page.first and before.position > 0:
+            missing = (page.number - before.number - 1) & 0xFFFFFFFF
+            if missing:
+                return f"a part is missing: page {page.number} follows page {before.number}"
+        last[page.serial] = page
+    return "its last page is cut off" if end > len(content) or content.search(OGG_PAGE, end) >= 0 else ""
 
 
 class _Page(NamedTuple):
@@ -101,18 +103,18 @@ class _Page(NamedTuple):
     first: bool
 
 
-def _ogg_pages(content: mmap.mmap, at: int) -> Iterator[_Page]:
+def _ogg_pages(content: Content, at: int) -> Iterator[_Page]:
     among_starts = False
-    while (at := content.find(b"OggS", at)) >= 0 and at + 27 <= len(content):
-        flags, position, serial, number, segments = struct.unpack_from("<BqII4xB", content, at + 5)
+    while (at := content.search(OGG_PAGE, at)) >= 0 and at + 27 <= len(content):
+        flags, position, serial, number, segments = struct.unpack("<BqII4xB", content.read(at + 5, 22))
         begins = bool(flags & BEGINS)
-        end = at + 27 + segments + sum(content[at + 27 : at + 27 + segments])
+        end = at + 27 + segments + sum(content.read(at + 27, segments))
         yield _Page(at, end, serial, number, position, begins and not among_starts, begins)
         among_starts = begins
         at = end
 
 
-def _flac_starts(content: mmap.mmap, at: int) -> Iterator[int]:
+def _flac_starts(content: Content, at: int) -> Iterator[int]:
     """Where each stream starts; what stands in metadata, such as another file in a block, starts none.
 
     Args:
@@ -123,13 +125,12 @@ def _flac_starts(content: mmap.mmap, at: int) -> Iterator[int]:
         yield at
         at += 4
         while at + 4 <= len(content):
-            last, size = content[at] & 0x80, int.from_bytes(content[at + 1 : at + 4], "big")
-            at += 4 + size
-            if last:
+            head = content.read(at, 4)
+            at += 4 + int.from_bytes(head[1:], "big")
+            if head[0] & 0x80:
                 break
-        if (found := FLAC_START.search(content, at)) is None:
+        if (at := content.search(FLAC_START, at)) < 0:
             return
-        at = found.start()
 
 
 def magic(file: BinaryIO) -> bytes:
@@ -138,19 +139,18 @@ def magic(file: BinaryIO) -> bytes:
     Args:
         file: open for reading, not empty.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = _after_tags(content, 0)
-        return content[at : at + 4]
+    content = Content(file)
+    return content.read(_after_tags(content, 0), 4)
 
 
-def _after_tags(content: mmap.mmap, at: int) -> int:
+def _after_tags(content: Content, at: int) -> int:
     """Where the ID3 tags end that stand at a place."""
-    while found := TAG.match(content, at):
+    while found := TAG.match(head := content.read(at, 10)):
         if found[0] == b"TAG":
             at += ID3V1_BYTES
         else:
             size = 0
-            for byte in content[at + 6 : at + 10]:
+            for byte in head[6:]:
                 size = size << 7 | byte
-            at += 10 + size + (10 if content[at + 5] & 0x10 else 0)
+            at += 10 + size + (10 if head[5] & 0x10 else 0)
     return at
