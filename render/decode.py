@@ -38,6 +38,8 @@ LINKS_MAX = 4096
 """Each stream of a joined file is decoded by a process of its own; a week of radio has fewer songs."""
 MISREAD = ("FLAC", "VOC", "SVX")
 """What libsndfile knows and ffmpeg reads better."""
+GUESSED = "without a Xing frame libsndfile only guesses an MP3's length"
+FREE_FORMAT = f"an MP3 of free format, which ffmpeg does not read; {GUESSED}: lame --decode makes a WAV of it"
 NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
 
 
@@ -168,7 +170,7 @@ def _by_libsndfile(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile)
         for start, end in parts:
             with soundfile.SoundFile(_stretch(wanted, start, end)) as file:
                 if file.format == "MP3" and promise.frames is None:
-                    return "without a Xing frame libsndfile only guesses an MP3's length"
+                    return FREE_FORMAT if magic(wanted.file)[2] >> 4 == 0 else GUESSED
                 is_xiph = file.format == "OGG" and not file.subtype.startswith("FLAC")
                 order = XIPH_ORDER.get(file.channels) if is_xiph else None
                 known = is_xiph or file.format == "FLAC"

@@ -69,6 +69,18 @@ def test_an_mp3_among_other_bytes_is_read_whole(
         assert opened(tmp_path / name).shape[1] == frames - lost
 
 
+@pytest.mark.skipif(shutil.which("lame") is None, reason="needs lame")
+def test_an_mp3_of_free_format_is_read_where_it_says_how_long_it_is(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(1).standard_normal(44100), 44100)
+    for name, options in (("tagged.mp3", []), ("bare.mp3", ["-t"])):
+        lame = ["lame", "--quiet", "--freeformat", "-b", "400", *options]
+        subprocess.run([*lame, tmp_path / "a.wav", tmp_path / name], check=True)
+    with open_clip(tmp_path / "tagged.mp3") as clip:
+        assert clip.frames == 44100
+    with pytest.raises(InputError, match=r"free format.* lame --decode makes a WAV of it"):
+        open_clip(tmp_path / "bare.mp3")
+
+
 def test_joined_mp3s_are_read_to_the_end_of_the_last(
     tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any
 ) -> None:
