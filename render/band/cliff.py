@@ -2,17 +2,18 @@
 
 A low-pass leaves two marks that music, speech and noises do not make by themselves: the level falls by 30 dB
 within a sixth of an octave and nothing above comes back, not even in the loudest moments; or, where a noise
-floor hides the depth of the fall, what is above is one flat level that never follows the sound.
+floor hides the depth of the fall, what is above is one even level that never follows the sound.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from render.band.low_pass import GENTLE, STEEP, fit
 
 BANDS_PER_OCTAVE = 48
 THIRD, SIXTH = BANDS_PER_OCTAVE // 3, BANDS_PER_OCTAVE // 6
@@ -32,17 +33,21 @@ STEADY_DB = 0.9
 """The loudest tenth of a steady floor stands out by less. 0.75 to 1.8 at least: below, hiss is not steady."""
 LOUD_SHARE, RARE_SHARE = 0.1, 0.005
 """The loudest frames, which are looked at, and those at their very top, which clicks may have made."""
+TONE_DB, TONE_BANDS = 12.0, 7
+"""A band that stands out of those about it, or of a floor, by more has a tone in it, a screen's or a pilot's.
+6 to 24. It reaches over three of TONE_BANDS at most where an end is looked for."""
+EVEN_DB = 1.0
+"""No level of a floor stands out of the others by more, nor half as much of their slope."""
+SLOPE_DB = 0.5
+"""A floor may rise or fall by so much a twelfth of an octave, 6 dB an octave: hiss is seldom white."""
+FEW_RUNS = 5
+"""So few levels, half an octave, tell no slope."""
 GENTLE_COST = 0.4
 """A gentle low-pass is taken where its misfit is below this share of a steep one's. 0.2 to 0.8 at least."""
 SKIRT_DB = 6.0
 """The fall goes on, downwards, as long as a sixth of an octave loses more. Down to 3 at least."""
 SKIRT_OCTAVE_DB = 36.0
 """What an octave lost by more before the fall is a gentle filter's slope, and no cliff. 18 to 72 at least."""
-STEEP, GENTLE = (32, 36, 40, 48, 60, 72, 120, 240, 600), (6, 8, 10, 12, 14, 17, 20, 24, 28)
-"""Orders of the low-pass that is fitted, 6 dB an octave each: from 32 on it loses CLIFF_DB within SIXTH."""
-
-LEAST_PASSED = 41.0
-"""Nepers of power beyond which a low-pass is taken to lose no more: 178 dB."""
 
 Powers = NDArray[np.float32]
 """(frames, bands) mean power per bin; bands are BANDS_PER_OCTAVE to the octave."""
@@ -94,18 +99,37 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
         if at + SIXTH + 4 > bands:
             continue
         beyond = sums[:, bands] - sums[:, at + SIXTH]
-        ceilings = _medians(decibels(powers[loudest(beyond), at + SIXTH : bands].mean(axis=0)))
+        loud_beyond = decibels(powers[loudest(beyond), at + SIXTH : bands].mean(axis=0))
+        ceilings = _medians(loud_beyond)
         ceiling_db = float(ceilings.max())
         drop_db = below_db - ceiling_db
         if drop_db < FLOOR_CLIFF_DB:
             continue
-        steady = ceiling_db - median(ceilings) < 1.0 and is_steady(beyond)
-        if steady or drop_db >= (RESIDUE_DB if found else CLIFF_DB):
+        floor = _is_even(ceilings) and _is_floor(powers[:, at + SIXTH : bands], loud_beyond)
+        if floor or drop_db >= (RESIDUE_DB if found else CLIFF_DB):
             cliff = cliff_near(powers[:, :bands], edges_hz, at, ceiling_db)
             if cliff is not None and (found is None or cliff.drop_db >= FLOOR_CLIFF_DB):
                 found = replace(cliff, above_to_hz=float(edges_hz[bands])) if found else cliff
                 bands = int(np.searchsorted(edges_hz, cliff.edge_hz)) - SIXTH
     return found
+
+
+def _is_even(levels_db: Floats) -> bool:
+    """Whether none of (runs,) of levels, 1/12 octave apart, stands out of one level, or a gentle slope."""
+    if levels_db.max() - median(levels_db) < EVEN_DB:
+        return True
+    if len(levels_db) <= FEW_RUNS:
+        return False
+    away = np.arange(len(levels_db)) - (len(levels_db) - 1) / 2
+    slope = float(levels_db @ away) / float(away @ away)
+    off_line = levels_db - slope * away
+    return abs(slope) < SLOPE_DB and bool(off_line.max() - median(off_line) < EVEN_DB / 2)
+
+
+def _is_floor(powers: Powers, levels_db: Floats) -> bool:
+    """Whether (frames, bands), but for tones above their (bands,) levels, are a steady noise."""
+    level = levels_db < _medians(levels_db).max() + TONE_DB
+    return is_steady(powers[:, level].sum(axis=1, dtype=np.float64))
 
 
 def _loud_means(powers: Powers, loudness: Floats, places: NDArray[np.intp], bands: range) -> Powers:
@@ -140,7 +164,9 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
     """
     for _ in range(2):
         spectrum = decibels(powers[loudest(powers[:, max(0, at - SIXTH) : at].sum(axis=1))].mean(axis=0))
-        at, plateau_db = _shoulder(spectrum, at, floor_db)
+        without_tones = _without_tones(spectrum)
+        at, plateau_db = _shoulder(without_tones, at, floor_db)
+    spectrum[at:] = without_tones[at:]
     next_db = median(spectrum[at + SIXTH : at + THIRD]) if at + SIXTH < len(spectrum) else floor_db
     if plateau_db - next_db < CLIFF_DB and next_db > floor_db + 10:
         return None
@@ -148,88 +174,29 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
     if median(octave) - plateau_db > SKIRT_OCTAVE_DB:
         return None
     fitted = slice(max(0, at - 2 * THIRD), at + THIRD)
-    bands = fitted.start - at, min(fitted.stop, len(spectrum)) - at
     floor = 10 ** (max(floor_db, plateau_db - 40) / 10)
     level = np.maximum(spectrum[fitted], decibels(floor))
-    steep, gentle = (_fit(level, floor, _low_passes(*bands, orders)) for orders in (STEEP, GENTLE))
+    steep, gentle = (
+        fit(level, floor, fitted.start - at, BANDS_PER_OCTAVE, orders) for orders in (STEEP, GENTLE)
+    )
     offset = gentle[1] if gentle[0] < GENTLE_COST * steep[0] else steep[1]
     drop_db = plateau_db - floor_db
     return Cliff(float(edges_hz[at] * 2**offset), drop_db, floor=drop_db < CLIFF_DB)
 
 
-@dataclass(frozen=True, slots=True)
-class _LowPasses:
-    """Low-passes of some orders and all edges near a band, over the bands about it: what no clip changes.
-
-    Attributes:
-        octaves: (bands,) float32 from the lower end of the band.
-        edges: (edges,) octaves from there.
-        fall: (edges, orders, bands) float32 by how much the power is less.
-        weighed: (edges, bands, 2) the bands that pass, and their octaves, for a line by least squares.
-        line: that of the falls: (edges, orders, 2) sums.
-        count, x, xx: (edges, 1) sums of the bands that pass, of their octaves and of the squares.
-    """
-
-    octaves: NDArray[np.float32]
-    edges: Floats
-    fall: NDArray[np.float32]
-    weighed: Floats
-    line: Floats
-    count: Floats
-    x: Floats
-    xx: Floats
-
-
-@lru_cache(maxsize=16)
-def _low_passes(first: int, end: int, orders: tuple[int, ...]) -> _LowPasses | None:
-    """The low-passes over bands `first` to `end`, counted from the one where they end; None without edges."""
-    octaves = (np.arange(first, end) + 0.5) / BANDS_PER_OCTAVE
-    edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
-    passed = octaves < edges[:, None]
-    edges, passed = edges[passed.sum(axis=1) >= 6], passed[passed.sum(axis=1) >= 6]
-    if not len(edges):
-        return None
-    # In single precision: within 1e-4 dB of double, at a sixth of its cost.
-    beyond = np.minimum(octaves - edges[:, None, None], 2.0) * np.array(orders)[:, None]
-    fall = np.exp(np.minimum(beyond * np.log(4.0), LEAST_PASSED).astype(np.float32))
-    fall *= 3
-    fall += 1
-    weighed = np.stack([passed * octaves**power for power in (0, 1)], axis=-1)
-    count, x, xx = (np.sum(passed * octaves**power, axis=-1)[:, None] for power in (0, 1, 2))
-    line = (np.log(fall) * (-10 / np.log(10))) @ weighed
-    return _LowPasses(octaves.astype(np.float32), edges, fall, weighed, line, count, x, xx)
-
-
-def _fit(level: Floats, floor: float, passes: _LowPasses | None) -> tuple[float, float]:
-    """The cost and the edge, in octaves, of the best fit of a low-pass: all edges and all orders at once, as
-    (edges, orders, bands)."""
-    if passes is None:
-        return np.inf, 0.0
-    # The straight line through what passes, by least squares; 0.3 holds its slope back.
-    count, x, xx = passes.count, passes.x, passes.xx
-    y, xy = np.moveaxis((level @ passes.weighed)[:, None] - passes.line, -1, 0)
-    scale = count * (xx + 0.3) - x**2
-    start, slope = ((xx + 0.3) * y - x * xy) / scale, (count * xy - x * y) / scale
-    fitted = (slope * np.log(10) / 10).astype(np.float32)[..., None] * passes.octaves
-    fitted += (start * np.log(10) / 10).astype(np.float32)[..., None]
-    np.exp(fitted, out=fitted)
-    fitted /= passes.fall
-    fitted += np.float32(floor)
-    error = np.log(fitted, out=fitted)
-    error *= -10 / np.log(10)
-    error += level.astype(np.float32)
-    np.abs(error, out=error)
-    squared = np.minimum(error, 1.5)
-    error *= 2
-    error -= squared
-    cost = np.einsum("ijk,ijk->ij", squared, error)
-    edge, _ = np.unravel_index(int(cost.argmin()), cost.shape)
-    return float(cost.min()), float(passes.edges[edge])
+def _without_tones(levels_db: Floats) -> Floats:
+    """(bands,) of levels in which what stands out of the bands about it is as they are."""
+    if len(levels_db) < TONE_BANDS:
+        return levels_db
+    about = np.lib.stride_tricks.sliding_window_view(np.pad(levels_db, TONE_BANDS // 2, "edge"), TONE_BANDS)
+    usual = _middle(about)
+    return np.where(levels_db > usual + TONE_DB, usual, levels_db)
 
 
 def is_steady(power: Floats) -> bool:
     """Whether (frames,) of power are a steady noise's, whose loudest tenth stands out by chance only."""
-    return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * power.mean())
+    usual = np.sort(power)[: len(power) - int(len(power) * RARE_SHARE)]
+    return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * usual.mean())
 
 
 def decibels(power: Any, out: NDArray[np.float64] | None = None) -> Any:

@@ -27,6 +27,8 @@ EDGE_DB = 6.0
 """Nor of the file's, where all frames together lack more than this: what is left is attacks, whose short
 blocks reach above an encoder's low-pass."""
 
+NEARLY_ALL = 0.85
+"""Nor where so many of the frames leave it out, however loud the others are in it."""
 LOUD_MOST = 0.7
 """Nor where this share of the loudest frames leave it out, though others keep it: short of bits, an encoder
 drops in loud moments what it has room for in quiet ones. At three quarters those frames lack EDGE_DB."""
@@ -72,6 +74,8 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
         shelf -= 1
     if 4 < shelf == most < end and _missing_db(cells, most - 1)[most - 1] > EDGE_DB:
         shelf -= 1  # an edge within it left most frames a part of this band
+    while shelf > max(4, end - THIRD) and empty[shelf - 1] > NEARLY_ALL:
+        shelf -= 1
     if edges_hz[shelf] < full_hz:
         while shelf > max(4, end - THIRD) and holed[loud, shelf - 1].mean() > LOUD_MOST:
             shelf -= 1

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import Powers, decibels, loudest, lower_quartile
+from render.band.cliff import SIXTH, Powers, decibels, loudest, lower_quartile
 
 Floats = NDArray[np.floating[Any]]
 
@@ -33,6 +33,9 @@ SILENT_DB = -150.0
 """Power per bin below which what lies beyond is the rounding of 32-bit floats, not a noise."""
 BELOW_OCTAVES = (0.1, 0.35)
 """Where the signal's level below the edge is taken."""
+EVEN_DB, FLOOR_END_DB, FLOOR_END_BANDS = 3.0, 20.0, 4
+"""A floor is as even over a sixth of an octave, and ends where it falls so far, for good, in so few bands:
+behind a converter's own low-pass there is less than beyond the slope."""
 HANN_BINS = 1.5
 ALONE_NEPERS = 9.0
 """From here on cosh x is exp(x) / 2, in single precision."""
@@ -108,7 +111,9 @@ def find_slope(
     counts = sounds > sounds[loudest(sounds)].mean() * 10 ** (-QUIET_DB / 10)
     loud = powers[counts].astype(np.float64)
     level: Floats = decibels(loud, out=loud).mean(axis=0)
-    beyond = level[octaves > 0.5]
+    top = _floor_top(level, int(np.searchsorted(octaves, 1 / 6)))
+    hz, octaves, level, below = hz[:top], octaves[:top], level[:top], below[:top]
+    beyond = level[octaves > 0.5] if top == powers.shape[1] else level[-SIXTH:]
     floor_db = -float(lower_quartile(-beyond)) if beyond.size else -200.0
     drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
     natural: Floats = level[below].mean() + TILT_DB * (octaves + np.mean(BELOW_OCTAVES))
@@ -135,6 +140,15 @@ def find_slope(
         raised_db = floor_db + float(lost[taken[-1]]) - tilt_db
         noise_density = 10 ** (raised_db / 10) / (2 * HANN_BINS * bin_hz)
     return Slope(slope.edge_hz, order, ripple_share, nyquist_hz, end_hz, noise_density)
+
+
+def _floor_top(level: Floats, first: int) -> int:
+    """How many bands lie below the place, above band `first`, where a floor ends; all, where none does."""
+    for end in range(first + SIXTH, len(level) - FLOOR_END_BANDS):
+        floor = level[end - SIXTH : end]
+        if np.ptp(floor) < EVEN_DB and floor.min() - level[end + FLOOR_END_BANDS :].max() > FLOOR_END_DB:
+            return end
+    return len(level)
 
 
 def _fit(

@@ -180,6 +180,16 @@ def test_ticks_that_share_a_frame_do_not_hide_the_end() -> None:
     assert found(low).hz == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
 
 
+@pytest.mark.parametrize("ticks_per_s", [10, 30])
+def test_crackle_does_not_hide_the_end(ticks_per_s: int) -> None:
+    rng = np.random.default_rng(2)
+    low = signal.sosfiltfilt(low_pass(8000, RATE)[0], rng.standard_normal(6 * RATE) * 0.1)
+    ticks = rng.integers(0, len(low) - 2, 6 * ticks_per_s)
+    low[ticks] += rng.uniform(-0.5, 0.5, len(ticks))
+    low[ticks + 1] -= rng.uniform(-0.2, 0.2, len(ticks))
+    assert found(low).hz == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
+
+
 def test_content_above_in_some_loud_moments_is_content() -> None:
     noise = np.random.default_rng(2).standard_normal(10 * RATE) * 0.1
     low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -30,6 +31,7 @@ RANGES = {
     "FLOOR_CLIFF_DB": (5.4, 19.8),
     "RESIDUE_DB": (25.0, 55.0),
     "STEADY_DB": (0.75, 1.8),
+    "TONE_DB": (6.0, 24.0),
     "GENTLE_COST": (0.2, 0.8),
     "SKIRT_OCTAVE_DB": (18.0, 72.0),
 }
@@ -187,6 +189,24 @@ def now_and_then() -> Iterator[Case]:
     yield Case("two clicks in four seconds", clicks, edge_hz)
 
 
+def over_floors_that_end() -> Iterator[Case]:
+    """Over hiss that a converter ended: its end is not the sound's. A tone above the end is not the sound's
+    either."""
+    hissing = 10 ** (-65 / 20) * np.random.default_rng(12).standard_normal(len(SECONDS))
+    tone = 0.003 * np.sin(2 * np.pi * 15734 * SECONDS)  # of a screen: the lines of NTSC
+    for number, (sound, make) in enumerate(SOUNDS.items()):
+        low, edge_hz = chebyshev(make(), (4000, 8000)[number % 2])
+        yield Case(f"{sound}, hiss to 20 kHz", brick_wall(low + hissing, 20000)[0], edge_hz)
+        yield Case(f"{sound}, a tone, hiss to 21 kHz", brick_wall(low + tone + hissing, 21000)[0], edge_hz)
+        yield Case(f"{sound}, 16 bits at 44.1 kHz", from_44100(condition(low, 1)[1]), edge_hz)
+        yield Case(f"{sound} as it is, hiss to 20 kHz", brick_wall(make() + hissing, 20000)[0], None)
+
+
+def from_44100(samples: Samples) -> Samples:
+    """As if it had been at 44.1 kHz before: what 16 bits add ends at 21 kHz too."""
+    return soxr.resample(soxr.resample(samples, RATE, 44100, quality="VHQ"), 44100, RATE, quality="VHQ")
+
+
 def coded(folder: Path) -> Iterator[Case]:
     """Through real encoders that end the band where they are told to."""
     if shutil.which("ffmpeg") is None:
@@ -205,7 +225,7 @@ def coded(folder: Path) -> Iterator[Case]:
 
 @cache
 def spectra() -> list[tuple[Case, Spectrum]]:
-    cases = [*ended(), *fading(), *now_and_then()]
+    cases = [*ended(), *fading(), *now_and_then(), *over_floors_that_end()]
     return [(case, spectrum(case)) for case in cases]
 
 

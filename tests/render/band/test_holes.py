@@ -35,6 +35,12 @@ def test_what_most_frames_leave_out_lies_above_the_cutoff(
     assert holes.lowest_hz is None or holes.lowest_hz == pytest.approx(10000, rel=0.015)
 
 
+def test_what_nearly_all_frames_leave_out_is_no_part_of_the_band_however_loud_the_others() -> None:
+    powers = sound(0.9, 10000)
+    powers[360:] *= 10  # those that go on to 12 kHz, and bear most of the power
+    assert find_holes(powers, EDGES_HZ, 12000).shelf_hz == pytest.approx(10000, rel=0.015)
+
+
 def test_attacks_that_reach_above_the_low_pass_do_not_raise_the_shelf() -> None:
     powers = sound(0.6, 10000)
     above = EDGES_HZ[:-1] >= 10000

@@ -82,6 +82,15 @@ def test_a_high_rate_without_a_high_band_is_told(seen: Callable[..., Inspection]
     assert seen(noise(rate=96000), 96000, "PCM_24").findings == ()
 
 
+def test_a_dull_sound_at_a_high_rate_is_not_said_to_be_made_from_a_lower_one(
+    seen: Callable[..., Inspection],
+) -> None:
+    hiss = soxr.resample(0.002 * noise(rate=88200).T, 88200, 96000, quality="VHQ").T
+    found = seen(noise(rate=96000, below_hz=8000) + hiss, 96000)
+    assert found.cutoff.hz == pytest.approx(8000, rel=0.02)
+    assert not any("made from a file" in text for text in found.findings)
+
+
 def test_a_true_peak_above_full_scale_and_one_sided_stereo_are_told(seen: Callable[..., Inspection]) -> None:
     loud = noise()
     loud[1] = 0
