@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def uncollected() -> Iterator[None]:
     """Hides what is loaded in the block from the garbage collector, which finds nothing there to free.
 
-    To look through it while it is loaded, at times later, and when the process ends takes a quarter of a warm
+    To look through it while it is loaded, at times later, and when the process ends takes a fifth of a warm
     command.
     """
     gc.disable()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 BARS_AFTER_S = 0.3
-"""Bars are drawn for what takes longer: to load what draws them takes a fifth of a warm command."""
+"""Bars are drawn for what takes longer: to load what draws them takes a tenth of a warm command."""
 SOURCE_CHARS = 32
 STYLES: dict[str, dict[str, Any]] = {"failed": {"fg": typer.colors.RED}, "skipped": {"dim": True}}
 
@@ -51,7 +51,7 @@ class Lines:
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
-        self._total = count
+        self._over, self._total = 0, count
         model = choice.model
         self._print(f"model {model.name} on {model.device or 'cpu'} ({choice.reason})\n{estimate}")
 
@@ -80,12 +80,12 @@ class Bars(Lines):
         super().__init__()
         self._bars: Progress | None = None
         self._drawing = threading.Lock()
-        self._timer = threading.Timer(BARS_AFTER_S, self._draw)
-        self._timer.daemon = True
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
         super().begin(count, choice, estimate)
+        self._timer = threading.Timer(BARS_AFTER_S, self._draw)
+        self._timer.daemon = True
         self._timer.start()
 
     def _draw(self) -> None:
@@ -127,6 +127,7 @@ class Bars(Lines):
         self._timer.join()
         if self._bars is not None:
             self._bars.stop()
+            self._bars = None
         super().end(counts, seconds)
 
     def _print(self, line: str, what: str = "") -> None:
