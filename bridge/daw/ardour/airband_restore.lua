@@ -281,7 +281,9 @@ function factory(params)
   local function source_paths(region, channels)
     local paths, distinct = {}, {}
     for channel = 0, channels - 1 do
-      local path = region:source(channel):to_filesource():path()
+      local file = region:source(channel):to_filesource()
+    assert(not file:isnil(), region:name() .. " is made of other regions and has no file: bounce it first")
+    local path = file:path()
       paths[channel + 1] = path
       distinct[path] = true
     end

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import stat
 import sys
 import time
 from pathlib import Path
@@ -129,7 +130,7 @@ def _opened(path: Path, mode: int) -> int:
     deadline_s = time.monotonic() + OPENING_S
     while True:
         try:
-            return os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
+            pipe = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             raise HostError(f"{path}: Audacity does not listen; {WAY_OUT}") from None
         except OSError:
@@ -139,3 +140,9 @@ def _opened(path: Path, mode: int) -> int:
                     "a start that scanned plugins, start it once more: the scan takes the pipes away"
                 ) from None
             time.sleep(0.1)
+        else:
+            about = os.fstat(pipe)
+            if about.st_uid == os.getuid() and stat.S_ISFIFO(about.st_mode):
+                return pipe
+            os.close(pipe)
+            raise HostError(f"{path} is no pipe of yours: another user of this machine made it; remove it")

@@ -13,11 +13,12 @@ local M = {}
 
 local SECTION = "Airband"
 local TOGGLE_REVERSE = 41051 -- Item properties: Toggle take reverse
+local DUPLICATE_TAKE = 40639 -- Take: Duplicate active take; of all items of a group, where grouping is on
+local TOGGLE_GROUPING = 1156 -- Options: Toggle item grouping
 local BUILD_PEAKS = 40047 -- Peaks: Build any missing peaks
 local UNDO_ITEMS = 4
 local NAME_BYTES = 160 -- of 255 that most disks allow
 local COLOUR = { 86, 156, 214 }
-local COPIED = { "D_VOL", "D_PAN", "D_PANLAW", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_CHANMODE", "I_PITCHMODE" }
 
 local function setting(key, default)
   local value = reaper.GetExtState(SECTION, key)
@@ -41,6 +42,9 @@ end
 -- `first + length - p` when it is reversed.
 local function unwrapped(take)
   local source = reaper.GetMediaItemTake_Source(take)
+  if not source then
+    return nil
+  end
   local parent = reaper.GetMediaSourceParent(source)
   if not parent then
     return source, 0, reaper.GetMediaSourceLength(source), false
@@ -82,12 +86,18 @@ function M.request(item)
   if reaper.TakeIsMIDI(take) then
     return nil, "a MIDI item has no audio: render it first"
   end
+  if math.floor(reaper.GetMediaItemInfo_Value(item, "C_LOCK")) & 1 == 1 then
+    return nil, "a locked item stays as it is: unlock it first"
+  end
   local file, first, length, reversed = unwrapped(take)
   local path = file and reaper.GetMediaSourceFileName(file, "") or ""
   if path == "" then
     return nil, "the take has no file on disk: glue the item first"
   end
   local rate = reaper.GetMediaSourceSampleRate(file)
+  if rate <= 0 then
+    return nil, path .. ": is missing, offline, or no audio"
+  end
   local offset = reaper.GetMediaItemTakeInfo_Value(take, "D_STARTOFFS")
   local span = reaper.GetMediaItemInfo_Value(item, "D_LENGTH") * reaper.GetMediaItemTakeInfo_Value(take, "D_PLAYRATE")
   local first_needed, last_needed = needed(take, offset, span)
@@ -152,6 +162,24 @@ local function description(request, line)
   return ("%s (%s)"):format(name, table.concat(parts, ", "))
 end
 
+-- A copy of a take, with its volume, pan, envelopes, effects and stretch markers; nil where REAPER makes none.
+-- Afterwards its item alone is selected.
+local function duplicated(request)
+  local count = reaper.CountTakes(request.item)
+  local grouped = reaper.GetToggleCommandState(TOGGLE_GROUPING) == 1
+  reaper.SelectAllMediaItems(0, false)
+  reaper.SetMediaItemSelected(request.item, true)
+  reaper.SetActiveTake(request.take)
+  if grouped then
+    reaper.Main_OnCommand(TOGGLE_GROUPING, 0)
+  end
+  reaper.Main_OnCommand(DUPLICATE_TAKE, 0)
+  if grouped then
+    reaper.Main_OnCommand(TOGGLE_GROUPING, 0)
+  end
+  return reaper.CountTakes(request.item) == count + 1 and reaper.GetTake(request.item, count) or nil
+end
+
 -- Puts a finished file on its item as the active take. The take that was there stays.
 function M.attach(request)
   if not reaper.ValidatePtr2(0, request.item, "MediaItem*") or not reaper.ValidatePtr2(0, request.take, "MediaItem_Take*") then
@@ -161,23 +189,21 @@ function M.attach(request)
   if not source then
     return nil, "REAPER cannot read " .. request.out
   end
-  local take = reaper.AddTakeToMediaItem(request.item)
-  reaper.SetMediaItemTake_Source(take, source)
-  for _, key in ipairs(COPIED) do
-    reaper.SetMediaItemTakeInfo_Value(take, key, reaper.GetMediaItemTakeInfo_Value(request.take, key))
+  local take = duplicated(request)
+  if not take then
+    return nil, "REAPER added no take; the result is " .. request.out
   end
+  reaper.SetMediaItemTake_Source(take, source)
   reaper.SetMediaItemTakeInfo_Value(take, "D_STARTOFFS", request.offset)
   local red, green, blue = table.unpack(COLOUR)
   reaper.SetMediaItemTakeInfo_Value(take, "I_CUSTOMCOLOR", reaper.ColorToNative(red, green, blue) | 0x1000000)
   for index = 0, reaper.GetTakeNumStretchMarkers(request.take) - 1 do
     local _, position, source_position = reaper.GetTakeStretchMarker(request.take, index)
-    reaper.SetTakeStretchMarker(take, -1, position, source_position - request.shift)
+    reaper.SetTakeStretchMarker(take, index, position, source_position - request.shift)
   end
   reaper.GetSetMediaItemTakeInfo_String(take, "P_NAME", description(request, request.line), true)
   reaper.SetActiveTake(take)
   if request.reversed then
-    reaper.SelectAllMediaItems(0, false)
-    reaper.SetMediaItemSelected(request.item, true)
     reaper.Main_OnCommand(TOGGLE_REVERSE, 0)
     reaper.SetMediaItemTakeInfo_Value(take, "D_STARTOFFS", request.offset)
   end

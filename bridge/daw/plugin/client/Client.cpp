@@ -63,6 +63,8 @@ static uint32_t resultRate(uint32_t rate)
 /// A complete preset: the one asked for, with the knobs that the plugin has set.
 static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models, const std::atomic<bool>& stop)
 {
+    if (knobs.preset.empty())
+        throw Refused("the preset that this project names by number is not known here");
     Header params = knobs.preset == kPlainPreset ? Header::object() : presetNamed(knobs.preset, stop);
     params["rate"] = resultRate(rate);
     params["format"] = "wav";

@@ -1,5 +1,8 @@
 #include "System.hpp"
 
+#include <locale>
+#include <sstream>
+
 namespace airband {
 
 static constexpr size_t kTextBytes = 1 << 20;
@@ -19,6 +22,14 @@ std::string readText(const std::string& path)
     const int64_t count = text.empty() ? 0 : file.read(0, &text[0], text.size());
     text.resize(count > 0 ? size_t(count) : 0);
     return text;
+}
+
+double environmentNumber(const char* name, double otherwise)
+{
+    std::istringstream text(environment(name));
+    text.imbue(std::locale::classic());
+    double number = 0;
+    return text >> number && number > 0 ? number : otherwise;
 }
 
 void writeText(const std::string& path, const std::string& text)

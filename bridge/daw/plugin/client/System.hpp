@@ -62,6 +62,9 @@ uint64_t freeBytes(const std::string& folder);
 
 /// A variable of the environment; "" where it is not set.
 std::string environment(const char* name);
+/// The number that a variable of the environment holds, with a point whatever the host's locale has; `otherwise` where it
+/// is not set or holds none above 0.
+double environmentNumber(const char* name, double otherwise);
 /// Where the user's programs keep what they know, as platformdirs.user_state_path has it.
 std::string stateHome();
 /// Where the user's music lies.

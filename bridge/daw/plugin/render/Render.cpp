@@ -2,11 +2,11 @@
 // back restored by the engine, for which it makes the host wait. In real time, or without an engine, the sound comes
 // back as it was, with the same delay; switched off, there is no delay.
 #include "RenderParameters.hpp"
+#include "System.hpp"
 #include "Telling.hpp"
 #include "Window.hpp"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -19,9 +19,8 @@ static constexpr double kRateMaxHz = 1e6;                                 // no 
 
 static double windowSeconds()
 {
-    const char* const chosen = std::getenv("AIRBAND_RENDER_WINDOW_S");
-    const double seconds = chosen != nullptr ? std::atof(chosen) : 0;
-    return seconds > 0 ? std::min(std::max(seconds, kWindowMinS), kWindowMaxS) : kWindowS;
+    const double seconds = airband::environmentNumber("AIRBAND_RENDER_WINDOW_S", kWindowS);
+    return std::min(std::max(seconds, kWindowMinS), kWindowMaxS);
 }
 
 class Render : public Plugin, public Telling {
@@ -126,7 +125,10 @@ protected:
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
                 float* const line = fLine.data() + channel * fSpan;
                 const float sample = in[channel][i]; // before `out`, which may be the same memory
-                out[channel][i] = fPlaysResult ? fWindow.result(channel)[fInWindow] : fHeld < fLatency ? 0 : line[oldest];
+                const float dry = fHeld < fLatency ? 0 : line[oldest];
+                out[channel][i] = fPlaysResult ? fWindow.result(channel)[fInWindow]
+                    : fFadesOut                ? fWindow.fadedOut(channel, fInWindow, dry)
+                                               : dry;
                 line[fTime] = sample;
             }
             fTime = (fTime + 1) % fSpan;
@@ -139,11 +141,12 @@ protected:
 private:
     RenderMode mode() const { return RenderMode(int(fValues[kRestore] + 0.5f)); }
     bool isOn() const { return mode() != kOff; }
-    bool restores() const
+    bool bounces() const
     {
         const bool offline = isOffline() || fValues[kFreewheel] > 0.5f;
-        return fValues[kBypass] < 0.5f && (mode() == kAlways || (mode() == kInBounces && offline));
+        return mode() == kAlways || (mode() == kInBounces && offline);
     }
+    bool restores() const { return bounces() && fValues[kBypass] < 0.5f; }
 
     /// Lets a window under way, which holds the lock, end at once, and waits until the host's thread has left it.
     void leave()
@@ -183,7 +186,7 @@ private:
         // The first window is whole once its frames and the context behind it are there.
         fInWindow = (fFrames - fContext % fFrames) % fFrames;
         fEmpty = 1 + (fContext + fFrames - 1) / fFrames;
-        fPlaysResult = false;
+        fPlaysResult = fFadesOut = fInBounce = false;
         fWindow.forget();
         setLatency(fLatency);
     }
@@ -192,15 +195,20 @@ private:
     void next()
     {
         fInWindow = 0;
-        if (fEmpty > 0) {
-            if (--fEmpty > 0)
-                return;
+        if (fEmpty > 0 && --fEmpty > 0)
+            return;
+        const bool began = bounces() && !fInBounce; // LV2 and CLAP hosts need not stop the plugin for that
+        fInBounce = bounces();
+        if (began) {
             fRestored = fNothingMissing = fDry = fCutoffFound = 0;
             fState = kCollecting;
+            fWindow.forget();
         }
-        fPlaysResult = false;
-        if (!restores() || fStop)
+        fPlaysResult = fFadesOut = false;
+        if (!restores() || fStop) {
+            fFadesOut = fWindow.pass();
             return;
+        }
         for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
             float* const source = fWindow.source(channel);
             std::rotate_copy(fLine.data() + channel * fSpan, fLine.data() + channel * fSpan + fTime,
@@ -211,7 +219,7 @@ private:
         const Window::Outcome outcome = fWindow.render(rate, knobsFrom(fValues), fValues[kOneCutoff] > 0.5f, fStop);
         fCutoffFound = fWindow.cutoffHz();
         tell(fWindow.problem());
-        fPlaysResult = outcome != Window::kEngineAbsent && outcome != Window::kFailed;
+        fPlaysResult = true;
         switch (outcome) {
         case Window::kSilent:
             break;
@@ -257,7 +265,8 @@ private:
     uint32_t fHeld = 0;      // frames of the line that came since the start; what is older is not read
     uint32_t fInWindow = 0;  // frames played of the window under way
     uint32_t fEmpty = 0;     // windows to play before the first one is whole
-    bool fPlaysResult = false;
+    bool fPlaysResult = false, fFadesOut = false; // what the window under way is: a result, or dry after one
+    bool fInBounce = false;  // the window before
     std::vector<float> fLine;
     Window fWindow;
 

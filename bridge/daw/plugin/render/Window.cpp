@@ -1,7 +1,7 @@
 #include "Window.hpp"
+#include "System.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 using airband::Client;
@@ -19,13 +19,6 @@ struct Window::Sounding {
     bool empty() const { return first >= end; }
 };
 
-static double longestWaitS()
-{
-    const char* const chosen = std::getenv("AIRBAND_RENDER_WAIT_S");
-    const double seconds = chosen != nullptr ? std::atof(chosen) : 0;
-    return seconds > 0 ? seconds : kWaitS;
-}
-
 void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
 {
     fFrames = frames;
@@ -33,6 +26,7 @@ void Window::resize(uint32_t frames, uint32_t context, uint32_t fade)
     fFade = fade;
     fSource.assign(size_t(kChannels) * sourceFrames(), 0.f);
     fResult.assign(size_t(kChannels) * (frames + fade), 0.f);
+    fTail.assign(size_t(kChannels) * fade, 0.f);
     forget();
 }
 
@@ -42,7 +36,7 @@ void Window::forget()
     fSilenceS = kSilenceS;
     fStarts = true;
     fProblem.clear();
-    fTail.clear();
+    fBefore = kNothing;
 }
 
 Window::Sounding Window::sounding() const
@@ -89,25 +83,23 @@ Window::Outcome Window::render(
         fProblem = error.what();
     }
     if (outcome == kEngineAbsent || outcome == kFailed)
-        fTail.clear();
-    else
-        fadeIn();
+        for (uint32_t channel = 0; channel < kChannels; ++channel)
+            std::copy_n(source(channel) + fContext, fFrames + fFade, fResult.data() + channel * (fFrames + fFade));
+    fadeIn();
     return outcome;
 }
 
+/// Fades the result in over what was played before, and keeps what it fades out with.
 void Window::fadeIn()
 {
-    std::vector<float> tail(size_t(kChannels) * fFade);
     for (uint32_t channel = 0; channel < kChannels; ++channel) {
         float* const begin = fResult.data() + channel * (fFrames + fFade);
-        std::copy_n(begin + fFrames, fFade, tail.data() + channel * fFade);
-        // Written so that two equal windows give the same samples, to the bit.
-        for (uint32_t i = 0; i < fFade && !fTail.empty(); ++i) {
-            const float before = fTail[channel * fFade + i];
-            begin[i] = before + (begin[i] - before) * (float(i) / float(fFade));
-        }
+        float* const tail = fTail.data() + channel * fFade;
+        for (uint32_t i = 0; i < fFade && fBefore != kNothing; ++i)
+            begin[i] = faded(fBefore == kRendered ? tail[i] : source(channel)[fContext + i], begin[i], i);
+        std::copy_n(begin + fFrames, fFade, tail);
     }
-    fTail = tail;
+    fBefore = kRendered;
 }
 
 airband::Report Window::ask(
@@ -122,7 +114,7 @@ airband::Report Window::ask(
     wanted.start = first - sound.first;
     wanted.end = end - sound.first;
 
-    Client client("airband-render", stop, {fSilenceS, longestWaitS()}, fStarts);
+    Client client("airband-render", stop, {fSilenceS, airband::environmentNumber("AIRBAND_RENDER_WAIT_S", kWaitS)}, fStarts);
     fKeeper->keep();
     const std::string job = airband::newJob();
     airband::Report report;

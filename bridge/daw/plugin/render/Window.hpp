@@ -28,6 +28,19 @@ public:
     /// The restored samples of one channel: `frames` and `fade` beyond.
     const float* result(uint32_t channel) const { return fResult.data() + channel * (fFrames + fFade); }
 
+    /// This window is played dry, and not rendered. True where the one before was rendered, and is to fade out over it.
+    bool pass()
+    {
+        const bool fades = fBefore == kRendered;
+        fBefore = kDry;
+        return fades;
+    }
+    /// A dry sample, over which the window before fades out.
+    float fadedOut(uint32_t channel, uint32_t frame, float dry) const
+    {
+        return frame < fFade ? faded(fTail[channel * fFade + frame], dry, frame) : dry;
+    }
+
     /// Restores the source by the engine and waits for it: at most 5 s for a word from the engine, less after it failed
     /// to give one, and $AIRBAND_RENDER_WAIT_S in all. Where none runs one is started, which may take 60 s; when that
     /// fails it is not tried again before the window forgets. Silence stays silence without asking.
@@ -47,6 +60,10 @@ private:
     airband::Report ask(const Sounding& sounding, uint32_t rate, const airband::Knobs& knobs,
         const std::atomic<bool>& stop);
     void fadeIn();
+    float faded(float before, float after, uint32_t frame) const
+    {
+        return before + (after - before) * (float(frame) / float(fFade)); // two equal samples give the same, to the bit
+    }
 
     uint32_t fFrames = 0, fContext = 0, fFade = 0;
     float fCutoffHz = 0;
@@ -55,5 +72,6 @@ private:
     std::string fProblem;
     const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
     std::vector<float> fSource, fResult;
-    std::vector<float> fTail; // of the window before, empty where that was not rendered
+    std::vector<float> fTail; // of the window before, where that was rendered
+    enum { kNothing, kDry, kRendered } fBefore = kNothing; // what was played before this window
 };

@@ -1,7 +1,6 @@
 #include "Outbox.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -91,16 +90,21 @@ File Outbox::lock(const std::string& instance) const
     return file.isOpen() && file.lock() ? std::move(file) : File();
 }
 
+std::string Outbox::problem()
+{
+    const std::lock_guard<std::mutex> guard(fMutex);
+    return fProblem;
+}
+
 bool Outbox::takesMore()
 {
     const std::lock_guard<std::mutex> guard(fMutex);
     return hasRoom();
 }
 
-bool Outbox::hasRoom() const
+bool Outbox::hasRoom()
 {
-    const char* const chosen = std::getenv("AIRBAND_SEND_WAITING_GB");
-    const double most = (chosen != nullptr ? std::atof(chosen) : kWaitingGb) * 1e9;
+    const double most = airband::environmentNumber("AIRBAND_SEND_WAITING_GB", kWaitingGb) * 1e9;
     double waiting = 0;
     for (const std::string& name : listed(fWaiting, ".wav"))
         waiting += double(airband::bytesOf(fWaiting + "/" + name + ".wav"));
@@ -111,11 +115,12 @@ bool Outbox::hasRoom() const
                << " GB (AIRBAND_SEND_WAITING_GB). Start the engine, so that they are rendered, or move them away.\n";
     else if (!free)
         notice << "Less than 1 GiB of the disk is free. Nothing is captured until there is room.\n";
-    if (!notice.str().empty())
-        airband::writeText(fFolder + kFullNotice, notice.str());
+    fProblem = notice.str();
+    if (!fProblem.empty())
+        airband::writeText(fFolder + kFullNotice, fProblem);
     else
         airband::removeFile(fFolder + kFullNotice);
-    return notice.str().empty();
+    return fProblem.empty();
 }
 
 std::unique_ptr<Capture> Outbox::begin(uint32_t rate, int64_t position, const std::string& track,
@@ -142,7 +147,8 @@ std::unique_ptr<Capture> Outbox::begin(uint32_t rate, int64_t position, const st
     try {
         airband::writeText(describedPath(take), take.described("recording"));
         return std::unique_ptr<Capture>(new Capture(capturePath(take), take));
-    } catch (const std::runtime_error&) {
+    } catch (const std::runtime_error& error) {
+        fProblem = error.what();
         airband::removeFile(describedPath(take));
         return nullptr;
     }

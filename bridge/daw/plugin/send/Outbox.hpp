@@ -22,6 +22,8 @@ public:
         const airband::Knobs& knobs);
     /// Whether a take under way may go on: the folder is not full.
     bool takesMore();
+    /// Why the folder takes no more; empty where it does.
+    std::string problem();
     /// Lets a finished take wait, or drops one without a sample; false then.
     bool keep(const Take& take);
     /// The takes left by instances that have ended.
@@ -41,10 +43,11 @@ public:
 private:
     std::string describedPath(const Take& take) const { return fWaiting + "/" + take.name + ".json"; }
     airband::File lock(const std::string& instance) const;
-    bool hasRoom() const;
+    bool hasRoom();
 
     const std::string fFolder, fWaiting, fInstance;
     std::mutex fMutex;
+    std::string fProblem; // under the mutex, like the rest
     airband::File fLock;
     uint32_t fCount = 0;
     std::vector<std::pair<std::string, airband::File>> fAdopted; // instances and their locks

@@ -29,14 +29,24 @@ Recorder::~Recorder()
 
 void Recorder::begin(double rate, int64_t position)
 {
-    if (fMarks.room() < 2) // one for the end
+    if (fMarks.room() < 2 || fFrames.room() == 0) // one mark for the end
         return;
     fMarks.push({fWritten, true, false, rate, position});
     fRate = rate;
     fBegan = fWritten;
-    fBeganTime = std::chrono::steady_clock::now();
+    if (aheadS() < 0) { // it plays to somebody, or has paused
+        fPaced = fWritten;
+        fPacedTime = std::chrono::steady_clock::now();
+    }
     fSeconds = 0;
     fRecording = true;
+}
+
+/// How far the takes since the host's last pause are ahead of the clock.
+double Recorder::aheadS() const
+{
+    using namespace std::chrono;
+    return double(fWritten - fPaced) / fRate - duration<double>(steady_clock::now() - fPacedTime).count();
 }
 
 /// Whether the ring got room again, in a host that runs ahead of the clock.
@@ -44,7 +54,7 @@ bool Recorder::waitsForRoom() const
 {
     using namespace std::chrono;
     const steady_clock::time_point now = steady_clock::now();
-    if (double(fWritten - fBegan) / fRate - duration<double>(now - fBeganTime).count() < kAheadS)
+    if (aheadS() < kAheadS)
         return false;
     while (fFrames.room() == 0 && steady_clock::now() - now < kLongestWait)
         std::this_thread::sleep_for(milliseconds(1));

@@ -47,6 +47,7 @@ private:
         int64_t position;
     };
 
+    double aheadS() const;
     bool waitsForRoom() const;
     void finish(bool cut);
     void open(const Mark& mark);
@@ -61,10 +62,11 @@ private:
     const OnTake fOnTake;
     Ring<Frame> fFrames;
     Ring<Mark> fMarks;
-    uint64_t fWritten = 0;                           // audio thread, like the next three
+    uint64_t fWritten = 0;                           // audio thread, like the next four
     double fRate = 0;
     uint64_t fBegan = 0;
-    std::chrono::steady_clock::time_point fBeganTime;
+    uint64_t fPaced = 0;                             // frames and time since which the host's pace is measured
+    std::chrono::steady_clock::time_point fPacedTime;
     std::atomic<bool> fRecording{false}, fFull{false};
     std::atomic<float> fSeconds{0};
     std::unique_ptr<Capture> fCapture;               // own thread, like the next three

@@ -92,7 +92,7 @@ protected:
     {
         if (!fPath)
             return "";
-        const std::string problem = fPath->sender.problem();
+        const std::string problem = fPath->recorder.full() ? fPath->outbox.problem() : fPath->sender.problem();
         return problem.empty() ? fPath->keeper->problem() : problem;
     }
     float cutoffHz() const override { return fPath ? fPath->sender.cutoffHz() : 0; }

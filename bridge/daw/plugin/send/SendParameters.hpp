@@ -20,7 +20,7 @@ enum SendState { kIdle, kRecording, kSending, kRendering, kSent, kEngineAbsent, 
 
 inline std::vector<std::string> sendStates()
 {
-    return {"Idle", "Recording", "Sending", "Rendering", "Sent", "Engine absent", "Failed", "Folder full",
+    return {"Idle", "Recording", "Sending", "Rendering", "Sent", "Engine absent", "Failed", "Folder takes no more",
         "Waits for the transport"};
 }
 

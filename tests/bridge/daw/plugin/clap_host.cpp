@@ -1,12 +1,13 @@
 // A small CLAP host: sends planar float samples through a plugin, and tells its parameters.
 //
-//   clap_host PLUGIN.clap IN.f32 OUT.f32 RATE BLOCK [WORD ...] [NAME=VALUE ...]   parameters while the sound passes
-//   clap_host ... -- [NAME=VALUE ...]                                             parameters afterwards, in silence
-//   clap_host ... -- ... until NAME=VALUE                                         how long; 60 s at most
+//   clap_host PLUGIN.clap IN.f32 OUT.f32 RATE BLOCK [WORD ...] [NAME=VALUE[@FRAME] ...]   as the sound begins, or later in it
+//   clap_host ... -- [locate=FRAME] [NAME=VALUE ...] [until NAME=TEXT]                    afterwards, in silence: 60 s at most
 //
 // Words: `offline` renders offline, `no-latency` has no clap.latency, `rolling` moves the transport from frame 0 on,
-// `restored` gives the parameters as a saved state in place of setting them, and only then; `track:NAME` names the track.
-// It prints the latency and one line NAME=VALUE a parameter, once after the sound and once at the end.
+// `restored` gives the parameters as a saved state in place of setting them, and only then; `track=NAME` names the track,
+// `locate=FRAME` takes the transport elsewhere. It makes up for the delay that the plugin tells, and fails where
+// something is heard before the sound can be. It prints the frame of the transport at which the sound began, that delay,
+// and a line NAME=TEXT for each parameter. host.py is the same for other hosts.
 #include "clap_instance.hpp"
 
 #include <algorithm>
@@ -14,10 +15,17 @@
 #include <set>
 #include <thread>
 
-static std::pair<std::string, double> setting(const std::string& text)
+struct Change {
+    size_t frame;
+    std::string name;
+    double value;
+};
+
+static Change change(const std::string& text)
 {
-    const size_t sign = text.find('=');
-    return {text.substr(0, sign), std::atof(text.c_str() + sign + 1)};
+    const size_t sign = text.find('='), at = text.find('@');
+    return {at == std::string::npos ? 0 : size_t(std::atoll(text.c_str() + at + 1)), text.substr(0, sign),
+        std::atof(text.c_str() + sign + 1)};
 }
 
 static std::vector<char> savedWith(const Library& library, const Settings& settings, double rate, uint32_t block)
@@ -40,21 +48,31 @@ int main(int count, char** arguments)
     const double rate = std::atof(arguments[4]);
     const uint32_t block = uint32_t(std::atoi(arguments[5]));
     std::set<std::string> words;
-    std::string track;
-    Settings during, after, until;
-    Settings* list = &during;
+    std::string track, until, text;
+    Settings during, after;
+    std::vector<Change> later;
+    int64_t located = Instance::kStands;
+    bool isOver = false;
     for (int i = 6; i < count; ++i) {
-        const std::string text = arguments[i];
-        if (text == "--")
-            list = &after;
-        else if (text == "until")
-            list = &until;
-        else if (text.compare(0, 6, "track:") == 0)
-            track = text.substr(6);
-        else if (text.find('=') == std::string::npos)
-            words.insert(text);
+        const std::string word = arguments[i];
+        if (word == "--")
+            isOver = true;
+        else if (word == "until") {
+            const std::string awaited = arguments[++i];
+            until = awaited.substr(0, awaited.find('='));
+            text = awaited.substr(awaited.find('=') + 1);
+        } else if (word.compare(0, 6, "track=") == 0)
+            track = word.substr(6);
+        else if (word.compare(0, 7, "locate=") == 0)
+            located = std::atoll(word.c_str() + 7);
+        else if (word.find('=') == std::string::npos)
+            words.insert(word);
+        else if (isOver)
+            after.emplace_back(change(word).name, change(word).value);
+        else if (change(word).frame == 0)
+            during.emplace_back(change(word).name, change(word).value);
         else
-            list->push_back(setting(text));
+            later.push_back(change(word));
     }
 
     const Library library(arguments[1]);
@@ -62,7 +80,6 @@ int main(int count, char** arguments)
     if (words.count("restored") != 0)
         instance.load(savedWith(library, during, rate, block));
     instance.start(rate, block, words.count("offline") != 0);
-    std::printf("latency=%u\n", instance.latency());
 
     const uint32_t width = instance.channels;
     std::vector<float> silence(width * block);
@@ -70,35 +87,53 @@ int main(int count, char** arguments)
     if (words.count("restored") == 0) {
         instance.process(silent, block); // parameters are set by hand, in a plugin that runs
         instance.set(during);
+        instance.process(silent, 0);
+        for (const auto& setting : during)
+            if (setting.first == "Restore") // the plugin tells another delay once sound passes
+                instance.process(silent, block);
     }
 
     FILE* const in = std::fopen(arguments[2], "rb");
     std::fseek(in, 0, SEEK_END);
-    const size_t frames = size_t(std::ftell(in)) / (width * sizeof(float));
+    const size_t frames = size_t(std::ftell(in)) / (width * sizeof(float)), delay = instance.latency(), all = frames + delay;
     std::rewind(in);
-    std::vector<float> samples(width * frames);
-    if (std::fread(samples.data(), sizeof(float), samples.size(), in) != samples.size())
-        return 2;
+    std::vector<float> samples(width * all);
+    for (uint32_t channel = 0; channel < width; ++channel)
+        if (std::fread(samples.data() + channel * all, sizeof(float), frames, in) != frames)
+            return 2;
     std::fclose(in);
-    for (size_t at = 0; at < frames; at += block) {
-        float* const channels[] = {samples.data() + at, samples.data() + (width - 1) * frames + at};
-        const int64_t position = words.count("rolling") != 0 ? int64_t(at) : Instance::kStands;
-        instance.process(channels, uint32_t(std::min<size_t>(block, frames - at)), position);
+    const bool rolls = words.count("rolling") != 0;
+    for (size_t at = 0; at < all; at += block) {
+        float* const channels[] = {samples.data() + at, samples.data() + (width - 1) * all + at};
+        for (const Change& each : later)
+            if (each.frame >= at && each.frame < at + block)
+                instance.set({{each.name, each.value}});
+        instance.process(channels, uint32_t(std::min<size_t>(block, all - at)), rolls ? int64_t(at) : Instance::kStands);
     }
-    instance.tell();
     FILE* const out = std::fopen(arguments[3], "wb");
-    std::fwrite(samples.data(), sizeof(float), samples.size(), out);
+    for (uint32_t channel = 0; channel < width; ++channel) {
+        const float* const heard = samples.data() + channel * all;
+        if (std::any_of(heard, heard + delay, [](float sample) { return sample != 0; })) {
+            std::fprintf(stderr, "something is heard before the sound can be\n");
+            return 3;
+        }
+        std::fwrite(heard + delay, sizeof(float), frames, out);
+    }
     std::fclose(out);
 
     instance.set(after);
     const auto began = std::chrono::steady_clock::now();
-    bool waits = !after.empty() || !until.empty();
+    bool waits = !after.empty() || !until.empty() || located != Instance::kStands;
+    int64_t position = located; // the transport stops behind the sound
     while (waits && std::chrono::steady_clock::now() - began < std::chrono::seconds(60)) {
         std::fill(silence.begin(), silence.end(), 0.f);
-        instance.process(silent, block);
-        waits = !until.empty() && instance.value(until[0].first) != until[0].second;
+        instance.process(silent, block, position);
+        if (position != Instance::kStands)
+            position += block;
+        waits = !until.empty() && instance.text(until) != text;
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
+    std::printf("Began=0\nLatency=%u\n", instance.latency());
     instance.tell();
     instance.stop();
     return 0;

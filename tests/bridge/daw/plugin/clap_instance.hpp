@@ -120,6 +120,14 @@ struct Instance {
         return found;
     }
 
+    /// A parameter's value as its user reads it.
+    std::string text(const std::string& name) const
+    {
+        char said[256] = "";
+        params->value_to_text(plugin, find(name).id, value(name), said, sizeof said);
+        return said;
+    }
+
     /// Whether every parameter has a value that it can have.
     bool isSane() const
     {
@@ -139,7 +147,7 @@ struct Instance {
         for (uint32_t index = 0; index < params->count(plugin); ++index) {
             clap_param_info_t info;
             params->get_info(plugin, index, &info);
-            std::printf("%s=%g\n", info.name, value(info.name));
+            std::printf("%s=%s\n", info.name, text(info.name).c_str());
         }
     }
 

@@ -1,116 +1,159 @@
-"""Runs a plugin in DawDreamer or minihost, hosts built on JUCE: a program, for each loads its own JUCE.
+"""Hosts built on JUCE with a VST3 plugin in them: Pedalboard, DawDreamer and minihost."""
 
-python juce_hosts.py HOST PLUGIN IN.npy OUT.npy RATE BLOCK [NAME=VALUE ...]      before the sound passes
-python juce_hosts.py ... -- [NAME=VALUE ...] [until NAME=TEXT]                   afterwards, in silence
+from __future__ import annotations
 
-It renders IN, (channels, frames) float32, offline; the silence lasts until a parameter has that text, 60 s
-at most. Values are as JUCE has them, 0 to 1; the parameters' texts are printed at the end. `track=NAME` names
-the track, in minihost.
-"""
-
-import json
-import sys
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SILENT_BLOCKS = 16
-PATIENCE_S = 60.0
+from tests.bridge.daw.plugin.host import Setup
+
+Sound = NDArray[np.float32]
+
+MOST = {"Cutoff": 23000, "Restore": 2, "Seed": 9999, "Preset": 63, "Model": 63}
+"""The largest value of parameters that reach beyond 1; all begin at 0. JUCE has values from 0 to 1."""
+
+
+def normal(name: str, value: str) -> float:
+    """A value as JUCE has it."""
+    return float(value) / MOST.get(name, 1)
 
 
 class Minihost:
-    """One plugin in minihost, which renders offline."""
+    """One plugin in minihost."""
 
-    def __init__(self, plugin: str, channels: int, rate: int, block: int) -> None:
+    makes_up_for_delay = False
+
+    def __init__(self, setup: Setup) -> None:
         import minihost
 
-        self._block = block
+        self._block = setup.block
         self._plugin = minihost.Plugin(
-            plugin, sample_rate=rate, max_block_size=block, in_channels=channels, out_channels=channels
-        )
-        self._plugin.non_realtime = True
+            str(setup.plugin), sample_rate=setup.rate, max_block_size=setup.block,
+            in_channels=setup.channels, out_channels=setup.channels,
+        )  # fmt: skip
+        self._plugin.non_realtime = setup.offline
         names = [self._plugin.get_param_info(index)["name"] for index in range(self._plugin.num_params)]
         self._index = {name: index for index, name in enumerate(names)}
+        if setup.restored:
+            saved = Minihost(replace(setup, restored=[]))
+            for name, value in setup.restored:
+                saved.set(name, value)
+            self._plugin.set_state(saved._plugin.get_state())
+            saved.close()
+
+    @property
+    def latency(self) -> int:
+        return round(float(self.texts().get("Latency", "0")))  # `latency_samples` is that of the beginning
 
     def set(self, name: str, value: str) -> None:
         if name == "track":
             self._plugin.set_track_properties(value)
         else:
-            self._plugin.set_param(self._index[name], float(value))
+            self._plugin.set_param(self._index[name], normal(name, value))
+            self._process(np.zeros((self._plugin.num_input_channels, 0), np.float32))  # a block without sound
+        if name == "Restore":  # the plugin tells another delay once sound passes
+            self._process(np.zeros((self._plugin.num_input_channels, self._block), np.float32))
 
-    def render(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
         heard = np.empty_like(sound)
         for at in range(0, sound.shape[1], self._block):
-            piece = np.ascontiguousarray(sound[:, at : at + self._block])
-            made = np.empty_like(piece)
-            self._plugin.process(piece, made)
-            heard[:, at : at + self._block] = made
-        return heard
+            rolls = position is not None
+            self._plugin.set_transport(120.0, position_samples=(position or 0) + at, is_playing=rolls)
+            heard[:, at : at + self._block] = self._process(sound[:, at : at + self._block])
+        return heard, position or 0
+
+    def _process(self, sound: Sound) -> Sound:
+        made = np.empty_like(sound)
+        self._plugin.process(np.ascontiguousarray(sound), made)
+        return made
 
     def texts(self) -> dict[str, str]:
         values = {name: self._plugin.get_param_info(index) for name, index in self._index.items()}
         return {name: str(value["current_value_str"]) for name, value in values.items()}
 
+    def close(self) -> None:
+        self._plugin.close()
+
 
 class DawDreamer:
     """One plugin behind a player in a graph of DawDreamer, which renders offline."""
 
-    def __init__(self, plugin: str, channels: int, rate: int, block: int) -> None:
+    makes_up_for_delay = False
+
+    def __init__(self, setup: Setup) -> None:
         import dawdreamer
 
-        self._rate = rate
-        self._engine = dawdreamer.RenderEngine(rate, block)
-        self._player = self._engine.make_playback_processor("sound", np.zeros((channels, block), np.float32))
-        self._plugin = self._engine.make_plugin_processor("plugin", plugin)
-        self._plugin.set_bus(channels, channels)
+        assert not setup.restored
+        self._rate, self._channels, self._block = setup.rate, setup.channels, setup.block
+        self._engine = dawdreamer.RenderEngine(setup.rate, setup.block)
+        nothing = np.zeros((setup.channels, setup.block), np.float32)
+        self._player = self._engine.make_playback_processor("sound", nothing)
+        self._plugin = self._engine.make_plugin_processor("plugin", str(setup.plugin))
+        self._plugin.set_bus(setup.channels, setup.channels)
         self._engine.load_graph([(self._player, []), (self._plugin, ["sound"])])
         self._index = {each["name"]: each["index"] for each in self._plugin.get_parameters_description()}
 
-    def set(self, name: str, value: str) -> None:
-        self._plugin.set_parameter(self._index[name], float(value))
+    @property
+    def latency(self) -> int:
+        return round(float(self.texts().get("Latency", "0")))  # it asks when a graph is loaded
 
-    def render(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    def set(self, name: str, value: str) -> None:
+        self._plugin.set_parameter(self._index[name], normal(name, value))
+        if name == "Restore":  # the plugin tells another delay once sound passes
+            self.play(np.zeros((self._channels, self._block), np.float32), None)
+
+    def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
         self._player.set_data(sound)
         self._engine.render(sound.shape[1] / self._rate)
-        heard: NDArray[np.float32] = self._engine.get_audio()[:, : sound.shape[1]]
-        return heard
+        heard: Sound = self._engine.get_audio()[:, : sound.shape[1]]
+        return heard, position or 0
 
     def texts(self) -> dict[str, str]:
         return {name: self._plugin.get_parameter_text(index) for name, index in self._index.items()}
 
-
-HOSTS: dict[str, Callable[..., Any]] = {"minihost": Minihost, "dawdreamer": DawDreamer}
-
-
-def run(host: Any, sound: NDArray[np.float32], block: int, words: list[str]) -> NDArray[np.float32]:
-    """See above."""
-    settings = words[: words.index("--")] if "--" in words else words
-    after = words[len(settings) + 1 :]
-    until = after.pop() if "until" in after else ""
-    silence = np.zeros((len(sound), SILENT_BLOCKS * block), np.float32)
-    host.render(silence)  # values are set by hand, in a plugin that runs
-    for word in settings:
-        host.set(*word.split("=", 1))
-    heard: NDArray[np.float32] = host.render(sound)
-    for word in after:
-        if word != "until":
-            host.set(*word.split("=", 1))
-    deadline_s = time.monotonic() + (PATIENCE_S if after or until else 0)
-    while time.monotonic() < deadline_s:
-        host.render(silence)
-        name, _, value = until.partition("=")
-        if not until or host.texts()[name] == value:
-            break
-        time.sleep(0.02)
-    return heard
+    def close(self) -> None:
+        pass
 
 
-if __name__ == "__main__":
-    kind, plugin, source, result, rate, block = sys.argv[1:7]
-    sound = np.load(source)
-    host = HOSTS[kind](plugin, len(sound), int(rate), int(block))
-    np.save(result, run(host, sound, int(block), sys.argv[7:]))
-    print(json.dumps(host.texts()))
+class Pedalboard:
+    """One plugin in Pedalboard, which renders offline, and makes up for a delay itself."""
+
+    makes_up_for_delay = True
+
+    def __init__(self, setup: Setup) -> None:
+        import pedalboard
+
+        assert not setup.restored
+        self._rate, self._block = setup.rate, setup.block
+        self._plugin: Any = pedalboard.load_plugin(str(setup.plugin))
+
+    @property
+    def latency(self) -> int:
+        return int(self._plugin.reported_latency_samples)
+
+    def set(self, name: str, value: str) -> None:
+        parameters = {each.name: each for each in self._plugin.parameters.values()}
+        parameters[name].raw_value = normal(name, value)
+
+    def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
+        begins = bool(sound.any())
+        heard: Sound = self._plugin(sound, self._rate, buffer_size=self._block, reset=begins)
+        return heard, position or 0
+
+    def texts(self) -> dict[str, str]:
+        self._plugin.raw_state = self._plugin.raw_state  # it reads output parameters with the state alone
+        return {each.name: each.string_value for each in self._plugin.parameters.values()}
+
+    def close(self) -> None:
+        pass
+
+
+HOSTS: dict[str, Callable[..., Any]] = {
+    "minihost": Minihost,
+    "dawdreamer": DawDreamer,
+    "pedalboard": Pedalboard,
+}

@@ -4,7 +4,8 @@
 //
 // Cases: `real-time` switches what can be switched while sound passes in real time, and prints how often the audio thread
 // allocated, freed or waited, and the CPU time of a block that switches (the median); `count` does what allocates, and
-// prints how often, for the counter is to be trusted; `values`, `states` and `rates` give what no parameter, project or sound card has; `count-in`
+// prints how often, for the counter is to be trusted; `values`, `states` and `rates` give what no parameter, project or sound card has; `versions` gives
+// states of older and newer versions, `locale` one in a host whose locale, that of the environment, has a decimal comma; `count-in`
 // and `nowhere` play through an armed Send from before frame 0, or without telling where, and `other-rate` once more at
 // 44.1 kHz; `leave` ends Render while a
 // window is under way, and prints how long that took and whether the audio thread was left inside; `reset` tells Render
@@ -13,6 +14,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <clocale>
 #include <sys/resource.h>
 #include <thread>
 #include <time.h>
@@ -150,6 +152,14 @@ static std::vector<char> bytes(const std::string& text)
     return {text.begin(), text.end()};
 }
 
+static std::vector<char> stateOf(const std::vector<std::string>& words)
+{
+    std::string text = "__dpf_parameters_begin__";
+    for (const std::string& word : words)
+        text += '\0' + word;
+    return bytes(text + '\0' + "__dpf_parameters_end__" + '\0' + '\xfe');
+}
+
 static void states(const Library& library, Instance& instance)
 {
     Sound sound(instance.channels, kBlock);
@@ -173,16 +183,32 @@ static void states(const Library& library, Instance& instance)
         instance.load(damaged, 1 + round % 600);
         run(instance, sound);
     }
-    std::string odd = "__dpf_parameters_begin__";
-    for (const char* const each : {"cutoff", "nan", "high_gain", "-inf", "seed", "-99999999999999999999", "restore", "7", "armed",
-             "1e38", "preset", "4294967295", "model", "", "", "", "freewheel", "NaN", "__dpf_parameters_end__"})
-        odd += '\0' + std::string(each);
-    instance.load(bytes(odd + '\0' + '\xfe'));
+    instance.load(stateOf({"cutoff", "nan", "high_gain", "-inf", "seed", "-99999999999999999999", "restore", "7", "armed",
+        "1e38", "preset", "4294967295", "model", "", "", "", "freewheel", "NaN"}));
     run(instance, sound);
     if (!instance.isSane())
         std::printf("a state gave a parameter a value that it cannot have\n");
     if (instance.load(std::vector<char>(size_t(64) << 20, 'x')))
         std::printf("64 MB of nothing were taken for a state\n");
+}
+
+/// Parameters that a state does not have stay as they are, and those that the plugin does not have are nothing to it.
+static void versions(Instance& instance)
+{
+    instance.load(stateOf({"seed", "5", "cutoff", "7000"}));
+    instance.load(stateOf({"warmth", "0.7", "cutoff", "9000"}));
+    std::printf("seed=%g cutoff=%g sane=%d\n", instance.value("Seed"), instance.value("Cutoff"), instance.isSane());
+}
+
+static void locale(const Library& library, Instance& instance)
+{
+    const bool has = std::setlocale(LC_ALL, "") != nullptr && *std::localeconv()->decimal_point == ',';
+    Sound sound(instance.channels, kBlock);
+    instance.set({{"High gain", -4.75}, {"Cutoff", 8000.5}});
+    run(instance, sound);
+    Instance other(library);
+    other.load(instance.saved());
+    std::printf("comma=%d gain=%d cutoff=%d\n", has, other.value("High gain") == -4.75, other.value("Cutoff") == 8000.5);
 }
 
 static void rates(const Library& library, bool send)
@@ -288,6 +314,10 @@ int main(int count, char** arguments)
         values(instance);
     else if (which == "states")
         states(library, instance);
+    else if (which == "versions")
+        versions(instance);
+    else if (which == "locale")
+        locale(library, instance);
     else if (which == "count-in")
         playFrom(instance, -16000);
     else if (which == "nowhere")

@@ -41,6 +41,14 @@ return function(folder)
     return found
   end
 
+  local function copied(take)
+    local copy = {}
+    for key, value in pairs(take) do
+      copy[key] = type(value) == "table" and key ~= "item" and key ~= "source" and copied(value) or value
+    end
+    return copy
+  end
+
   local api = {
     GetOS = function()
       return fake.os or "Other"
@@ -140,6 +148,16 @@ return function(folder)
         end
       end
     end,
+    CountTakes = function(item)
+      return #item.takes
+    end,
+    GetTake = function(item, index)
+      return item.takes[index + 1]
+    end,
+    GetToggleCommandState = function(command)
+      assert(command == 1156)
+      return fake.grouping and 1 or 0
+    end,
     TakeIsMIDI = function(take)
       return take.midi == true
     end,
@@ -203,8 +221,9 @@ return function(folder)
       local marker = take.markers[index + 1]
       return index, marker[1], marker[2]
     end,
-    SetTakeStretchMarker = function(take, _, position, source_position)
-      take.markers[#take.markers + 1] = { position, source_position }
+    SetTakeStretchMarker = function(take, index, position, source_position)
+      assert(take.markers[index + 1], "there is no such marker")
+      take.markers[index + 1] = { position, source_position }
     end,
     ExecProcess = function(command, timeout)
       fake.commands[#fake.commands + 1] = command
@@ -233,6 +252,16 @@ return function(folder)
     end,
     UpdateArrange = function() end,
     Main_OnCommand = function(command)
+      if command == 1156 then
+        fake.grouping = not fake.grouping
+      end
+      if command == 40639 then
+        for _, item in ipairs(fake.grouping and fake.items or selected()) do
+          local copy = copied(item.takes[item.active])
+          copy.item = item
+          item.takes[#item.takes + 1] = copy
+        end
+      end
       if command == 41051 then
         for _, item in ipairs(selected()) do
           local take = item.takes[item.active]

@@ -56,6 +56,21 @@ describe("Airband: restore item as new take", function()
     assert.equal(0, fake.refresh)
   end)
 
+  it("keeps envelopes and effects of a take, and leaves the rest of its group alone", function()
+    local item = fake.add(folder .. "/clip.wav", 1.0)
+    local other = fake.add(folder .. "/clip.wav", 1.0)
+    item.takes[1].envelopes, item.takes[1].effects = { Volume = { 0, 0.5 } }, { "ReaEQ" }
+    other.selected, fake.grouping = false, true
+    restore()
+    assert.same({}, fake.messages)
+    assert.equal(2, #item.takes)
+    assert.same({ { Volume = { 0, 0.5 } }, { "ReaEQ" } }, { item.takes[2].envelopes, item.takes[2].effects })
+    assert.equal(item.takes[2], item.takes[item.active])
+    assert.equal(1, #other.takes)
+    assert.is_true(fake.grouping)
+    assert.is_true(item.selected and not other.selected)
+  end)
+
   it("takes the part of the file that a play rate spans", function()
     local item = fake.add(folder .. "/clip.wav", 1.0, 0.5, 2.0)
     restore()
@@ -243,6 +258,25 @@ echo '{"what": "failed", "message": "no \\"caf\\u00e9\\" in C:\\\\Users\\nat \\u
     fake.add(folder .. "/clip.wav", 1.0).takes[1].midi = true
     restore()
     assert.truthy(fake.messages[2]:find("MIDI"))
+    for odd, change in pairs({
+      empty = function(item)
+        item.takes = {}
+      end,
+      ["no file"] = function(item)
+        item.takes[1].source = nil
+      end,
+      locked = function(item)
+        item.values.C_LOCK = 1
+      end,
+      offline = function(item)
+        item.takes[1].source.rate = 0
+      end,
+    }) do
+      fake.items, fake.messages = {}, {}
+      change(fake.add(folder .. "/clip.wav", 1.0))
+      restore()
+      assert.truthy(fake.messages[1]:find(odd, 1, true), odd .. ": " .. tostring(fake.messages[1]))
+    end
     assert.equal(0, #fake.commands)
   end)
 end)

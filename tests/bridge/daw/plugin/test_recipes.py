@@ -1,6 +1,6 @@
 """The recipes for macOS and Windows as far as Linux can tell: they parse, all sources compile for Windows.
 
-apt-get install g++-mingw-w64-x86-64-posix; pytest -m plugin tests/bridge/daw/test_recipes.py
+apt-get install g++-mingw-w64-x86-64-posix; pytest -m plugin tests/bridge/daw/plugin/test_recipes.py
 """
 
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from bridge.daw.build import DPF
 
-PLUGIN = Path(__file__).parents[3] / "bridge" / "daw" / "plugin"
+PLUGIN = Path(__file__).parents[4] / "bridge" / "daw" / "plugin"
 COMPILER = "x86_64-w64-mingw32-g++"
 HEADERS = ("zmq.h", "sodium.h", "sodium", "nlohmann")
 FLAGS = ("-Wall", "-Wextra", "-Werror", "-DZMQ_STATIC", "-DSODIUM_STATIC", "-D_POSIX_C_SOURCE=200809L")

@@ -1,12 +1,14 @@
 """The plugins in hosts that are rough with them: nothing crashes, stalls sound, or is lost without a word.
 
-pytest -m plugin tests/bridge/daw/test_rough_hosts.py
+pytest -m plugin tests/bridge/daw/plugin/test_rough_hosts.py
 """
 
 import json
 import re
+import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,19 @@ def test_what_is_switched_in_real_time_costs_the_audio_thread_nothing(
     assert float(told["switching_ms"]) < BLOCK_MS / 5
 
 
+def test_the_plugins_survive_a_host_as_rough_as_validators_are(built: Path, results: Path) -> None:
+    """In minihost: for Steinberg's validator and pluginval, which no package brings."""
+    pytest.importorskip("minihost")
+    plugins = sorted(built.glob("*.vst3"))
+    assert len(plugins) == 4
+    ran = subprocess.run(
+        [sys.executable, Path(__file__).parent / "rough_host.py", *plugins],
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [f"SURVIVED {path.stem}" for path in plugins]
+
+
 def test_the_counter_of_allocations_counts(rough: Rough) -> None:
     assert int(rough("AirbandRender", "count").removeprefix("allocations=")) > 10
 
@@ -74,6 +89,23 @@ def test_the_counter_of_allocations_counts(rough: Rough) -> None:
 @pytest.mark.parametrize("plugin", ["AirbandSend", "AirbandRender"])
 def test_values_states_and_rates_that_cannot_be_harm_nothing(rough: Rough, plugin: str, case: str) -> None:
     assert rough(plugin, case) == ""
+
+
+@pytest.mark.parametrize("plugin", ["AirbandSend", "AirbandRender"])
+def test_a_state_of_another_version_keeps_what_it_does_not_name(rough: Rough, plugin: str) -> None:
+    assert rough(plugin, "versions") == "seed=5 cutoff=9000 sane=1"
+
+
+@pytest.mark.skipif(shutil.which("localedef") is None, reason="needs localedef and Debian's locales")
+@pytest.mark.parametrize("plugin", ["AirbandSend", "AirbandRender"])
+def test_a_host_with_decimal_commas_restores_what_it_saved(
+    rough: Rough, plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")]
+    subprocess.run(words, capture_output=True, check=False)  # it warns
+    monkeypatch.setenv("LOCPATH", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert rough(plugin, "locale") == "comma=1 gain=1 cutoff=1"
 
 
 @pytest.mark.parametrize("case", ["count-in", "nowhere"])
@@ -108,6 +140,7 @@ def test_no_sound_of_before_a_reset_is_heard_after_it(rough: Rough) -> None:
 # What lies in the folder of Airband Send, and what tracks are called
 
 
+@pytest.mark.parametrize("host", ["clap"], indirect=True)
 @pytest.mark.parametrize(
     "name",
     [
@@ -121,13 +154,12 @@ def test_no_sound_of_before_a_reset_is_heard_after_it(rough: Rough) -> None:
     ids=["latin-1", "path", "long", "quotes", "control", "blank"],
 )
 def test_a_take_comes_back_whatever_its_track_is_called(
-    clap: Callable[..., Any], results: Path, running: None, name: str
+    host: Callable[..., Any], results: Path, running: None, name: str
 ) -> None:
     wavinfo = pytest.importorskip("wavinfo")
     sound = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 4800)).astype(np.float32)
-    told = clap(
-        "AirbandSend.clap", sound, f"track:{name}", "Armed=1", "--", "Armed=0", "until", "Delivered=1"
-    )[1]
+    words = (f"track={name}", "Armed=1", "--", "Armed=0", "until", "Delivered=1")
+    told = host("AirbandSend", sound, *words)[1]
     assert told["Delivered"] == 1
     (path,) = results.glob("*.take.json")
     about = json.loads(path.read_bytes())
@@ -137,8 +169,9 @@ def test_a_take_comes_back_whatever_its_track_is_called(
     assert wavinfo.WavInfoReader(str(delivered)).ixml.track_list
 
 
+@pytest.mark.parametrize("host", ["clap"], indirect=True)
 def test_what_is_no_take_in_the_folder_of_waiting_ones_is_left_alone(
-    clap: Callable[..., Any], results: Path, running: None, sound: NDArray[np.float32]
+    host: Callable[..., Any], results: Path, running: None, sound: NDArray[np.float32]
 ) -> None:
     waiting = results / "waiting"
     waiting.mkdir(parents=True)
@@ -158,7 +191,7 @@ def test_what_is_no_take_in_the_folder_of_waiting_ones_is_left_alone(
         (waiting / f"{name}.json").write_text(json.dumps(about))
         (waiting / f"{name}.wav").write_bytes(bytes(10000))
     (waiting / "deep.json").write_text("[" * 900_000)
-    told = clap("AirbandSend.clap", sound, "Armed=1", "--", "Armed=0", "until", "Delivered=1")[1]
+    told = host("AirbandSend", sound, "Armed=1", "--", "Armed=0", "until", "Delivered=1")[1]
     assert told["Delivered"] == 1
     assert {path.stem for path in waiting.glob("*.wav")} == set(odd)
     assert not list(results.parent.rglob("elsewhere.lock"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-SEND = Path(__file__).parents[3] / "bridge" / "daw" / "plugin" / "send"
+SEND = Path(__file__).parents[4] / "bridge" / "daw" / "plugin" / "send"
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on PATH")
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on P
 @pytest.fixture(scope="module")
 def wave_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("wave") / "wave_head"
-    sources = [Path(__file__).parent / "plugin" / "wave_head.cpp", SEND / "WaveFile.cpp"]
+    sources = [Path(__file__).parent / "wave_head.cpp", SEND / "WaveFile.cpp"]
     subprocess.run(["g++", "-std=c++11", f"-I{SEND}", *sources, "-o", program], check=True, timeout=300)
     return program
 

@@ -1,6 +1,6 @@
 """The plugins start an engine where none runs, by the command that users have, and keep it.
 
-pytest -m plugin tests/bridge/daw/test_launch.py
+pytest -m plugin tests/bridge/daw/plugin/test_launch.py
 """
 
 import json
@@ -19,7 +19,6 @@ from bridge.daw.build import DPF
 from bridge.wire.home import find_home, is_running
 
 RATE = 48000
-ENGINE_ABSENT = 5
 
 pytestmark = [
     pytest.mark.plugin,
@@ -27,32 +26,26 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-Clap = Callable[..., tuple[NDArray[np.float32], dict[str, float]]]
+Host = Callable[..., tuple[NDArray[np.float32], dict[str, Any]]]
 
 
-@pytest.fixture
-def launching(airband_alone: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state folder of an engine that plugins may start; none runs."""
-    state = tmp_path / "state"
-    monkeypatch.delenv("AIRBAND_START")
-    monkeypatch.setenv("AIRBAND_CONNECTION", str(state / "engine.json"))
-    monkeypatch.setenv("AIRBAND_COMMAND", str(airband_alone))
-    return state
+def hosts(*names: str) -> pytest.MarkDecorator:
+    """The hosts of conftest.py that a test runs in."""
+    return pytest.mark.parametrize("host", names, indirect=True)
 
 
 def noise(seconds: float) -> NDArray[np.float32]:
     return np.random.default_rng(8).uniform(-0.5, 0.5, (2, round(seconds * RATE))).astype(np.float32)
 
 
+@hosts("clap", "minihost")
 def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
-    clap: Clap, launching: Path, results: Path
+    host: Host, launching: Path, results: Path
 ) -> None:
-    launching.mkdir()
+    launching.mkdir(mode=0o700)
     (launching / "plugin-choices.json").write_text('{"presets": ["music", "speech"], "models": ["auto"]}')
-    _, told = clap(
-        "AirbandSend.clap", noise(1), "Armed=1", "Preset=1", "--", "Armed=0", "until", "Delivered=1"
-    )
-    assert told["Delivered"] == 1
+    words = ("Armed=1", "Preset=1", "--", "Armed=0", "until", "Delivered=1")
+    assert host("AirbandSend", noise(1), *words)[1]["Delivered"] == 1
     assert is_running(find_home(launching))
     (path,) = results.glob("*.wav")
     np.testing.assert_array_equal(sf.read(path, dtype="float32")[0].T, noise(1))
@@ -63,26 +56,28 @@ def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
     assert {"draft", "null"} <= set(choices["models"])
 
 
-def test_render_starts_the_engine_for_a_bounce(clap: Clap, launching: Path) -> None:
-    _, told = clap("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")
+@hosts("clap", "minihost")
+def test_render_starts_the_engine_for_a_bounce(host: Host, launching: Path) -> None:
+    told = host("AirbandRender", noise(5), "offline", "Cutoff=8000")[1]
     assert told["Windows dry"] == 0
     assert told["Windows restored"] >= 1
 
 
+@hosts("clap", "minihost")
 @pytest.mark.parametrize("words", ["no such command", "says no"])
 def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
-    clap: Clap, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    host: Host, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     refusing = tmp_path / "refusing"
     if words == "says no":
         refusing.write_text("#!/bin/sh\necho 'airband: no room on disk' >&2\nexit 5\n")
         refusing.chmod(0o755)
     monkeypatch.setenv("AIRBAND_COMMAND", str(refusing))
-    settings = ("Armed=1", "--", "Armed=0", "until", f"State={ENGINE_ABSENT}")
-    assert clap("AirbandSend.clap", noise(1), *settings)[1]["State"] == ENGINE_ABSENT
+    settings = ("Armed=1", "--", "Armed=0", "until", "State=Engine absent")
+    assert host("AirbandSend", noise(1), *settings)[1]["State"] == "Engine absent"
     assert len(list((results / "waiting").glob("*.wav"))) == 1
     began_s = time.monotonic()
-    assert clap("AirbandRender.clap", noise(5), "offline", "Cutoff=8000")[1]["Windows dry"] >= 1
+    assert host("AirbandRender", noise(5), "offline", "Cutoff=8000")[1]["Windows dry"] >= 1
     assert time.monotonic() - began_s < 60  # tried once, not for every window
 
 

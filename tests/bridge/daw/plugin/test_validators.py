@@ -2,7 +2,7 @@
 
 The first is built from Debian 13's source package vst3sdk (`cmake --build . --target validator`) and named by
 AIRBAND_VST3_VALIDATOR; the second comes with apt-get install lv2-dev sordi.
-pytest -m plugin tests/bridge/daw/test_validators.py
+pytest -m plugin tests/bridge/daw/plugin/test_validators.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """Airband Render in offline bounces: what is hard for it comes back restored everywhere.
 
-pytest -m plugin tests/bridge/daw/test_bounce.py
+pytest -m plugin tests/bridge/daw/plugin/test_bounce.py
 """
 
 import shutil

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parents[3] / "bridge" / "daw" / "plugin" / "client"
+SOURCES = Path(__file__).parents[4] / "bridge" / "daw" / "plugin" / "client"
 KILLED = "-1 "
 
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 def deaf_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that blocks SIGTERM and ignores SIGINT, and runs a command as the plugins do."""
     program = tmp_path_factory.mktemp("hosts") / "deaf_host"
-    own = Path(__file__).parent / "plugin" / "deaf_host.cpp"
+    own = Path(__file__).parent / "deaf_host.cpp"
     sources = [own, SOURCES / "posix" / "Command.cpp"]
     subprocess.run(["g++", "-std=c++11", f"-I{SOURCES}", *sources, "-o", program], check=True, timeout=300)
     return program
