@@ -196,10 +196,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
     slope = None
     if hz == seen_hz < SLOPE_ROOM * nyquist_hz:  # else a codec ended it, and no filter
-        bands = int(np.searchsorted(spectrum.edges_hz[1:], cliff.above_to_hz, "right"))
-        slope = find_slope(
-            spectrum.powers[:, :bands], spectrum.edges_hz[: bands + 1], hz, spectrum.bin_hz, nyquist_hz
-        )
+        slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz, nyquist_hz)
     return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope, holes)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import SIXTH, Powers, decibels, loudest, lower_quartile
+from render.band.cliff import FLOOR_CLIFF_DB, Powers, decibels, loudest, lower_quartile
 
 Floats = NDArray[np.floating[Any]]
 
@@ -33,9 +33,9 @@ SILENT_DB = -150.0
 """Power per bin below which what lies beyond is the rounding of 32-bit floats, not a noise."""
 BELOW_OCTAVES = (0.1, 0.35)
 """Where the signal's level below the edge is taken."""
-EVEN_DB, FLOOR_END_DB, FLOOR_END_BANDS = 3.0, 20.0, 4
-"""A floor is as even over a sixth of an octave, and ends where it falls so far, for good, in so few bands:
-behind a converter's own low-pass there is less than beyond the slope."""
+EVEN_DB, FLOOR_BANDS, FLOOR_END_DB = 3.0, 4, 20.0
+"""A floor is as even over so many bands, and ends where it falls so far, for good, in as many: behind a
+converter's own low-pass there is less than beyond the slope."""
 HANN_BINS = 1.5
 ALONE_NEPERS = 9.0
 """From here on cosh x is exp(x) / 2, in single precision."""
@@ -111,9 +111,10 @@ def find_slope(
     counts = sounds > sounds[loudest(sounds)].mean() * 10 ** (-QUIET_DB / 10)
     loud = powers[counts].astype(np.float64)
     level: Floats = decibels(loud, out=loud).mean(axis=0)
-    top = _floor_top(level, int(np.searchsorted(octaves, 1 / 6)))
+    most_db = float(level[below].mean()) - FLOOR_CLIFF_DB
+    top = _floor_top(level, int(np.searchsorted(octaves, 0.0)), most_db)
     hz, octaves, level, below = hz[:top], octaves[:top], level[:top], below[:top]
-    beyond = level[octaves > 0.5] if top == powers.shape[1] else level[-SIXTH:]
+    beyond = level[octaves > 0.5] if top == powers.shape[1] else level[-FLOOR_BANDS:]
     floor_db = -float(lower_quartile(-beyond)) if beyond.size else -200.0
     drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
     natural: Floats = level[below].mean() + TILT_DB * (octaves + np.mean(BELOW_OCTAVES))
@@ -142,11 +143,13 @@ def find_slope(
     return Slope(slope.edge_hz, order, ripple_share, nyquist_hz, end_hz, noise_density)
 
 
-def _floor_top(level: Floats, first: int) -> int:
-    """How many bands lie below the place, above band `first`, where a floor ends; all, where none does."""
-    for end in range(first + SIXTH, len(level) - FLOOR_END_BANDS):
-        floor = level[end - SIXTH : end]
-        if np.ptp(floor) < EVEN_DB and floor.min() - level[end + FLOOR_END_BANDS :].max() > FLOOR_END_DB:
+def _floor_top(level: Floats, first: int, most_db: float) -> int:
+    """How many bands lie below the place, above band `first`, where a floor of at most `most_db` ends; all,
+    where none does."""
+    for end in range(first + FLOOR_BANDS, len(level) - FLOOR_BANDS):
+        floor = level[end - FLOOR_BANDS : end]
+        falls_db = floor.min() - level[end + FLOOR_BANDS :].max()
+        if floor.max() < most_db and np.ptp(floor) < EVEN_DB and falls_db > FLOOR_END_DB:
             return end
     return len(level)
 
