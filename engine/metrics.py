@@ -72,9 +72,9 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
     except OSError as error:
         raise UsageError(f"--metrics {port}: {error.strerror}; choose another port", "metrics") from None
 
-    handler = cast(Any, http.RequestHandlerClass)
-    http.RequestHandlerClass = type("Handler", (handler,), {"timeout": REQUEST_S})
-    http.verify_request = lambda *_: _asking() < ASKING_MAX  # type: ignore[method-assign]
+    serving = cast(Any, http)
+    serving.RequestHandlerClass = type("Handler", (serving.RequestHandlerClass,), {"timeout": REQUEST_S})
+    serving.verify_request = lambda *_: _asking() < ASKING_MAX
 
     def stop() -> None:
         http.shutdown()
