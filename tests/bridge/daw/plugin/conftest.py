@@ -1,5 +1,6 @@
 """The native plugins, built; hosts with one of them; the engine and the folders that they find."""
 
+import fcntl
 import json
 import os
 import re
@@ -26,9 +27,11 @@ MODULES = {"jalv": "jack", "minihost": "minihost", "dawdreamer": "dawdreamer", "
 
 
 @pytest.fixture(scope="session")
-def built() -> Path:
-    """The folder of the plugins, built by the one command that users run."""
-    run = subprocess.run(["make", "-C", PLUGIN], capture_output=True, text=True, check=False)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the plugins, built by the one command that users run, one test process at a time."""
+    with open(tmp_path_factory.getbasetemp().parent / "built.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = subprocess.run(["make", "-C", PLUGIN], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-4000:]
     return PLUGIN / "bin"
 
