@@ -7,7 +7,7 @@ floor hides the depth of the fall, what is above is one even level that never fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,13 @@ class Cliff:
         edge_hz: the -6 dB edge of the filter that made it.
         drop_db: from the band below the edge to the loudest band above it, both in their loud frames.
         floor: True when a steady noise floor, not silence, stands above.
+        above_to_hz: where that, or what a filter let through, ends on a cliff too; infinite without one.
     """
 
     edge_hz: float
     drop_db: float
     floor: bool
+    above_to_hz: float = np.inf
 
 
 def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | None:
@@ -107,7 +109,8 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
         if floor or drop_db >= (RESIDUE_DB if found else CLIFF_DB):
             cliff = cliff_near(powers[:, :bands], edges_hz, at, ceiling_db)
             if cliff is not None and (found is None or cliff.drop_db >= FLOOR_CLIFF_DB):
-                found, bands = cliff, int(np.searchsorted(edges_hz, cliff.edge_hz)) - SIXTH
+                found = replace(cliff, above_to_hz=min(found.edge_hz, found.above_to_hz)) if found else cliff
+                bands = int(np.searchsorted(edges_hz, cliff.edge_hz)) - SIXTH
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from render.band.bandwidth import Cutoff, Spectrum, auto, measure
-from render.band.cliff import BANDS_PER_OCTAVE, SIXTH, THIRD, decibels, find_cliff
+from render.band.cliff import SIXTH, THIRD, decibels, find_cliff
 from render.band.holes import Holes
 from render.clip import Clip, open_clip
 from render.loudness import integrated_lufs, true_peak_dbtp
@@ -146,11 +146,9 @@ def _real_top_hz(clip: Clip) -> float | None:
         return None
     spectrum = measure(clip, clip.rate / 2)
     cliff = find_cliff(spectrum.powers, spectrum.edges_hz, 1000.0) if len(spectrum.powers) >= 4 else None
-    if cliff is None or np.isinf(cliff.above_to_hz):
-        return cliff.edge_hz if cliff else None
-    return cliff.above_to_hz * 2 ** (
-        SIXTH / BANDS_PER_OCTAVE
-    )  # a floor's own end, further up than the sound's
+    if cliff is None:
+        return None
+    return cliff.edge_hz if np.isinf(cliff.above_to_hz) else cliff.above_to_hz
 
 
 def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str) -> list[str]:
