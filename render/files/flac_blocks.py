@@ -66,7 +66,7 @@ def read_flac(path: Path) -> Flac:
         if file.read(3) == b"ID3":
             others.append("an ID3 tag before the FLAC stream")
             file.seek(0)
-            head = file.read(10)
+            head = file.read(10).ljust(10, b"\0")  # a file may end in it
             size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
             file.seek(10 + size)
         else:

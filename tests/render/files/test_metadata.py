@@ -19,7 +19,7 @@ from render.files import aiff_chunks, metadata, wave_chunks
 from render.files.aiff_chunks import Marker
 from render.files.chunks import Chunk, StoredChunk, append_chunks, read_chunks
 from render.files.encode import Encoding, encode
-from render.files.flac_blocks import BLOCKS_MAX, COMMENTS_MAX
+from render.files.flac_blocks import BLOCKS_MAX, COMMENTS_MAX, read_flac
 from render.files.metadata import Metadata, Provenance, Timing
 from render.files.tags import Tags
 
@@ -391,3 +391,9 @@ def test_what_no_file_in_use_holds_so_many_of_is_named(tmp_path: Path, blocks: b
     assert read.others == (told,)
     assert len(read.blocks) <= BLOCKS_MAX
     assert len(read.tags.texts) <= COMMENTS_MAX
+
+
+def test_a_file_that_ends_in_the_head_of_an_id3_tag_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    path.write_bytes(b"ID3\4\0\0\0\0")
+    assert read_flac(path).others == ("an ID3 tag before the FLAC stream", "metadata that cannot be read")
