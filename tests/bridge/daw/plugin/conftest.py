@@ -17,13 +17,32 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
+from bridge.daw.build import DPF
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
 PLUGIN = ROOT / "bridge" / "daw" / "plugin"
 PATCHED_DPF = PLUGIN / "build" / "dpf"
 WINDOW_S = 1.5
+NEEDS = "needs Debian's dpf-source and what it is built with"
 PROGRAMS = {"jalv": ("jalv", "jackd")}
 MODULES = {"jalv": "jack", "minihost": "minihost", "dawdreamer": "dawdreamer", "pedalboard": "pedalboard"}
+
+
+@pytest.hookimpl(tryfirst=True)  # tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the plugins built."""
+    for item in items:
+        if item.path.parent == HERE and "built" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.plugin)
+            item.add_marker(pytest.mark.skipif(not DPF.is_dir(), reason=NEEDS))
+            item.add_marker(pytest.mark.timeout(1800))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test runs once in each of the hosts that its mark names."""
+    if named := metafunc.definition.get_closest_marker("in_hosts"):
+        metafunc.parametrize("host", named.args, indirect=True)
 
 
 @pytest.fixture(scope="session")

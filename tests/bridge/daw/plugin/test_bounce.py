@@ -20,15 +20,6 @@ FRAMES = round(61.3 * RATE)
 SILENT = (25 * RATE, 33 * RATE)
 CUTOFF_HZ = 8000
 
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(
-        not Path("/usr/share/dpf").is_dir() or shutil.which("make") is None or shutil.which("g++") is None,
-        reason="needs Debian's dpf-source, libzmq3-dev, libsodium-dev, nlohmann-json3-dev, g++ and make",
-    ),
-    pytest.mark.timeout(1800),
-]
-
 
 def noise() -> NDArray[np.float64]:
     """61.3 s of it, over all frequencies."""

@@ -15,30 +15,18 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from bridge.daw.build import DPF
 from bridge.wire.home import find_home, is_running
 
 RATE = 48000
 
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
-
 Host = Callable[..., tuple[NDArray[np.float32], dict[str, Any]]]
-
-
-def hosts(*names: str) -> pytest.MarkDecorator:
-    """The hosts of conftest.py that a test runs in."""
-    return pytest.mark.parametrize("host", names, indirect=True)
 
 
 def noise(seconds: float) -> NDArray[np.float32]:
     return np.random.default_rng(8).uniform(-0.5, 0.5, (2, round(seconds * RATE))).astype(np.float32)
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
     host: Host, launching: Path, results: Path
 ) -> None:
@@ -56,14 +44,14 @@ def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
     assert {"draft", "null"} <= set(choices["models"])
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_render_starts_the_engine_for_a_bounce(host: Host, launching: Path) -> None:
     told = host("AirbandRender", noise(5), "offline", "Cutoff=8000")[1]
     assert told["Windows dry"] == 0
     assert told["Windows restored"] >= 1
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 @pytest.mark.parametrize("words", ["no such command", "says no"])
 def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
     host: Host, launching: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str

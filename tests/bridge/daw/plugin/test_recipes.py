@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daw.build import DPF
-
 PLUGIN = Path(__file__).parents[4] / "bridge" / "daw" / "plugin"
 COMPILER = "x86_64-w64-mingw32-g++"
 HEADERS = ("zmq.h", "sodium.h", "sodium", "nlohmann")
@@ -22,11 +20,8 @@ def test_the_recipe_parses(system: str) -> None:
     subprocess.run(["bash", "-n", PLUGIN / f"build-{system}.sh"], check=True, timeout=10)
 
 
-@pytest.mark.plugin
-@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
-    not DPF.is_dir() or shutil.which(COMPILER) is None,
-    reason="needs Debian's dpf-source, libraries' headers and g++-mingw-w64-x86-64-posix",
+    shutil.which(COMPILER) is None, reason="needs libraries' headers and g++-mingw-w64-x86-64-posix"
 )
 def test_every_source_compiles_for_windows(built: Path, tmp_path: Path) -> None:
     """Compiled, not linked: Debian has no libzmq and libsodium for Windows."""

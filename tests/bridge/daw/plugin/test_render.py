@@ -17,25 +17,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
-from bridge.daw.build import DPF
-
 RATE = 48000
 LATENCY_S = 2.5  # of the fixture `results`
 EVERY = ("clap", "minihost", "dawdreamer", "pedalboard", "jalv")
 
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
-
 Sound = NDArray[np.float32]
 Host = Callable[..., tuple[Sound, dict[str, Any]]]
-
-
-def hosts(*names: str) -> pytest.MarkDecorator:
-    """The hosts of conftest.py that a test runs in."""
-    return pytest.mark.parametrize("host", names, indirect=True)
 
 
 def dull(seconds: float, cutoff_hz: float) -> Sound:
@@ -49,7 +36,7 @@ def counts(told: dict[str, Any]) -> tuple[int, int, int]:
     return tuple(int(told[f"Windows {word}"]) for word in ("restored", "whole", "dry"))  # type: ignore[return-value]
 
 
-@hosts(*EVERY)
+@pytest.mark.in_hosts(*EVERY)
 def test_a_bounce_is_exact(host: Host, sound: Sound, running: None) -> None:
     """The model is `null`, which changes nothing."""
     heard, told = host("AirbandRender", sound, "offline", "Cutoff=8000")
@@ -59,7 +46,7 @@ def test_a_bounce_is_exact(host: Host, sound: Sound, running: None) -> None:
     assert counts(told)[1:] == (0, 0)
 
 
-@hosts("clap", "minihost", "dawdreamer")
+@pytest.mark.in_hosts("clap", "minihost", "dawdreamer")
 @pytest.mark.parametrize(("rate", "block"), [(44100, 64), (88200, 333), (96000, 250001)], ids=str)
 def test_a_bounce_is_exact_at_any_rate_and_block(
     host: Host, sound: Sound, running: None, rate: int, block: int
@@ -71,14 +58,14 @@ def test_a_bounce_is_exact_at_any_rate_and_block(
     assert counts(told)[1:] == (0, 0)
 
 
-@hosts("clap", "pedalboard")
+@pytest.mark.in_hosts("clap", "pedalboard")
 def test_a_bounce_of_a_mono_track_is_exact(host: Host, sound: Sound, running: None) -> None:
     heard, told = host("AirbandRenderMono", sound[:1], "offline", "Cutoff=8000")
     np.testing.assert_array_equal(heard, sound[:1])
     assert counts(told)[0] >= 3
 
 
-@hosts(*EVERY)
+@pytest.mark.in_hosts(*EVERY)
 def test_without_an_engine_a_bounce_is_dry_and_says_so(host: Host, sound: Sound, results: Path) -> None:
     heard, told = host("AirbandRender", sound, "offline", "Cutoff=8000")
     np.testing.assert_array_equal(heard, sound)
@@ -87,7 +74,7 @@ def test_without_an_engine_a_bounce_is_dry_and_says_so(host: Host, sound: Sound,
     assert counts(told)[2] >= 3
 
 
-@hosts(*EVERY)
+@pytest.mark.in_hosts(*EVERY)
 def test_switched_off_it_has_no_delay_and_asks_nobody(host: Host, sound: Sound, running: None) -> None:
     heard, told = host("AirbandRender", sound, "offline", "Restore=0", "Cutoff=8000")
     np.testing.assert_array_equal(heard, sound)
@@ -95,7 +82,7 @@ def test_switched_off_it_has_no_delay_and_asks_nobody(host: Host, sound: Sound, 
     assert counts(told) == (0, 0, 0)
 
 
-@hosts(*EVERY)
+@pytest.mark.in_hosts(*EVERY)
 def test_bypassed_it_keeps_the_delay_and_asks_nobody(host: Host, sound: Sound, running: None) -> None:
     heard, told = host("AirbandRender", sound, "offline", "Bypass=1", "Cutoff=8000")
     np.testing.assert_array_equal(heard, sound)
@@ -103,7 +90,7 @@ def test_bypassed_it_keeps_the_delay_and_asks_nobody(host: Host, sound: Sound, r
     assert counts(told) == (0, 0, 0)
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_in_real_time_it_asks_nobody(host: Host, sound: Sound, running: None) -> None:
     heard, told = host("AirbandRender", sound, "Cutoff=8000")
     np.testing.assert_array_equal(heard, sound)
@@ -111,7 +98,7 @@ def test_in_real_time_it_asks_nobody(host: Host, sound: Sound, running: None) ->
     assert counts(told) == (0, 0, 0)
 
 
-@hosts(*EVERY)
+@pytest.mark.in_hosts(*EVERY)
 def test_windows_that_miss_nothing_are_told_from_restored_ones(
     host: Host, sound: Sound, running: None
 ) -> None:
@@ -125,7 +112,7 @@ def test_windows_that_miss_nothing_are_told_from_restored_ones(
 # Cut-offs
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 @pytest.mark.parametrize(("one_cutoff", "last_hz"), [(0, 4000), (1, 8000)])
 def test_a_bounce_may_have_one_cutoff(host: Host, running: None, one_cutoff: int, last_hz: float) -> None:
     """8 kHz for 6 s, then 4 kHz: each window's own, or for all the first one's."""
@@ -136,7 +123,7 @@ def test_a_bounce_may_have_one_cutoff(host: Host, running: None, one_cutoff: int
     assert abs(told["Cutoff found"] - last_hz) < 200
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_window_with_too_little_sound_takes_the_cutoff_of_the_one_before(host: Host, running: None) -> None:
     """4.4 s at 8 kHz are three windows; the sixth has 0.1 s, at 4 kHz."""
     sound = np.zeros((2, 9 * RATE), np.float32)
@@ -148,7 +135,7 @@ def test_a_window_with_too_little_sound_takes_the_cutoff_of_the_one_before(host:
     assert abs(told["Cutoff found"] - 8000) < 200
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_bounce_without_a_new_start_forgets_the_one_before(host: Host, running: None) -> None:
     """As in LV2 and CLAP, where hosts go offline while a plugin runs: 8 kHz for 6 s, then 4 kHz for 9 s."""
     sound = np.concatenate([dull(6, 8000), dull(9, 4000)], axis=1)
@@ -162,14 +149,14 @@ def test_a_bounce_without_a_new_start_forgets_the_one_before(host: Host, running
 # Hosts and engines that are difficult
 
 
-@hosts("clap")  # the others ask for the delay through other formats
+@pytest.mark.in_hosts("clap")  # the others ask for the delay through other formats
 def test_a_host_without_clap_latency_gets_the_sound_all_the_same(host: Host, running: None) -> None:
     heard, told = host("AirbandRender", dull(5, 8000), "offline", "no-latency")
     np.testing.assert_array_equal(heard, dull(5, 8000))
     assert counts(told)[0] >= 3
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_an_engine_that_stands_still_costs_a_bounce_seconds(
     host: Host, results: Path, start_engine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,12 +176,12 @@ def test_an_engine_that_stands_still_costs_a_bounce_seconds(
     np.testing.assert_array_equal(heard, sound)
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_whether_an_engine_lives_is_asked_of_its_socket(host: Host, sandboxed: None) -> None:
     assert counts(host("AirbandRender", dull(5, 8000), "offline")[1])[0] >= 3
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_where_a_bounce_goes_over_to_dry_sound_nothing_clicks(
     host: Host, launching: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

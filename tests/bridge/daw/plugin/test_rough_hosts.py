@@ -17,16 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.daw.build import DPF
-
 RATE = 48000
 BLOCK_MS = 1000 * 64 / RATE  # of rough_clap.cpp
-
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
 
 Rough = Callable[[str, str], str]
 

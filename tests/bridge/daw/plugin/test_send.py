@@ -15,23 +15,10 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from bridge.daw.build import DPF
-
 RATE = 48000
-
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
 
 Sound = NDArray[np.float32]
 Host = Callable[..., tuple[Sound, dict[str, Any]]]
-
-
-def hosts(*names: str) -> pytest.MarkDecorator:
-    """The hosts of conftest.py that a test runs in."""
-    return pytest.mark.parametrize("host", names, indirect=True)
 
 
 def noise(seconds: float, seed: int = 1) -> Sound:
@@ -56,7 +43,7 @@ def assert_holds(take: Sound, sound: Sound) -> None:
     assert not take[:, at + sound.shape[1] :].any()
 
 
-@hosts("clap", "minihost", "dawdreamer", "pedalboard", "jalv")
+@pytest.mark.in_hosts("clap", "minihost", "dawdreamer", "pedalboard", "jalv")
 def test_what_passes_comes_back(host: Host, sound: Sound, running: None, results: Path) -> None:
     heard, told = host("AirbandSend", sound, "offline", "Armed=1", "--", "Armed=0", "until", "Delivered=1")
     np.testing.assert_array_equal(heard, sound)
@@ -66,7 +53,7 @@ def test_what_passes_comes_back(host: Host, sound: Sound, running: None, results
     assert_holds(read(only_result(results)), sound)
 
 
-@hosts("clap", "pedalboard")
+@pytest.mark.in_hosts("clap", "pedalboard")
 def test_what_passes_on_a_mono_track_comes_back(
     host: Host, sound: Sound, running: None, results: Path
 ) -> None:
@@ -76,7 +63,7 @@ def test_what_passes_on_a_mono_track_comes_back(
     assert_holds(read(only_result(results)), sound[:1])
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_take_is_rendered_by_the_knobs_of_its_end(host: Host, running: None, results: Path) -> None:
     """Their automation during it counts, and loses no sample."""
     words = ("Armed=1", "Seed=3", "Seed=7@24000", "--", "Armed=0", "until", "Delivered=1")
@@ -89,7 +76,7 @@ def test_a_take_is_rendered_by_the_knobs_of_its_end(host: Host, running: None, r
 # Where it stands
 
 
-@hosts("clap", "minihost", "jalv")
+@pytest.mark.in_hosts("clap", "minihost", "jalv")
 def test_a_take_says_where_it_stands_to_any_daw(
     host: Host, sound: Sound, running: None, results: Path
 ) -> None:
@@ -109,7 +96,7 @@ def test_a_take_says_where_it_stands_to_any_daw(
     assert f"_LO>{frame}</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>".encode() in path.read_bytes()
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_take_at_192_khz_comes_back_at_96_where_it_stood(host: Host, results: Path, running: None) -> None:
     words = ("rolling", "Follow transport=1", "Armed=1", "--", "until", "Delivered=1")
     host("AirbandSend", noise(4), *words, rate=192000)
@@ -119,7 +106,7 @@ def test_a_take_at_192_khz_comes_back_at_96_where_it_stood(host: Host, results: 
     assert re.search(rb"<TIMESTAMP_SAMPLE_RATE>96000<", path.read_bytes())
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_host_tells_the_track(host: Host, running: None, results: Path) -> None:
     wavinfo = pytest.importorskip("wavinfo")
     host("AirbandSend", noise(1), "track=Flöte 🎵 2", "Armed=1", "--", "Armed=0", "until", "Delivered=1")
@@ -130,7 +117,7 @@ def test_a_host_tells_the_track(host: Host, running: None, results: Path) -> Non
     assert [channel.name for channel in tracks] == ["Flöte 🎵 2"] * 2
 
 
-@hosts("clap", "minihost", "jalv")
+@pytest.mark.in_hosts("clap", "minihost", "jalv")
 def test_a_located_transport_begins_another_take(
     host: Host, sound: Sound, running: None, results: Path
 ) -> None:
@@ -142,7 +129,7 @@ def test_a_located_transport_begins_another_take(
     assert 600 * RATE <= json.loads(behind.read_bytes())["transport_frame"] < 602 * RATE
 
 
-@hosts("clap", "minihost", "jalv")
+@pytest.mark.in_hosts("clap", "minihost", "jalv")
 def test_a_project_that_opens_armed_waits_for_its_transport(
     host: Host, sound: Sound, running: None, results: Path
 ) -> None:
@@ -158,7 +145,7 @@ def test_a_project_that_opens_armed_waits_for_its_transport(
 # What fails
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_one_sample_that_is_no_number_loses_no_take(host: Host, results: Path, running: None) -> None:
     whole = noise(1)
     broken = whole.copy()
@@ -169,7 +156,7 @@ def test_one_sample_that_is_no_number_loses_no_take(host: Host, results: Path, r
     assert "frame 12345" in path.with_suffix(".txt").read_text()
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 @pytest.mark.parametrize(
     ("peak", "settings", "rate", "model", "why"),
     [
@@ -196,7 +183,7 @@ def test_what_fails_leaves_the_sound_and_the_reason(
     assert not list(results.glob("waiting/*.wav"))
 
 
-@hosts("clap", "minihost", "dawdreamer")
+@pytest.mark.in_hosts("clap", "minihost", "dawdreamer")
 def test_takes_that_wait_when_a_host_quits_are_sent_by_the_next(
     host: Host, results: Path, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +199,7 @@ def test_takes_that_wait_when_a_host_quits_are_sent_by_the_next(
 # What fills up, and what is slow
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_full_folder_says_so(host: Host, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRBAND_SEND_WAITING_GB", "0.0001")
     host("AirbandSend", noise(1), "Armed=1", "--", "Armed=0")
@@ -222,7 +209,7 @@ def test_a_full_folder_says_so(host: Host, results: Path, monkeypatch: pytest.Mo
     assert len(list(results.glob("waiting/*.wav"))) == 1
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_take_ends_where_its_folder_is_full(
     host: Host, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +226,7 @@ def test_a_take_ends_where_its_folder_is_full(
     assert "AIRBAND_SEND_WAITING_GB" in (results / "Airband Send is full.txt").read_text()
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_folder_that_cannot_be_written_is_told_at_once(host: Host, results: Path) -> None:
     results.write_text("a file where the folder should be")
     words = ("Armed=1", "--", "Armed=0", "until", "State=Folder takes no more")
@@ -248,7 +235,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(host: Host, results: Pa
     assert told["State"] == "Folder takes no more"
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_long_export_faster_than_the_clock_is_whole(host: Host, results: Path, running: None) -> None:
     sound = np.tile(np.arange(-30000, 30000, dtype=np.float32) / 65536, (2, 48))
     host("AirbandSend", sound, "Armed=1", "--", "Armed=0", "until", "Delivered=1")
@@ -265,7 +252,7 @@ def stalled_disk(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, str(value))
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_an_export_of_several_takes_waits_for_a_slow_disk(
     host: Host, stalled_disk: None, results: Path, running: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +267,7 @@ def test_an_export_of_several_takes_waits_for_a_slow_disk(
     assert not list(results.glob("*.txt"))
 
 
-@hosts("clap", "minihost")
+@pytest.mark.in_hosts("clap", "minihost")
 def test_a_take_that_a_stalled_disk_cuts_says_so_and_the_next_one_is_whole(
     host: Host, stalled_disk: None, results: Path, running: None
 ) -> None:

@@ -20,19 +20,11 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from bridge.daw.build import DPF
-
 wavinfo = pytest.importorskip("wavinfo")
 
 ROOT = Path(__file__).parents[4]
 RATE = 48000
 PASS_FRAMES = 12000
-
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
 
 Sound = NDArray[np.float32]
 Session = Callable[..., "subprocess.Popen[str]"]

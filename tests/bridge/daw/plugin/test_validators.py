@@ -13,17 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daw.build import DPF
-
 PLUGINS = ["AirbandSend", "AirbandSendMono", "AirbandRender", "AirbandRenderMono"]
 VENDORS = ("http://moddevices.com/ns/", "http://kxstudio.sf.net/ns/")
 VALIDATOR = os.environ.get("AIRBAND_VST3_VALIDATOR", "")
-
-pytestmark = [
-    pytest.mark.plugin,
-    pytest.mark.skipif(not DPF.is_dir(), reason="needs Debian's dpf-source and what it is built with"),
-    pytest.mark.timeout(1800),
-]
 
 
 @pytest.mark.skipif(not VALIDATOR, reason="AIRBAND_VST3_VALIDATOR names no validator")
