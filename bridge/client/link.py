@@ -12,19 +12,19 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import zmq
 
+from bridge.client.outbox import Outbox
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, NotUnderstood, Replies, Reply
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Closing, EngineMessage, Error, Message, Ping
 from presets.errors import EngineError, WireError, error_class
-from presets.limits import CHUNK_BYTES, CREDIT_BYTES
+from presets.limits import CHUNK_BYTES
 
 Kinds: TypeAlias = tuple[type[Message], ...]
 
@@ -40,8 +40,6 @@ DRAINED_MAX = 64
 """Messages taken at a time: a peer that never stops talking holds up neither what is sent nor a close."""
 LINGER_MS = 500
 """How long a closing link goes on delivering what was sent."""
-UNSENT_BYTES = CREDIT_BYTES
-"""Of buffers that may wait to be sent: as much as an engine gives credit for."""
 QUEUE_MESSAGES = 16
 """Messages that libzmq keeps each way, of a MiB at most."""
 
@@ -58,9 +56,7 @@ class Link:
         self.endpoint = endpoint
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._outbox: deque[tuple[list[bytes | memoryview], int]] = deque()
-        self._unsent_bytes = 0
-        self._sent = threading.Condition(self._lock)
+        self._outbox = Outbox()
         self._expected: list[tuple[Accepts, Replies]] = []
         self._open: dict[str, list[tuple[Kinds, Replies]]] = {}
         self._lost: LinkLost | None = None
@@ -98,13 +94,13 @@ class Link:
         """Sends what has no answer of its own.
 
         Args:
-            message, buffer: what to send; a buffer waits while UNSENT_BYTES of them do.
+            message, buffer: what to send; a buffer waits until the outbox has room for it.
             timeout_s: how long the engine may take nothing of what waits.
 
         Raises:
             LinkLost: the link broke, or the engine took nothing.
         """
-        if buffer is not None and not self._has_room(timeout_s):
+        if buffer is not None and not self._outbox.wait_for_room(timeout_s):
             self.drop("it takes nothing of what it is sent")
         self._post(message, buffer, None)
 
@@ -159,7 +155,7 @@ class Link:
             waiting = [replies for _, replies in self._expected]
             waiting += [replies for boxes in self._open.values() for _, replies in boxes]
             self._expected.clear()
-            self._sent.notify_all()
+        self._outbox.end()
         for replies in waiting:
             replies.end(self._lost)
         self._wake()
@@ -180,19 +176,10 @@ class Link:
         with self._lock:
             if self._lost:
                 raise type(self._lost)(*self._lost.args)
-            self._outbox.append((frames, nbytes))
-            self._unsent_bytes += nbytes
+            self._outbox.put(frames, nbytes)
             if expects:
                 self._expected.append(expects)
         self._wake()
-
-    def _has_room(self, timeout_s: float) -> bool:
-        """Waits until another buffer may wait; False where nothing was sent for `timeout_s`."""
-        with self._lock:
-            while self._lost is None and self._unsent_bytes >= UNSENT_BYTES:
-                if not self._sent.wait(min(timeout_s, threading.TIMEOUT_MAX)):
-                    return False
-        return True
 
     def _wake(self) -> None:
         with suppress(OSError):  # full: it is awake; closed: it has ended
@@ -244,13 +231,7 @@ class Link:
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         with suppress(zmq.Again):
-            while self._outbox:
-                frames, nbytes = self._outbox[0]
-                dealer.send_multipart(frames, zmq.DONTWAIT, copy=False)
-                self._outbox.popleft()
-                with self._lock:
-                    self._unsent_bytes -= nbytes
-                    self._sent.notify_all()
+            self._outbox.flush(lambda frames: dealer.send_multipart(frames, zmq.DONTWAIT, copy=False))
 
     def _drain(self, dealer: zmq.Socket[bytes]) -> bool:
         """Hands out what has arrived, up to DRAINED_MAX messages; True if there may be more."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import uvicorn
 
 from bridge.console.app import Console
-from bridge.console.patience import ImpatientProtocol
+from bridge.console.silent_connections import LimitedProtocol
 from bridge.wire.home import Home
 from bridge.wire.lock import FileLock
 from bridge.wire.private_files import make_private_folder
@@ -68,7 +68,7 @@ def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], No
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
-            http=ImpatientProtocol,
+            http=LimitedProtocol,
             ws="none",
             lifespan="on",
         )

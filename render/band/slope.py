@@ -33,7 +33,7 @@ SILENT_DB = -150.0
 """Power per bin below which what lies beyond is the rounding of 32-bit floats, not a noise."""
 BELOW_OCTAVES = (0.1, 0.35)
 """Where the signal's level below the edge is taken."""
-EVEN_DB, FLOOR_BANDS, FLOOR_END_DB = 3.0, 4, 20.0
+FLOOR_EVEN_DB, FLOOR_BANDS, FLOOR_END_DB = 3.0, 4, 20.0
 """A floor is as even over so many bands, and ends where it falls so far, for good, in as many: behind a
 converter's own low-pass there is less than beyond the slope."""
 HANN_BINS = 1.5
@@ -149,7 +149,7 @@ def _floor_top(level: Floats, first: int, most_db: float) -> int:
     for end in range(first + FLOOR_BANDS, len(level) - FLOOR_BANDS):
         floor = level[end - FLOOR_BANDS : end]
         falls_db = floor.min() - level[end + FLOOR_BANDS :].max()
-        if floor.max() < most_db and np.ptp(floor) < EVEN_DB and falls_db > FLOOR_END_DB:
+        if floor.max() < most_db and np.ptp(floor) < FLOOR_EVEN_DB and falls_db > FLOOR_END_DB:
             return end
     return len(level)
 

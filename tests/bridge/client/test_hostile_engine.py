@@ -19,7 +19,8 @@ import zmq
 
 from bridge import Client
 from bridge.client import link as link_module
-from bridge.client.link import UNSENT_BYTES, Link
+from bridge.client.link import Link
+from bridge.client.outbox import UNSENT_BYTES
 from bridge.client.replies import MESSAGE_BYTES, UNREAD_BYTES, LinkLost, NoAnswer, Replies
 from bridge.client.transactions import upload
 from bridge.client.vitals import folder_bytes
@@ -321,7 +322,7 @@ def test_an_engine_that_grants_all_and_reads_nothing_is_not_sent_all(tmp_path: P
         sending = threading.Thread(target=send)
         sending.start()
         while sending.is_alive():
-            largest = max(largest, link._unsent_bytes)
+            largest = max(largest, link._outbox.waiting_bytes)
             sending.join(0.01)
         granting.join()
         assert 0 < largest <= UNSENT_BYTES + CHUNK_BYTES

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-SILENT_MAX = pytest.importorskip("bridge.console.patience").SILENT_MAX
+SILENT_MAX = pytest.importorskip("bridge.console.silent_connections").SILENT_MAX
 
 REFUSED = b"forbidden\n"
 

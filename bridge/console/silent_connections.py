@@ -13,10 +13,10 @@ SILENT_MAX = 64
 """Connections that may owe it; the next one is shut at once: descriptors are left for those let in."""
 
 
-class ImpatientProtocol(H11Protocol):
+class LimitedProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it with h11, which bounds a request's head, with the limits above."""
 
-    _silent: ClassVar[set[ImpatientProtocol]] = set()
+    _silent: ClassVar[set[LimitedProtocol]] = set()
 
     def connection_made(self, transport: Any) -> None:
         """See `asyncio.Protocol`."""
