@@ -1,7 +1,8 @@
 """`python -m engine bench phase`: what a mel spectrogram costs to become sound, by each vocoder, as JSON.
 
-HiFi-GAN of the published size and its small relative with an inverse STFT stand beside phase retrieval, on
-one spectrogram, in one run. Weights are random: they change neither the cost nor the shapes.
+HiFi-GAN of the published size, its small relative with an inverse STFT and the network that refines retrieved
+phases stand beside phase retrieval, on one spectrogram, in one run. Weights are random: they change neither
+the cost nor the shapes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.bench.audiosr import cost
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel, vocoding
 from engine.models.audiosr.networks import lay_out, vocoder_of
 from engine.models.audiosr.precision import probe
 from presets.errors import UsageError
@@ -25,8 +26,9 @@ from presets.schema import RATE_HZ
 VOCODERS: dict[str, Mapping[str, Any]] = {
     "hifigan": {},
     "istft": {"kind": "istft", "width": 256, "depth": 6},
+    "refined-phase": {"kind": "refined-phase", "width": 32, "depth": 6},
 }
-"""Arguments of the networks: AudioSR's as published, and mini-vocoder.toml's."""
+"""Arguments of the networks: AudioSR's as published, mini-vocoder.toml's and phase-refiner.toml's."""
 
 CUTOFF_HZ = 4000.0
 
@@ -40,11 +42,10 @@ def ways(vocoders: Mapping[str, Mapping[str, Any]], waveform: Tensor) -> dict[st
     def by_network(arguments: Mapping[str, Any]) -> Callable[[], Tensor]:
         network = vocoder_of(arguments).eval().requires_grad_(False)
         lay_out(network)
-        bands = log_mel.transpose(1, 2)
-        return lambda: torch.as_tensor(network(bands))
+        return lambda: vocoding.waveform(network, log_mel, waveform, noise, cutoff_hz)
 
     calls = {name: by_network(arguments) for name, arguments in vocoders.items()}
-    return calls | {"phase": lambda: phase.waveform(log_mel, waveform, noise, cutoff_hz)}
+    return calls | {"phase": lambda: vocoding.waveform(None, log_mel, waveform, noise, cutoff_hz)}
 
 
 @torch.inference_mode()

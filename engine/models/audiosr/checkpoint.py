@@ -22,6 +22,7 @@ from torch import Tensor
 
 from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out
 from engine.models.audiosr.precision import HALVED, halved_if_faithful
+from engine.models.audiosr.vocoding import hears_input
 from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
 from presets.errors import ModelError
 
@@ -261,7 +262,7 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
     with open_safetensors(path) as file:
         networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
     networks.eval().requires_grad_(False)
-    if half is not None and networks.has_vocoder:
+    if half is not None and networks.has_vocoder and not hears_input(networks.vocoder):
         networks.vocoder = halved_if_faithful(networks.vocoder, half)
     return networks
 

@@ -29,6 +29,13 @@ def filterbank() -> Tensor:
 
 
 @cache
+def _filterbank_on(device: torch.device) -> Tensor:
+    """`filterbank` where it is multiplied: a copy of it in every step would wait for the device."""
+    with torch.inference_mode(False):
+        return filterbank().to(device)
+
+
+@cache
 def band_edges_hz() -> NDArray[np.float64]:
     """(258,) corners of the mel triangles, Hz: band i rises from corner i, peaks at i + 1, ends at i + 2."""
     from librosa import mel_frequencies
@@ -54,7 +61,7 @@ def magnitude(waveform: Tensor) -> Tensor:
 
 def log_mel(magnitudes: Tensor) -> Tensor:
     """(B, frames, 1025) magnitudes -> (B, frames, 256) natural-log mel, at least log(1e-5)."""
-    return torch.log(torch.clamp(magnitudes @ filterbank().to(magnitudes.device).T, min=FLOOR))
+    return torch.log(torch.clamp(magnitudes @ _filterbank_on(magnitudes.device).T, min=FLOOR))
 
 
 def bands_below(cutoff_hz: float) -> int:

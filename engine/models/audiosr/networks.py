@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.models.audiosr.autoencoder import Decoder, Encoder
 from engine.models.audiosr.istft_vocoder import IstftVocoder
+from engine.models.audiosr.phase_refiner import PhaseRefiner
 from engine.models.audiosr.unet import TransformerUNet
 from engine.models.audiosr.vocoder import Vocoder
 from presets.errors import UsageError
@@ -32,8 +33,8 @@ class Configuration:
     Attributes:
         unet: of TransformerUNet.
         vae: of Encoder and Decoder.
-        vocoder: of Vocoder, or of IstftVocoder where it says `kind = "istft"`; None for a model that has no
-            vocoder of its own.
+        vocoder: of Vocoder, of IstftVocoder where it says `kind = "istft"`, of PhaseRefiner where
+            `kind = "refined-phase"`; None for a model that has no vocoder of its own.
     """
 
     unet: dict[str, Any] = field(default_factory=dict)
@@ -67,10 +68,15 @@ class NoVocoder(nn.Module):
 
 
 def vocoder_of(arguments: Mapping[str, Any] | None) -> nn.Module:
-    """The vocoder that the section `vocoder` of a Configuration describes: (B, 256, T) -> (B, samples)."""
+    """The vocoder that the section `vocoder` of a Configuration describes; `vocoding.waveform` calls it."""
     if arguments is None:
         return NoVocoder()
-    kind: type[nn.Module] = {"istft": IstftVocoder, "hifigan": Vocoder}[arguments.get("kind", "hifigan")]
+    kinds: dict[str, type[nn.Module]] = {
+        "hifigan": Vocoder,
+        "istft": IstftVocoder,
+        "refined-phase": PhaseRefiner,
+    }
+    kind = kinds[arguments.get("kind", "hifigan")]
     vocoder: nn.Module = kind(**{name: value for name, value in arguments.items() if name != "kind"})
     return vocoder
 

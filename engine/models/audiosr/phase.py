@@ -43,8 +43,7 @@ def waveform(log_mel: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> 
     """
     amplitude = bin_amplitude(log_mel)
     given = spectrum(low)
-    hz = torch.arange(amplitude.shape[1], device=low.device) * (RATE_HZ / mel.N_FFT)
-    known = hz[None, :, None] < cutoff_hz[:, None, None]
+    known = below(cutoff_hz)
 
     def consistent_with_mel(bins: Tensor) -> Tensor:
         return torch.where(known, given, amplitude * bins / (bins.abs() + 1e-9))
@@ -64,9 +63,15 @@ def drawn(window: Window, noise: NoiseField, device: torch.device | str = "cpu")
     return torch.from_numpy(cells_of_noise).reshape(1, -1).to(device)
 
 
+def below(cutoff_hz: Tensor) -> Tensor:
+    """(B, 1025, 1) bool: the bins that lie below each cut-off of (B,)."""
+    hz = torch.arange(mel.N_FFT // 2 + 1, device=cutoff_hz.device) * (RATE_HZ / mel.N_FFT)
+    return hz[None, :, None] < cutoff_hz[:, None, None]
+
+
 def bin_amplitude(log_mel: Tensor) -> Tensor:
     """(B, T, 256) natural-log mel -> (B, 1025, T) magnitudes of the STFT bins, at least 0."""
-    inverse = pseudo_inverse().to(log_mel.device)
+    inverse = _pseudo_inverse_on(log_mel.device)
     amplitude: Tensor = log_mel.float().exp() @ inverse.T
     return F.relu(amplitude).transpose(1, 2)
 
@@ -74,8 +79,15 @@ def bin_amplitude(log_mel: Tensor) -> Tensor:
 @cache
 def pseudo_inverse() -> Tensor:
     """(1025, 256) float32 least-squares inverse of the mel filters."""
-    inverse: Tensor = torch.linalg.pinv(mel.filterbank().double())
-    return inverse.float()
+    with torch.inference_mode(False):  # kept, whoever asks first: training passes through it
+        inverse: Tensor = torch.linalg.pinv(mel.filterbank().double())
+        return inverse.float()
+
+
+@cache
+def _pseudo_inverse_on(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return pseudo_inverse().to(device)
 
 
 def spectrum(wave: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.audiosr import mel, phase, sampler
+from engine.models.audiosr import mel, sampler, vocoding
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
 from engine.models.audiosr.checkpoint import GUIDANCE
 from engine.models.audiosr.multidiffusion import JointLatent
@@ -208,9 +208,16 @@ class AudioSR:
         on_done: Callable[[list[int]], None],
     ) -> list[Audio]:
         """(samples,) of each spectrogram, by the model's own vocoder or by phase retrieval."""
-        if preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder):
-            waves = self._batched(self._vocode, on_done, y_h)
+        own = preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder)
+        vocoder = self._networks.vocoder if own else None
+        if vocoder is not None and not vocoding.hears_input(vocoder):
+            waves = self._batched(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)
         else:
+
+            def waveforms(y: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> Tensor:
+                heard = low[:, 0, 0], noise[:, 0, 0], cutoff_hz[:, 0, 0, 0]
+                return vocoding.waveform(vocoder, y[:, 0], *heard)
+
             cell_frames = self._networks.time_stride * mel.HOP
             low, drawn, cutoffs = [], [], []
             for row, y in zip(rows, y_h, strict=True):
@@ -219,18 +226,8 @@ class AudioSR:
                 low.append(torch.from_numpy(row.waveform).to(self._device)[None, None, None])
                 drawn.append(torch.from_numpy(of_row).to(self._device)[None, None, None])
                 cutoffs.append(torch.full((1, 1, 1, 1), row.cutoff_hz, device=self._device))
-            waves = self._batched(self._retrieve_phase, on_done, y_h, low, drawn, cutoffs)
+            waves = self._batched(waveforms, on_done, y_h, low, drawn, cutoffs)
         return [wave[0].cpu().numpy() for wave in waves]
-
-    def _vocode(self, y_h: Tensor) -> Tensor:
-        wave: Tensor = self._networks.vocoder(y_h[:, 0].transpose(1, 2))
-        frames = y_h.shape[2] * mel.HOP
-        # HiFi-GAN with an odd factor is late by half of what its answer is too long.
-        late = (wave.shape[1] - frames) // 2
-        return wave[:, late : late + frames]
-
-    def _retrieve_phase(self, y_h: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> Tensor:
-        return phase.waveform(y_h[:, 0], low[:, 0, 0], noise[:, 0, 0], cutoff_hz[:, 0, 0, 0])
 
     def _batched(
         self, function: Callable[..., Tensor], on_done: Callable[[list[int]], None], *arguments: list[Tensor]

@@ -26,6 +26,9 @@ ORDERS = (2, 10)
 PEAK_RANGE_DB = (-24.0, 0.0)
 """A render brings a clip's peak to MODEL_PEAK; a crop of it, and a quiet passage above all, stays below."""
 
+FASTEST = 1.25
+"""Coded clips end below 20 kHz; a quarter faster, they fill the band to 24."""
+
 VALIDATION_SEED = 1_000_003
 
 
@@ -38,29 +41,52 @@ def lowpassed(rng: np.random.Generator, samples: Array) -> tuple[Array, float]:
     return np.fft.irfft(spectrum * magnitude, len(samples)).astype(np.float32), cutoff_hz
 
 
-class Crops(Dataset[dict[str, Tensor]]):
+class FullCrops(Dataset[dict[str, Tensor]]):
     """Crop k of a run: a function of the seed and k.
 
-    Items hold `full`, (frames,) float32 with its peak 0 to 24 dB below the level AudioSR works at; `low`, its
-    band-limited copy; and `cutoff_hz`, ().
+    Items hold `full`, (frames,) float32 with its peak 0 to 24 dB below the level AudioSR works at, and
+    `cutoff_hz`, (), a frequency below which it may be taken for known.
 
     Args:
         corpus: where crops come from.
         seed: of the run.
         frames: length of a crop.
+        faster: share of the crops that are played faster, by up to FASTEST.
     """
 
-    def __init__(self, corpus: Corpus, seed: int, frames: int) -> None:
-        self.corpus, self.seed, self.frames = corpus, seed, frames
+    def __init__(self, corpus: Corpus, seed: int, frames: int, faster: float = 0.0) -> None:
+        self.corpus, self.seed, self.frames, self.faster = corpus, seed, frames, faster
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Crop `index`."""
         rng = np.random.default_rng([self.seed, index])
+        samples = self.drawn(rng)
+        return {
+            "full": torch.from_numpy(samples),
+            "cutoff_hz": torch.tensor(rng.uniform(*CUTOFF_HZ), dtype=torch.float32),
+        }
+
+    def drawn(self, rng: np.random.Generator) -> Array:
+        """(frames,) float32, a crop at a level of its own."""
         clip, start = self.corpus.draw(rng)
-        samples = self.corpus.read(clip, start, self.frames)
+        speed = rng.uniform(1, FASTEST) if self.faster and rng.random() < self.faster else 1.0
+        samples = self.corpus.read(clip, start, round(self.frames * speed / mel.HOP) * mel.HOP)
+        if len(samples) > self.frames:
+            spectrum = np.fft.rfft(samples)[: self.frames // 2 + 1] * (self.frames / len(samples))
+            samples = np.fft.irfft(spectrum, self.frames).astype(np.float32)
         peak = float(np.abs(samples).max())
         if peak > 0:
             samples *= np.float32(MODEL_PEAK / peak * 10 ** (rng.uniform(*PEAK_RANGE_DB) / 20))
+        return samples
+
+
+class Crops(FullCrops):
+    """Crops with `low`, a band-limited copy of each, whose filter has its edge at `cutoff_hz`."""
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Crop `index`."""
+        rng = np.random.default_rng([self.seed, index])
+        samples = self.drawn(rng)
         low, cutoff_hz = lowpassed(rng, samples)
         return {
             "full": torch.from_numpy(samples),

@@ -2,7 +2,9 @@
 
 - `Patch` (Isola et al. 2017, section 3.2.2): overlapping patches of a log-mel spectrogram, for the VAE.
 - `MultiPeriod` (Kong et al. 2020, section 2.3): a waveform folded at five prime periods.
-- `MultiResolution` (You et al. 2021): its STFT magnitudes at three resolutions.
+- `MultiResolution` (You et al. 2021): the logarithm of its STFT magnitudes at three resolutions.
+
+Both are given waveforms as `emphasised` has them: of a high band 50 dB below the rest they would hear little.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ SLOPE = 0.1
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 100))
 """FFT size and hop of each spectrogram that MultiResolution looks at."""
+EMPHASIS = 0.97
+FAINTEST = 1e-3
+"""Added to magnitudes before their logarithm: some 90 dB below the mean one of an emphasised waveform."""
+QUIETEST = 1e-4
+"""Least RMS that is brought to 1."""
 
 
 class Judgement(NamedTuple):
@@ -134,8 +141,41 @@ class MultiResolution(nn.Module):
         for (size, hop), stack in zip(RESOLUTIONS, self.stacks, strict=True):
             window = torch.hann_window(size, device=wave.device)
             bins = torch.stft(wave, size, hop, window=window, return_complex=True)
-            judgements.append(stack(bins.abs().transpose(1, 2)[:, None]))
+            level = torch.log(bins.abs() + FAINTEST)
+            judgements.append(stack(level.transpose(1, 2)[:, None]))
         return judgements
+
+
+def emphasised(wave: Tensor, like: Tensor) -> Tensor:
+    """Waveforms with their treble brought up, as twice the usual pre-emphasis of speech has it.
+
+    Args:
+        wave: (B, frames).
+        like: (B, frames), what is brought to an RMS of 1 so, and `wave` by the same factor.
+
+    Returns:
+        (B, frames - 2).
+    """
+    level = _emphasis(like).square().mean(1, keepdim=True).sqrt().clamp(min=QUIETEST)
+    return _emphasis(wave) / level
+
+
+def _emphasis(wave: Tensor) -> Tensor:
+    for _ in range(2):
+        wave = wave[:, 1:] - EMPHASIS * wave[:, :-1]
+    return wave
+
+
+def judged_together(
+    discriminators: Sequence[nn.Module], real: Tensor, generated: Tensor
+) -> tuple[list[Judgement], list[Judgement]]:
+    """What discriminators give for (B, frames) of real and of generated sound, each asked once for both."""
+    both = [judgement for network in discriminators for judgement in network(torch.cat([real, generated]))]
+    count = len(real)
+    return (
+        [Judgement(j.score[:count], [f[:count] for f in j.features]) for j in both],
+        [Judgement(j.score[count:], [f[count:] for f in j.features]) for j in both],
+    )
 
 
 def hinge(real: Tensor, generated: Tensor) -> Tensor:

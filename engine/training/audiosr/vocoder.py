@@ -1,8 +1,9 @@
 """The trainer of AudioSR's vocoder: `airband train vocoder --config FILE.toml` (paper section 3.1).
 
 HiFi-GAN (Kong et al. 2020) with the multi-resolution discriminator in place of the multi-scale one, as the
-paper has it, or the small vocoder with an inverse STFT at its end. Both descend the distance of log-mel
-spectrograms, the distance of the discriminators' features, and the adversarial loss.
+paper has it, the small vocoder with an inverse STFT at its end, or the network that refines retrieved phases.
+All descend the distance of log-mel spectrograms, the distance of the discriminators' features, and the
+adversarial loss.
 """
 
 from __future__ import annotations
@@ -16,22 +17,24 @@ import torch
 from torch import Tensor, nn
 
 from engine.models import registry
-from engine.models.audiosr import mel
+from engine.models.audiosr import mel, vocoding
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, vocoder_of
-from engine.training.audiosr.crops import CropConfig, CropTask
+from engine.training.audiosr.crops import VALIDATION_SEED, CropConfig, CropTask, FullCrops
 from engine.training.audiosr.diffusion import MODEL
 from engine.training.audiosr.discriminators import (
-    Judgement,
     MultiPeriod,
     MultiResolution,
     discriminator_loss,
+    emphasised,
     feature_distance,
     frozen,
     generator_loss,
+    judged_together,
 )
 from engine.training.audiosr.parts import write_part
 from engine.training.command import parser_of, train
+from engine.training.corpus_config import part_of
 from engine.training.logbook import Shown
 from presets.errors import UsageError
 
@@ -41,7 +44,10 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.
-        network: arguments of Vocoder, or of IstftVocoder where it says `kind = "istft"`.
+        network: arguments of Vocoder, of IstftVocoder where it says `kind = "istft"`, or of PhaseRefiner
+            where `kind = "refined-phase"`.
+        faster: share of the crops that are played faster, by up to a quarter: what ends at 20 kHz then fills
+            the band.
         distance, features: what the distances of mels and of features count beside the adversarial loss, 1.
         adversarial_from: the step from which on the discriminators take part.
         width: of the discriminators.
@@ -50,6 +56,7 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     origin: str = ""
     network: dict[str, Any] = msgspec.field(default_factory=dict)
     crop_s: float = 0.48
+    faster: float = 0.0
     distance: float = 45.0
     features: float = 2.0
     adversarial_from: int = 0
@@ -87,6 +94,11 @@ class VocoderTask(CropTask):
             }
         )
 
+    def examples(self, validation: bool) -> FullCrops:
+        """Crops of the corpus, whole: the vocoder is told their spectrogram."""
+        seed = VALIDATION_SEED if validation else self.config.seed
+        return FullCrops(part_of(self.config, validation), seed, self.frames, self.config.faster)
+
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
@@ -94,19 +106,19 @@ class VocoderTask(CropTask):
         config, real = self.config, batch["full"]
         x = mel.log_mel(mel.magnitude(real))
         with self.cast():
-            made = networks["vocoder"](x.transpose(1, 2)).float()
-        late = (made.shape[1] - real.shape[1]) // 2
-        made = made[:, late : late + real.shape[1]]
+            noise = torch.randn_like(real)
+            made = vocoding.waveform(networks["vocoder"], x, real, noise, batch["cutoff_hz"]).float()
         distance = (mel.log_mel(mel.magnitude(made)) - x).abs().mean()
         total = config.distance * distance
         adversarial = features = discriminator = torch.zeros((), device=real.device)
         if step >= config.adversarial_from:
             discriminators = [networks["periods"], networks["resolutions"]]
+            heard, known = emphasised(made, real), emphasised(real, real)
             with self.cast():
                 with frozen(*discriminators):
-                    on_made = _judgements(discriminators, made)
-                on_real = _judgements(discriminators, real)
-                discriminator = discriminator_loss(on_real, _judgements(discriminators, made.detach()))
+                    on_made = [judgement for network in discriminators for judgement in network(heard)]
+                on_real, on_fake = judged_together(discriminators, known, heard.detach())
+            discriminator = discriminator_loss(on_real, on_fake)
             adversarial, features = generator_loss(on_made), feature_distance(on_real, on_made)
             total = total + adversarial + config.features * features + discriminator
         return {
@@ -131,19 +143,18 @@ class VocoderTask(CropTask):
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
         """A held-out crop and what the vocoder makes of its spectrogram."""
-        full = self.examples(validation=True)[0]["full"][None]
+        example = self.examples(validation=True)[0]
         vocoder = networks["vocoder"]
-        x = mel.log_mel(mel.magnitude(full)).transpose(1, 2)
-        made = vocoder(x.to(next(vocoder.parameters()).device)).float().cpu()
-        again = mel.log_mel(mel.magnitude(made[:, : full.shape[1]]))[0].T
+        device = next(vocoder.parameters()).device
+        full, cutoff_hz = example["full"][None].to(device), example["cutoff_hz"][None].to(device)
+        x = mel.log_mel(mel.magnitude(full))
+        made = vocoding.waveform(vocoder, x, full, torch.randn_like(full), cutoff_hz).float()
+        again = mel.log_mel(mel.magnitude(made))
+        full, x, made, again = full.cpu(), x[0].T.cpu(), made.cpu(), again[0].T.cpu()
         return Shown(
-            {"mel": x[0].numpy(), "mel again": again.numpy()},
+            {"mel": x.numpy(), "mel again": again.numpy()},
             {"real": full[0].numpy(), "made": made[0].numpy()},
         )
-
-
-def _judgements(discriminators: Sequence[nn.Module], wave: Tensor) -> list[Judgement]:
-    return [judgement for network in discriminators for judgement in network(wave)]
 
 
 def main(argv: Sequence[str]) -> int:

@@ -16,13 +16,14 @@ SMALL = {
         "resblock_dilation_sizes": [[1, 3]],
     },
     "istft": {"kind": "istft", "width": 48, "depth": 1},
+    "refined-phase": {"kind": "refined-phase", "width": 8, "depth": 1},
 }
 
 
 def test_every_way_makes_the_same_stretch_of_sound() -> None:
     with torch.inference_mode():
         made = {name: call() for name, call in phase.ways(SMALL, probe(32)).items()}
-    assert set(made) == {"hifigan", "istft", "phase"}
+    assert set(made) == {"hifigan", "istft", "refined-phase", "phase"}
     assert all(abs(wave.shape[1] - 32 * 480) <= 16 for wave in made.values())
     assert all(torch.isfinite(wave).all() for wave in made.values())
 

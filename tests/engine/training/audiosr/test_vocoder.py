@@ -7,10 +7,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from engine.models import registry
 from engine.models.audiosr.checkpoint import write
 from engine.models.audiosr.networks import Networks
+from engine.training.audiosr.discriminators import (
+    MultiPeriod,
+    MultiResolution,
+    emphasised,
+    judged_together,
+)
 from engine.training.audiosr.vocoder import Config, VocoderTask
 from engine.training.loop import Run
 from presets.schema import make
@@ -18,6 +25,7 @@ from render.clip import ArrayClip
 from render.render import render
 
 ISTFT = {"kind": "istft", "width": 48, "depth": 1}
+REFINED = {"kind": "refined-phase", "width": 8, "depth": 1}
 HIFIGAN = {
     "upsample_initial_channel": 32,
     "resblock_kernel_sizes": [3],
@@ -39,21 +47,70 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
     assert min(losses) < 0.1 * losses[0]
 
 
-@pytest.mark.parametrize("network", [ISTFT, pytest.param(HIFIGAN, marks=pytest.mark.slow)])
+def test_discriminators_asked_once_for_both_say_what_they_say_of_each() -> None:
+    torch.manual_seed(0)
+    networks = [MultiPeriod(4), MultiResolution(4)]
+    real, made = torch.randn(2, 4800), torch.randn(2, 4800)
+    for wave, found in zip((real, made), judged_together(networks, real, made), strict=True):
+        alone = [judgement for network in networks for judgement in network(wave)]
+        for one, other in zip(alone, found, strict=True):
+            assert torch.allclose(one.score, other.score, atol=1e-4)
+            assert all(
+                torch.allclose(a, b, atol=1e-4)
+                for a, b in zip(*(j.features for j in (one, other)), strict=True)
+            )
+
+
+def test_discriminators_hear_a_high_band_50_db_below_a_voice() -> None:
+    t = torch.arange(9600) / 48000
+    real = (0.3 * torch.sin(2 * torch.pi * 200 * t) + 0.001 * torch.sin(2 * torch.pi * 9000 * t))[None]
+    band = emphasised(real, real) - emphasised(0.3 * torch.sin(2 * torch.pi * 200 * t)[None], real)
+    assert emphasised(real, real).square().mean() == pytest.approx(1, abs=1e-3)
+    assert band.square().mean() > 0.5
+
+
+def test_faster_crops_fill_the_band_that_a_codec_left(config: Callable[..., Config]) -> None:
+    def reach(faster: float) -> float:
+        crops = VocoderTask(config(faster=faster, crop_s=0.48)).examples(validation=False)
+        spectra = torch.stack([torch.fft.rfft(crops[k]["full"]).abs() for k in range(16)])
+        strong = torch.nonzero((spectra / spectra.amax(1, keepdim=True)).amax(0) > 0.05)
+        return float(strong.max()) / 0.48
+
+    assert 1.05 < reach(1.0) / reach(0.0) <= 1.26
+
+
+def test_what_a_run_says_it_costs_counts_discriminators_that_come_in_late(
+    config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = VocoderTask(config(steps=5, adversarial_from=4))
+    judged = []
+    monkeypatch.setattr(task.networks["periods"], "forward", lambda wave: judged.append(len(wave)) or [])
+    run = Run(task, tmp_path / "run")
+    assert run.rehearse() > 0
+    assert judged
+    assert run.step == 0
+
+
+@pytest.mark.parametrize("network", [ISTFT, REFINED, pytest.param(HIFIGAN, marks=pytest.mark.slow)])
 def test_it_goes_on_where_it_was(
     network: dict[str, Any], config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
     resumes(lambda: VocoderTask(config(network=network, adversarial_from=1, batch=1, accumulation=1)))
 
 
+@pytest.mark.parametrize("network", [ISTFT, REFINED])
 def test_what_it_exports_is_a_model_that_renders(
     config: Callable[..., Config],
     small_networks: Networks,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    network: dict[str, Any],
 ) -> None:
     write(small_networks.state_dict(), tmp_path / "was.safetensors", small_networks.configuration, "test")
-    Run(VocoderTask(config(origin=str(tmp_path / "was.safetensors"))), tmp_path / "run").train()
+    run = Run(
+        VocoderTask(config(origin=str(tmp_path / "was.safetensors"), network=network)), tmp_path / "run"
+    )
+    run.train()
     monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path / "models"))
     (tmp_path / "models").mkdir()
     (tmp_path / "run" / "model.safetensors").rename(tmp_path / "models" / "audiosr-own.safetensors")
