@@ -16,8 +16,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bridge.evaluation.given import Given
 from bridge.evaluation.rows import Appended, Row, kept
-from bridge.evaluation.systems import Given, System, opened
+from bridge.evaluation.systems import System, opened
 from presets.errors import InputError, UsageError
 from presets.schema import RATE_HZ
 from render.clip import open_clip

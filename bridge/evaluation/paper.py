@@ -37,7 +37,7 @@ the others, and NuWave has 8."""
 
 NO_WEIGHTS = "no weights here"
 NOT_TOLD = "not told"
-GT_MEL = f"{shlex.quote(sys.executable)} -P -m engine bench gt-mel {{in}} {{full}} {{out}}"
+GT_MEL = f"{shlex.quote(sys.executable)} -P -m engine bench gt-mel {{lines}}"
 LISTING_TIMEOUT_S = 120.0
 
 

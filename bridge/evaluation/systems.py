@@ -6,46 +6,25 @@ import json
 import math
 import re
 import shlex
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
-from presets.errors import OutputError, RenderError, UsageError
+from bridge.evaluation.commands import command
+from bridge.evaluation.given import Given
 from presets.schema import RATE_HZ, make
 from presets.version import VERSION
-from render.clip import ArrayClip, open_clip
+from render.clip import ArrayClip
 from render.measure.metrics import Signal
 from render.resample import resampled
 
 UNPROCESSED = "unprocessed"
-COMMAND_TIMEOUT_S = 600.0
 LABEL = re.compile(r"([\w.+-]+)=")
 """What may stand before a command, to call it by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a system gets.
-
-    Attributes:
-        samples: (frames,) float32, the degraded clip.
-        rate: its rate, Hz.
-        full: (frames,) at 48 kHz, the clip it was made from: a command may be a ceiling, which needs it.
-    """
-
-    samples: NDArray[np.float32]
-    rate: int
-    full: Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +47,18 @@ def opened(system: str, stack: ExitStack, state: Path | None) -> System:
     Args:
         system: `unprocessed`; the name of a model, and after a colon the knobs it is to have
             (`audiosr-basic:steps=12,sampler=dpmpp_2m`); or a command with {in} and {out}, WAV files of 48
-            kHz ({in} has the rate of the clip that was resampled), perhaps {full}, perhaps LABEL= before it.
+            kHz ({in} has the rate of the clip that was resampled), perhaps {full}, or one with {lines}, see
+            `bridge.evaluation.commands`; perhaps LABEL= before it.
         stack: closes what it holds.
         state: the engine's state folder.
 
     Raises:
-        UsageError: a command without {in} or {out}, or knobs that there are not.
+        UsageError: a command without {in}, {out} or {lines}, or knobs that there are not.
     """
     if system == UNPROCESSED:
         return System(_unprocessed)
     if "{" in system or " " in system:
-        words = shlex.split(LABEL.sub("", system, count=1))
-        if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
-            raise UsageError(f"system {system!r}: a command names its files {{in}} and {{out}}", "system")
-        return System(lambda given: _command(words, given))
+        return System(command(shlex.split(LABEL.sub("", system, count=1)), stack))
     return _model(system, stack.enter_context(Client.connect(state=state)))
 
 
@@ -119,39 +96,3 @@ def _model(system: str, client: Client) -> System:
         return result.audio[0], math.nan if result.report.cached else result.seconds
 
     return System(render, f"{VERSION} {model.digest}")
-
-
-def _command(words: Sequence[str], given: Given) -> tuple[Signal, float]:
-    import soundfile
-
-    with tempfile.TemporaryDirectory(prefix="airband-eval-") as folder:
-        files = {name: Path(folder, f"{name}.wav") for name in ("in", "out", "full")}
-        try:
-            soundfile.write(files["in"], given.samples, given.rate, subtype="FLOAT")
-            if any("{full}" in word for word in words):
-                soundfile.write(files["full"], given.full, RATE_HZ, subtype="FLOAT")
-        except (OSError, soundfile.SoundFileError) as error:
-            raise OutputError(
-                f"{folder}: cannot be written: {error}; TMPDIR=FOLDER in the environment takes another disk",
-                "system",
-            ) from None
-        arguments = list(words)
-        for name, path in files.items():
-            arguments = [word.replace(f"{{{name}}}", str(path)) for word in arguments]
-        begin = time.perf_counter()
-        try:
-            done = subprocess.run(arguments, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
-        except OSError as error:
-            raise RenderError(f"{words[0]}: cannot be run: {error.strerror}", "system") from None
-        except subprocess.TimeoutExpired:
-            raise RenderError(f"{words[0]}: not done after {COMMAND_TIMEOUT_S:g} s", "system") from None
-        seconds = time.perf_counter() - begin
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise RenderError(f"{words[0]}: exit code {done.returncode}: {said[-1]}", "system")
-        if not files["out"].exists():
-            raise RenderError(f"{words[0]}: ended well but wrote no {{out}}", "system")
-        with open_clip(files["out"]) as clip:
-            if clip.rate != RATE_HZ:
-                raise RenderError(f"{words[0]}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
-            return clip.read(0, clip.frames).mean(axis=0), seconds

@@ -1,12 +1,14 @@
 """`python -m engine bench gt-mel IN FULL OUT`: the paper's GT-Mel, a ceiling of mel models.
 
 The mel spectrogram of the full-band clip becomes sound as a model's prediction would: by phase retrieval, or
-by the vocoder of an AudioSR model; the rest of the path is a render's. `airband eval --paper` runs it.
+by a vocoder, of an AudioSR model or as `airband train vocoder` wrote it; the rest of the path is a render's.
+`airband eval --paper` runs it.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +17,10 @@ import torch
 from torch import nn
 
 from engine.models import registry
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel, phase, vocoding
 from engine.models.audiosr.checkpoint import load_networks
+from engine.models.audiosr.networks import vocoder_of
+from engine.training.audiosr.parts import read_part
 from presets.errors import InputError, UsageError
 from presets.schema import RATE_HZ, Preset, make
 from render.clip import Clip, open_clip
@@ -29,7 +33,7 @@ class TrueMel:
 
     Args:
         full: the full-band clip, mono, 48 kHz.
-        vocoder: (B, 256, T) log mel -> (B, samples); None retrieves phases.
+        vocoder: see `engine.models.audiosr.vocoding.waveform`.
     """
 
     name, digest = "gt-mel", "none"
@@ -59,48 +63,72 @@ class TrueMel:
             frames = window.samples.shape[1]
             full = torch.from_numpy(self._full.read(window.start, frames) * np.float32(window.gain))
             log_mel = mel.log_mel(mel.magnitude(full))
-            if self._vocoder is None:
-                wave = phase.waveform(
-                    log_mel,
-                    torch.from_numpy(window.samples * np.float32(window.gain)),
-                    phase.drawn(window, noise),
-                    torch.tensor([window.cutoff_hz]),
-                )
-            else:
-                wave = self._vocoder(log_mel.transpose(1, 2))
-                late = (wave.shape[1] - frames) // 2
-                wave = wave[:, late : late + frames]
+            wave = vocoding.waveform(
+                self._vocoder,
+                log_mel,
+                torch.from_numpy(window.samples * np.float32(window.gain)),
+                phase.drawn(window, noise),
+                torch.tensor([window.cutoff_hz]),
+            )
             made.append(np.asarray(wave.numpy() / window.gain, dtype=np.float32))
             on_step(Step("vocode", 1, 1))
         return made
 
 
+def _vocoder(name: str) -> nn.Module:
+    if Path(name).is_file():
+        sizes, state = read_part(Path(name), "vocoder")
+        vocoder = vocoder_of(sizes)
+        vocoder.load_state_dict({key.removeprefix("vocoder."): tensor for key, tensor in state.items()})
+        return vocoder.eval()
+    networks = load_networks(registry.weights(name), "cpu", None)
+    if not networks.has_vocoder:
+        raise UsageError(f"{name} has no vocoder of its own", "vocoder")
+    return networks.vocoder
+
+
 def main(argv: Sequence[str]) -> int:
-    """Writes OUT, 48 kHz float WAV.
+    """Writes OUT, 48 kHz float WAV; where `-` stands in their place, that of each line of IN, FULL and OUT.
 
     Raises:
         InputError: clips of more than one channel, or FULL not at 48 kHz.
-        UsageError: a model without a vocoder.
+        UsageError, ModelError: other than three paths, a model without a vocoder, a file that is none.
     """
     parser = argparse.ArgumentParser("python -m engine bench gt-mel", description=__doc__)
-    parser.add_argument("given", type=Path, metavar="IN", help="the band-limited clip, mono")
-    parser.add_argument("full", type=Path, metavar="FULL", help="the full-band clip, mono, 48 kHz")
-    parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--vocoder", metavar="MODEL", help="an AudioSR model whose vocoder to use")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="IN FULL OUT",
+        help="the band-limited clip, mono; the full-band clip, mono, 48 kHz; what to write. Or - alone: "
+        "lines of them are read, with tabs between, and each is answered when it is written",
+    )
+    parser.add_argument(
+        "--vocoder",
+        metavar="MODEL|FILE",
+        help="the AudioSR model whose vocoder to use, or a vocoder's file",
+    )
     arguments = parser.parse_args(argv)
+    vocoder = _vocoder(arguments.vocoder) if arguments.vocoder else None
+    if arguments.paths != [Path("-")]:
+        _write(arguments.paths, vocoder)
+        return 0
+    for line in sys.stdin:
+        _write([Path(word) for word in line.rstrip("\n").split("\t")], vocoder)
+        print("written", flush=True)
+    return 0
+
+
+def _write(paths: Sequence[Path], vocoder: nn.Module | None) -> None:
     import soundfile
 
-    vocoder = None
-    if arguments.vocoder:
-        networks = load_networks(registry.weights(arguments.vocoder), "cpu", None)
-        if not networks.has_vocoder:
-            raise UsageError(f"{arguments.vocoder} has no vocoder of its own", "vocoder")
-        vocoder = networks.vocoder
-    with open_clip(arguments.given) as given, open_clip(arguments.full) as full:
+    if len(paths) != 3:
+        raise UsageError(f"{len(paths)} paths; give IN, FULL and OUT, or - to read them from lines", "paths")
+    given_path, full_path, out = paths
+    with open_clip(given_path) as given, open_clip(full_path) as full:
         if (full.rate, full.channels, given.channels) != (RATE_HZ, 1, 1):
             found = f"{full.rate} Hz, {full.channels} channels"
-            raise InputError(f"{arguments.full}: {found}; give mono clips, FULL at 48000 Hz")
+            raise InputError(f"{full_path}: {found}; give mono clips, FULL at 48000 Hz")
         preset = make(gate_db="off")
         made = render(given, preset, TrueMel(full, vocoder), lambda step: None).clip
-        soundfile.write(arguments.out, made.read(0, made.frames)[0], made.rate, subtype="FLOAT")
-    return 0
+        soundfile.write(out, made.read(0, made.frames)[0], made.rate, subtype="FLOAT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,26 @@ def test_a_command_may_be_shown_the_whole_clip_and_be_called_something(data: Pat
     assert all(row.lsd < 1e-6 and row.lsd_ssr < 1e-6 and row.lag == row.length == 0 for row in rows)
 
 
+def test_a_command_may_stay_and_read_its_clips_from_lines(data: Path, tmp_path: Path) -> None:
+    """It starts once, answers with the truth, and is gone when the table stands."""
+    script = tmp_path / "copy.py"
+    script.write_text(
+        "import os, shutil, sys\n"
+        "assert sys.argv[1:] == ['-']\n"
+        f"open({str(tmp_path / 'starts')!r}, 'a').write(f'{{os.getpid()}} ')\n"
+        "for line in sys.stdin:\n"
+        "    given, full, out = line.rstrip('\\n').split('\\t')\n"
+        "    shutil.copy(full, out)\n"
+        "    print('written', flush=True)\n"
+    )
+    rows = measured(data, tmp_path / "rows.csv", f"truth={sys.executable} {script} {{lines}}")
+    assert len(rows) == 2
+    assert all(row.lsd < 1e-6 for row in rows)
+    (started,) = (tmp_path / "starts").read_text().split()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started), 0)
+
+
 def test_a_model_takes_knobs(data: Path, tmp_path: Path, engine: Any) -> None:
     systems = ["null", "draft", "draft:high_gain_db=-6,stereo=mono"]
     rows = evaluate(data, [8000], systems, tmp_path / "rows.csv", quiet, engine.home.state)
@@ -288,6 +309,8 @@ def test_a_disk_without_room_for_a_commands_input_is_named(
     [
         ("cp {in} here", UsageError, "{in} and {out}"),
         ("no-such-program {in} {out}", RenderError, "cannot be run"),
+        ("no-such-program {lines}", RenderError, "cannot be run"),
+        (f"{sys.executable} -c 1/0 {{lines}}", RenderError, "exit code 1: ZeroDivisionError"),
         (f"{sys.executable} -c pass {{in}} {{out}}", RenderError, "wrote no"),
         (f"{sys.executable} -c 1/0 {{in}} {{out}}", RenderError, "exit code 1: ZeroDivisionError"),
     ],

@@ -8,7 +8,8 @@ import soundfile
 
 from engine.bench import gt_mel
 from engine.models.audiosr.checkpoint import write
-from engine.models.audiosr.networks import Configuration, Networks
+from engine.models.audiosr.networks import Configuration, Networks, vocoder_of
+from engine.training.audiosr.parts import write_part
 from presets.errors import InputError, UsageError
 from render.measure import metrics
 from render.measure.protocol import degrade
@@ -39,7 +40,7 @@ def test_the_true_spectrogram_gives_the_true_levels_and_bursts_and_keeps_the_low
     assert metrics.lag(given, made) == 0
 
 
-def test_a_vocoder_is_that_of_a_model_and_a_model_without_one_is_refused(
+def test_a_vocoder_is_that_of_a_model_or_a_file_and_a_model_without_one_is_refused(
     files: tuple[Path, Path, Path], small_networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path))
@@ -50,6 +51,14 @@ def test_a_vocoder_is_that_of_a_model_and_a_model_without_one_is_refused(
     made, _ = soundfile.read(files[2])
     assert len(made) == 96000
     assert np.isfinite(made).all()
+    sizes = {"kind": "refined-phase", "width": 8, "depth": 1}
+    own = {f"vocoder.{name}": tensor for name, tensor in vocoder_of(sizes).state_dict().items()}
+    write_part(tmp_path / "vocoder.safetensors", "vocoder", sizes, own)
+    assert gt_mel.main([*arguments, "--vocoder", str(tmp_path / "vocoder.safetensors")]) == 0
+    refined, _ = soundfile.read(files[2])
+    assert gt_mel.main(arguments) == 0
+    retrieved, _ = soundfile.read(files[2])
+    assert np.abs(refined - retrieved).max() < 0.05 * np.abs(retrieved).max()
     state = {n: t for n, t in small_networks.state_dict().items() if not n.startswith("vocoder.")}
     silent = Configuration(configuration.unet, configuration.vae, None)
     write(state, tmp_path / "audiosr-silent.safetensors", silent, "test")
