@@ -137,7 +137,8 @@ def _read(name: str, out: Path) -> Signal:
     with open_clip(out) as clip:
         if clip.rate != RATE_HZ:
             raise RenderError(f"{name}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
-        return clip.read(0, clip.frames).mean(axis=0)
+        mono: Signal = clip.read(0, clip.frames).mean(axis=0)
+        return mono
 
 
 def _last(said: str) -> str:

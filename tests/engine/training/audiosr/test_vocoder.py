@@ -13,6 +13,7 @@ from engine.models import registry
 from engine.models.audiosr.checkpoint import write
 from engine.models.audiosr.networks import Networks
 from engine.training.audiosr.discriminators import (
+    Judgement,
     MultiPeriod,
     MultiResolution,
     emphasised,
@@ -83,8 +84,13 @@ def test_what_a_run_says_it_costs_counts_discriminators_that_come_in_late(
     config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = VocoderTask(config(steps=5, adversarial_from=4))
-    judged = []
-    monkeypatch.setattr(task.networks["periods"], "forward", lambda wave: judged.append(len(wave)) or [])
+    judged: list[int] = []
+
+    def judge(wave: torch.Tensor) -> list[Judgement]:
+        judged.append(len(wave))
+        return []
+
+    monkeypatch.setattr(task.networks["periods"], "forward", judge)
     run = Run(task, tmp_path / "run")
     assert run.rehearse() > 0
     assert judged
