@@ -226,11 +226,14 @@ class LocalRenderer(Renderer):
                 answers = self._jobs.credit_after_writing(submit.job)
 
     def _work(self) -> None:
+        from threadpoolctl import threadpool_limits
+
         roots = (Path(Path.cwd().anchor),)  # what the caller may open, its own process may
         while (task := self._tasks.get()) is not None:
             job = task.submit.job
             reporter = Reporter(job, self._is_off, self._heard)
-            ended = outcome(task, self._spool, self._models, roots, reporter.on_step)
+            with threadpool_limits(1, "blas"):  # as in an engine's workers: more threads round otherwise
+                ended = outcome(task, self._spool, self._models, roots, reporter.on_step)
             with self._lock:
                 self._cancelled.discard(job)
                 if self._closed:  # it waits for whoever opens the state folder next

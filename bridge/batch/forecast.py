@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
-from bridge.batch.run import Task, done_already
+from bridge.batch.run import Task, done_already, explained
 from bridge.batch.sources import check_source
 from bridge.batch.throughput import Speeds, length_s
-from presets.errors import AirbandError
+from presets.errors import AirbandError, OutputError
 from render.files.publish import check_destination
 
 
@@ -48,7 +48,8 @@ def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) 
                 continue
             check_destination(item.out, item.source, force=order.force)
         except AirbandError as refusal:
-            yield Foreseen(item, "refused", error=refusal)
+            told = explained(refusal, item, order) if isinstance(refusal, OutputError) else refusal
+            yield Foreseen(item, "refused", error=told)
             continue
         audio_s = length_s(item.source, order.preset)
         ratio = speeds.ratio(order.choice.model, order.preset)

@@ -153,6 +153,11 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
                     f"{item.source} and {other.source} would both become {item.out}; neither is rendered: "
                     "a template with {suffix} or {parent} tells them apart"
                 )
+                if os.path.abspath(item.source) == os.path.abspath(other.source):
+                    reason = (
+                        f"{item.source} would become {item.out} twice, with other knobs each; neither is "
+                        "rendered: an `out` of its own for each row tells them apart"
+                    )
                 yield Refused(item, UsageError(reason, "inputs"))
 
 

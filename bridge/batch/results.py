@@ -156,14 +156,14 @@ def summary(counts: Counter[str], total: int, seconds: float) -> str:
 
 
 def failed_before(path: Path) -> set[str]:
-    """The destinations whose last line says that they failed.
+    """The destinations whose last line says that they failed, each by its path from the root.
 
     Raises:
         InputError: the file cannot be read.
     """
     last: dict[str, str] = {}
     for said in _lines(path):
-        last[said["out"]] = said["what"]
+        last[os.path.abspath(said["out"])] = said["what"]
     return {out for out, what in last.items() if what == "failed"}
 
 

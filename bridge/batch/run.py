@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,13 +20,14 @@ from bridge.client.ahead import Ahead
 from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
+from bridge.client.request import with_like
 from presets.errors import AirbandError, EngineError, InputError, OutputError, WireError
 from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.encode import file_digest
 from render.files.publish import check_destination
-from render.files.sidecar import find_result
+from render.files.sidecar import find_result, unlike
 
 if TYPE_CHECKING:
     from render.measure.takes import TakeFigures
@@ -132,7 +133,10 @@ def _start(renderer: Renderer, task: Task, job: str) -> Job | Event:
         if not by_path:  # an engine that writes the file looks at the destination itself
             if done_already(item, order):
                 return Event(item, "skipped")
-            check_destination(item.out, item.source, force=order.force)
+            try:
+                check_destination(item.out, item.source, force=order.force)
+            except OutputError as error:
+                raise explained(error, item, order) from None
         return renderer.submit(
             Path(os.path.abspath(item.source)),  # a name that begins with ~ is a name, not a home
             order.preset,
@@ -169,6 +173,17 @@ def done_already(item: Item, order: Order) -> bool:
     return find_result(item.out, digest, order.preset, model.name, model.digest) is not None
 
 
+def explained(error: OutputError, item: Item, order: Order) -> OutputError:
+    """A refusal of a destination; of one that holds another render of ours it says which."""
+    if order.force:
+        return error
+    model, digest = order.choice.model, partial(file_digest, item.source)
+    found = unlike(item.out, digest, with_like(order.preset, local=True), model.name, model.digest)
+    if found is None:
+        return error
+    return OutputError(f"{item.out}: exists, and {found}; --force replaces it", error.field)
+
+
 def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
     with _alone(item) as failures:
         for step in job.progress():
@@ -179,5 +194,9 @@ def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
         what: Literal["skipped", "done"] = "skipped" if result.already else "done"
         yield Event(item, what, seconds=result.seconds, report=result.report)
     for failure in failures:
-        overtaken = isinstance(failure.error, OutputError) and done_already(item, order)
-        yield Event(item, "skipped") if overtaken else failure  # a job that a killed batch had left behind
+        if not isinstance(failure.error, OutputError):
+            yield failure
+        elif done_already(item, order):
+            yield Event(item, "skipped")  # a job that a killed batch had left behind
+        else:
+            yield replace(failure, error=explained(failure.error, item, order))

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 import presets
@@ -27,14 +26,16 @@ PANEL = "Knobs (keys of a preset too)"
 
 def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
     """A command with `--preset` and a flag per knob in place of its parameters `preset` and `preset_name`;
-    `knobs`, where it takes them, are those typed.
+    `knobs` and `clip`, where it takes them, are those typed.
 
     Raises, when the command runs:
         UsageError: a value outside its knob's bounds.
         PresetError: an unknown or damaged preset.
     """
     signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name not in ("preset", "preset_name", "knobs")]
+    own = [
+        p for p in signature.parameters.values() if p.name not in ("preset", "preset_name", "knobs", "clip")
+    ]
 
     @functools.wraps(command)
     def with_flags(**arguments: Any) -> None:
@@ -42,11 +43,11 @@ def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
         typed = {knob: arguments.pop(knob) for knob in FLAGS}
         knobs = {knob: _value(knob, text) for knob, text in typed.items() if text is not None}
         preset = schema.make(presets.load(name), **knobs)
-        if arguments.pop("clip"):
-            delivery = msgspec.structs.replace(preset.delivery, clip=True)
-            preset = msgspec.structs.replace(preset, delivery=delivery)
-        if "knobs" in signature.parameters:
-            arguments["knobs"] = knobs
+        clip = arguments.pop("clip")
+        if clip:
+            preset = schema.clipping(preset)
+        typed_ones = {"knobs": knobs, "clip": clip}
+        arguments |= {name: value for name, value in typed_ones.items() if name in signature.parameters}
         command(**arguments, preset=preset, preset_name=label(name))
 
     with_flags.__signature__ = signature.replace(parameters=[*own, *_flags()])  # type: ignore[attr-defined]

@@ -123,6 +123,7 @@ def render(
     preset: Preset,
     preset_name: str,
     knobs: dict[str, Any],
+    clip: bool,
 ) -> None:
     """Render files: new above their cut-off, the original below.
 
@@ -133,7 +134,7 @@ def render(
         raise UsageError("--only-failed needs the --results of the last time", "only_failed")
     check_takes(takes, preset)
     rows = [Row(tuple(inputs), None, preset, preset_name, takes)] if inputs else []
-    rows += read(manifest, preset, preset_name, knobs, takes) if manifest is not None else []
+    rows += read(manifest, preset, preset_name, knobs, takes, clip=clip) if manifest is not None else []
     if not rows:
         raise UsageError("nothing to render is named; give files, folders, globs, or --manifest", "inputs")
     if remux and any(row.preset.start is not None or row.preset.end is not None for row in rows):
@@ -144,7 +145,7 @@ def render(
         pairs, refused = shard(part).part(pairs, lambda pair: _clip(pair[0])), shard(part).part(refused)
     if only_failed and results is not None:
         before = failed_before(results)
-        pairs = [(item, row) for item, row in pairs if os.fspath(item.out) in before]
+        pairs = [(item, row) for item, row in pairs if os.path.abspath(item.out) in before]
     failed = [Event(item, "failed", error=error) for item, error in refused]
     if not pairs and not dry_run:
         _tell_all(failed, as_json)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from presets.report import RenderReport, plain
-from presets.schema import Preset
+from presets.schema import KNOBS, Preset
 from presets.version import VERSION
 from render.files.encode import Encoded, file_digest
 from render.files.recordings import recordings_digest
@@ -144,6 +144,46 @@ def find_result(
     if not os.path.exists(sidecar_path(out)):
         return None
     return find_done(out, render_key(source_digest(), preset, model, model_digest))
+
+
+def unlike(
+    out: Path, source_digest: Callable[[], str], preset: Preset, model: str, model_digest: str
+) -> str | None:
+    """What parts the stem at `out` from a render, in words; None where its sidecar does not tell.
+
+    Args:
+        out, source_digest, preset, model, model_digest: as for `find_result`.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    said = read_sidecar(out)
+    try:
+        if said is None:
+            return None
+        if said["output"]["digest"] != file_digest(out):
+            return "was changed after it had been rendered"
+        if said["source"]["digest"] != source_digest():
+            return f"was made from another source, or {said['source']['name']} has changed since"
+        was, wanted = said["preset"], msgspec.to_builtins(preset)
+        if said["model"]["name"] != model:
+            return f"was made by the model {said['model']['name']}, not {model}"
+        if other := [knob for knob in KNOBS if knob != "model" and was[knob] != wanted[knob]]:
+            return "was made with " + ", ".join(_unlike(knob, was[knob], wanted[knob]) for knob in other)
+        if said["airband"] != VERSION:
+            return f"was made by Airband {said['airband']}, not {VERSION}"
+        if said["model"]["digest"] != model_digest:
+            return f"was made with other weights of {model}"
+    except (OSError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _unlike(knob: str, was: object, wanted: object) -> str:
+    if isinstance(was, dict | list) or isinstance(wanted, dict | list):
+        return f"other {knob}"
+    before, now = (f"{value:g}" if isinstance(value, float) else value for value in (was, wanted))
+    return f"{knob} = {before}, not {now}"
 
 
 def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:

@@ -44,9 +44,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_a_spreadsheet_may_part_its_cells_by_other_marks(folder: Path, delimiter: str) -> None:
     (folder / "other.csv").write_text(AS_CSV.replace(",", delimiter))
-    assert read(folder / "other.csv", Preset(), "music", {}) == read(
-        folder / "jobs.csv", Preset(), "music", {}
-    )
+    rows, other = (read(folder / name, Preset(), "music", {}) for name in ("jobs.csv", "other.csv"))
+    assert [row._replace(place="") for row in other] == [row._replace(place="") for row in rows]
 
 
 SPREADSHEETS = {
@@ -54,6 +53,8 @@ SPREADSHEETS = {
     "Unicode text": "path\tseed\thigh_gain_db\tjoint\r\na.wav\t7\t-3,5\tTRUE\r\n".encode("utf-16"),
     "a data frame": b",path,seed,high_gain_db,joint\n0,a.wav,7.0,-3.5,True\n1,b.wav,,,\n",
     "empty columns": b"path,seed,high_gain_db,joint,,\na.wav,7,-3.5,true,,\n,,,,,\n",
+    "titles below a blank line": b"\n ,,,\nPath,Seed,High gain dB,Joint\na.wav,7,-3.5,true\n",
+    "flags": b"path,seed,high-gain-db,joint\na.wav,7,-3.5,true\n",
 }
 
 
@@ -75,6 +76,58 @@ def test_all_three_forms_say_the_same(folder: Path, name: str) -> None:
     assert (rows[0].preset.seed, rows[0].preset.start) == (7, 1.5)
     assert (rows[1].preset.cutoff, rows[1].preset.gate_db) == (8000, -75)
     assert (rows[2].preset.end, rows[2].preset.joint) == ("4800smp", True)
+
+
+def test_a_data_frames_gaps_and_names_with_line_separators_are_taken(folder: Path) -> None:
+    rows = [{"path": "a.wav", "seed": 7.0, "takes": 2.0, "cutoff": float("nan"), "out": "a\u2028\x85b.wav"}]
+    (folder / "frame.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    [row] = read(folder / "frame.jsonl", Preset(), "music", {})
+    assert (row.preset.seed, row.takes, row.preset.cutoff, row.out) == (7, 2, "auto", "a\u2028\x85b.wav")
+
+
+def test_yaml_makes_no_number_of_a_time_code_and_no_truth_value_of_off(folder: Path) -> None:
+    (folder / "code.yaml").write_text(
+        "- {path: a.wav, gate_db: off, start: 10:00:00:12, end: 11:30, fps: 25, joint: true, seed: 3}\n"
+        "- {path: 2026-01-01.wav, cutoff: 7.5e3, high_gain_db: -3.5, seed: ~}\n"
+    )
+    first, second = read(folder / "code.yaml", Preset(), "music", {})
+    assert (first.preset.gate_db, first.preset.start, first.preset.end) == ("off", "10:00:00:12", "11:30")
+    assert (first.preset.joint, first.preset.seed, first.preset.fps) == (True, 3, "25")
+    assert (second.preset.cutoff, second.preset.high_gain_db, second.preset.seed) == (7500, -3.5, 0)
+    assert Path(second.paths[0]).name == "2026-01-01.wav"
+
+
+def test_files_that_a_row_names_are_sought_beside_the_manifest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "mine.toml").write_text("seed = 9\n")
+    (folder / "jobs.csv").write_text("path,preset,like\na.wav,mine.toml,sub/voice.wav\n")
+    monkeypatch.chdir(folder.parent)
+    [row] = read(Path(folder.name) / "jobs.csv", Preset(), "music", {})
+    assert (row.preset.seed, row.preset_name) == (9, "mine")
+    assert row.preset.like == str(folder / "sub" / "voice.wav")
+
+
+def test_what_a_command_line_lets_clip_clips_whatever_preset_a_row_names(folder: Path) -> None:
+    (folder / "mine.toml").write_text("[delivery]\nloudness = -23\n")
+    (folder / "jobs.csv").write_text("path,preset\na.wav,mine.toml\n")
+    for clip in (False, True):
+        [row] = read(folder / "jobs.csv", Preset(), "music", {}, clip=clip)
+        assert (row.preset.delivery.clip, row.preset.delivery.loudness) == (clip, -23)
+
+
+def test_two_rows_that_say_the_same_are_one_render(folder: Path) -> None:
+    (folder / "jobs.csv").write_text("path,takes,seed\na.wav,2,\nb.wav,,\n./a.wav,2,0\nb.wav,,5\n")
+    pairs, refused = plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
+    assert [item.out.name for item, _ in pairs] == ["a-take1.wav", "a-take2.wav"]
+    assert len(refused) == 2
+    assert all("twice, with other knobs each" in refusal.error.message for refusal in refused)
+
+
+def test_a_destination_that_cannot_be_is_named_with_its_row(folder: Path) -> None:
+    (folder / "jobs.csv").write_text("path,out\na.wav,\n*.wav,one.wav\n")
+    with pytest.raises(UsageError, match=r"jobs\.csv, line 3: 2 inputs for the one file"):
+        plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
 
 
 def test_rows_become_items_below_the_destination(folder: Path) -> None:
@@ -104,9 +157,13 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.csv", "seed\n1\n", "line 2: no path"),
         ("jobs.csv", f"path\n{'a' * 200_000}\n", "line 2: not valid CSV: field larger than field limit"),
         ("jobs.csv", "path,preset\na.wav,musik\n", "line 2: unknown preset 'musik'"),
-        ("jobs.jsonl", '{"path": "a.wav"}\n{', "not valid JSON lines"),
-        ("jobs.jsonl", "[1]\n", "row 1: is no map"),
-        ("jobs.jsonl", '{"path": 3}\n', "row 1: path = 3 is no text"),
+        ("jobs.csv", 'path,seed\n"a.wav,1\nb.wav,2\n', "line 3: not valid CSV: unexpected end of data"),
+        ("jobs.csv", "path,out\na.wav,x.wav\na.wav,/tmp/x.wav\n", "line 3: out = '/tmp/x.wav' leads out of"),
+        ("jobs.csv", "path,out\na.wav,sub/../../x.wav\n", "line 2: out = .* leads out of"),
+        ("jobs.jsonl", '{"path": "a.wav"}\n{', "line 2: not valid JSON, a map a line: .* at character 2"),
+        ("jobs.jsonl", "\n[1]\n", "line 2: is no map"),
+        ("jobs.jsonl", '{"path": 3}\n', "line 1: path = 3 is no text"),
+        ("jobs.jsonl", '{"path": "a.wav", "like": 3}\n', "line 1: like = 3 is no text"),
         ("jobs.yaml", "path: a.wav\n", "is no list of maps"),
         ("jobs.yaml", "- {path: [", "not valid YAML"),
         ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.tsv, \.jsonl, \.ndjson, \.yaml, \.yml, not"),

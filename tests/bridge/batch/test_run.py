@@ -52,6 +52,29 @@ def test_a_finished_stem_is_skipped_and_another_refused(engine: Any, item: Item,
         assert ends(other) == ("failed", OutputError)
 
 
+def test_a_result_in_the_way_says_what_parts_it_from_what_was_asked_for(engine: Any, tmp_path: Path) -> None:
+    item = Item(tmp_path / "in.wav", tmp_path / "out.wav")
+    soundfile.write(item.source, np.zeros(4800), 48000)
+    with Client.connect(state=engine.home.state) as client:
+        choice = choose("null", client.models)
+
+        def refused(**knobs: Any) -> list[str]:
+            order = Order(make(model="null", **knobs), "custom", choice)
+            *_, ended = run(client, [item], order)
+            [lot] = forecast([Task(item, order)], [], Speeds(engine.home))
+            return [error.message for error in (ended.error, lot.error) if error is not None]
+
+        assert refused() == []
+        told = f"{item.out}: exists, and was made with seed = 0, not 2, rate = 48000, not 44100; --force"
+        assert [message.removesuffix(" replaces it") for message in refused(seed=2, rate=44100)] == [told] * 2
+        soundfile.write(item.source, np.zeros(9600), 48000)
+        assert all("another source, or in.wav has changed since" in message for message in refused())
+        item.out.write_bytes(item.out.read_bytes() + b"\0")
+        messages = refused()
+        assert len(messages) == 2
+        assert all("was changed after it had been rendered" in message for message in messages)
+
+
 @pytest.mark.skipif(not IO.exists(), reason="counts bytes by /proc/self/io")
 def test_a_client_beside_its_engine_reads_neither_source_nor_stem(engine: Any, item: Item) -> None:
     def read() -> int:

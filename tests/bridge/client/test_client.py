@@ -57,6 +57,17 @@ def long() -> Samples:
     return np.tile(low, 12)
 
 
+def test_an_engine_and_this_process_make_the_same_samples(
+    engine: LiveEngine, dull: Samples, tmp_path: Path
+) -> None:
+    from engine.local import LocalRenderer
+
+    source = dull[:, :24000], 48000
+    with Client.connect(state=engine.home.state) as client, LocalRenderer(tmp_path / "local") as local:
+        here, there = (each.submit(source, model="draft").wait().audio for each in (local, client))
+    np.testing.assert_array_equal(here, there)
+
+
 @pytest.fixture
 def busy(renderer: Renderer, long: Samples) -> Iterator[Any]:
     """A job that runs for as long as the test needs it."""
