@@ -234,11 +234,6 @@ def make(base: Preset | None = None, /, **knobs: Any) -> Preset:
     return from_builtins(values)
 
 
-def clipping(preset: Preset) -> Preset:
-    """`preset`, whose samples beyond full scale may clip."""
-    return msgspec.structs.replace(preset, delivery=msgspec.structs.replace(preset.delivery, clip=True))
-
-
 def from_builtins(values: dict[str, Any]) -> Preset:
     """A Preset from plain values; raises UsageError naming the knob, the value and the limit."""
     fps = values.get("fps")

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 import presets
 from bridge.batch.plan import Item, Plan, Refused, plan, without_clashes
 from bridge.batch.takes import check_takes, takes_of
-from bridge.client.request import label
+from bridge.client.request import clipping, label
 from presets import schema, words
 from presets.errors import AirbandError, InputError, UsageError
 from presets.schema import FLAGS, Preset
@@ -275,7 +275,7 @@ def _row(
         preset = schema.make(
             presets.load(_beside(folder, named) if named.endswith(".toml") else named), **knobs
         )
-        preset = schema.clipping(preset) if clip else preset
+        preset = clipping(preset) if clip else preset
         preset_name = label(named)
     own = {knob: cells[knob] for knob in FLAGS if knob in cells}
     if "like" in own:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import presets
-from bridge.client.request import label
+from bridge.client.request import clipping, label
 from presets import schema, words
 from presets.schema import FLAGS
 
@@ -45,7 +45,7 @@ def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
         preset = schema.make(presets.load(name), **knobs)
         clip = arguments.pop("clip")
         if clip:
-            preset = schema.clipping(preset)
+            preset = clipping(preset)
         typed_ones = {"knobs": knobs, "clip": clip}
         arguments |= {name: value for name, value in typed_ones.items() if name in signature.parameters}
         command(**arguments, preset=preset, preset_name=label(name))

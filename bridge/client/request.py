@@ -73,6 +73,11 @@ def with_like(params: Preset, local: bool) -> Preset:
     return msgspec.structs.replace(params, like=path)
 
 
+def clipping(preset: Preset) -> Preset:
+    """`preset`, whose samples beyond full scale may clip."""
+    return msgspec.structs.replace(preset, delivery=msgspec.structs.replace(preset.delivery, clip=True))
+
+
 def label(preset: str) -> str:
     """What a preset is called on the wire: its name, or its file's in the letters that names may have."""
     stem = Path(preset).stem if preset.endswith(".toml") else preset
