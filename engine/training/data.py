@@ -146,6 +146,22 @@ def _validates(clips: Sequence[Clip], share: float) -> set[tuple[str, str]]:
     return held | {min((s for s in free if s[0] == domain), key=place) for domain in missing}
 
 
+def _why_empty(path: Path, clips: Sequence[Clip], domain: str, validation: bool) -> str:
+    sources = {clip.source for clip in clips if clip.domain == domain}
+    if not sources:
+        there = ", ".join(sorted({clip.domain for clip in clips}))
+        return f"{path} has no clip of domain {domain!r}, only of {there}; name those in `shares`"
+    if len(sources) == 1 and not validation:
+        return (
+            f"{path} has one recording of domain {domain!r}, {next(iter(sources))}, and one is kept for "
+            "validation; cut it into several files"
+        )
+    part = "validation" if validation else "training"
+    return (
+        f"{path} has no clip of domain {domain!r} for {part}; see `held_out`, or the manifest's column split"
+    )
+
+
 class Corpus:
     """Random access to a pack.
 
@@ -172,7 +188,7 @@ class Corpus:
         self.clips = {domain: [clip for clip in kept if clip.domain == domain] for domain in self.domains}
         empty = [domain for domain in self.domains if not self.clips[domain]]
         if empty:
-            raise InputError(f"{path} has no clip of domain {empty[0]!r} in this part of the split")
+            raise InputError(_why_empty(path, clips, empty[0], validation))
         self._ends = {
             domain: np.cumsum([clip.frames for clip in clips]) for domain, clips in self.clips.items()
         }

@@ -113,8 +113,12 @@ def test_what_a_manifest_keeps_for_validation_is_never_trained_on(corpus: Path, 
 def test_what_is_missing_is_named(tmp_path: Path, corpus: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         Corpus(tmp_path / "nowhere", 0.0, False, {"music": 1.0})
-    with pytest.raises(InputError, match="effects"):
+    with pytest.raises(InputError, match="'effects', only of music, speech; name those in `shares`"):
         Corpus(corpus, 0.0, False, {"effects": 1.0})
+    write(tmp_path / "voice" / "reading.wav", 1.0, seed=1)
+    pack([tmp_path / "voice"], tmp_path / "voice.i16")
+    with pytest.raises(InputError, match=r"one recording of domain 'voice', reading, .*several files"):
+        Corpus(tmp_path / "voice.i16", 0.1, False, {"voice": 1.0})
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="decodes"):
         pack([tmp_path / "empty"], tmp_path / "none")
