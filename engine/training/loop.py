@@ -221,6 +221,7 @@ class Run:
             collate_fn=self.task.collate,
             num_workers=schedule.workers,
             prefetch_factor=4 if schedule.workers else None,
+            pin_memory=self.device.type == "cuda",
             worker_init_fn=leave_signals,
         )
 
@@ -273,4 +274,4 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
         return {name: _moved(value, device) for name, value in batch.items()}
     if isinstance(batch, tuple):
         return type(batch)(*(_moved(value, device) for value in batch))
-    return batch.to(device) if isinstance(batch, Tensor) else batch
+    return batch.to(device, non_blocking=True) if isinstance(batch, Tensor) else batch

@@ -23,8 +23,8 @@ Array = NDArray[np.float32]
 FULL_BAND_HZ = 24000.0
 LINES = 4097
 GRID_HZ = np.linspace(0, FULL_BAND_HZ, LINES)
-DELAYS = np.exp(-1j * np.pi / FULL_BAND_HZ * np.outer(np.arange(3), GRID_HZ))
-"""What a delay of 0, 1 and 2 samples does to each frequency of the grid: (3, LINES)."""
+CIRCLE = np.exp(1j * np.pi / FULL_BAND_HZ * GRID_HZ)
+"""Where the frequencies of the grid lie in the z-plane: (LINES,)."""
 ROOM_S = (0.15, 1.2)
 """Reverberation times of rooms, drawn evenly in octaves."""
 
@@ -108,13 +108,19 @@ def response(kind: str, order: int, cutoff_hz: float, twice: bool) -> Array:
     if kind == "boxcar":
         return (cutoff_hz >= GRID_HZ).astype(np.float32)
     if kind == "chebyshev":
-        sos = signal.cheby1(order, 0.05, cutoff_hz, fs=RATE_HZ, output="sos")
+        zeros, poles, gain = signal.cheby1(order, 0.05, cutoff_hz, fs=RATE_HZ, output="zpk")
     elif kind == "elliptic":
-        sos = signal.ellip(order, 0.05, 80, cutoff_hz, fs=RATE_HZ, output="sos")
+        zeros, poles, gain = signal.ellip(order, 0.05, 80, cutoff_hz, fs=RATE_HZ, output="zpk")
     else:
-        sos = signal.butter(order, cutoff_hz, fs=RATE_HZ, output="sos")
-    magnitude = np.abs(np.prod((sos[:, :3] @ DELAYS) / (sos[:, 3:] @ DELAYS), axis=0))
+        zeros, poles, gain = signal.butter(order, cutoff_hz, fs=RATE_HZ, output="zpk")
+    magnitude = gain * np.prod([_distance(zero) for zero in zeros], axis=0)
+    magnitude /= np.prod([_distance(pole) for pole in poles], axis=0)
     return np.asarray(magnitude ** (2 if twice else 1), np.float32)
+
+
+def _distance(root: complex) -> NDArray[np.float64]:
+    """How far each frequency of the grid lies from a zero or a pole, on the unit circle."""
+    return np.abs(CIRCLE - root)
 
 
 def edge_hz(magnitude: Array) -> float:
@@ -141,6 +147,7 @@ def tilt_curve(rng: np.random.Generator, low_db: float, high_db: float) -> Array
 def through_codec(rng: np.random.Generator, samples: Array) -> Array:
     """A round trip through MP3, Vorbis or Opus at a random quality, aligned to the input."""
     import soundfile as sf
+    from scipy import fft
 
     container, subtype = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"))[rng.integers(3)]
     memory = io.BytesIO()
@@ -151,7 +158,7 @@ def through_codec(rng: np.random.Generator, samples: Array) -> Array:
     memory.seek(0)
     decoded, _ = sf.read(memory, dtype="float32")
     size = len(samples)
-    likeness = np.fft.irfft(np.fft.rfft(decoded, 2 * size) * np.fft.rfft(samples, 2 * size).conj())
+    likeness = fft.irfft(fft.rfft(decoded, 2 * size) * fft.rfft(samples, 2 * size).conj())
     shift = int(np.argmax(likeness[:4096]))
     return np.pad(decoded[shift : shift + size], (0, max(0, size - len(decoded[shift : shift + size]))))
 

@@ -9,7 +9,9 @@ place in the clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -124,10 +126,10 @@ class AudioSR:
         return mel.log_mel(mel.magnitude(torch.from_numpy(waveform).to(self._device)[None]))[:, None]
 
     def _noise(self, noise: NoiseField, name: str, group: int, first: int, cells: int) -> Tensor:
-        """(1, C, cells, F) standard normal, from its place in the clip."""
+        """(1, C, cells, F) standard normal, from its place in the clip, on the CPU."""
         bands = mel.BANDS // self._networks.time_stride
         drawn = noise(name, group, first, cells, (self._networks.latent_channels, bands))
-        return torch.from_numpy(drawn).to(self._device).transpose(0, 1)[None]
+        return torch.from_numpy(drawn).transpose(0, 1)[None]
 
     def _encode(
         self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: RowProgress
@@ -143,7 +145,7 @@ class AudioSR:
         ):
             mean, std = posterior.chunk(2, dim=1)
             drawn = self._noise(noise, "condition", row.group, row.first, mean.shape[2])
-            conditions.append((mean + std * drawn) * networks.scale_factor)
+            conditions.append((mean + std * drawn.to(self._device)) * networks.scale_factor)
         return conditions
 
     def _sample(
@@ -176,10 +178,11 @@ class AudioSR:
             done = progress.of_stage("sample")
             return joint.average(self._batched(guided, done, joint.rows_of(z), condition))
 
-        z = draw("x_T")
+        z = draw("x_T").to(self._device)
         if preset.sampler == "ddim":
             plan = sampler.trailing(preset.steps)
-            z = sampler.ddim(velocity, z, plan, 1.0, lambda index: draw(f"step {index}"))
+            with closing(_one_ahead(draw, [f"step {index}" for index in range(preset.steps)])) as steps:
+                z = sampler.ddim(velocity, z, plan, 1.0, lambda _: next(steps).to(self._device))
         else:
             z = sampler.SOLVERS[preset.sampler](velocity, z, sampler.trailing_log_snr(preset.steps))
         return joint.rows_of(z)
@@ -257,6 +260,19 @@ class AudioSR:
             waiting = waiting[len(chunk) :]
             on_done(chunk)
         return [results[index] for index in range(len(results))]
+
+
+def _one_ahead(draw: Callable[[str], Tensor], names: Sequence[str]) -> Generator[Tensor, None, None]:
+    """What `draw` gives for each name, drawn while what was drawn before is used.
+
+    The noise of a step costs the CPU as much time as the step costs a GPU.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(draw, names[0])
+        for name in names[1:]:
+            drawn, coming = coming.result(), thread.submit(draw, name)
+            yield drawn
+        yield coming.result()
 
 
 def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
