@@ -120,7 +120,7 @@ def response(kind: str, order: int, cutoff_hz: float, twice: bool) -> Array:
 
 def _distance(root: complex) -> NDArray[np.float64]:
     """How far each frequency of the grid lies from a zero or a pole, on the unit circle."""
-    return np.abs(CIRCLE - root)
+    return np.asarray(np.abs(CIRCLE - root))
 
 
 def edge_hz(magnitude: Array) -> float:
