@@ -16,7 +16,7 @@ def facts(seen: Inspection) -> list[tuple[str, str]]:
         ("band", _band(seen)),
         ("cut-off", seen.cutoff.reason),
         ("holes", f"{100 * holes.share:.1f} % of the octave below the shelf" if holes else "no shelf"),
-        ("codec", ", ".join(seen.codec) or "no encoder's shelf"),
+        ("codec", _codec(seen)),
         ("bits", "more than 24, or decoded" if faults.bits is None else f"{faults.bits}"),
         ("channels", faults.stereo + _correlation(faults.correlation)),
         ("level", f"{_number(seen.lufs)} LUFS, true peak {_number(seen.true_peak_dbtp)} dBTP"),
@@ -34,6 +34,12 @@ def _band(seen: Inspection) -> str:
     ends = sorted(hz for _, hz in seen.ends)
     low, middle, high = ends[0], ends[len(ends) // 2], ends[-1]
     return f"to {middle / 1000:.1f} kHz ({low / 1000:.1f} to {high / 1000:.1f} over the seconds)"
+
+
+def _codec(seen: Inspection) -> str:
+    if seen.coding and seen.coding.is_lossy:
+        return str(seen.coding)
+    return ", ".join(seen.codec) or "no encoder's shelf"
 
 
 def _correlation(value: float | None) -> str:

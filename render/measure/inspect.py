@@ -18,6 +18,7 @@ from render.band.holes import Holes
 from render.clip import Clip, open_clip
 from render.loudness import integrated_lufs, true_peak_dbtp
 from render.measure.codecs import HOLED_SHARE, looks_like
+from render.measure.coding import Coding, coding
 from render.measure.faults import Faults, find_faults
 
 BAND_END_DB = 35.0
@@ -31,11 +32,15 @@ LOSSY = {
 }  # fmt: skip
 DC_LEVEL = 1e-3
 """-60 dBFS: below, no edit clicks by it."""
+FULL_HZ, BEYOND = 18000.0, 1.03
+"""An encoder's low-pass up to here is told of where a render would go on from so far above it."""
 STEREO = {
     "mono as stereo": "both channels are the same: mono as stereo",
     "one side silent": "one channel is silent",
     "sides inverted": "one channel is the other turned upside down: in mono it cancels",
 }
+PLAIN = frozenset({"PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8", "FLOAT", "DOUBLE"})
+"""What needs no word on how it is coded; FLAC has these subtypes too."""
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "PCM_S8": 8, "PCM_U8": 8, "ALAC_16": 16, "ALAC_24": 24}
 
 
@@ -46,9 +51,11 @@ class Inspection:
     Attributes:
         name: the file's.
         encoding: container and subtype, or the suffix where ffmpeg decoded it.
+        coding: what a file that is coded says of that; None for PCM, and where ffprobe is not to be had.
         rate, channels, frames, seconds: of the audio.
         cutoff: what `cutoff = "auto"` finds, with its reason.
-        shelf_hz: where the band ends, also where that is too high to matter; None where no end is seen.
+        shelf_hz: where the band ends, also where that is too high to matter, and not above the low-pass that
+            the file names; None where no end is seen.
         holes: what is left out below the shelf.
         ends: (second, Hz) where the band ends over time.
         codec: the codec it is in, or those its shelf and holes look like; most likely first.
@@ -59,6 +66,7 @@ class Inspection:
 
     name: str
     encoding: str
+    coding: Coding | None
     rate: int
     channels: int
     frames: int
@@ -83,27 +91,32 @@ def inspect(path: Path) -> Inspection:
         InputError: it cannot be read.
     """
     form, subtype = _encoding(path)
-    known = LOSSY.get(subtype, "")
+    coded = None if subtype in PLAIN else coding(path)
+    known = coded.codec if coded and coded.is_lossy else LOSSY.get(subtype, "")
+    bits = BITS.get(subtype) or (coded.bits if coded else None)
     with open_clip(path, accept_truncated=True) as clip:
         spectrum = measure(clip)
         cutoff = auto(spectrum, clip.rate / 2)
         codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes)
+        told_hz, shelf_hz = coded.low_pass_hz if coded else None, cutoff.edge_hz
         faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
         findings = [
             *([f"breaks off or is damaged: {clip.shortfall}"] if clip.shortfall else []),
             *_about_band(cutoff, codec, known),
-            *_about_claims(faults, BITS.get(subtype), clip.rate, _real_top_hz(clip)),
+            *_about_low_pass(cutoff, told_hz),
+            *_about_claims(faults, bits, clip.rate, _real_top_hz(clip)),
             *_about_sound(faults, peak_dbtp),
         ]
         return Inspection(
             name=path.name,
             encoding=f"{form} {subtype}".strip(),
+            coding=coded,
             rate=clip.rate,
             channels=clip.channels,
             frames=clip.frames,
             seconds=clip.frames / clip.rate,
             cutoff=cutoff,
-            shelf_hz=cutoff.edge_hz,
+            shelf_hz=shelf_hz if shelf_hz is None or told_hz is None else min(shelf_hz, told_hz),
             holes=cutoff.holes,
             ends=_ends(spectrum),
             codec=codec,
@@ -163,9 +176,18 @@ def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str) -> list[str]
     return told
 
 
+def _about_low_pass(cutoff: Cutoff, low_pass_hz: float | None) -> list[str]:
+    """What a file says of its own end, where a render would go beyond it."""
+    if low_pass_hz is None or low_pass_hz > FULL_HZ or (cutoff.hz or np.inf) <= BEYOND * low_pass_hz:
+        return []
+    found = f"goes on from {cutoff.hz:.0f} Hz" if cutoff.hz else "finds nothing missing"
+    hint = f"--cutoff {low_pass_hz:.0f} is the encoder's word"
+    return [f"its encoder let nothing pass above {low_pass_hz:.0f} Hz; a render {found}: {hint}"]
+
+
 def _about_claims(faults: Faults, bits: int | None, rate: int, real_top_hz: float | None) -> list[str]:
     told = []
-    if bits and faults.bits and faults.bits <= bits - 8:
+    if bits and faults.bits and faults.bits <= bits - 8 and faults.peak_dbfs is not None:
         told.append(f"{bits} bits that hold {faults.bits}: the rest of every sample is zeros")
     if real_top_hz is not None and real_top_hz < REAL_HIGH_RATE_HZ:
         told.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at 44.1 or 48 kHz")

@@ -76,21 +76,39 @@ def _flac_frames(head: bytes) -> int | None:
     return int.from_bytes(head[18:26], "big") & (1 << 36) - 1 or None
 
 
-def _mp3_frames(head: bytes) -> int | None:
-    """Frames by the tag in an MP3's first frame, less delay and padding; None where there is none."""
-    if len(head) < 200 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:  # the sync word, layer III
-        return None
+def info_tag(file: BinaryIO) -> bytes:
+    """What the encoder of an MP3 wrote beside the Xing tag in its first frame; zeros where there is none."""
+    _, lame = _xing(_read(file, after_id3(file, 0)))
+    return lame.ljust(36, b"\0")
+
+
+def _xing(head: bytes) -> tuple[int, bytes]:
+    """The packets that the tag in an MP3's first frame counts, 0 where there is none, and what follows it."""
+    if len(head) < 200 or not _is_layer_3(head):
+        return 0, b""
     mpeg1, mono = bool(head[1] & 0x08), head[3] >> 6 == 3
-    frame = 1152 if mpeg1 else 576
-    if head[36:40] == b"VBRI":
-        return int(struct.unpack_from(">I", head, 36 + 14)[0]) * frame
     at = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
     if head[at : at + 4] not in (b"Xing", b"Info"):
-        return None
+        return 0, b""
     flags, packets = struct.unpack_from(">II", head, at + 4)
-    if not flags & 1 or not packets:
+    lame = at + 8 + 4 * (flags & 1) + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
+    return int(packets) if flags & 1 else 0, head[lame : lame + 36]
+
+
+def _is_layer_3(head: bytes) -> bool:
+    return head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # the sync word, layer III
+
+
+def _mp3_frames(head: bytes) -> int | None:
+    """Frames by the tag in an MP3's first frame, less delay and padding; None where there is none."""
+    if len(head) < 200 or not _is_layer_3(head):
         return None
-    lame = at + 12 + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
-    delay, padding = divmod(int.from_bytes(head[lame + 21 : lame + 24], "big"), 1 << 12)
-    trimmed: int = delay + padding if head[lame : lame + 4] in GAPLESS_ENCODERS else 0
-    return max(0, int(packets) * frame - trimmed)
+    frame = 1152 if head[1] & 0x08 else 576
+    if head[36:40] == b"VBRI":
+        return int(struct.unpack_from(">I", head, 36 + 14)[0]) * frame
+    packets, lame = _xing(head)
+    if not packets:
+        return None
+    delay, padding = divmod(int.from_bytes(lame[21:24], "big"), 1 << 12)
+    trimmed = delay + padding if lame[:4] in GAPLESS_ENCODERS else 0
+    return max(0, packets * frame - trimmed)

@@ -112,7 +112,7 @@ def test_what_a_file_lacks_is_a_finding(seen: Callable[..., Inspection], tmp_pat
 
 def test_silence_is_told_and_rubbish_is_one_error(seen: Callable[..., Inspection], tmp_path: Path) -> None:
     found = seen(np.zeros((2, RATE)))
-    assert found.findings[-1] == "digital silence"
+    assert found.findings == ("both channels are the same: mono as stereo", "digital silence")
     assert (found.lufs, found.true_peak_dbtp) == (None, None)
     (tmp_path / "b.wav").write_bytes(b"RIFF")
     with pytest.raises(InputError):
