@@ -133,14 +133,16 @@ class _Low:
     """G, on (n,) samples: what of them lies below `edge` cycles per sample."""
 
     def __init__(self, n: int, edge: float) -> None:
-        self._n, self._size = n, fast_length(2 * n)
-        self._response = _low_response(self._size, edge)
+        self._n = n
+        self._padded = np.zeros(fast_length(2 * n))  # a transform that has to pad takes twice as long
+        self._response = _low_response(len(self._padded), edge)
 
     def __call__(self, samples: Samples) -> Samples:
         # NumPy's transforms: short ones, whose call is half of what SciPy's take.
-        bins = np.fft.rfft(samples, self._size)
+        self._padded[: self._n] = samples
+        bins = np.fft.rfft(self._padded)
         bins *= self._response
-        filtered: Samples = np.fft.irfft(bins, self._size)[: self._n]
+        filtered: Samples = np.fft.irfft(bins, len(self._padded))[: self._n]
         return filtered
 
 

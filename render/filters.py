@@ -85,17 +85,21 @@ def added(signals: Sequence[tuple[Filter, Audio]]) -> Audio:
 def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     size, tail, frames = filters[0].size, 2 * filters[0].reach, len(signals[0])
     block = size - tail
-    rows = np.zeros((-(-frames // block), block), np.float32)
+    whole, rest = divmod(frames, block)
+    rows = np.zeros((whole + bool(rest), size), np.float32)  # a transform that has to pad takes twice as long
     total = np.zeros((len(rows), size // 2 + 1), np.complex64)
     for through, samples in zip(filters, signals, strict=True):
-        rows.reshape(-1)[:frames] = samples
-        total += np.fft.rfft(rows, size, norm="forward") * through.response
+        rows[:whole, :block] = samples[: whole * block].reshape(whole, block)
+        rows[whole:, :rest] = samples[whole * block :]
+        bins = np.fft.rfft(rows, norm="forward")
+        bins *= through.response
+        total += bins
     spread = np.fft.irfft(total, size)
     spread *= np.float32(size)
     spread[1:, :tail] += spread[:-1, block:]
     out = np.concatenate([spread[:, :block].reshape(-1), spread[-1, block:]])[: frames + tail]
-    sounds = np.any(signals, axis=0)
-    if not sounds.all():
+    if not all(samples.all() for samples in signals):
+        sounds = np.any(signals, axis=0)
         # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
         sounding = np.pad(np.cumsum(sounds), (tail + 1, tail), "edge")
         sounding[: tail + 1] = 0

@@ -146,12 +146,14 @@ def find_slope(
 def _floor_top(level: Floats, first: int, most_db: float) -> int:
     """How many bands lie below the place, above band `first`, where a floor of at most `most_db` ends; all,
     where none does."""
-    for end in range(first + FLOOR_BANDS, len(level) - FLOOR_BANDS):
-        floor = level[end - FLOOR_BANDS : end]
-        falls_db = floor.min() - level[end + FLOOR_BANDS :].max()
-        if floor.max() < most_db and np.ptp(floor) < FLOOR_EVEN_DB and falls_db > FLOOR_END_DB:
-            return end
-    return len(level)
+    ends = np.arange(first + FLOOR_BANDS, len(level) - FLOOR_BANDS)
+    if not len(ends):
+        return len(level)
+    floors = np.lib.stride_tricks.sliding_window_view(level, FLOOR_BANDS)[ends - FLOOR_BANDS]
+    lowest, highest = floors.min(axis=1), floors.max(axis=1)
+    beyond = np.maximum.accumulate(level[::-1])[::-1][ends + FLOOR_BANDS]
+    is_end = (highest < most_db) & (highest - lowest < FLOOR_EVEN_DB) & (lowest - beyond > FLOOR_END_DB)
+    return int(ends[is_end.argmax()]) if is_end.any() else len(level)
 
 
 def _fit(

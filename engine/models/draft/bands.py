@@ -181,6 +181,21 @@ def _between() -> Array:
     return weights
 
 
+def exp_over_bins(bands: Array) -> Array:
+    """exp(over_bins(bands)), 1e-6 from it: between two centres a value is a constant times the one before.
+
+    With a quarter of the exponentials, each of which takes NumPy as long as 20 products where there is AVX2.
+    """
+    held = np.concatenate([bands[..., :1], bands, bands[..., -1:]], -1)
+    drawn = np.empty((*bands.shape[:-1], bands.shape[-1] + 1, BAND_BINS), np.float32)
+    half_step = np.exp(np.diff(held) * np.float32(0.5 / BAND_BINS))
+    step = np.square(half_step)
+    np.multiply(np.exp(held[..., :-1]), half_step, out=drawn[..., 0])
+    for place in range(1, BAND_BINS):
+        np.multiply(drawn[..., place - 1], step, out=drawn[..., place])
+    return drawn.reshape(*bands.shape[:-1], -1)[..., BAND_BINS // 2 : -BAND_BINS // 2]
+
+
 def moving_mean(values: Array, width: int) -> Array:
     """The mean of what there is of `width` values (odd) around each: along the first dimension.
 

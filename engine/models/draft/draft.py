@@ -31,7 +31,7 @@ from engine.models.draft.bands import (
     samples_of,
     spectrum,
 )
-from engine.models.draft.drawing import drawn_over
+from engine.models.draft.drawing import draw_over
 from engine.models.draft.envelope import Learned, Predictor, take_of
 from engine.models.draft.fine_structure import (
     DB_TO_NEPER,
@@ -130,13 +130,13 @@ class Draft:
             return filled
         upper = upper_octave(bins, cutoff_hz, len(samples))
         before, after = (min(HUSH_FRAMES, cut // HOP) for cut in (kept.start, len(filled) - kept.stop))
-        heard = np.pad(power, ((before, after), (0, 0)))
+        heard = np.pad(power, ((before, after), (0, 0))) if before or after else power
         envelope = self.predictor.envelope(heard, cutoff_hz, take_of(preset.seed))
         envelope = envelope.part(slice(before, before + len(power)), drawn // BAND_BINS)
         balance = balance_db(cutoff_hz, preset)[drawn:] * np.float32(DB_TO_NEPER)
-        copies, noise = copied_up(bins, power, cutoff_hz), modulated_noise(grain, upper)
-        made = np.zeros_like(noise)
-        made[:, drawn:] = drawn_over(copies, noise[:, drawn:], envelope, balance, start - drawn)
+        copies, made = copied_up(bins, power, cutoff_hz), modulated_noise(grain, upper)
+        made[:, :drawn] = 0
+        draw_over(copies, made[:, drawn:], envelope, balance, start - drawn)
         made[silent] = 0
         filled[kept] += following(samples_of(made, len(samples)), upper)
         return filled

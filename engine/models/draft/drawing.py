@@ -10,6 +10,7 @@ from engine.models.draft.bands import (
     Array,
     Bins,
     band_power,
+    exp_over_bins,
     level_db,
     over_bins,
     power_of,
@@ -23,24 +24,22 @@ is noise. A predicted envelope is smoother than a real one, and the grain of noi
 lacks (`texture` in render/measure/metrics.py); copied partials, once whitened, stand out further."""
 
 
-def drawn_over(copies: Bins, noise: Bins, envelope: Envelope, balance: Array, empty: int) -> Bins:
-    """The spectrum of some frames, with an envelope's level in every band.
+def draw_over(copies: Bins, noise: Bins, envelope: Envelope, balance: Array, empty: int) -> None:
+    """Makes of the noise of some frames their spectrum, with an envelope's level in every band.
 
     Args:
-        copies, noise: (T, 8 n) complex64, from the first bin of a band on, of mean power 1 in every band;
-            they are overwritten.
+        copies: (T, 8 n) complex64, from the first bin of a band on, of mean power 1 in every band;
+            overwritten.
+        noise: likewise; what is made stands here.
         envelope: of these frames and bands.
         balance: (8 n,) nepers to add to each bin.
         empty: so many of the first bins stay empty.
-
-    Returns:
-        (T, 8 n) complex64.
     """
     share = over_bins(envelope.noise_share)
     copies *= np.sqrt(1 - share)
     noise *= np.sqrt(share)
-    copies += noise
-    power = power_of(copies)
+    noise += copies
+    power = power_of(noise)
     power += np.float32(POWER_FLOOR)
     # Of a bin whose power p becomes p^grain, the amplitude is multiplied by p^((grain - 1) / 2).
     share *= np.float32((NOISE_GRAIN - TONES_GRAIN) / 2)
@@ -52,9 +51,7 @@ def drawn_over(copies: Bins, noise: Bins, envelope: Envelope, balance: Array, em
     power *= gain
     power[:, :empty] = 0
     lift_db = envelope.level_db - level_db(band_power(power, empty // BAND_BINS))
-    lift = over_bins(lift_db * np.float32(DB_TO_NEPER))
-    lift += balance
-    gain *= np.exp(lift, out=lift)
+    gain *= exp_over_bins(lift_db * np.float32(DB_TO_NEPER))
+    gain *= np.exp(balance)
     gain[:, :empty] = 0
-    copies *= gain
-    return copies
+    noise *= gain

@@ -20,12 +20,12 @@ from engine.models.draft.bands import (
     Array,
     Bins,
     band_power,
+    exp_over_bins,
     first_bin,
     first_drawn,
     group_means,
     level_db,
     moving_mean,
-    over_bins,
     overlapped,
     power_of,
     spectrum,
@@ -124,8 +124,7 @@ def copy_distance(white: Bins) -> Array:
 
 def whitened(bins: Bins, power: Array) -> Bins:
     """The bins of some bands, from bin 1 on, divided by their envelope; `power` is theirs."""
-    gain = over_bins(level_db(band_power(power)) * np.float32(-DB_TO_NEPER))
-    return np.asarray(bins * np.exp(gain, out=gain))
+    return np.asarray(bins * exp_over_bins(level_db(band_power(power)) * np.float32(-DB_TO_NEPER)))
 
 
 def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
@@ -135,7 +134,9 @@ def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
     """
     octave = bins[:, int(cutoff_hz / 2 / BIN_HZ) + 1 : math.ceil(cutoff_hz / BIN_HZ)]
     size = max(1 << (octave.shape[1] - 1).bit_length(), N_FFT // BLOCK)
-    power = power_of(overlapped(np.fft.ifft(octave, size), frames * size // N_FFT))
+    padded = np.zeros((len(octave), size), np.complex64)  # a transform that has to pad takes twice as long
+    padded[:, : octave.shape[1]] = octave
+    power = power_of(overlapped(np.fft.ifft(padded), frames * size // N_FFT))
     return group_means(power, BLOCK * size // N_FFT) * np.float32(2 * (size / N_FFT) ** 2)
 
 

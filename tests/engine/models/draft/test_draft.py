@@ -14,6 +14,7 @@ from engine.models.draft.bands import (
     Array,
     Bins,
     band_power,
+    exp_over_bins,
     level_db,
     moving_mean,
     over_bins,
@@ -134,6 +135,11 @@ def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
     assert np.allclose(over_bins(np.full(BANDS, -7.0, np.float32)), -7.0)
     bands = np.arange(BANDS, dtype=np.float32)
     assert np.allclose(band_power(over_bins(bands)[None])[0, 4:-4], bands[4:-4], atol=1e-4)
+
+
+def test_gains_are_drawn_as_the_exponential_of_what_they_are_in_nepers() -> None:
+    bands = np.random.default_rng(0).normal(-3, 4, (5, BANDS)).astype(np.float32)
+    assert np.allclose(exp_over_bins(bands), np.exp(over_bins(bands)), rtol=1e-5, atol=0)
 
 
 def test_the_power_around_a_band_counts_what_is_there_and_not_what_is_missing() -> None:
