@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out
+from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out_layer
 from engine.models.audiosr.precision import HALVED, halved_if_faithful
 from engine.models.audiosr.vocoding import hears_input
 from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
@@ -49,6 +50,11 @@ UNUSED = (
 
 SPARE_ENCODER = "first_stage_model."
 """Where an official checkpoint holds the encoder a second time."""
+
+
+MAPPED_BYTES = 64 * 1024**2
+"""So much of a file is read through one memory map, or a layer: what was read counts as this process's memory
+as long as the map is there."""
 
 
 class Tensors(Protocol):
@@ -237,8 +243,8 @@ def is_converted(path: Path) -> bool:
 def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks:
     """The networks of a converted file, laid out for the device.
 
-    Each network is read through a memory map of its own, cast and copied before the next one is opened, so
-    that not the whole file is in memory beside the networks.
+    Layer by layer: each is read through a memory map, cast, copied and laid out, and the map is made anew now
+    and then, so that little of the file is in memory beside the networks.
 
     Args:
         path: a converted file.
@@ -248,23 +254,31 @@ def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks
     configuration = Configuration(**json.loads(read_header(path, FAMILY)["configuration"]))
     with torch.device("meta"):
         networks = Networks(configuration)
-    for part, network in networks.named_children():
+    layers = deque(networks.named_modules())
+    while layers:
+        mapped_bytes = 0
         with open_safetensors(path) as file:
-            state = {}
-            for name, expected in network.state_dict().items():
-                # What lay_out copies need not be copied here.
-                is_kernel, whole = expected.ndim > 2, f"{part}.{name}"
-                dtype = half if half is not None and HALVED.match(whole) else torch.float32
-                state[name] = file.get_tensor(whole).to(device, dtype, copy=not is_kernel)
-            network.load_state_dict(state, assign=True)
-            del state
-            lay_out(network)
-    with open_safetensors(path) as file:
-        networks.scale_factor = file.get_tensor("scale_factor").to(device, torch.float32, copy=True)
+            while layers and mapped_bytes < MAPPED_BYTES:
+                prefix, layer = layers.popleft()
+                state = {}
+                for name, expected in own_state(layer).items():
+                    whole = f"{prefix}.{name}".lstrip(".")
+                    dtype = half if half is not None and HALVED.match(whole) else torch.float32
+                    # What lay_out copies need not be copied here.
+                    state[name] = file.get_tensor(whole).to(device, dtype, copy=expected.ndim < 3)
+                    mapped_bytes += 4 * expected.numel()
+                layer.load_state_dict(state, strict=False, assign=True)
+                del state
+                lay_out_layer(layer)
     networks.eval().requires_grad_(False)
     if half is not None and networks.has_vocoder and not hears_input(networks.vocoder):
         networks.vocoder = halved_if_faithful(networks.vocoder, half)
     return networks
+
+
+def own_state(layer: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a module's state that are not its children's, by name."""
+    return {name: tensor for name, tensor in layer.state_dict().items() if "." not in name}
 
 
 def load_official(path: Path, config: Mapping[str, Any]) -> Networks:

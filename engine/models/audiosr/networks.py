@@ -132,8 +132,13 @@ def compile_for(networks: Networks, device: str) -> None:
 def lay_out(network: nn.Module) -> None:
     """Copy every convolution's weight to channels-last order, which the fast kernels read as it is."""
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.weight.data = layer.weight.data.clone(memory_format=torch.channels_last)
-        elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-            flipped = layer.weight.data.transpose(1, 2)
-            layer.weight.data = flipped.clone(memory_format=torch.contiguous_format).transpose(1, 2)
+        lay_out_layer(layer)
+
+
+def lay_out_layer(layer: nn.Module) -> None:
+    """`lay_out` of one layer, without its children."""
+    if isinstance(layer, nn.Conv2d):
+        layer.weight.data = layer.weight.data.clone(memory_format=torch.channels_last)
+    elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
+        flipped = layer.weight.data.transpose(1, 2)
+        layer.weight.data = flipped.clone(memory_format=torch.contiguous_format).transpose(1, 2)
