@@ -29,9 +29,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "farm": ("engine.farm.command", "render a manifest on a Ray cluster"),
     "farm bundle": ("engine.farm.bundle", "write a manifest as a job for a render farm"),
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
+    "bench draft": ("engine.bench.draft", "measure a render by draft, through an engine and by stages"),
     "bench gt-mel": ("engine.bench.gt_mel", "make sound of a true mel spectrogram, a ceiling of models"),
     "bench phase": ("engine.bench.phase", "set phase retrieval beside HiFi-GAN on one spectrogram"),
     "bench scale": ("engine.bench.scale", "show how cost grows with length, rate, jobs, clients, files"),
+    "bench start": ("engine.bench.start", "measure the command with and without a running engine"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
 }
 """Command -> (module, what it does)."""

@@ -1,13 +1,15 @@
 """`python -m engine bench audiosr`: what AudioSR costs at full size, stage by stage, as JSON.
 
-Weights are random: they change neither the cost nor the shapes. Three ways of computing are set side by side:
+Weights are random: they change neither the cost nor the shapes. Ways of computing are set side by side:
 
 - `official`: float32 in the framework's default layout, which stands in for the official code;
-- `float32` and `bfloat16`: as Airband computes, channels-last, the latter with 16-bit kernels where
+- `float32`: as Airband computes, channels-last;
+- `bfloat16`, where the processor multiplies it faster: with 16-bit kernels where
   engine.models.audiosr.precision has them, and in the vocoder.
 
 A clip costs the official code two encodes, two U-Net calls a step, a decode and a vocoder; the product one
-encode and one guided call of two a step.
+encode and one guided call of two a step. That is added up from the stages; a process as a worker is renders
+whole clips beside it, by phase retrieval.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,11 +32,12 @@ import torch
 from torch import Tensor
 
 from engine.bench.audiosr_device import table
+from engine.bench.cost import machine, spent
 from engine.models.audiosr import mel, phase
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
-from engine.models.audiosr.precision import halve, probe, snr_db
+from engine.models.audiosr.precision import fast_half, halve, probe, snr_db
 from engine.worker.model_cache import available
 from presets.errors import UsageError
 from presets.schema import RATE_HZ, make
@@ -43,6 +45,8 @@ from render.noise import PhiloxNoise
 from render.upscaler import CELL_FRAMES, Window
 
 CUTOFF_HZ = 6000.0
+LONG_S = 2.0
+"""From so many CPU seconds on one call tells enough."""
 T = 501.0
 """The step at which the U-Net is asked; its cost is the same at every one."""
 
@@ -56,15 +60,13 @@ class Cost:
 
 
 def cost(function: Callable[[], object]) -> Cost:
-    """Of one call after one to warm up, in which kernels are made; the median of five where it is short."""
+    """Of a call; the median of five after one to warm up, in which kernels are made, where it is short."""
 
     def once() -> Cost:
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
-        function()
-        return Cost(time.process_time() - cpu_s, time.perf_counter() - wall_s)
+        return Cost(*spent(function))
 
-    warming = once()
-    several = [once() for _ in range(1 if warming.cpu_s > 2 else 5)]
+    first = once()
+    several = [first] if first.cpu_s > LONG_S else [once() for _ in range(5)]
     return Cost(*(statistics.median(getattr(c, name) for c in several) for name in ("cpu_s", "wall_s")))
 
 
@@ -129,6 +131,7 @@ def agreement(exact: dict[str, Tensor], rounded: dict[str, Tensor]) -> dict[str,
 
 def clip_costs(costs: Costs) -> dict[str, float]:
     """CPU seconds of a clip by the ways it can be made, from the costs of its stages."""
+    product_way = "bfloat16" if ("encode", "bfloat16") in costs else "float32"
 
     def cpu(stage: str, way: str) -> float:
         return costs[stage, way].cpu_s
@@ -137,32 +140,42 @@ def clip_costs(costs: Costs) -> dict[str, float]:
         return 2 * cpu("encode", way) + 2 * steps * cpu("unet", way) + cpu("decode", way) + cpu("vocode", way)
 
     def product(steps: int, vocoder: str, stage: str = "vocode") -> float:
-        sampled = steps * cpu("unet guided", "bfloat16")
-        return cpu("encode", "bfloat16") + sampled + cpu("decode", "bfloat16") + cpu(stage, vocoder)
+        of_steps = steps * cpu("unet guided", product_way)
+        return cpu("encode", product_way) + of_steps + cpu("decode", product_way) + cpu(stage, vocoder)
 
-    return {
+    clips = {
         "official, 50 steps": official("official", 50),
         "float32 with two encodes and two calls, 50 steps": official("float32", 50),
         "product, 50 steps": product(50, "float32"),
         "product, 12 steps": product(12, "float32"),
-        "product, 50 steps, bfloat16 vocoder": product(50, "bfloat16"),
-        "product, 12 steps, bfloat16 vocoder": product(12, "bfloat16"),
+    }
+    if product_way == "bfloat16":
+        clips |= {
+            "product, 50 steps, bfloat16 vocoder": product(50, "bfloat16"),
+            "product, 12 steps, bfloat16 vocoder": product(12, "bfloat16"),
+        }
+    return clips | {
         "product, 50 steps, phase retrieval": product(50, "float32", "phase"),
         "product, 12 steps, phase retrieval": product(12, "float32", "phase"),
     }
 
 
-def work(path: str, waveform: Any, threads: int, half: torch.dtype, pipe: Any) -> None:
-    """A worker's life, in a process of its own: load, render a window by two samplers, say what it cost."""
+def work(path: str, waveform: Any, threads: int, pipe: Any) -> None:
+    """A worker's life, in a process of its own: load, render a window by two samplers and phase retrieval,
+    then by the vocoder, say what it cost and how much memory it took."""
     torch.set_num_threads(threads)
-    model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", half))
+    model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", fast_half("cpu")))
+    loaded_bytes = peak_memory_bytes()
     window = Window(waveform, 0, CUTOFF_HZ, 0)
     runs = {}
     for steps, sampler in ((12, "dpmpp_2m"), (50, "ddim")):
-        preset = make(steps=steps, sampler=sampler)
+        preset = make(steps=steps, sampler=sampler, vocoder="phase")
         upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
         runs[f"{steps} steps {sampler}"] = asdict(cost(upscale))
-    pipe.send((runs, peak_memory_bytes()))
+    phase_bytes = peak_memory_bytes()
+    model.upscale([window], PhiloxNoise(0), make(steps=1, vocoder="hifigan"), lambda _: None)
+    peaks = {"loaded": loaded_bytes, "phase retrieval": phase_bytes, "vocoder": peak_memory_bytes()}
+    pipe.send((runs, peaks))
 
 
 def peak_memory_bytes() -> int:
@@ -174,21 +187,24 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def run_worker(networks: Networks, waveform: Any, threads: int) -> tuple[dict[str, Any], int]:
-    """The product's whole path as a worker runs it: (costs by run, peak memory in bytes)."""
+def run_worker(
+    networks: Networks, waveform: Any, threads: int
+) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
+    """The product's whole path as a worker runs it: costs by run, and the peak of its memory in bytes by what
+    it has done until then."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="airband-bench-") as folder:
         path = Path(folder) / "random.safetensors"
         write(networks.state_dict(), path, networks.configuration, "random")
         receiver, sender = context.Pipe(duplex=False)
-        worker = context.Process(target=work, args=(str(path), waveform, threads, torch.bfloat16, sender))
+        worker = context.Process(target=work, args=(str(path), waveform, threads, sender))
         worker.start()
         sender.close()
         try:
-            runs, peak = receiver.recv()
+            runs, peaks = receiver.recv()
         finally:
             worker.join()
-    return runs, peak
+    return runs, peaks
 
 
 @torch.inference_mode()
@@ -226,15 +242,21 @@ def main(argv: Sequence[str]) -> int:
     costs |= more
     waveform = np.ascontiguousarray(inputs.waveform)
     print("worker: 12 and 50 steps", file=sys.stderr, flush=True)
-    runs, peak = run_worker(networks, waveform, arguments.threads)
-    halve(networks, torch.bfloat16)
-    networks.vocoder.to(torch.bfloat16)
-    more, rounded = measure(networks, inputs, "bfloat16")
-    costs |= more
+    runs, peaks = run_worker(networks, waveform, arguments.threads)
+    agrees = None
+    if fast_half("cpu") is not None:
+        halve(networks, torch.bfloat16)
+        networks.vocoder.to(torch.bfloat16)
+        more, rounded = measure(networks, inputs, "bfloat16")
+        costs |= more
+        agrees = agreement(exact, rounded)
 
     clips = clip_costs(costs)
     official, own = clips["official, 50 steps"], clips["float32 with two encodes and two calls, 50 steps"]
+    for run in runs.values():
+        run["to_official"] = run["cpu_s"] / official
     report = {
+        "machine": machine(),
         "torch": torch.__version__,
         "threads": arguments.threads,
         "seconds": arguments.seconds,
@@ -246,8 +268,8 @@ def main(argv: Sequence[str]) -> int:
             {"clip": clip, "cpu_s": round(s, 2), "to_official": s / official, "to_float32": s / own}
             for clip, s in clips.items()
         ],
-        "worker": {"runs": runs, "peak_memory_bytes": peak},
-        "bfloat16_against_float32": agreement(exact, rounded),
+        "worker": {"runs": runs, "peak_memory_bytes": peaks},
+        "bfloat16_against_float32": agrees,
     }
     print(json.dumps(report, indent=2))
     return 0

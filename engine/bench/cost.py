@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -18,22 +19,35 @@ def spent(work: Callable[[], object], engine: int | None = None) -> tuple[float,
     """CPU seconds and seconds of some work; with those of an engine's processes, where its pid is given."""
 
     def cpu_s() -> float:
-        return time.process_time() + (0.0 if engine is None else _family_cpu_s(engine))
+        return time.process_time() + (0.0 if engine is None else sum(processes_cpu_s(engine).values()))
 
     began_cpu_s, began_s = cpu_s(), time.perf_counter()
     work()
     return cpu_s() - began_cpu_s, time.perf_counter() - began_s
 
 
-def _family_cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of those it started; 0 where the system does not tell (beside Linux)."""
+def processes_cpu_s(pid: int) -> dict[int, float]:
+    """CPU seconds of a process and of those it started, by pid; none where the system does not tell (beside
+    Linux)."""
     try:
         figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         listed = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
-        return 0.0
-    own_s = (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
-    return own_s + sum(_family_cpu_s(int(child)) for children in listed for child in children)
+        return {}
+    family = {pid: (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")}
+    for child in (int(each) for children in listed for each in children):
+        family |= processes_cpu_s(child)
+    return family
+
+
+def machine() -> str:
+    """The processor's name and how many cores of it there are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def sox_s(sources: Sequence[Path]) -> float:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +42,7 @@ class Point:
         cpu_s: of the process that rendered; of client, engine and worker together, where there are these.
         wall_s: by the clock.
         peak_mb: the most memory that a process held; 0 where it was not measured.
-        times: how many times what soxr or sox takes for the same audio; 0 where nothing stands beside it.
+        times: how many times what soxr or sox takes for the same audio, or the first point for a unit.
     """
 
     value: float
@@ -50,7 +50,7 @@ class Point:
     cpu_s: float
     wall_s: float
     peak_mb: float = 0.0
-    times: float = 0.0
+    times: float = 1.0
 
 
 def lengths(seconds: Sequence[float], model: str) -> Iterator[Point]:
@@ -70,6 +70,14 @@ def rates(rates_hz: Sequence[int], seconds: float, model: str) -> Iterator[Point
     """Stereo at higher and higher rates."""
     for rate_hz in rates_hz:
         yield Point(rate_hz, 2 * seconds, *_apart(seconds, 2, rate_hz, model))
+
+
+def beside_the_first(points: Iterator[Point]) -> Iterator[Point]:
+    """The points, each with how many times the CPU seconds of the first one its units take."""
+    first: Point | None = None
+    for point in points:
+        first = first or point
+        yield replace(point, times=point.cpu_s / point.units * first.units / first.cpu_s)
 
 
 def stored(counts: Sequence[int]) -> Iterator[Point]:
@@ -113,7 +121,7 @@ def clients(counts: Sequence[int]) -> Iterator[Point]:
     from bridge.client.client import Client
 
     clip = programme(48000, 1)[:, :4800]
-    with _engine() as (state, pid):
+    with engine_running() as (state, pid):
         with Client.connect(state=state) as first:
             for seed in range(WARM_JOBS):
                 first.submit((clip, 48000), model="null", seed=seed).wait()
@@ -145,7 +153,7 @@ def files(counts: Sequence[int], model: str) -> Iterator[Point]:
 
     samples = programme(48000, 1)[0, :48000]
     with (
-        _engine() as (state, pid),
+        engine_running() as (state, pid),
         TemporaryDirectory(prefix="airband-bench-") as folder,
         Client.connect(state=state) as client,
     ):
@@ -168,11 +176,11 @@ def files(counts: Sequence[int], model: str) -> Iterator[Point]:
                 yield Point(count, count, *cost, times=times)
 
 
-def programme(rate_hz: int, count: int) -> Audio:
-    """(count, LOOP_S rate_hz) of noise that ends at BAND_HZ and goes on at its start where it ends."""
+def programme(rate_hz: int, count: int, band_hz: float = BAND_HZ) -> Audio:
+    """(count, LOOP_S rate_hz) of noise that ends at `band_hz` and goes on at its start where it ends."""
     rng = np.random.default_rng(1)
     bins = np.fft.rfft(rng.standard_normal((count, LOOP_S * rate_hz)))
-    bins[:, int(BAND_HZ * LOOP_S) :] = 0
+    bins[:, int(band_hz * LOOP_S) :] = 0
     samples = np.fft.irfft(bins, LOOP_S * rate_hz)
     return np.asarray(0.2 * samples / np.abs(samples).max(), np.float32)
 
@@ -231,7 +239,7 @@ def _apart(*arguments: float | str) -> tuple[float, float, float, float]:
 
 
 @contextmanager
-def _engine() -> Iterator[tuple[Path, int]]:
+def engine_running() -> Iterator[tuple[Path, int]]:
     """The state folder and the pid of an engine that runs until the end of the block."""
     import signal
 

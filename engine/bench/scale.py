@@ -4,7 +4,8 @@ the store, with clients and with the files of a batch. Prints a table; `--out` k
 What is linear has one cost for each unit, whatever its size: those columns are what is plotted. CPU time is
 that of the process that renders; for clients and files, of client, engine and worker together. Beside a
 render stands soxr (VHQ, the same audio to 48 kHz, or to 44.1 from there, CPU for CPU), beside a batch sox (a
-process a file, by the clock): how many times as long Airband takes. With `--out`, axes that an earlier run
+process a file, by the clock): how many times as long Airband takes. Beside jobs stand the fewest of them
+that were measured: how many times their CPU seconds one takes. With `--out`, axes that an earlier run
 measured are kept, so that a long table can be made in pieces.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.bench.growth import Point, channels, clients, files, lengths, rates, stored
+from engine.bench.growth import Point, beside_the_first, channels, clients, files, lengths, rates, stored
 from presets.errors import OutputError, UsageError
 
 CLIP_S = 10.0
@@ -34,7 +35,7 @@ class Axis:
         name: as `--only` takes it.
         what: that grows, with its unit.
         unit: that costs are told for.
-        beside: what a cost is set beside, "" for nothing.
+        beside: what a cost is set beside.
         short, long: the values it takes, and those that `--long` adds.
     """
 
@@ -50,8 +51,8 @@ AXES = (
     Axis("length", "seconds of stereo", "s of a channel", "soxr", (1, 5, 20, 60), (600, 3600, 7200)),
     Axis("channels", "channels", "s of a channel", "soxr", (1, 2, 4, 8)),
     Axis("rate", "Hz", "s of a channel", "soxr", (8000, 44100, 48000, 96000, 192000, 384000)),
-    Axis("jobs", "jobs in the store", "job", "", (1, 1000, 10000, 100000)),
-    Axis("clients", "clients", "job", "", (1, 4, 16), (64, 256)),
+    Axis("jobs", "jobs in the store", "job", "the fewest", (1, 1000, 10000, 100000)),
+    Axis("clients", "clients", "job", "the fewest", (1, 4, 16), (64, 256)),
     Axis("files", "files of 1 s in a batch", "file", "sox", (10, 40), (200, 1000, 10000)),
 )
 
@@ -132,8 +133,8 @@ def measured(axis: Axis, values: Sequence[int], model: str) -> Iterable[Point]:
         "length": lambda: lengths(values, model),
         "channels": lambda: channels(values, CLIP_S, model),
         "rate": lambda: rates(values, CLIP_S, model),
-        "jobs": lambda: stored(values),
-        "clients": lambda: clients(values),
+        "jobs": lambda: beside_the_first(stored(values)),
+        "clients": lambda: beside_the_first(clients(values)),
         "files": lambda: files(values, model),
     }
     return measure[axis.name]()
@@ -155,11 +156,10 @@ def table(found: dict[Axis, list[Point]]) -> list[str]:
     for axis, points in found.items():
         for point in points:
             peak = f"{point.peak_mb:.0f}" if point.peak_mb else ""
-            times = f"{point.times:.3g} {axis.beside}" if point.times else ""
             lines.append(
                 f"| {axis.what} | {point.value:,.0f} | {point.cpu_s:.2f} | {point.wall_s:.2f} | "
                 f"{1000 * point.cpu_s / point.units:.1f} | {1000 * point.wall_s / point.units:.1f} | "
-                f"{axis.unit} | {peak} | {times} |"
+                f"{axis.unit} | {peak} | {point.times:.3g} {axis.beside} |"
             )
     return lines
 

@@ -36,7 +36,7 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
 ) -> None:
     axes = (
         scale.Axis("length", "seconds of stereo", "s of a channel", "soxr", (1,)),
-        scale.Axis("jobs", "jobs in the store", "job", "", (1, 40)),
+        scale.Axis("jobs", "jobs in the store", "job", "the fewest", (1, 40)),
     )
     monkeypatch.setattr(scale, "AXES", axes)
     monkeypatch.setattr(growth, "JOBS", 2)
@@ -55,6 +55,11 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     merged = (tmp_path / "new" / "scale.md").read_text().splitlines()[2:]
     assert merged[0] == rows[0]
     assert [row.split(" | ")[1] for row in merged] == ["1", "7"]
+
+
+def test_jobs_stand_beside_the_fewest_of_them() -> None:
+    points = [growth.Point(1, 20, 0.2, 1.0), growth.Point(100, 40, 0.8, 1.0)]
+    assert [point.times for point in growth.beside_the_first(iter(points))] == [1.0, pytest.approx(2.0)]
 
 
 def test_what_is_no_table_of_an_earlier_run_stays(tmp_path: Path) -> None:
