@@ -54,6 +54,7 @@ class Row(NamedTuple):
         preset, preset_name: complete.
         takes: renders of each source, with a seed each.
         place: where in which manifest it stands; empty for a command line.
+        beside: other files and folders that a manifest's row names, from the root: its preset's, and `like`.
     """
 
     paths: tuple[str, ...]
@@ -62,6 +63,7 @@ class Row(NamedTuple):
     preset_name: str
     takes: int = 1
     place: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def read(
@@ -270,16 +272,19 @@ def _row(
             raise UsageError(f"{column} = {cells[column]!r} is no text", column)
     if not cells.get("path"):
         raise UsageError("no path", "path")
+    beside = []
     if "preset" in cells:
         named = cells["preset"]
-        preset = schema.make(
-            presets.load(_beside(folder, named) if named.endswith(".toml") else named), **knobs
-        )
+        if named.endswith(".toml"):
+            named = _beside(folder, named)
+            beside.append(named)
+        preset = schema.make(presets.load(named), **knobs)
         preset = clipping(preset) if clip else preset
         preset_name = label(named)
     own = {knob: cells[knob] for knob in FLAGS if knob in cells}
     if "like" in own:
         own["like"] = _beside(folder, own["like"])
+        beside.append(own["like"])
     preset = schema.make(preset, **own)
     out = cells.get("out")
     if out is not None and (os.path.isabs(out) or os.path.normpath(out).split(os.sep)[0] == os.pardir):
@@ -290,7 +295,7 @@ def _row(
     if type(takes) is not int:
         raise UsageError(f"takes = {takes!r} is no whole number", "takes")
     path = str(folder / cells["path"])
-    return Row((path,), out, preset, preset_name, check_takes(takes, preset))
+    return Row((path,), out, preset, preset_name, check_takes(takes, preset), beside=tuple(beside))
 
 
 def _beside(folder: Path, name: str) -> str:

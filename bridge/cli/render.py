@@ -26,10 +26,12 @@ from bridge.cli.options import Json, State, takes_preset
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
-from presets.errors import AirbandError, Cancelled, UsageError
+from presets.errors import AirbandError, Cancelled, OutputError, UsageError
 from presets.schema import Preset
 from render.files.publish import part_beside
 
+PAGE = b'content="Airband"'
+"""By which the head of a report is known."""
 WHICH, HOW = "Which of them", "When some fail"
 
 
@@ -191,7 +193,7 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
 
     Raises:
         UsageError: a name that is no page's, and may be that of a recording.
-        OutputError: the page's folder cannot be written.
+        OutputError: the page's folder cannot be written, or another page is there.
     """
     ended: list[Event] = []
 
@@ -201,6 +203,12 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
 
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"report = {page}: a report is a page, and its name ends in .html", "report")
+    if page.is_file():
+        with page.open("rb") as file:
+            if PAGE not in file.read(1024):
+                raise OutputError(
+                    f"{page}: exists and is no report of Airband's; choose another name", "report"
+                )
     with part_beside(page):
         pass  # a page that cannot be written is told of before the work, not after it
     try:

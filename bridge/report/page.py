@@ -39,7 +39,7 @@ COLUMNS: tuple[dict[str, Any], ...] = (
 
 
 def write(page: Path, events: Sequence[Event], *, title: str) -> None:
-    """Writes the page of a batch; one that is there is replaced.
+    """Writes the page of a batch; an earlier one is replaced.
 
     Args:
         page: the HTML file.
@@ -66,6 +66,8 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
 def contents(events: Sequence[Event], folder: Path) -> dict[str, Any]:
     """What a page about a batch shows: its summary, a card a clip as far as there is room, and all files.
 
+    What failed stands before the others.
+
     Args:
         events: how each item ended.
         folder: that links to results start from.
@@ -89,6 +91,7 @@ def contents(events: Sequence[Event], folder: Path) -> dict[str, Any]:
             room -= size
     shown = f"; {len(clips)} to hear below" if clips else ""
     summary = f"{counts['done']} rendered, {counts['skipped']} done already, {counts['failed']} failed{shown}"
+    rows.sort(key=lambda row: row["state"] != "failed")
     takes = any(row["take"] for row in rows)
     columns = [column for column in COLUMNS if takes or column["key"] != "take"]
     return {"summary": summary, "clips": clips, "columns": columns, "rows": rows}

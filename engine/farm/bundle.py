@@ -32,19 +32,28 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if not 1 <= arguments.shards <= MOST_SHARDS:
         raise UsageError(f"shards = {arguments.shards}; allowed: 1 to {MOST_SHARDS}", "shards")
-    rows = read(arguments.manifest, presets.load(arguments.preset), label(arguments.preset), {})
+    if "{" in arguments.out and not os.path.isdir(arguments.out):
+        reason = "a bundle takes the folder of results; templates stand in the manifest's column `out`"
+        raise UsageError(f"out = {arguments.out!r}: {reason}", "out")
+    preset, loaded = arguments.preset, presets.load(arguments.preset)
+    beside: list[str] = []
+    if preset.endswith(".toml"):  # tasks run in folders of their own
+        preset = os.path.abspath(os.path.expanduser(preset))
+        beside.append(preset)
+    rows = read(arguments.manifest, loaded, label(preset), {})
     pairs, refused = plan_rows(rows, arguments.out)
     for item, error in refused:
         print(f"refused: {item.source}: {error.message}")
-    sources = sorted({os.path.abspath(item.source) for item, _ in pairs})
+    sources = {os.path.abspath(item.source) for item, _ in pairs}
+    sources.update(beside, *(row.beside for _, row in pairs))
     manifest, out = (os.path.abspath(path) for path in (arguments.manifest, arguments.out))
     shards = min(arguments.shards, max(1, len(pairs)))
     files = {
-        "template.yaml": _yaml(template(arguments.preset, shards)),
+        "template.yaml": _yaml(template(preset, shards)),
         "parameter_values.yaml": _yaml(_values({"Manifest": manifest, "Out": out})),
-        "asset_references.yaml": _yaml(_assets([manifest, *sources], out)),
-        "slurm.sh": _filled("slurm.sh", manifest, out, arguments.preset, shards),
-        "opencue.py": _filled("opencue.py", manifest, out, arguments.preset, shards),
+        "asset_references.yaml": _yaml(_assets([manifest, *sorted(sources)], out)),
+        "slurm.sh": _filled("slurm.sh", manifest, out, preset, shards),
+        "opencue.py": _filled("opencue.py", manifest, out, preset, shards),
     }
     folder: Path = arguments.bundle
     try:
@@ -77,7 +86,7 @@ def template(preset: str, shards: int) -> dict[str, Any]:
     own = "{{Session.WorkingDirectory}}/airband"
     return {
         "specificationVersion": "jobtemplate-2023-09",
-        "name": "Airband {{Param.Preset}}",
+        "name": f"Airband {label(preset)}",
         "parameterDefinitions": [
             {"name": "Manifest", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
             {"name": "Out", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT"},
@@ -137,7 +146,10 @@ def _assets(inputs: list[str], out: str) -> dict[str, Any]:
     """Which files a farm without a shared disk must bring and fetch (Deadline Cloud's job attachments)."""
     return {
         "assetReferences": {
-            "inputs": {"filenames": inputs, "directories": []},
+            "inputs": {
+                "filenames": [path for path in inputs if not os.path.isdir(path)],
+                "directories": [path for path in inputs if os.path.isdir(path)],
+            },
             "outputs": {"directories": [out]},
             "referencedPaths": [],
         }

@@ -142,3 +142,15 @@ def test_a_report_is_written_of_what_was_done_and_what_failed(
     assert "2 rendered, 0 done already, 1 failed; 2 to hear below" in text
     assert text.count("data:audio/ogg") == 6
     assert "broken.wav" in text
+    again = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
+    assert (again.code, "0 rendered, 2 done already, 1 failed" in page.read_text()) == (3, True)
+
+
+def test_a_report_is_not_written_over_a_page_of_somebody_else(
+    airband: Airband, state: Path, clips: Path
+) -> None:
+    page = clips.parent / "index.html"
+    page.write_text("<!doctype html><title>My site</title>")
+    said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
+    assert (said.code, "My site" in page.read_text(), (clips.parent / "out").exists()) == (4, True, False)
+    assert "is no report of Airband's" in said.err

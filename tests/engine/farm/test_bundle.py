@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -111,6 +112,28 @@ def test_each_frame_of_the_opencue_layer_renders_its_shard(
     subprocess.run(["airband", "stop", "--now"], check=True)
 
 
+def test_what_the_manifest_and_the_command_name_beside_the_clips_goes_along(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tmp_path / "my clips"
+    (clips / "voices").mkdir()
+    for preset in (clips / "row.toml", tmp_path / "all.toml"):
+        preset.write_text("seed = 7\n")
+    (clips / "jobs.csv").write_text("path,preset,like\n0.wav,row.toml,\n1.wav,,voices\n2.wav,,1.wav\n")
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main([str(bundle), "--manifest", "my clips/jobs.csv", "-o", "out", "-p", "all.toml", "--force"]) == 0
+    )
+    inputs = msgspec.yaml.decode((bundle / "asset_references.yaml").read_text())["assetReferences"]["inputs"]
+    names = ("jobs.csv", "0.wav", "1.wav", "2.wav", "row.toml")
+    assert sorted(inputs["filenames"]) == sorted(
+        [*(str(clips / name) for name in names), str(tmp_path / "all.toml")]
+    )
+    assert inputs["directories"] == [str(clips / "voices")]
+    assert f"-p {tmp_path / 'all.toml'} " in (bundle / "slurm.sh").read_text()
+    assert msgspec.yaml.decode((bundle / "template.yaml").read_text())["name"] == "Airband all"
+
+
 def test_what_cannot_be_bundled_is_one_error(bundle: Path, tmp_path: Path) -> None:
     manifest = str(tmp_path / "my clips" / "jobs.csv")
     with pytest.raises(OutputError, match="--force replaces it"):
@@ -118,5 +141,7 @@ def test_what_cannot_be_bundled_is_one_error(bundle: Path, tmp_path: Path) -> No
     assert main([str(bundle), "--manifest", manifest, "-o", "out", "--force"]) == 0
     with pytest.raises(UsageError, match="shards = 0; allowed: 1 to 1024"):
         main([str(bundle), "--manifest", manifest, "-o", "out", "--shards", "0"])
+    with pytest.raises(UsageError, match="a bundle takes the folder of results"):
+        main([str(bundle), "--manifest", manifest, "-o", "out/{stem}{ext}"])
     with pytest.raises(InputError, match="jobs"):
         main([str(bundle), "--manifest", "jobs.toml", "-o", "out"])
