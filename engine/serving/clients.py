@@ -18,12 +18,15 @@ from engine.serving.session import Session
 from engine.state.store import Store
 from presets import names
 from presets.errors import BusyError, VersionError, WireError
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 from presets.version import VERSION as SOFTWARE
 
 SESSIONS_MAX = 1024
 """Clients remembered at a time; beyond it the one that was silent longest is let go."""
 OUTBOXES_BYTES = 32 * 1024**2
 """What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
+PIECES_BYTES = 32 * 1024**2
+"""What libzmq may hold of stems for all clients; for each one CREDIT_BYTES at most, and a piece at least."""
 REPLIES_PER_TURN, REPLIES_BYTES = 64, 4 * 1024**2
 """Replies to one client before the next gets its own, and what they may weigh."""
 
@@ -43,6 +46,8 @@ class Clients:
         self._sessions: dict[bytes, Session] = {}
         self._talks: dict[bytes, None] = {}
         """Those for whom something may wait."""
+        self._share_bytes = _share(1)
+        """What may be on its way of stems to each."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -53,9 +58,10 @@ class Clients:
         return route in self._sessions
 
     @property
-    def fetches(self) -> int:
-        """Results on their way to them."""
-        return sum(session.fetches for session in self._sessions.values())
+    def outstanding(self) -> int:
+        """How many bytes of stems may be on their way to them."""
+        fetching = sum(session.fetches for session in self._sessions.values())
+        return fetching * _share(fetching)
 
     def welcome(
         self, route: bytes, hello: Hello, owner: str | None, jobs: Jobs, models: tuple[Model, ...]
@@ -120,6 +126,7 @@ class Clients:
     def flush(self) -> bool:
         """Sends what clients take; True while something is left."""
         backlog, talks = False, [route for route in self._talks if route in self._sessions]
+        self._share_bytes = _share(sum(self._sessions[route].waits_for_pieces for route in talks))
         for route in talks:
             backlog = self.send(route) or backlog
         left = {route: self._sessions[route] for route in talks if route in self._sessions}
@@ -134,10 +141,14 @@ class Clients:
         """Sends one client what it takes of its replies; True while something is left that may be sent."""
         session, nbytes = self._sessions[route], 0
         for _ in range(REPLIES_PER_TURN):
-            if nbytes > REPLIES_BYTES or (frames := session.peek(self._store.synced)) is None:
+            frames = session.peek(self._store.synced, self._share_bytes)
+            if nbytes > REPLIES_BYTES or frames is None:
                 break
             try:
-                self._listener.socket.send_multipart([route, *frames], zmq.DONTWAIT, copy=False)
+                is_piece = len(frames) > 1
+                tracker = self._listener.socket.send_multipart(
+                    [route, *frames], zmq.DONTWAIT, copy=False, track=is_piece
+                )
             except zmq.Again:
                 break
             except zmq.ZMQError as error:
@@ -145,12 +156,12 @@ class Clients:
                     log.error("a client cannot be answered and is let go: %s", error)
                 del self._sessions[route]
                 return False
-            session.sent()
+            session.sent(tracker)
             nbytes += sum(map(len, frames))
         if session.overrun:
             del self._sessions[route]
             return False
-        return session.peek(self._store.synced) is not None
+        return session.waits_for_pieces or session.peek(self._store.synced) is not None
 
     def refuse(self, route: bytes, error: Error) -> None:
         """Answers a message with an error, also one of somebody who has no session."""
@@ -164,3 +175,8 @@ class Clients:
         except zmq.ZMQError as failed:
             if failed.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 log.error("a stranger cannot be answered: %s", failed)
+
+
+def _share(fetching: int) -> int:
+    """What may be on its way of stems to each of so many clients."""
+    return max(CHUNK_BYTES, min(CREDIT_BYTES, PIECES_BYTES // max(1, fetching)))

@@ -34,7 +34,6 @@ from engine.state.spool import Spool
 from engine.state.store import Store
 from engine.state.syncer import Syncer
 from presets.errors import AirbandError, EngineError, WireError, error_class
-from presets.limits import CREDIT_BYTES
 
 LISTEN_S = 0.002
 """How long clients are served before the workers get their turn."""
@@ -234,7 +233,7 @@ class Server:
 
     def _outstanding(self) -> int:
         """Bytes of uploads and fetches under way that may be in memory."""
-        return self._jobs.outstanding + CREDIT_BYTES * self._clients.fetches
+        return self._jobs.outstanding + self._clients.outstanding
 
     def _reopen(self) -> None:
         self._clients.clear()

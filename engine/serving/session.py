@@ -3,7 +3,7 @@
 A session outlives nothing: what matters of it is in the store. Replies wait in an outbox of bounded length;
 those that say where a job stands wait until that is on the disk, but for a job that is still being sent: its
 client has it yet, should the power fail. Progress is conflated, one message a job; pieces of a fetched stem
-are read when there is room to send them, so that a slow client costs a file position and no memory.
+are read when few of those before are still on their way, so that a slow client costs little memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+import zmq
 
 from bridge.wire.bounds import bounded_field, bounded_report, bounded_text
 from bridge.wire.frames import encode
@@ -90,6 +91,8 @@ class Session:
         self.uploading: set[str] = set()
         self._fetches: deque[Fetch] = deque()
         self._fetched_s = -math.inf
+        self._on_way: deque[tuple[zmq.MessageTracker, int]] = deque()
+        """Pieces that were sent and that libzmq still holds, with their bytes."""
         self._next: Frames | None = None
 
     @property
@@ -111,6 +114,18 @@ class Session:
     def fetches(self) -> bool:
         """True while the client fetches stems, and for FETCHING_S after."""
         return time.monotonic() - self._fetched_s < FETCHING_S
+
+    @property
+    def waits_for_pieces(self) -> bool:
+        """Whether it has asked for more of a stem than it was sent."""
+        return bool(self._fetches)
+
+    @property
+    def on_way_bytes(self) -> int:
+        """What libzmq holds of the pieces that were sent: the client, or its connection, is no faster."""
+        while self._on_way and self._on_way[0][0].done:
+            self._on_way.popleft()
+        return sum(nbytes for _, nbytes in self._on_way)
 
     @property
     def watches(self) -> bool:
@@ -159,11 +174,12 @@ class Session:
         self._outbox.append((change, frames))
         self._outbox_bytes += sum(map(len, frames))
 
-    def peek(self, synced: float = math.inf) -> Frames | None:
-        """The frames to send next, None when nothing waits; the same ones until `sent`.
+    def peek(self, synced: float = math.inf, pieces_bytes: float = math.inf) -> Frames | None:
+        """The frames to send next, None when nothing may go; the same ones until `sent`.
 
         Args:
             synced: how many of the store's changes are on the disk.
+            pieces_bytes: how much of stems may be on its way.
         """
         if self._next is None:
             if self._outbox:
@@ -173,12 +189,14 @@ class Session:
                 self._outbox_bytes -= sum(map(len, self._next))
             elif self._progress:
                 self._next = _encoded(self._progress.pop(next(iter(self._progress))))
-            elif self._fetches:
+            elif self._fetches and self.on_way_bytes + CHUNK_BYTES <= pieces_bytes:
                 self._next = self._piece(self._fetches.popleft())
         return self._next
 
-    def sent(self) -> None:
-        """What `peek` gave is on its way."""
+    def sent(self, tracker: zmq.MessageTracker | None = None) -> None:
+        """What `peek` gave is on its way; `tracker` tells when libzmq holds its buffer no more."""
+        if self._next is not None and tracker is not None:
+            self._on_way.append((tracker, len(self._next[-1])))
         self._next = None
 
     def _piece(self, fetch: Fetch) -> Frames:

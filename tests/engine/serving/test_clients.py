@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import zmq
 
-from bridge.wire.frames import encode
-from bridge.wire.messages import VERSION, DeliverPcm, Hello, Listing, Submit, Watch
+from bridge.wire.frames import decode, encode
+from bridge.wire.messages import (
+    VERSION,
+    Data,
+    DeliverPcm,
+    Done,
+    Fetch,
+    Hello,
+    Listing,
+    Stem,
+    Submit,
+    Watch,
+)
 from bridge.wire.messages import Jobs as ListJobs
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
@@ -21,6 +33,8 @@ from engine.serving.listener import Listener
 from engine.state.spool import Spool
 from engine.state.store import Store
 from presets.errors import BusyError, WireError
+from presets.limits import CHUNK_BYTES, CREDIT_BYTES
+from presets.report import RenderReport
 from presets.schema import make
 
 
@@ -104,3 +118,36 @@ def test_what_waits_for_all_clients_is_bounded_and_the_largest_goes(
             session.receive(ListJobs(), None)
     house.clients.flush()
     assert [route in house.clients for route in (b"small", b"large")] == [True, False]
+
+
+def test_who_fetches_much_and_reads_nothing_has_little_on_its_way_and_may_go_on(
+    house: House, report: RenderReport, wait_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    job, frames = asked(), 3 * CREDIT_BYTES // 4
+    house.jobs.submit(job, "S")
+    stem = Stem("full", 48000, 1, frames, 4 * frames, "0" * 64)
+    house.jobs.runs.end(Done(job.job, (stem,), 0.1, 0, report))
+    with house.jobs._spool.stem(job.job).open("wb") as file:
+        file.truncate(stem.nbytes)
+    with house.listener.context.socket(zmq.DEALER) as slow:
+        slow.linger, slow.rcvhwm, slow.routing_id = 0, 1, b"slow"
+        slow.connect(house.listener.endpoint)
+        slow.send_multipart(encode(Hello(VERSION, "test")))
+        wait_until(lambda: house.listener.receive() is not None, "its greeting")
+        house.greet(b"slow")
+        session = house.clients.heard(b"slow")
+        session.receive(Fetch(job.job, "full", 0, stem.nbytes), None)
+        for _ in range(40):
+            assert house.clients.flush(), "there is more"
+            time.sleep(0.005)
+        assert CREDIT_BYTES - CHUNK_BYTES <= session.on_way_bytes <= CREDIT_BYTES
+        came, is_over = 0, False
+        while not is_over:
+            house.clients.flush()
+            while slow.poll(2):
+                message, piece = decode(slow.recv_multipart(), "engine")
+                if isinstance(message, Data):
+                    assert piece is not None
+                    assert message.offset == came
+                    came, is_over = came + len(piece), message.last
+        assert came == stem.nbytes
