@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from engine.serving.memory import resident_bytes
+from bridge.wire.resident import resident_bytes
 from presets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
         UsageError: prometheus-client is not installed, or the port is taken.
     """
     try:
-        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client import CollectorRegistry, make_wsgi_app
     except ImportError:
         raise UsageError(
             "--metrics needs prometheus-client: pip install 'airband[metrics]'", "metrics"
@@ -68,13 +70,11 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(cast(Any, EngineCollector(server)))
     try:
-        http, thread = start_http_server(port, LOOPBACK, registry)
+        http = make_server(LOOPBACK, port, make_wsgi_app(registry), BoundedServer, QuietHandler)
     except OSError as error:
         raise UsageError(f"--metrics {port}: {error.strerror}; choose another port", "metrics") from None
-
-    serving = cast(Any, http)
-    serving.RequestHandlerClass = type("Handler", (serving.RequestHandlerClass,), {"timeout": REQUEST_S})
-    serving.verify_request = lambda *_: _asking() < ASKING_MAX
+    thread = threading.Thread(target=http.serve_forever, name="airband-metrics", daemon=True)
+    thread.start()
 
     def stop() -> None:
         http.shutdown()
@@ -84,6 +84,31 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
     return stop
 
 
-def _asking() -> int:
-    """How many threads serve a connection; socketserver names them after what they run."""
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+class QuietHandler(WSGIRequestHandler):
+    """Answers one connection within REQUEST_S, and logs nothing of it."""
+
+    timeout = REQUEST_S
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+class BoundedServer(ThreadingMixIn, WSGIServer):
+    """Serves ASKING_MAX connections at a time, each in a thread."""
+
+    daemon_threads = True
+
+    def __init__(self, *address_and_handler: Any) -> None:
+        self._free = threading.BoundedSemaphore(ASKING_MAX)
+        super().__init__(*address_and_handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is a thread left for a connection; its place is given back when that ends."""
+        return self._free.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answers a connection in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()

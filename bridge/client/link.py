@@ -20,6 +20,7 @@ import zmq
 
 from bridge.client.outbox import Outbox
 from bridge.client.replies import Accepts, LinkLost, NoAnswer, NotUnderstood, Replies, Reply
+from bridge.client.sign_of_life import WATCH_S, SignOfLife
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Closing, EngineMessage, Error, Message, Ping
@@ -28,12 +29,6 @@ from presets.limits import CHUNK_BYTES
 
 Kinds: TypeAlias = tuple[type[Message], ...]
 
-PING_S, ANSWER_S = 5.0, 15.0
-"""After how long a silence an engine that somebody waits for is pinged, and how long it may owe the answer.
-
-libzmq's own heartbeats end the process, by an assertion, where one is due on a connection that the engine has
-closed while messages waited: after a laptop has slept.
-"""
 EVENT = struct.Struct("=H")
 """How a monitor's message begins (zmq_socket_monitor); pyzmq's own parser would load asyncio."""
 DRAINED_MAX = 64
@@ -61,10 +56,7 @@ class Link:
         self._open: dict[str, list[tuple[Kinds, Replies]]] = {}
         self._lost: LinkLost | None = None
         self._closing = False
-        self._heard_s: float | None = None
-        """When the last message came."""
-        self._pinged_s: float | None = None
-        """When the engine was pinged that has said nothing since."""
+        self._sign_of_life = SignOfLife(self._ping, self.drop)
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._context = zmq.Context()
@@ -138,7 +130,6 @@ class Link:
             if self._lost:
                 raise type(self._lost)(*self._lost.args)
             self._open.setdefault(job, []).append(opened)
-        self._wake()  # it sleeps for as long as nobody waits
         try:
             yield replies
         finally:
@@ -192,7 +183,7 @@ class Link:
         try:
             while not self._closing and self._lost is None:
                 poller.register(dealer, zmq.POLLIN | (zmq.POLLOUT if self._outbox else 0))
-                ready = dict(poller.poll(int(1000 * PING_S) if self._is_awaited else None))
+                ready = dict(poller.poll(int(1000 * WATCH_S)))
                 if self._ear.fileno() in ready:
                     self._ear.recv(4096)
                 self._flush(dealer)
@@ -202,7 +193,7 @@ class Link:
                     while self._drain(dealer):  # what came before the peer went
                         pass
                     self.drop(_REASONS.get(event, "the connection broke"))
-                self._miss()
+                self._sign_of_life.look(bool(self._expected or self._open))
             self._flush(dealer)
         finally:
             self.drop("it was closed")
@@ -212,21 +203,8 @@ class Link:
             self._bell.close()
             self._ear.close()
 
-    @property
-    def _is_awaited(self) -> bool:
-        """Whether somebody waits for what the engine, which has greeted, will say."""
-        return self._heard_s is not None and bool(self._expected or self._open)
-
-    def _miss(self) -> None:
-        """Pings an engine that is silent while it is waited for; one that does not answer is lost."""
-        now_s = time.monotonic()
-        if self._heard_s is None or not self._is_awaited:
-            self._pinged_s = None
-        elif self._pinged_s is not None:
-            if now_s - self._pinged_s > ANSWER_S:
-                self.drop("it gives no sign of life")
-        elif now_s - self._heard_s >= PING_S and self._lost is None:
-            self._pinged_s = now_s
+    def _ping(self) -> None:
+        with suppress(LinkLost):
             self._post(Ping(), None, None)
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
@@ -239,7 +217,7 @@ class Link:
             for _ in range(DRAINED_MAX):
                 frames = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
                 buffers = [frame.buffer for frame in frames]
-                self._heard_s, self._pinged_s = time.monotonic(), None
+                self._sign_of_life.heard()
                 try:
                     self._deliver(decode(buffers, "engine"), sum(map(len, buffers)))
                 except WireError as error:

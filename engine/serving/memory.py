@@ -1,17 +1,12 @@
-"""How much memory the connections of an engine may hold.
-
-libzmq gathers a message of many frames, and what its peers send faster than the loop reads, in memory of its
-own that no option bounds. The process's resident size is the one figure that holds it all.
-"""
+"""How much memory the connections of an engine may hold."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
+
+from bridge.wire.resident import resident_bytes
 
 SPARE_BYTES = 32 * 1024**2
 """Beside what its transfers have on their way; with what comes until it is noticed, below 64 MiB more."""
@@ -53,16 +48,3 @@ def _give_back_freed() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
-
-
-def resident_bytes() -> int:
-    """The resident size of this process; 0 where the system does not tell."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(os.pread(_statm(), 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
-
-
-@cache  # asked in every turn of the loop
-def _statm() -> int:
-    """This process's figures, open."""
-    return os.open("/proc/self/statm", os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What libzmq is sent by hand, below the messages of the protocol: no bytes end the engine, or fill it."""
+"""What libzmq is sent by hand, below the messages of the protocol: no bytes end an engine, or fill anyone."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import random
 import socket as sockets
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgpack
 import pytest
 
-from bridge.wire.messages import Ping, Pong
+from bridge.client.link import Link
+from bridge.client.replies import LinkLost
+from bridge.client.sign_of_life import GROWTH_BYTES
+from bridge.wire.frames import encode
+from bridge.wire.messages import VERSION, Hello, Limits, Ping, Pong, Status, Welcome
+from bridge.wire.ulid import new_ulid
 from engine.serving.memory import SPARE_BYTES
 
 if TYPE_CHECKING:
@@ -26,6 +33,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, an
 ZMTP_MORE, ZMTP_LONG, ZMTP_COMMAND = 1, 2, 4
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+PATIENCE_S = 120.0
+PIECE = bytes(2**20)
+ENDLESS = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(PIECE)) + PIECE
+"""A frame of a message that has more."""
 
 
 @contextmanager
@@ -45,18 +56,44 @@ def stranger(live: LiveEngine) -> Iterator[sockets.socket]:
 def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, connect: Connect) -> None:
     live = start_engine()
     before = largest = live.resident_bytes
-    piece = bytes(2**20)
-    frame = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(piece)) + piece
     sent = 0
     with stranger(live) as nasty, suppress(OSError):  # the engine shuts the door
         while sent < 300 and largest - before < 3 * SPARE_BYTES:
-            nasty.sendall(frame)
+            nasty.sendall(ENDLESS)
             sent += 1
             largest = max(largest, live.resident_bytes)
     assert sent > 16, "it was listened to"
     assert largest - before < 3 * SPARE_BYTES
     peer = connect(live)
     assert peer.ask(Ping(1.0)) == Pong(1.0)
+
+
+def test_a_message_without_an_end_costs_a_client_bounded_memory(tmp_path: Path) -> None:
+    welcome, sent = encode(Welcome(VERSION, "0", new_ulid(), Limits(), (), ()))[0], 0
+
+    def flood(door: sockets.socket) -> None:
+        nonlocal sent
+        with door.accept()[0] as client, suppress(OSError):  # the client shuts the door
+            client.sendall(GREETING + bytes([ZMTP_COMMAND, len(READY)]) + READY.replace(b"DEALER", b"ROUTER"))
+            while b"DEALER" not in client.recv(1000):  # nothing may follow before both are ready
+                pass
+            client.sendall(struct.pack(">BQ", ZMTP_LONG, len(welcome)) + bytes(welcome))
+            while sent < 24 * GROWTH_BYTES:
+                client.sendall(ENDLESS)
+                sent += len(PIECE)
+
+    with sockets.socket(sockets.AF_UNIX) as door:
+        door.bind(str(tmp_path / "e"))
+        door.listen()
+        peer = threading.Thread(target=flood, args=(door,))
+        peer.start()
+        link = Link(f"ipc://{tmp_path}/e")
+        link.request(Hello(VERSION, "test"), lambda message: isinstance(message, Welcome), PATIENCE_S)
+        with pytest.raises(LinkLost, match="no end"):
+            link.request(Status(new_ulid()), lambda message: True, PATIENCE_S)
+        link.close()
+        peer.join()
+    assert 2 * GROWTH_BYTES < sent < 12 * GROWTH_BYTES
 
 
 def test_clients_that_are_gone_behind_a_burst_cost_nobody_else_anything(

@@ -18,7 +18,7 @@ import soundfile
 import zmq
 
 from bridge import Client
-from bridge.client import link as link_module
+from bridge.client import sign_of_life
 from bridge.client.link import Link
 from bridge.client.outbox import UNSENT_BYTES
 from bridge.client.replies import MESSAGE_BYTES, UNREAD_BYTES, LinkLost, NoAnswer, Replies
@@ -334,8 +334,8 @@ def test_an_engine_that_grants_all_and_reads_nothing_is_not_sent_all(tmp_path: P
 def test_an_engine_that_is_waited_for_and_gives_no_sign_of_life_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:
-    monkeypatch.setattr(link_module, "PING_S", 0.05)
-    monkeypatch.setattr(link_module, "ANSWER_S", 0.5)
+    monkeypatch.setattr(sign_of_life, "PING_S", 0.05)
+    monkeypatch.setattr(sign_of_life, "ANSWER_S", 0.5)
     pinged = []
 
     def answers(message: Message) -> Iterator[Message]:
