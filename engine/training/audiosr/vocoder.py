@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.models import registry
 from engine.models.audiosr import mel, vocoding
-from engine.models.audiosr.checkpoint import load_networks, write
+from engine.models.audiosr.checkpoint import guidance_of, load_networks, write
 from engine.models.audiosr.networks import Configuration, vocoder_of
 from engine.training.audiosr.crops import VALIDATION_SEED, CropConfig, CropTask, FullCrops
 from engine.training.audiosr.diffusion import MODEL
@@ -138,7 +138,8 @@ class VocoderTask(CropTask):
             had = self.origin.configuration
             configuration = Configuration(had.unet, had.vae, self.config.network)
             source = f"vocoder trained for {self.config.origin}"
-            write(others | state, folder / MODEL, configuration, source, self.hours)
+            guidance = guidance_of(registry.weights(self.config.origin))
+            write(others | state, folder / MODEL, configuration, source, self.hours, guidance)
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:

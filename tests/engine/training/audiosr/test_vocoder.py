@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.models import registry
-from engine.models.audiosr.checkpoint import write
+from engine.models.audiosr.checkpoint import guidance_of, write
 from engine.models.audiosr.networks import Networks
 from engine.training.audiosr.discriminators import (
     Judgement,
@@ -112,11 +112,13 @@ def test_what_it_exports_is_a_model_that_renders(
     monkeypatch: pytest.MonkeyPatch,
     network: dict[str, Any],
 ) -> None:
-    write(small_networks.state_dict(), tmp_path / "was.safetensors", small_networks.configuration, "test")
+    configuration = small_networks.configuration
+    write(small_networks.state_dict(), tmp_path / "was.safetensors", configuration, "test", guidance=1.5)
     run = Run(
         VocoderTask(config(origin=str(tmp_path / "was.safetensors"), network=network)), tmp_path / "run"
     )
     run.train()
+    assert guidance_of(tmp_path / "run" / "model.safetensors") == 1.5
     monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path / "models"))
     (tmp_path / "models").mkdir()
     (tmp_path / "run" / "model.safetensors").rename(tmp_path / "models" / "audiosr-own.safetensors")
