@@ -1,4 +1,4 @@
-"""Which codec a shelf looks like: the low-passes of common encoders.
+"""Which codec a shelf looks like, or which lower rate: the low-passes of common encoders and resamplers.
 
 Those with a bit rate were measured with eight seconds of white noise at 44.1 kHz, stereo, as the -6 dB point
 of what came out: LAME 3.100, and ffmpeg 5.1 with its own AAC, libvorbis, libopus and SBC. Opus's other bands
@@ -52,6 +52,10 @@ SHELVES_HZ: tuple[tuple[int, str, str], ...] = (
 )
 NEAR = 0.012
 """How far a shelf may lie from an encoder's, as a share."""
+RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000)
+OF_A_RATE = (0.945, 1.045)
+"""Where a file that was at a lower rate ends, as a share of half that rate. With noise at 8, 16, 22.05 and
+32 kHz brought to 48: libsoxr and SoX 0.95 to 0.96, ffmpeg 1.03, SciPy's `resample_poly` 1.04."""
 LEAVES_HOLES = frozenset({"MP3", "AAC", "SBC"})
 HOLED_SHARE = 0.02
 """From this share of empty cells on, codecs that fill what they leave out with noise come last."""
@@ -66,7 +70,7 @@ def looks_like(shelf_hz: float | None, holes: Holes | None) -> tuple[str, ...]:
     """
     if shelf_hz is None:
         return ()
-    holed = holes is not None and holes.share >= HOLED_SHARE
+    holed = _is_holed(holes)
     near = sorted(
         (holed and codec not in LEAVES_HOLES, abs(hz / shelf_hz - 1), codec, setting)
         for hz, codec, setting in SHELVES_HZ
@@ -76,3 +80,21 @@ def looks_like(shelf_hz: float | None, holes: Holes | None) -> tuple[str, ...]:
     return tuple(
         f"{codec} {best[codec]}".strip() for codec in dict.fromkeys(codec for _, _, codec, _ in near)
     )
+
+
+def made_from(shelf_hz: float | None, holes: Holes | None, rate: int) -> int | None:
+    """The lower rate at whose end a shelf lies, Hz; None for none, and where holes tell of a codec.
+
+    Args:
+        shelf_hz, holes: as for `looks_like`.
+        rate: the file's own.
+    """
+    if shelf_hz is None or _is_holed(holes):
+        return None
+    least, most = OF_A_RATE
+    fit = [lower for lower in RATES_HZ if least <= 2 * shelf_hz / lower <= most < rate / lower]
+    return fit[0] if fit else None
+
+
+def _is_holed(holes: Holes | None) -> bool:
+    return holes is not None and holes.share >= HOLED_SHARE

@@ -17,7 +17,7 @@ from render.band.cliff import SIXTH, THIRD, decibels, find_cliff
 from render.band.holes import Holes
 from render.clip import Clip, open_clip
 from render.loudness import integrated_lufs, true_peak_dbtp
-from render.measure.codecs import HOLED_SHARE, looks_like
+from render.measure.codecs import HOLED_SHARE, looks_like, made_from
 from render.measure.coding import Coding, coding
 from render.measure.faults import Faults, find_faults
 
@@ -102,7 +102,7 @@ def inspect(path: Path) -> Inspection:
         faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
         findings = [
             *([f"breaks off or is damaged: {clip.shortfall}"] if clip.shortfall else []),
-            *_about_band(cutoff, codec, known),
+            *_about_band(cutoff, codec, known, clip.rate),
             *_about_low_pass(cutoff, told_hz),
             *_about_claims(faults, bits, clip.rate, _real_top_hz(clip)),
             *_about_sound(faults, peak_dbtp),
@@ -164,10 +164,12 @@ def _real_top_hz(clip: Clip) -> float | None:
     return cliff.edge_hz if np.isinf(cliff.above_to_hz) else cliff.above_to_hz
 
 
-def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str) -> list[str]:
+def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str, rate: int) -> list[str]:
     told = []
-    if codec and not known:
-        told.append(f"the shelf at {cutoff.edge_hz or 0:.0f} Hz is where {' or '.join(codec)} ends")
+    lower = made_from(cutoff.edge_hz, cutoff.holes, rate)
+    where = [*([f"a file at {lower} Hz"] if lower else []), *(() if known else codec)]
+    if where:
+        told.append(f"the shelf at {cutoff.edge_hz or 0:.0f} Hz is where {' or '.join(where)} ends")
     holes = cutoff.holes
     if holes and holes.lowest_hz and holes.share >= HOLED_SHARE:
         told.append(

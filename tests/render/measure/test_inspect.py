@@ -82,6 +82,16 @@ def test_a_high_rate_without_a_high_band_is_told(seen: Callable[..., Inspection]
     assert seen(noise(rate=96000), 96000, "PCM_24").findings == ()
 
 
+@pytest.mark.parametrize("rate", [16000, 22050])
+@pytest.mark.parametrize("quality", ["VHQ", "HQ"])
+def test_a_file_that_was_at_a_lower_rate_is_told(
+    seen: Callable[..., Inspection], rate: int, quality: str
+) -> None:
+    upsampled = soxr.resample(noise(2, rate).T, rate, RATE, quality=quality).T
+    assert any(f"is where a file at {rate} Hz" in finding for finding in seen(upsampled).findings)
+    assert not any("is where a file at" in finding for finding in seen(noise(2, rate), rate).findings)
+
+
 def test_a_dull_sound_at_a_high_rate_is_not_said_to_be_made_from_a_lower_one(
     seen: Callable[..., Inspection],
 ) -> None:
