@@ -25,7 +25,9 @@ BAND_END_DB = 35.0
 """A second's band ends where all that follows lies this far below the median of the octave before."""
 HIGH_RATE_HZ = 64000
 REAL_HIGH_RATE_HZ = 24500.0
-"""A file at a high rate whose band ends on a cliff below here was made from one at 44.1 or 48 kHz."""
+"""A file at a high rate whose band ends on a cliff below here was made from one at a lower rate."""
+CD_TOP_HZ = 19000.0
+"""That was 44.1 or 48 kHz where the cliff is above: 0.86 of half of 44.1 kHz, which soxr's LQ leaves."""
 LOSSY = {
     "MPEG_LAYER_I": "MP1", "MPEG_LAYER_II": "MP2", "MPEG_LAYER_III": "MP3",
     "VORBIS": "Vorbis", "OPUS": "Opus",
@@ -192,7 +194,8 @@ def _about_claims(faults: Faults, bits: int | None, rate: int, real_top_hz: floa
     if bits and faults.bits and faults.bits <= bits - 8 and faults.peak_dbfs is not None:
         told.append(f"{bits} bits that hold {faults.bits}: the rest of every sample is zeros")
     if real_top_hz is not None and real_top_hz < REAL_HIGH_RATE_HZ:
-        told.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at 44.1 or 48 kHz")
+        origin = "44.1 or 48 kHz" if real_top_hz > CD_TOP_HZ else "a lower rate"
+        told.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at {origin}")
     if faults.stereo in STEREO:
         told.append(STEREO[faults.stereo])
     return told

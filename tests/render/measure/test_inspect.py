@@ -82,6 +82,12 @@ def test_a_high_rate_without_a_high_band_is_told(seen: Callable[..., Inspection]
     assert seen(noise(rate=96000), 96000, "PCM_24").findings == ()
 
 
+def test_what_a_high_rate_was_made_from_is_said_once(seen: Callable[..., Inspection]) -> None:
+    told = seen(soxr.resample(noise(2, 16000).T, 16000, 96000, quality="VHQ").T, 96000).findings
+    assert any("is where a file at 16000 Hz" in finding for finding in told)
+    assert any("made from a file at a lower rate" in finding for finding in told)
+
+
 @pytest.mark.parametrize("rate", [16000, 22050])
 @pytest.mark.parametrize("quality", ["VHQ", "HQ"])
 def test_a_file_that_was_at_a_lower_rate_is_told(
