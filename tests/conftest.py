@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# As in the engine: what waits for a thread must not spin. Read once, when NumPy and torch are loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import numpy as np
 import pytest
@@ -52,8 +56,6 @@ from presets.schema import make
 # How fast an example is says nothing on a busy machine.
 hypothesis.settings.register_profile("airband", deadline=None)
 hypothesis.settings.load_profile("airband")
-# Read once by OpenMP, when torch loads it: threads that spin while they wait starve each other on busy cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 REPOSITORY = Path(__file__).parents[1]
 # A suite that a script runs in the background ignores SIGINT, and so would every process it starts.

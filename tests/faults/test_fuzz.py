@@ -2,7 +2,7 @@
 
 Each input is a good one, or one of `corpus`, damaged in up to six places. Those of `corpus` come first, as
 they are; their names say what is wrong with them. AIRBAND_FUZZ=60 goes on with other ones each time for a
-minute a reader; without it the same few are tried, some seconds for each.
+minute a reader; without it the same few are tried, a second or so for each.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ FRAMES = corpus("frames")
 buffers = st.one_of(st.none(), st.binary(max_size=64))
 
 
-@tries(1500)
+@tries(300)
 @first("header", FRAMES.values(), buffer=None)
 @given(
     header=st.sampled_from([*MESSAGES, *FRAMES.values()]),
@@ -143,7 +143,7 @@ PRESETS.append(b'[[effects.before]]\nname = "gain"\ngain_db = 3\n[delivery]\nlou
 TABLES = corpus("presets")
 
 
-@tries(600)
+@tries(120)
 @first("text", TABLES.values())
 @given(text=st.sampled_from([*PRESETS, *TABLES.values()]), where=edits)
 def test_presets(text: bytes, where: list[Edit]) -> None:
@@ -158,7 +158,7 @@ MANIFESTS = {
 } | corpus("manifests")
 
 
-@tries(300)
+@tries(60)
 @first("name", corpus("manifests"))
 @given(name=st.sampled_from(sorted(MANIFESTS)), where=edits)
 def test_manifests(tmp_path_factory: pytest.TempPathFactory, name: str, where: list[Edit]) -> None:
@@ -197,7 +197,7 @@ def without_ffmpeg() -> Any:
         yield
 
 
-@tries(300)
+@tries(60)
 @first("name", corpus("audio"), accept_truncated=True)
 @first("name", corpus("audio"), accept_truncated=False)
 @given(name=st.sampled_from(sorted(AUDIO)), where=edits, accept_truncated=st.booleans())
@@ -235,7 +235,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WEIGHTS = corpus("weights")
 
 
-@tries(200)
+@tries(50)
 @first("kept", WEIGHTS.values())
 @given(kept=st.sampled_from([None, *WEIGHTS.values()]), where=edits)
 def test_weights(weights: Path, kept: bytes | None, where: list[Edit]) -> None:

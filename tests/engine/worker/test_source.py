@@ -64,12 +64,12 @@ def worker(tmp_path: Path) -> Worker:
 
 @pytest.fixture(scope="module")
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four minutes of noise that fills 48 kHz: 46 MB, of which a job may ask for a second."""
+    """Two minutes of noise that fills 48 kHz: 23 MB, of which a job may ask for a second."""
     path = tmp_path_factory.mktemp("long") / "long.wav"
     minute = 0.1 * np.random.default_rng(1).standard_normal((48000 * 60, 2), dtype="f4")
     with soundfile.SoundFile(path, "w", 48000, 2, "PCM_16") as file:
         file.title = "Take 7"
-        for _ in range(4):
+        for _ in range(2):
             file.write(minute)
     return path
 
