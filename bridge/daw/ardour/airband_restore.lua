@@ -142,13 +142,13 @@ function factory(params)
           mixed[#mixed + 1] = channels[index][frame]
         end
       end
-      out:write(table.concat(mixed))
+      assert(out:write(table.concat(mixed)))
       left = left - frames
     end
     for _, file in ipairs(files) do
       file:close()
     end
-    out:close()
+    assert(out:close()) -- the last of it is written then, and a disk may be full
     return path
   end
 
@@ -179,13 +179,13 @@ function factory(params)
         for frame = 0, frames - 1 do
           own[frame + 1] = samples[frame * from.channels + index]
         end
-        file:write(table.concat(own))
+        assert(file:write(table.concat(own)))
       end
       left = left - frames
     end
     input:close()
     for _, file in ipairs(files) do
-      file:close()
+      assert(file:close())
     end
   end
 
@@ -282,8 +282,8 @@ function factory(params)
     local paths, distinct = {}, {}
     for channel = 0, channels - 1 do
       local file = region:source(channel):to_filesource()
-    assert(not file:isnil(), region:name() .. " is made of other regions and has no file: bounce it first")
-    local path = file:path()
+      assert(not file:isnil(), region:name() .. " is made of other regions and has no file: bounce it first")
+      local path = file:path()
       paths[channel + 1] = path
       distinct[path] = true
     end

@@ -146,12 +146,12 @@ function factory(params)
           local at = 4 * ((frame - 1) * from.channels + channel - 1)
           samples[frame] = block:sub(at + 1, at + 4)
         end
-        file:write(table.concat(samples))
+        assert(file:write(table.concat(samples)))
       end
       left = left - frames
     end
     for _, file in ipairs({ input, table.unpack(files) }) do
-      file:close()
+      assert(file:close())
     end
   end
 

@@ -109,6 +109,12 @@ nlohmann::json launch(const std::atomic<bool>& stop)
     }
 }
 
+std::string presetMissing(const std::string& name)
+{
+    return "This project's preset \"" + name + "\" is not on this machine. Nothing is rendered by another in its place: "
+        "bring " + name + ".toml to your presets, or choose one.";
+}
+
 nlohmann::json presetNamed(const std::string& name, const std::atomic<bool>& stop)
 {
     nlohmann::json offer;
@@ -122,7 +128,7 @@ nlohmann::json presetNamed(const std::string& name, const std::atomic<bool>& sto
         offer = launch(stop);
     const nlohmann::json& presets = offer.at("presets");
     if (!presets.contains(name))
-        throw Refused("preset \"" + name + "\" is not known here");
+        throw Refused(presetMissing(name));
     const nlohmann::json& preset = presets.at(name);
     if (preset.contains("error"))
         throw Refused(preset.at("error").get<std::string>());

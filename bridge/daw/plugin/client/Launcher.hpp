@@ -21,6 +21,9 @@ bool mayLaunch();
 /// the command said, Client::Stopped once `stop` is set.
 nlohmann::json launch(const std::atomic<bool>& stop);
 
+/// Why a preset cannot be had, and what to do.
+std::string presetMissing(const std::string& name);
+
 /// The knobs of a preset, read anew once a minute; starts an engine where none runs. Throws Refused for a name that is
 /// unknown here or a preset that does not parse; and as `launch` does.
 nlohmann::json presetNamed(const std::string& name, const std::atomic<bool>& stop);

@@ -13,7 +13,6 @@ START_NAMESPACE_DISTRHO
 enum Knob { kPreset, kModel, kCutoff, kSeed, kHighGain, kKnobs };
 
 static constexpr float kCutoffMinHz = 1000, kCutoffMaxHz = 23000;
-static constexpr float kMostChoices = 63; // of presets and of models: a range that stays whatever is installed
 
 inline void describe(Parameter& parameter, const char* name, const char* symbol, float least, float most, float preset)
 {
@@ -42,12 +41,12 @@ inline void describeChoice(Parameter& parameter, const char* name, const char* s
 }
 
 /// A parameter that takes one of names that may become more.
-inline void describeNames(Parameter& parameter, const char* name, const char* symbol, std::vector<std::string> names)
+inline void describeNames(
+    Parameter& parameter, const char* name, const char* symbol, const std::vector<std::string>& names)
 {
-    names.resize(std::min(names.size(), size_t(kMostChoices) + 1));
     describeChoice(parameter, name, symbol, names, 0);
     parameter.enumValues.restrictedMode = false;
-    parameter.ranges.max = kMostChoices;
+    parameter.ranges.max = airband::kMostChoices - 1;
 }
 
 inline void describeKnob(Knob knob, Parameter& parameter, const airband::Choices& choices)
@@ -94,22 +93,6 @@ inline void describeCount(Parameter& parameter, const char* name, const char* sy
 {
     describe(parameter, name, symbol, 0, 100000, 0);
     parameter.hints = kParameterIsOutput | kParameterIsInteger;
-}
-
-/// $AIRBAND_MODEL stands for the model `auto`.
-inline airband::Knobs knobsFrom(const std::atomic<float>* values)
-{
-    const airband::Choices choices = airband::Choices::read(); // anew: the engine may have been met since
-    airband::Knobs knobs;
-    knobs.preset = airband::named(choices.presets, values[kPreset]);
-    knobs.model = airband::named(choices.models, values[kModel]);
-    if (knobs.model == choices.models.front())
-        knobs.model = airband::modelFromEnvironment();
-    const float cutoffHz = values[kCutoff];
-    knobs.cutoffHz = cutoffHz > 0 ? std::max(cutoffHz, kCutoffMinHz) : 0;
-    knobs.seed = uint64_t(values[kSeed] + 0.5f);
-    knobs.highGainDb = values[kHighGain];
-    return knobs;
 }
 
 END_NAMESPACE_DISTRHO

@@ -27,9 +27,10 @@ Telling* tellingOf(void* instance)
 Panel::Panel(const char* title)
     : UI(DISTRHO_UI_DEFAULT_WIDTH, DISTRHO_UI_DEFAULT_HEIGHT, true), // true: the framework scales it to the screen
       fTitle(title),
-      fTelling(tellingOf(getPluginInstancePointer())), fChoices(airband::Choices::read())
+      fTelling(tellingOf(getPluginInstancePointer()))
 {
     loadSharedResources();
+    look();
     if (fTelling != nullptr)
         fTelling->meetEngine();
 }
@@ -61,9 +62,15 @@ void Panel::uiIdle()
 {
     if (++fIdle % kIdlesBetweenLooks != 0)
         return;
-    fChoices = airband::Choices::read();
-    fProblem = fTelling != nullptr ? fTelling->problem() : "";
+    look();
     repaint();
+}
+
+void Panel::look()
+{
+    fHere = airband::Choices::read();
+    fChoices = fTelling != nullptr ? fTelling->choices() : fHere;
+    fProblem = fTelling != nullptr ? fTelling->problem() : "";
 }
 
 void Panel::onNanoDisplay()
@@ -155,6 +162,12 @@ void Panel::said(const std::string& words, const std::string& value)
 
 void Panel::choice(const std::string& words, uint32_t parameter, const std::vector<std::string>& names)
 {
+    choice(words, parameter, names, names);
+}
+
+void Panel::choice(const std::string& words, uint32_t parameter, const std::vector<std::string>& names,
+    const std::vector<std::string>& here)
+{
     const float left = kMargin + kLabel, width = DISTRHO_UI_DEFAULT_WIDTH - 2 * kMargin - kLabel, middle = fTop + kRow / 2 - 2;
     const int count = int(names.size()), now = int(value(parameter) + 0.5f);
     label(words);
@@ -167,9 +180,10 @@ void Panel::choice(const std::string& words, uint32_t parameter, const std::vect
     textAlign(ALIGN_CENTER | ALIGN_MIDDLE);
     text(left + 12, middle, "<", nullptr);
     text(left + width - 12, middle, ">", nullptr);
-    const bool known = now < count;
+    const std::string name = now < count ? names[size_t(now)] : "number " + std::to_string(now);
+    const bool known = now < count && !fHere.lacks(here, name);
     fillColor(known ? kInk : colour(kBad));
-    const std::string shown = known ? names[size_t(now)] : "number " + std::to_string(now) + ", not known here";
+    const std::string shown = known ? name : name + ", not known here";
     text(left + width / 2, middle, shown.c_str(), nullptr);
     textAlign(ALIGN_LEFT | ALIGN_MIDDLE);
     fTop += kRow;

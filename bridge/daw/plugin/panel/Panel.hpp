@@ -27,6 +27,9 @@ protected:
     void said(const std::string& label, const std::string& value);
     /// A parameter that takes one of some names: a click on its left or right half goes back or on.
     void choice(const std::string& label, uint32_t parameter, const std::vector<std::string>& names);
+    /// The same for the names of a project, of which this machine may lack some: `here` are those it has.
+    void choice(const std::string& label, uint32_t parameter, const std::vector<std::string>& names,
+        const std::vector<std::string>& here);
     void toggle(const std::string& label, uint32_t parameter);
     void button(const std::string& label, std::function<void()> act);
     /// Why something failed, in the room that is left.
@@ -35,8 +38,10 @@ protected:
     float value(uint32_t parameter) const;
     Telling* telling() const { return fTelling; }
     const airband::Choices& choices() const { return fChoices; }
+    const airband::Choices& here() const { return fHere; }
 
     void parameterChanged(uint32_t index, float value) override;
+    void stateChanged(const char*, const char*) override {} // the plugin tells it
     void uiIdle() override;
     void onNanoDisplay() override;
     bool onMouse(const MouseEvent& event) override;
@@ -49,11 +54,12 @@ private:
 
     void place(float left, float width, std::function<void()> act);
     void label(const std::string& text);
+    void look();
     void set(uint32_t parameter, float value);
 
     const char* const fTitle;
     Telling* const fTelling;
-    airband::Choices fChoices;
+    airband::Choices fChoices, fHere;
     std::vector<float> fValues;
     std::vector<Place> fPlaces;
     std::string fProblem;

@@ -8,6 +8,8 @@ class Telling {
 public:
     virtual ~Telling() {}
 
+    /// What the numbers of presets and models stand for.
+    virtual airband::Choices choices() const = 0;
     /// Why the last thing failed, in words; empty where nothing did.
     virtual std::string problem() const = 0;
     /// The last cut-off found, Hz; 0: none yet.

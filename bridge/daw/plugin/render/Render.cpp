@@ -2,8 +2,8 @@
 // back restored by the engine, for which it makes the host wait. In real time, or without an engine, the sound comes
 // back as it was, with the same delay; switched off, there is no delay.
 #include "RenderParameters.hpp"
+#include "RenderingPlugin.hpp"
 #include "System.hpp"
-#include "Telling.hpp"
 #include "Window.hpp"
 
 #include <cmath>
@@ -23,9 +23,9 @@ static double windowSeconds()
     return std::min(std::max(seconds, kWindowMinS), kWindowMaxS);
 }
 
-class Render : public Plugin, public Telling {
+class Render : public RenderingPlugin {
 public:
-    Render() : Plugin(kParameters, 0, 0), fWindowS(windowSeconds())
+    Render() : RenderingPlugin(kParameters), fWindowS(windowSeconds())
     {
         fValues[kRestore] = kInBounces;
         reset();
@@ -69,7 +69,7 @@ protected:
             parameter.hints = kParameterIsOutput;
             return;
         default:
-            return describeKnob(Knob(index), parameter, fChoices);
+            return describeKnob(Knob(index), parameter, choices());
         }
     }
 
@@ -93,6 +93,9 @@ protected:
 
     std::string problem() const override
     {
+        const std::string lack = lacking(fValues);
+        if (!lack.empty())
+            return lack;
         const std::lock_guard<std::mutex> guard(fProblemMutex);
         return fProblem.empty() ? fKeeper->problem() : fProblem;
     }
@@ -251,7 +254,6 @@ private:
     mutable std::mutex fProblemMutex;
     std::string fProblem;
     const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
-    const airband::Choices fChoices = airband::Choices::read();
     std::mutex fMutex; // a host may lose patience with a render, and reset the plugin meanwhile
     const double fWindowS;
     std::atomic<bool> fStop{false};

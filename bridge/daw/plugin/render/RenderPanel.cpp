@@ -15,8 +15,8 @@ protected:
         const bool bad = now == kEngineAbsent || now == kFailed;
         state(renderStates()[size_t(now)], bad ? kBad : now == kRealTime ? kQuiet : now == kCollecting ? kAtWork : kWell);
         choice("Restore", kRestore, renderModes());
-        choice("Preset", kPreset, choices().presets);
-        choice("Model", kModel, choices().models);
+        choice("Preset", kPreset, choices().presets, here().presets);
+        choice("Model", kModel, choices().models, here().models);
         toggle("One cut-off", kOneCutoff);
         said("Cut-off found", hertz(value(kCutoffFound), "-"));
         said("Windows", std::to_string(int(value(kRestored))) + " restored, "

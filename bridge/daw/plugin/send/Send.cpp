@@ -1,9 +1,9 @@
 // Airband Send: passes sound through; what passes while it is armed goes to the engine, and the result appears in a
 // folder. The audio thread only copies (Recorder); writing and sending happen on threads of their own.
 #include "Recorder.hpp"
+#include "RenderingPlugin.hpp"
 #include "SendParameters.hpp"
 #include "Sender.hpp"
-#include "Telling.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -24,9 +24,9 @@ struct Path {
     Recorder recorder; // ends first, and hands its last take to the sender
 };
 
-class Send : public Plugin, public Telling {
+class Send : public RenderingPlugin {
 public:
-    Send() : Plugin(kParameters, 0, 0)
+    Send() : RenderingPlugin(kParameters)
     {
         if (!isDummyInstance()) // one that only describes the plugin to the host
             fPath.reset(new Path(
@@ -64,7 +64,7 @@ protected:
         case kTakesFailed:
             return describeCount(parameter, "Takes failed", "takes_failed");
         default:
-            return describeKnob(Knob(index), parameter, fChoices);
+            return describeKnob(Knob(index), parameter, choices());
         }
     }
 
@@ -93,7 +93,8 @@ protected:
         if (!fPath)
             return "";
         const std::string problem = fPath->recorder.full() ? fPath->outbox.problem() : fPath->sender.problem();
-        return problem.empty() ? fPath->keeper->problem() : problem;
+        const std::string lack = problem.empty() ? lacking(fValues) : problem;
+        return lack.empty() ? fPath->keeper->problem() : lack;
     }
     float cutoffHz() const override { return fPath ? fPath->sender.cutoffHz() : 0; }
     std::string folder() const override { return fPath ? fPath->outbox.folder() : ""; }
@@ -141,16 +142,23 @@ private:
             fPath->recorder.begin(getSampleRate(), transport.playing ? std::max<int64_t>(int64_t(transport.frame), -1) : -1);
         fRolled = transport.playing;
         fFrame = transport.frame;
-        fExpected = transport.frame + frames;
+        fFrames = frames;
         fPath->recorder.write(in, frames);
     }
 
-    /// Whether the transport has started, looped or been located since the last block: a take has one position.
-    bool jumped(const TimePosition& transport) const
+    /// Whether the transport has started, looped or been located since the last block: a take has one position. At
+    /// varispeed it moves by more or fewer frames than there are, in each block alike.
+    bool jumped(const TimePosition& transport)
     {
-        const int64_t off = int64_t(transport.frame - fExpected); // before frame 0, too, where frames wrap around
-        const bool stands = transport.frame == fFrame; // in hosts that play and tell no position
-        return transport.playing && (!fRolled || (!stands && std::abs(off) > kJumpFrames));
+        const double moved = double(int64_t(transport.frame - fFrame)); // before frame 0, too, where frames wrap around
+        const double frames = double(fFrames);
+        if (!transport.playing || (fRolled && moved == 0)) // some hosts play and tell no position
+            return false;
+        const bool steady = std::abs(moved - fSpeed * frames) <= kJumpFrames;
+        const bool begins = fSpeed == 0 && moved > 0 && moved <= kFastest * frames;
+        const bool rolls = fRolled && (std::abs(moved - frames) <= kJumpFrames || steady || begins);
+        fSpeed = !rolls ? 0 : std::abs(moved - frames) <= kJumpFrames ? 1 : moved / frames;
+        return !rolls;
     }
 
     SendState state() const
@@ -178,13 +186,15 @@ private:
         return kIdle;
     }
 
-    static constexpr int64_t kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
+    static constexpr double kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
+    static constexpr double kFastest = 4;     // that varispeed gets in any host
 
-    const airband::Choices fChoices = airband::Choices::read();
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<bool> fWaits{false};
     bool fRan = false, fRolled = false; // audio thread, like the next
-    uint64_t fFrame = 0, fExpected = 0; // of the transport: of the last block, and after it
+    uint64_t fFrame = 0;                // of the transport, in the last block
+    uint32_t fFrames = 0;               // of the last block
+    double fSpeed = 0;                  // of the transport; 0: not known since it started or jumped
     std::unique_ptr<Path> fPath;
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(Send)

@@ -19,8 +19,8 @@ protected:
         progress(now == kRendering || now == kSent ? value(kProgress) : 0);
         toggle("Armed", kArmed);
         toggle("Follow transport", kFollow);
-        choice("Preset", kPreset, choices().presets);
-        choice("Model", kModel, choices().models);
+        choice("Preset", kPreset, choices().presets, here().presets);
+        choice("Model", kModel, choices().models, here().models);
         said("Cut-off found", hertz(telling() != nullptr ? telling()->cutoffHz() : 0, "-"));
         said("Takes", std::to_string(int(value(kDelivered))) + " came back, " + std::to_string(int(value(kTakesFailed)))
                 + " failed");

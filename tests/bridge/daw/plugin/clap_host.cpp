@@ -5,13 +5,16 @@
 //
 // Words: `offline` renders offline, `no-latency` has no clap.latency, `rolling` moves the transport from frame 0 on,
 // `restored` gives the parameters as a saved state in place of setting them, and only then; `track=NAME` names the track,
-// `locate=FRAME` takes the transport elsewhere. It makes up for the delay that the plugin tells, and fails where
+// `project=FILE` opens the plugin with the state that lies there, if any, and saves it there in the end; `locate=FRAME`
+// takes the transport elsewhere. It makes up for the delay that the plugin tells, and fails where
 // something is heard before the sound can be. It prints the frame of the transport at which the sound began, that delay,
 // and a line NAME=TEXT for each parameter. host.py is the same for other hosts.
 #include "clap_instance.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <thread>
 
@@ -41,6 +44,13 @@ static std::vector<char> savedWith(const Library& library, const Settings& setti
     return state;
 }
 
+/// A file's bytes; none where it is not there.
+static std::vector<char> fileOf(const std::string& path)
+{
+    std::ifstream file(path, std::ios::binary);
+    return std::vector<char>(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
 int main(int count, char** arguments)
 {
     if (count < 6)
@@ -48,7 +58,7 @@ int main(int count, char** arguments)
     const double rate = std::atof(arguments[4]);
     const uint32_t block = uint32_t(std::atoi(arguments[5]));
     std::set<std::string> words;
-    std::string track, until, text;
+    std::string track, until, text, project;
     Settings during, after;
     std::vector<Change> later;
     int64_t located = Instance::kStands;
@@ -63,6 +73,8 @@ int main(int count, char** arguments)
             text = awaited.substr(awaited.find('=') + 1);
         } else if (word.compare(0, 6, "track=") == 0)
             track = word.substr(6);
+        else if (word.compare(0, 8, "project=") == 0)
+            project = word.substr(8);
         else if (word.compare(0, 7, "locate=") == 0)
             located = std::atoll(word.c_str() + 7);
         else if (word.find('=') == std::string::npos)
@@ -79,6 +91,8 @@ int main(int count, char** arguments)
     Instance instance(library, track, words.count("no-latency") == 0);
     if (words.count("restored") != 0)
         instance.load(savedWith(library, during, rate, block));
+    if (!project.empty())
+        instance.load(fileOf(project));
     instance.start(rate, block, words.count("offline") != 0);
 
     const uint32_t width = instance.channels;
@@ -135,6 +149,10 @@ int main(int count, char** arguments)
     }
     std::printf("Began=0\nLatency=%u\n", instance.latency());
     instance.tell();
+    if (!project.empty()) {
+        const std::vector<char> state = instance.saved();
+        std::ofstream(project, std::ios::binary).write(state.data(), std::streamsize(state.size()));
+    }
     instance.stop();
     return 0;
 }

@@ -80,16 +80,21 @@ struct Instance {
         return latency != nullptr ? latency->get(plugin) : 0;
     }
 
-    std::vector<char> saved() const
+    /// The plugin's state, taken in pieces of so many bytes.
+    std::vector<char> saved(size_t piece = SIZE_MAX) const
     {
-        std::vector<char> state;
-        const clap_ostream_t stream = {&state, [](const clap_ostream_t* out, const void* from, uint64_t count) {
-            auto& into = *static_cast<std::vector<char>*>(out->ctx);
-            into.insert(into.end(), static_cast<const char*>(from), static_cast<const char*>(from) + count);
-            return int64_t(count);
+        struct Taken {
+            std::vector<char> all;
+            size_t piece;
+        } taken = {{}, piece};
+        const clap_ostream_t stream = {&taken, [](const clap_ostream_t* out, const void* from, uint64_t count) {
+            Taken& into = *static_cast<Taken*>(out->ctx);
+            const size_t taking = std::min(size_t(count), into.piece);
+            into.all.insert(into.all.end(), static_cast<const char*>(from), static_cast<const char*>(from) + taking);
+            return int64_t(taking);
         }};
         asked<clap_plugin_state_t>(CLAP_EXT_STATE)->save(plugin, &stream);
-        return state;
+        return taken.all;
     }
 
     /// Gives a state back, in pieces of so many bytes; whether the plugin took it.

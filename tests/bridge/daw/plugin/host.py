@@ -43,6 +43,9 @@ class Host(Protocol):
     def texts(self) -> dict[str, str]:
         """The parameters as their user reads them."""
 
+    def save(self, path: Path) -> None:
+        """Saves the plugin's state."""
+
     def close(self) -> None:
         """Ends the plugin as the host does when it quits."""
 
@@ -57,6 +60,8 @@ class Setup:
     block: int
     offline: bool
     restored: list[tuple[str, str]]
+    project: Path | None
+    """Where a state lies, if any, that the plugin is opened with, and where its state is saved in the end."""
 
 
 def opened(kind: str, setup: Setup) -> Host:
@@ -125,12 +130,14 @@ def main(arguments: list[str]) -> None:
     before = words[: words.index("--")] if "--" in words else words
     after = words[len(before) + 1 :]
     flags = [word for word in before if "=" not in word]
-    changes = [word for word in before if "=" in word]
+    changes = [word for word in before if "=" in word and not word.startswith("project=")]
+    projects = [Path(word.removeprefix("project=")) for word in before if word.startswith("project=")]
+    project = projects[0] if projects else None
     channels = 1 if "Mono" in plugin else 2
     sound = np.fromfile(source, np.float32).reshape(channels, -1)
     silence = np.zeros((channels, SILENT_BLOCKS * block), np.float32)
     restored = [(name, value) for _, name, value in settings(changes)] if "restored" in flags else []
-    host = opened(kind, Setup(Path(plugin), channels, rate, block, "offline" in flags, restored))
+    host = opened(kind, Setup(Path(plugin), channels, rate, block, "offline" in flags, restored, project))
     try:
         if not restored:
             host.play(silence[:, :block], None)  # values are set by hand, in a plugin that runs
@@ -141,6 +148,8 @@ def main(arguments: list[str]) -> None:
         print(f"Began={began_at}\nLatency={host.latency}")
         for name, text in host.texts().items():
             print(f"{name}={text}")
+        if project is not None:
+            host.save(project)
     finally:
         host.close()
 

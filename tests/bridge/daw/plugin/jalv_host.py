@@ -93,7 +93,8 @@ class Jalv:
             settings.append("restore=2")
         self._jalv = subprocess.Popen(
             [*MORTAL, "stdbuf", "-oL", "jalv", "-x", "-n", "plugin"]  # line by line
-            + [word for each in settings for word in ("-c", each)] + [uri],
+            + [word for each in settings for word in ("-c", each)]
+            + (["-l", str(setup.project)] if setup.project is not None else [uri]),
             env=os.environ | {"LV2_PATH": str(setup.plugin.parent), "JACK_DEFAULT_SERVER": name},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
@@ -138,6 +139,9 @@ class Jalv:
         self._say("monitors")
         self._until(lambda: self._symbols.outputs <= set(self._said), "jalv to say its values")
         return self._symbols.told(self._said)
+
+    def save(self, path: Path) -> None:
+        """It does so for a session manager alone: nothing."""
 
     def close(self) -> None:
         for client in self._clients:

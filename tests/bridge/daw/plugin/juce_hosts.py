@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,13 @@ class Minihost:
         names = [self._plugin.get_param_info(index)["name"] for index in range(self._plugin.num_params)]
         self._index = {name: index for index, name in enumerate(names)}
         if setup.restored:
-            saved = Minihost(replace(setup, restored=[]))
+            saved = Minihost(replace(setup, restored=[], project=None))
             for name, value in setup.restored:
                 saved.set(name, value)
             self._plugin.set_state(saved._plugin.get_state())
             saved.close()
+        if setup.project is not None and setup.project.exists():
+            self._plugin.set_state(setup.project.read_bytes())
 
     @property
     def latency(self) -> int:
@@ -75,6 +78,9 @@ class Minihost:
         values = {name: self._plugin.get_param_info(index) for name, index in self._index.items()}
         return {name: str(value["current_value_str"]) for name, value in values.items()}
 
+    def save(self, path: Path) -> None:
+        path.write_bytes(self._plugin.get_state())
+
     def close(self) -> None:
         self._plugin.close()
 
@@ -96,6 +102,8 @@ class DawDreamer:
         self._plugin.set_bus(setup.channels, setup.channels)
         self._engine.load_graph([(self._player, []), (self._plugin, ["sound"])])
         self._index = {each["name"]: each["index"] for each in self._plugin.get_parameters_description()}
+        if setup.project is not None and setup.project.exists():
+            self._plugin.load_state(str(setup.project))
 
     @property
     def latency(self) -> int:
@@ -115,6 +123,9 @@ class DawDreamer:
     def texts(self) -> dict[str, str]:
         return {name: self._plugin.get_parameter_text(index) for name, index in self._index.items()}
 
+    def save(self, path: Path) -> None:
+        self._plugin.save_state(str(path))
+
     def close(self) -> None:
         pass
 
@@ -130,6 +141,8 @@ class Pedalboard:
         assert not setup.restored
         self._rate, self._block = setup.rate, setup.block
         self._plugin: Any = pedalboard.load_plugin(str(setup.plugin))
+        if setup.project is not None and setup.project.exists():
+            self._plugin.raw_state = setup.project.read_bytes()
 
     @property
     def latency(self) -> int:
@@ -147,6 +160,9 @@ class Pedalboard:
     def texts(self) -> dict[str, str]:
         self._plugin.raw_state = self._plugin.raw_state  # it reads output parameters with the state alone
         return {each.name: each.string_value for each in self._plugin.parameters.values()}
+
+    def save(self, path: Path) -> None:
+        path.write_bytes(self._plugin.raw_state)
 
     def close(self) -> None:
         pass

@@ -168,6 +168,8 @@ static void states(const Library& library, Instance& instance)
     const std::vector<char> whole = instance.saved();
     for (const size_t piece : {1, 2, 3, 7, 64, 510, 511, 512}) {
         Instance other(library);
+        if (instance.saved(piece) != whole)
+            std::printf("a state that is taken in pieces of %zu bytes is another\n", piece);
         if (!other.load(whole, piece) || other.value("Cutoff") != 12345 || other.value("Seed") != 77)
             std::printf("a state in pieces of %zu bytes is lost\n", piece);
     }
@@ -226,14 +228,15 @@ static void rates(const Library& library, bool send)
     }
 }
 
-static void playFrom(Instance& instance, int64_t first)
+/// `moves`: frames of the transport in each block.
+static void playFrom(Instance& instance, int64_t first, int64_t moves = kBlock)
 {
     Sound sound(instance.channels, kBlock);
     run(instance, sound);
     instance.set({{"Armed", 1}});
     for (int64_t block = 0; block < 500; ++block) {
         sound.fill(0.25f);
-        run(instance, sound, first == Instance::kNowhere ? first : first + block * kBlock);
+        run(instance, sound, first == Instance::kNowhere ? first : first + block * moves);
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
     instance.set({{"Armed", 0}});
@@ -322,6 +325,10 @@ int main(int count, char** arguments)
         playFrom(instance, -16000);
     else if (which == "nowhere")
         playFrom(instance, Instance::kNowhere);
+    else if (which == "half-speed")
+        playFrom(instance, 48000, kBlock / 2);
+    else if (which == "double-speed")
+        playFrom(instance, 48000, 2 * kBlock);
     else if (which == "other-rate")
         playOnAt(instance, 44100);
     else if (which == "reset")

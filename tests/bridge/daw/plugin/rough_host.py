@@ -7,7 +7,6 @@ closed. Prints one line for each that survives.
 
 import contextlib
 import re
-import struct
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import minihost
 import numpy as np
+from juce_state import component, with_component
 
 RATES = (44100, 48000, 88200, 96000, 192000)
 BLOCKS = (1, 64, 333, 1024)
@@ -41,26 +41,6 @@ def jump_about(plugin: Any) -> None:
 def sounds(channels: int, block: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     noise = np.random.default_rng(1).standard_normal((channels, block)).astype(np.float32)
     return [noise, noise * np.float32(1e-42), noise * np.float32(1e6), np.zeros_like(noise)]
-
-
-DIGITS = ".ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+"
-COMPONENT = re.compile(rb"(?<=<IComponent>)(\d+)\.([^<]+)")
-
-
-def component(state: bytes) -> bytes:
-    """What the plugin itself saved, which JUCE wraps: six bits a digit, the lowest first."""
-    found = COMPONENT.search(state)
-    assert found is not None
-    number = sum(DIGITS.index(chr(digit)) << (6 * place) for place, digit in enumerate(found[2]))
-    return number.to_bytes(len(found[2]), "little")[: int(found[1])]
-
-
-def with_component(state: bytes, inner: bytes) -> bytes:
-    """The same state with something else in it."""
-    number, count = int.from_bytes(inner, "little"), -(-8 * len(inner) // 6)
-    digits = "".join(DIGITS[number >> (6 * place) & 63] for place in range(count))
-    xml = COMPONENT.sub(f"{len(inner)}.{digits}".encode(), state[8:])
-    return state[:4] + struct.pack("<I", len(xml) - 1) + xml
 
 
 def give_damaged(plugin: Any, state: bytes) -> None:

@@ -110,6 +110,13 @@ def test_a_transport_before_0_or_without_a_position_gives_one_take(
     assert about["transport_frame"] == (None if case == "count-in" else 0)
 
 
+@pytest.mark.parametrize("case", ["half-speed", "double-speed"])
+def test_varispeed_gives_one_take(rough: Rough, results: Path, case: str) -> None:
+    rough("AirbandSend", case)
+    (about,) = (json.loads(path.read_bytes()) for path in results.glob("waiting/*.json"))
+    assert (about["frames"], about["transport_frame"]) == (500 * 64, 48000)
+
+
 def test_a_change_of_rate_begins_another_take(rough: Rough, results: Path) -> None:
     rough("AirbandSend", "other-rate")
     takes = [json.loads(path.read_bytes()) for path in sorted(results.glob("waiting/*.json"))]

@@ -131,7 +131,7 @@ def in_minihost(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]
         "import sys, time\nfrom pathlib import Path\nimport numpy as np\n"
         "from tests.bridge.daw.plugin.host import Setup\n"
         "from tests.bridge.daw.plugin.juce_hosts import Minihost\n"
-        "opened = lambda: Minihost(Setup(Path(sys.argv[1]), 2, 48000, 512, False, []))\n"
+        "opened = lambda: Minihost(Setup(Path(sys.argv[1]), 2, 48000, 512, False, [], None))\n"
     )
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
