@@ -12,10 +12,12 @@
 
 #include "clap/entry.h"
 #include "clap/ext/audio-ports.h"
+#include "clap/ext/gui.h"
 #include "clap/ext/latency.h"
 #include "clap/ext/params.h"
 #include "clap/ext/render.h"
 #include "clap/ext/state.h"
+#include "clap/ext/timer-support.h"
 #include "clap/ext/track-info.h"
 #include "clap/plugin-factory.h"
 
@@ -210,9 +212,24 @@ struct Instance {
         events.clear();
     }
 
+    /// The plugin's window becomes a part of another; false where it has none.
+    bool showIn(unsigned long window)
+    {
+        const auto gui = asked<clap_plugin_gui_t>(CLAP_EXT_GUI);
+        clap_window_t parent = {CLAP_WINDOW_API_X11, {}};
+        parent.x11 = window;
+        return gui != nullptr && gui->create(plugin, CLAP_WINDOW_API_X11, false) && gui->set_parent(plugin, &parent)
+            && gui->show(plugin);
+    }
+    /// Time passes for the window.
+    void tick() { asked<clap_plugin_timer_support_t>(CLAP_EXT_TIMER_SUPPORT)->on_timer(plugin, kTimer); }
+    void closeWindow() { asked<clap_plugin_gui_t>(CLAP_EXT_GUI)->destroy(plugin); }
+
     uint32_t channels = 2;
 
 private:
+    static constexpr clap_id kTimer = 1;
+
     static void nothing(const clap_host_t*) {}
 
     static const void* extension(const clap_host_t* host, const char* id)
@@ -224,8 +241,18 @@ private:
             std::memcpy(info->name, self.track.c_str(), std::min(sizeof info->name, self.track.size() + 1));
             return true;
         }};
+        static const clap_host_gui_t gui = {nothing, [](const clap_host_t*, uint32_t, uint32_t) { return true; },
+            [](const clap_host_t*) { return true; }, [](const clap_host_t*) { return true; },
+            [](const clap_host_t*, bool) {}};
+        static const clap_host_timer_support_t timers
+            = {[](const clap_host_t*, uint32_t, clap_id* timer) { return (*timer = kTimer) == kTimer; },
+                [](const clap_host_t*, clap_id) { return true; }};
         if (std::strcmp(id, CLAP_EXT_TRACK_INFO) == 0)
             return &trackInfo;
+        if (std::strcmp(id, CLAP_EXT_GUI) == 0)
+            return &gui;
+        if (std::strcmp(id, CLAP_EXT_TIMER_SUPPORT) == 0)
+            return &timers;
         const bool known = static_cast<const Instance*>(host->host_data)->hasLatency;
         return known && std::strcmp(id, CLAP_EXT_LATENCY) == 0 ? &latency : nullptr;
     }

@@ -57,12 +57,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of clap_host, rough_clap and send_session, and of keep, which keeps an engine."""
+    """The folder of the CLAP hosts here, and of keep, which keeps an engine."""
     folder = tmp_path_factory.mktemp("host")
     includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
     client: list[str | Path] = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
     for name, libraries in (
         ("clap_host", []),
+        ("clap_window", ["-lX11"]),
         ("rough_clap", ["-rdynamic"]),
         ("send_session", []),
         ("keep", client),

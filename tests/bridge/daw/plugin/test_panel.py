@@ -1,4 +1,4 @@
-"""The plugins' windows in Pedalboard and jalv, on a virtual screen: what they show; a click in Pedalboard.
+"""The plugins' windows in Pedalboard, a CLAP host and jalv, on a virtual screen: what they show, and a click.
 
 pytest -m plugin tests/bridge/daw/plugin/test_panel.py
 """
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 GROUND = (24, 27, 32)
 ARMED = (168, 111)  # where the switch is
+TITLES = {"pedalboard": "Pedalboard", "clap": "CLAP"}
 PEDALBOARD = """
 import sys, threading
 import pedalboard
@@ -40,13 +41,13 @@ MORTAL = ("setpriv", "--pdeathsig", "TERM")  # what ends with the tests, however
 class Window:
     """A plugin's window on the screen, in a host."""
 
-    def __init__(self, display: str, host: "subprocess.Popen[str]", folder: Path) -> None:
+    def __init__(self, display: str, title: str, host: "subprocess.Popen[str]", folder: Path) -> None:
         self._environment = {"DISPLAY": display, "PATH": "/usr/bin:/bin"}
-        self._folder = folder
+        self._title, self._folder = title, folder
         self.host = host
 
     def click(self, place: tuple[int, int]) -> None:
-        found = ("search", "--onlyvisible", "--name", "Pedalboard", "mousemove", "--window", "%1")
+        found = ("search", "--onlyvisible", "--name", self._title, "mousemove", "--window", "%1")
         self._run("xdotool", *found, *map(str, place), "click", "1")
 
     def picture(self) -> NDArray[np.uint8]:
@@ -72,9 +73,9 @@ class Window:
         subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=60)
 
 
-@pytest.fixture(params=["pedalboard", "jalv"])
+@pytest.fixture(params=["pedalboard", "clap", "jalv"])
 def opened(
-    built: Path, results: Path, screen: str, tmp_path: Path, request: pytest.FixtureRequest,
+    built: Path, hosts: Path, results: Path, screen: str, tmp_path: Path, request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:  # fmt: skip
     """`with opened("AirbandSend") as window`: its window, and nothing else on the screen."""
@@ -97,6 +98,8 @@ def opened(
     def command(name: str) -> list[str]:
         if request.param == "pedalboard":
             return [sys.executable, "-c", PEDALBOARD, str(built / f"{name}.vst3")]
+        if request.param == "clap":
+            return [str(hosts / "clap_window"), str(built / f"{name}.clap")]
         uri = "urn:airband:" + name.removeprefix("Airband").lower()
         return [*MORTAL, "stdbuf", "-oL", "jalv", "-s", "-n", name, uri]
 
@@ -104,7 +107,7 @@ def opened(
     def open_window(name: str) -> Iterator[Window]:
         host = subprocess.Popen(command(name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         with host:
-            window = Window(screen, host, tmp_path)
+            window = Window(screen, TITLES.get(request.param, name), host, tmp_path)
             deadline_s = time.monotonic() + 120
             while not window.is_open:
                 assert host.poll() is None, "the host has ended"
@@ -121,7 +124,7 @@ def opened(
     log.close()
 
 
-@pytest.mark.parametrize("opened", ["pedalboard"], indirect=True)  # in jalv, clicks were not seen to arrive
+@pytest.mark.parametrize("opened", ["pedalboard", "clap"], indirect=True)  # in jalv, none was seen to arrive
 def test_a_click_arms_send(
     opened: Callable[[str], Any], wait_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
