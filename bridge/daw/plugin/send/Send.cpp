@@ -147,18 +147,17 @@ private:
     }
 
     /// Whether the transport has started, looped or been located since the last block: a take has one position. At
-    /// varispeed it moves by more or fewer frames than there are, in each block alike.
+    /// varispeed it moves by more or fewer frames than there are, in each block alike; only the second one can tell.
     bool jumped(const TimePosition& transport)
     {
         const double moved = double(int64_t(transport.frame - fFrame)); // before frame 0, too, where frames wrap around
         const double frames = double(fFrames);
         if (!transport.playing || (fRolled && moved == 0)) // some hosts play and tell no position
             return false;
-        const bool steady = std::abs(moved - fSpeed * frames) <= kJumpFrames;
-        const bool begins = fSpeed == 0 && moved > 0 && moved <= kFastest * frames;
-        const bool rolls = fRolled && (std::abs(moved - frames) <= kJumpFrames || steady || begins);
-        fSpeed = !rolls ? 0 : std::abs(moved - frames) <= kJumpFrames ? 1 : moved / frames;
-        return !rolls;
+        const bool usual = std::abs(moved - frames) <= kJumpFrames;
+        const bool steady = fSpeed > 0 && std::abs(moved - fSpeed * frames) <= kJumpFrames;
+        fSpeed = usual ? 1 : moved > 0 && moved <= kFastest * frames ? moved / frames : 0;
+        return !fRolled || !(usual || steady);
     }
 
     SendState state() const
@@ -194,7 +193,7 @@ private:
     bool fRan = false, fRolled = false; // audio thread, like the next
     uint64_t fFrame = 0;                // of the transport, in the last block
     uint32_t fFrames = 0;               // of the last block
-    double fSpeed = 0;                  // of the transport; 0: not known since it started or jumped
+    double fSpeed = 0;                  // of the transport in the last block; 0: it was located
     std::unique_ptr<Path> fPath;
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(Send)

@@ -140,9 +140,10 @@ class Pedalboard:
 
         assert not setup.restored
         self._rate, self._block = setup.rate, setup.block
-        self._plugin: Any = pedalboard.load_plugin(str(setup.plugin))
+        plugin: Any = pedalboard.load_plugin(str(setup.plugin))
         if setup.project is not None and setup.project.exists():
-            self._plugin.raw_state = setup.project.read_bytes()
+            plugin.raw_state = setup.project.read_bytes()
+        self._plugin = plugin
 
     @property
     def latency(self) -> int:

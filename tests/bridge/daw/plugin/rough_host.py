@@ -1,4 +1,4 @@
-"""Does to plugins, in minihost, what validators of plugins do: python rough_host.py PLUGIN.vst3 ...
+"""Does to plugins, in minihost, what validators of plugins do: python -m ...rough_host PLUGIN.vst3 ...
 
 At five rates and four sizes of blocks each is opened, hears noise, extremes and silence while its parameters
 jump, also from another thread, is asked for its state and given it back, whole, cut and damaged, and is
@@ -14,7 +14,8 @@ from typing import Any
 
 import minihost
 import numpy as np
-from juce_state import component, with_component
+
+from tests.bridge.daw.plugin.juce_state import component, with_component
 
 RATES = (44100, 48000, 88200, 96000, 192000)
 BLOCKS = (1, 64, 333, 1024)
