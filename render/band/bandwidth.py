@@ -26,6 +26,7 @@ from render.band.cliff import (
     is_steady,
 )
 from render.band.holes import Holes, find_holes
+from render.band.images import raised_from_hz
 from render.band.slope import Slope, find_slope
 from render.clip import Clip
 
@@ -33,6 +34,8 @@ FULL_BAND_HZ = 0.97 * 18000.0
 """A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
 NYQUIST_EDGE = 0.9556
 """The -6 dB edge of soxr VHQ as a share of the source's Nyquist frequency, measured."""
+FILLED = 0.9
+"""A sound that ends above this share of its Nyquist frequency fills the band of its sampling rate."""
 SLOPE_ROOM = 0.85
 """Up to here, as a share of the Nyquist frequency, a slope can end before the resampler's own does."""
 ROLLOFF_SHARE = 0.99
@@ -41,6 +44,8 @@ ARCHIVE = " (an old transfer that falls off gently: -p archive)"
 FRAME_S = 0.0427
 MAX_FRAMES = 8192
 BLOCK_SPECTRA = 64
+FINE_EVERY = 8
+"""Of so many frames one is kept bin by bin: images are in every frame, and the fewest tell."""
 CLEAN_SHARE = 0.1
 """Frames without a blemish count alone where they are so many: a quarter are, under crackle of 30 ticks a
 second, and an eighth of 50. Where fewer are, the blemishes are the sound."""
@@ -85,6 +90,7 @@ class Spectrum:
         magnitude: (bins,) mean over all frames.
         bin_hz: width of a bin.
         at_s: (frames,) where in the clip each of the frames that sound begins.
+        fine: (frames, bins) power of every FINE_EVERYth frame, whatever it holds.
     """
 
     powers: Powers
@@ -92,6 +98,18 @@ class Spectrum:
     magnitude: NDArray[np.float64]
     bin_hz: float
     at_s: NDArray[np.float64]
+    fine: NDArray[np.float32]
+
+    def below(self, top_hz: float) -> Spectrum:
+        """The same, as of a clip that holds nothing above `top_hz`."""
+        bands, bins = int(np.searchsorted(self.edges_hz, top_hz)), int(top_hz / self.bin_hz) + 1
+        return replace(
+            self,
+            powers=self.powers[:, : bands - 1],
+            edges_hz=self.edges_hz[:bands],
+            magnitude=self.magnitude[:bins],
+            fine=self.fine[:, :bins],
+        )
 
 
 def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool = False) -> Cutoff:
@@ -143,7 +161,8 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     edges_hz = _band_edges(min(clip.rate / 2, top_hz))
     places = edges_hz * size / clip.rate + 0.5
-    powers, magnitude, places_s, counted = [], np.zeros(size // 2 + 1), [], []
+    bins_kept = int(min(top_hz, clip.rate / 2) * size / clip.rate) + 1
+    powers, magnitude, places_s, counted, fine = [], np.zeros(size // 2 + 1), [], [], []
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
@@ -151,17 +170,33 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         power = ((bins.real**2 + bins.imag**2) * (4 * size**2 / window.sum() ** 2)).sum(axis=0)
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
+        fine.append(power[::FINE_EVERY, :bins_kept].astype(np.float32))
         places_s.append((start + np.arange(frames)) * hop / clip.rate)
         counted.append(~(has_edge(framed) | has_tick(block, size, hop)))
     stacked, at_s, counts = np.concatenate(powers), np.concatenate(places_s), np.concatenate(counted)
     sounds = stacked.sum(axis=1) > SILENT_POWER
     if np.count_nonzero(sounds & counts) >= CLEAN_SHARE * np.count_nonzero(sounds):
         sounds &= counts
-    return Spectrum(stacked[sounds], edges_hz, magnitude / len(stacked), clip.rate / size, at_s[sounds])
+    magnitude /= len(stacked)
+    bin_hz = clip.rate / size
+    return Spectrum(stacked[sounds], edges_hz, magnitude, bin_hz, at_s[sounds], np.concatenate(fine))
 
 
 def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     """The rule `auto`, for whoever has the spectrum already."""
+    found = _auto(spectrum, nyquist_hz)
+    if (found.hz is not None and found.hz < FILLED * nyquist_hz) or len(spectrum.powers) < 4:
+        return found
+    rate_hz = raised_from_hz(spectrum.fine, spectrum.bin_hz, min(FULL_BAND_HZ, nyquist_hz))
+    if rate_hz is None:
+        return found
+    found = _auto(spectrum.below(rate_hz / 2), rate_hz / 2)
+    images = f"above {rate_hz / 2:.0f} Hz are images, of a rate of {rate_hz / 1000:.1f} kHz"
+    return replace(found, nyquist_hz=nyquist_hz, reason=f"{found.reason}; {images}")
+
+
+def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
+    """The same of a clip without images."""
 
     holes: Holes | None = None
 
@@ -189,8 +224,10 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     if cliff.edge_hz < CUTOFF_MIN_HZ:
         return nothing(f"the band ends at {cliff.edge_hz:.0f} Hz, below {CUTOFF_MIN_HZ:.0f} Hz", cliff)
     below = "a steady noise floor" if cliff.floor else "next to nothing"
+    if np.isfinite(cliff.above_to_hz):
+        below = f"{'a steady noise floor' if cliff.floor else 'a remainder'} up to {cliff.above_to_hz:.0f} Hz"
     reason = f"the spectrum falls off a cliff of {cliff.drop_db:.0f} dB at {cliff.edge_hz:.0f} Hz to {below}"
-    if cliff.edge_hz >= 0.9 * nyquist_hz:
+    if cliff.edge_hz >= FILLED * nyquist_hz:
         reason = f"the sound fills the band of its sampling rate up to {cliff.edge_hz:.0f} Hz"
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"

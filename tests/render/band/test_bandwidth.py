@@ -190,6 +190,17 @@ def test_crackle_does_not_hide_the_end(ticks_per_s: int) -> None:
     assert found(low).hz == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
 
 
+def test_what_is_left_above_a_cliff_is_told_as_far_as_it_goes() -> None:
+    rng = np.random.default_rng(2)
+    low = signal.sosfiltfilt(low_pass(8000, RATE)[0], rng.standard_normal(4 * RATE) * 0.1)
+    hiss = 10 ** (-63 / 20) * signal.sosfiltfilt(low_pass(19000, RATE)[0], rng.standard_normal(4 * RATE))
+    cutoff = found(low + hiss)
+    assert cutoff.hz == pytest.approx(low_pass(8000, RATE)[1], rel=0.02)
+    told_hz = float(cutoff.reason.removesuffix(" Hz").rsplit(" ", 1)[1])
+    assert told_hz == pytest.approx(low_pass(19000, RATE)[1], rel=0.03)
+    assert "next to nothing" in found(low).reason
+
+
 def test_content_above_in_some_loud_moments_is_content() -> None:
     noise = np.random.default_rng(2).standard_normal(10 * RATE) * 0.1
     low = signal.sosfiltfilt(low_pass(8000, RATE)[0], noise)

@@ -1,0 +1,99 @@
+"""Images: the mirror of its own band that a sound has above it where plain interpolation raised its rate.
+
+Samples that are held, lines drawn between them, a cubic through four: none takes away what a rate of r
+repeats above r / 2. There every frame holds, bin by bin, what it holds as far below, quieter the further
+away. No sound is its own mirror but a steady tone, and that is one about each of its partials.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_RATE_HZ = 4000.0
+"""As low as a source may have."""
+AROUND_BINS = 16
+"""What a bin is held against: so many on either side."""
+MOST_NEPERS = 3.0
+"""No bin stands out of them by more: a partial is one bin among many."""
+REACH_BINS, LEAST_BINS, CLEAR_BINS = 200, 24, 3
+"""How far from a mirror's place the two sides are compared; the window's own lobe is left out."""
+LIKENESS = 0.5
+"""Correlation of the two sides from which on one is the other's image."""
+PEAK_BINS = 3
+ALONE = 0.1
+"""A mirror's likeness stands out by this of all others below twice its rate: a steady tone has many."""
+LAW_OF = ((0.1, 0.3), (0.3, 0.5))
+"""Where the levels are compared, as shares of r / 2 away from there."""
+LAW, LAW_SPREAD = (0.75, 5.0), 1.3
+"""An image lies below what it mirrors by (r - f) / f to some power: 1 where samples were held, 2 where lines
+were drawn between them (sinc and its square), 2.4 to 4 for cubics, and the same, up to this factor, near and
+further away; 0 for the sidebands of a tone."""
+
+Floats = NDArray[np.floating[Any]]
+
+
+def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | None:
+    """The rate from which a sound was raised by plain interpolation, or None.
+
+    Args:
+        powers: (frames, bins) of a Hann window's bins from 0 Hz on.
+        bin_hz: their width.
+        highest_hz: no mirror is looked for at or above this.
+    """
+    total = powers.sum(axis=1)
+    loud = powers[total >= max(float(np.median(total)), np.finfo(np.float32).tiny)]
+    if not len(loud):
+        return None
+    likeness = _likeness(_whitened(loud), int(2 * highest_hz / bin_hz), int(LEAST_RATE_HZ / bin_hz))
+    level_db = 10 * np.log10(loud.mean(axis=0, dtype=np.float64) + 1e-20)
+    for place in np.flatnonzero(likeness >= LIKENESS):
+        about = likeness[max(0, place - PEAK_BINS) : place + PEAK_BINS + 1]
+        if likeness[place] == about.max() and _falls_as_an_image(level_db, int(place)):
+            others = likeness[: 2 * place - PEAK_BINS].copy()
+            others[place - 2 * PEAK_BINS : place + 2 * PEAK_BINS + 1] = 0
+            if likeness[place] - others.max() >= ALONE:
+                return float(place * bin_hz)
+    return None
+
+
+def _whitened(powers: Floats) -> NDArray[np.float32]:
+    """(frames, bins): by how many nepers of power each bin stands out of those about it."""
+    level = np.log(np.asarray(powers, np.float64) + 1e-20)
+    sums = np.cumsum(np.pad(level, ((0, 0), (AROUND_BINS + 1, AROUND_BINS)), "edge"), axis=1)
+    width = 2 * AROUND_BINS + 1
+    means = (sums[:, width:] - sums[:, :-width]) / width
+    return np.asarray((level - means).clip(-MOST_NEPERS, MOST_NEPERS), np.float32)
+
+
+def _likeness(white: NDArray[np.float32], most: int, least: int) -> Floats:
+    """(most,): how alike the two sides of each place are, in half bins: s mirrors bin b to s - b."""
+    bins = white.shape[1]
+    products = white.T @ white
+    energy = np.diagonal(products)
+    away = np.arange(CLEAR_BINS, REACH_BINS)
+    place = np.arange(least, min(most, 2 * bins - 2))
+    below, above = place[:, None] // 2 - away, place[:, None] - place[:, None] // 2 + away
+    there = (below > 0) & (above < bins)
+    below, above = np.where(there, below, 0), np.where(there, above, 0)
+    alike = (products[below, above] * there).sum(axis=1)
+    both = (energy[below] * there).sum(axis=1) * (energy[above] * there).sum(axis=1)
+    enough = there.sum(axis=1) >= LEAST_BINS
+    likeness = np.zeros(most)
+    likeness[place] = np.where(enough, alike / np.sqrt(both + 1e-20), 0)
+    return likeness
+
+
+def _falls_as_an_image(level_db: Floats, place: int) -> bool:
+    """Whether what lies above a mirror's place is as much quieter as an image would be."""
+    laws = []
+    for shares in LAW_OF:
+        away = np.arange(*(round(share * place / 2) for share in shares))
+        below, above = place // 2 - away, place - place // 2 + away
+        below, above = below[above < len(level_db)], above[above < len(level_db)]
+        if len(below) >= CLEAR_BINS:
+            quieter_db = float(np.mean(level_db[below] - level_db[above]))
+            laws.append(quieter_db / float(np.mean(20 * np.log10(above / below))))
+    return bool(laws) and LAW[0] <= min(laws) and max(laws) <= min(LAW[1], LAW_SPREAD * min(laws))
