@@ -133,16 +133,18 @@ def _move_sync_points(points: ElementTree.Element, timing: Timing) -> None:
 
 
 def _count(parent: ElementTree.Element, halves: tuple[str, str]) -> int | None:
-    """A count of samples that stands in two elements; None where one of them is missing."""
-    high, low = (parent.find(half) for half in halves)
-    return None if high is None or low is None else (int(high.text or 0) << 32) + int(low.text or 0)
+    """A count of samples that stands in two elements; the upper is 0 where only the lower is there."""
+    high, low = (parent.findtext(half) for half in halves)
+    return None if low is None else (int(high or 0) << 32) + int(low or 0)
 
 
 def _set_count(parent: ElementTree.Element, halves: tuple[str, str], count: int) -> None:
     for half, value in zip(halves, (count >> 32, count & 0xFFFFFFFF), strict=True):
         element = parent.find(half)
-        assert element is not None
-        element.text = str(value)
+        if element is None and value:
+            element = ElementTree.SubElement(parent, half)
+        if element is not None:
+            element.text = str(value)
 
 
 def _is_count(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What follows the audio in a WAV or AIFF file: chunks, as it should, or what shows that its size is wrong.
+"""What follows the audio in a file of plain PCM: chunks, as it should, or what shows that its size is wrong.
 
 A size of 32 bits starts again at 4 GiB, a recorder that was killed leaves the size of a moment ago, and
 files that were joined with `cat` state the first one's. Whoever believes such a size loses the rest.
@@ -11,6 +11,9 @@ import struct
 from typing import BinaryIO
 
 FORMS = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE", b"FORM": b"AIF"}
+W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
+OTHER_HEADS = (W64_RIFF, b"caff\0\1", b".snd\0\0", b"dns.")
+"""How W64, CAF and AU files begin."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """How the tags begin that some programs put behind a file without making chunks of them."""
 CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
@@ -60,8 +63,8 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
     for _ in range(CHUNKS_MAX):
         if (start := _next_chunk(file, at, end, order)) is None:
             break
-        if is_file(file, start):
-            return f"another file follows at byte {start}", False
+        if why := another(file, start):
+            return why, False
         name, size = _chunk(file, start, end, order) or (b"", 0)
         if name in (b"data", b"SSND"):
             return f"a second chunk of audio follows at byte {start}", False
@@ -69,8 +72,8 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
     else:
         return "", False
     for start in (at, at + at % 2):
-        if is_file(file, start):
-            return f"another file follows at byte {start}", False
+        if why := another(file, start):
+            return why, False
         if _begins_otherwise(file, start):
             return "", False
     left = end - at
@@ -103,11 +106,17 @@ def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
     return end
 
 
+def another(file: BinaryIO, at: int) -> str:
+    """What is wrong where another file stands at a place, in words; "" where none does."""
+    return f"another file follows at byte {at}" if is_file(file, at) else ""
+
+
 def is_file(file: BinaryIO, at: int) -> bool:
-    """Whether the head of another WAV or AIFF file stands at a place."""
+    """Whether the head of another WAV, AIFF, W64, CAF or AU file stands at a place."""
     file.seek(at)
-    head = file.read(12)
-    return head[:4] in FORMS and head[8:].startswith(FORMS[head[:4]])
+    head = file.read(16)
+    is_form = head[:4] in FORMS and head[8:].startswith(FORMS[head[:4]])
+    return is_form or head.startswith(OTHER_HEADS)
 
 
 def _chunk(file: BinaryIO, at: int, end: int, order: str) -> tuple[bytes, int] | None:

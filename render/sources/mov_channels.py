@@ -1,4 +1,4 @@
-"""Channels of plain PCM in MOV and MP4, which stand in any order that the file's `chan` atom tells.
+"""Atoms of MOV and MP4, and the channels of plain PCM in them, in any order that a `chan` atom tells.
 
 ffmpeg hands them out as they stand; codecs such as AAC and ALAC it brings into the WAV order itself.
 
@@ -36,8 +36,8 @@ def mov_order(file: BinaryIO, stream: int) -> tuple[int, list[int]] | None:
         return None
     described = [
         entry
-        for moov in _inside(file, b"moov", 0, end)
-        for trak in _inside(file, b"trak", *moov)
+        for moov in atoms_in(file, b"moov", 0, end)
+        for trak in atoms_in(file, b"trak", *moov)
         if (entry := _audio_description(file, trak))
     ]
     if stream >= len(described) or described[stream][4:8] not in PCM:
@@ -54,8 +54,8 @@ def mov_order(file: BinaryIO, stream: int) -> tuple[int, list[int]] | None:
 
 
 def _is_by_ffmpeg(file: BinaryIO, end: int) -> bool:
-    for moov in _inside(file, b"moov", 0, end):
-        for at, stop in _inside(file, b"udta", *moov):
+    for moov in atoms_in(file, b"moov", 0, end):
+        for at, stop in atoms_in(file, b"udta", *moov):
             file.seek(at)
             if FFMPEG in file.read(min(stop - at, DESCRIPTION_BYTES_MAX)):
                 return True
@@ -66,9 +66,9 @@ def _audio_description(file: BinaryIO, trak: tuple[int, int]) -> bytes:
     """The first sample description of a track of sound, from its size on; b"" for any other track."""
     spans = [trak]
     for name in PATH:
-        spans = [inner for span in spans for inner in _inside(file, name, *span)]
+        spans = [inner for span in spans for inner in atoms_in(file, name, *span)]
         if name == b"mdia" and spans:
-            handlers = [inner for span in spans for inner in _inside(file, b"hdlr", *span)]
+            handlers = [inner for span in spans for inner in atoms_in(file, b"hdlr", *span)]
             file.seek(handlers[0][0] + 8 if handlers else 0)
             if file.read(4) != b"soun":
                 return b""
@@ -79,7 +79,7 @@ def _audio_description(file: BinaryIO, trak: tuple[int, int]) -> bytes:
     return file.read(min(end - at - 8, DESCRIPTION_BYTES_MAX))
 
 
-def _inside(file: BinaryIO, name: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
+def atoms_in(file: BinaryIO, name: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
     """First byte and end of the content of every atom `name` between two places."""
     while at + 8 <= end:
         file.seek(at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
-from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
+from render.sources.after_audio import W64_RIFF, another, beyond_4_gib, chunks_at_end, doubt
 from render.sources.pcm_chunks import after_id3, body, chunks_from, is_placeholder, only_chunks, sized
 
 PCM, FLOAT = 1, 3
@@ -38,7 +38,6 @@ SAMPLE_BYTES = {
     "PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
     "DOUBLE": 8,
 }  # fmt: skip
-W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +144,27 @@ def _wave(file: BinaryIO, first: int, big_endian: bool) -> PcmHeader | None:
 
 
 def _w64(file: BinaryIO) -> PcmHeader | None:
-    end, at = os.fstat(file.fileno()).st_size, 40
+    end, at, why = os.fstat(file.fileno()).st_size, 40, ""
     about: tuple[int, int, str, int] | None = None
-    while at + 24 <= end:
+    sound: tuple[int, int] | None = None
+    while at + 24 <= end and not (sound and (why := another(file, at))):
         file.seek(at)
         name, size = struct.unpack("<4s12xq", file.read(24))
         if name == b"fmt ":
             about = _fmt(body(file, at + 24, size - 24), "<")
-        elif name == b"data" and about is not None:
-            rate, channels, subtype, mask = about
-            promised, held = sized(at + 24, 0 if is_placeholder(size) else size - 24, end)
-            return PcmHeader(
-                rate, channels, subtype, False, at + 24, promised, held, mask, list(range(channels))
-            )
-        if size < 24:
-            return None
+        elif name == b"data" and sound is None:
+            sound = at + 24, 0 if is_placeholder(size) else size - 24
+            why = another(file, sum(sound))  # without the padding that belongs behind it
+        if why or size < 24 or is_placeholder(size):
+            break
         at += -(-size // 8) * 8
-    return None
+    if sound is None or about is None:
+        return None
+    rate, channels, subtype, mask = about
+    promised, held = sized(*sound, end)
+    return PcmHeader(
+        rate, channels, subtype, False, sound[0], promised, held, mask, list(range(channels)), why
+    )
 
 
 def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
@@ -213,8 +216,8 @@ def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
 
 def _caf(file: BinaryIO) -> PcmHeader | None:
     end, at = os.fstat(file.fileno()).st_size, 8
-    described, layout, sound, by_ffmpeg = b"", b"", None, False
-    while at + 12 <= end:
+    described, layout, sound, by_ffmpeg, why = b"", b"", None, False, ""
+    while at + 12 <= end and not (sound and (why := another(file, at))):
         file.seek(at)
         name, size = struct.unpack(">4sq", file.read(12))
         at += 12
@@ -240,7 +243,9 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
         subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width, "") if flags & 1 else INTEGERS.get(width, "")
     promised, held = sized(*sound, end)
     mask, order = core_audio_order(layout, channels, by_ffmpeg)
-    return PcmHeader(round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order)
+    return PcmHeader(
+        round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order, why
+    )
 
 
 def _au(file: BinaryIO, head: bytes) -> PcmHeader | None:
@@ -249,9 +254,11 @@ def _au(file: BinaryIO, head: bytes) -> PcmHeader | None:
     at, size, coding, rate, channels = struct.unpack_from(f"{order}5I", head, 4)
     if at < 24:
         return None
-    promised, held = sized(at, size, os.fstat(file.fileno()).st_size)
+    end = os.fstat(file.fileno()).st_size
+    promised, held = sized(at, size, end)
+    why = another(file, at + held) if promised else ""
     subtype = AU_ENCODINGS.get(coding, "")
-    return PcmHeader(rate, channels, subtype, big_endian, at, promised, held, 0, list(range(channels)))
+    return PcmHeader(rate, channels, subtype, big_endian, at, promised, held, 0, list(range(channels)), why)
 
 
 def read_stream_head(head: bytes) -> tuple[tuple[int, int, int], int] | None:

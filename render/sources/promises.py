@@ -1,24 +1,32 @@
 """How long a coded file says that it is, where that can be relied on, and whether it shows that it was cut.
 
 Sources: RFC 9639 (FLAC); the Xing and LAME info tags (http://gabriel.mp3-tech.org/mp3infotag.html);
-Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg).
+Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg); EA IFF 85;
+Microsoft, Advanced Systems Format 1.20, section 3.2; NIST, SPHERE 2.6.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.sources.links import ogg_lacks
-from render.sources.pcm_chunks import after_id3
+from render.sources.mov_channels import atoms_in
+from render.sources.pcm_chunks import after_id3, is_placeholder
 from render.sources.pcm_header import PcmHeader
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
 """Who fills in delay and padding beside a Xing tag."""
+FORMS = {b"RIFF": "<I", b"FORM": ">I"}
+"""AVI and IFF, and how their size is written."""
+ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
+ASF_FILE_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+SPHERE_COUNT = re.compile(rb"^sample_count -i (\d{1,18})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,23 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
         return Promise(cut=ogg_lacks(file))
-    if head[:4] == b"RIFF":  # AVI
-        promised, held = 8 + struct.unpack_from("<I", head, 4)[0], os.fstat(file.fileno()).st_size
-        return Promise(
-            cut=f"its header promises {promised} bytes, it holds {held}" if held < promised else ""
-        )
-    return Promise(_mp3_frames(head), slack=1152)
+    if head[:7] == b"NIST_1A" and (told := SPHERE_COUNT.search(head)):
+        return Promise(int(told[1]))
+    return Promise(_mp3_frames(head), slack=1152, cut=_container_lacks(file, head))
+
+
+def _container_lacks(file: BinaryIO, head: bytes) -> str:
+    """What shows that a container is not whole, or not all, in words; "" where nothing does."""
+    end = os.fstat(file.fileno()).st_size
+    promised = 0
+    if head[:4] in FORMS:
+        size = struct.unpack_from(FORMS[head[:4]], head, 4)[0]
+        promised = 0 if is_placeholder(size) else 8 + size
+    elif head.startswith(ASF_HEADER) and 0 <= (at := head.find(ASF_FILE_PROPERTIES)) <= HEAD_BYTES - 48:
+        promised = struct.unpack_from("<Q", head, at + 40)[0]  # 0 in a broadcast
+    elif head[4:8] == b"ftyp" and (second := [at - 8 for at, _ in atoms_in(file, b"ftyp", 0, end)][1:]):
+        return f"another file follows at byte {second[0]}"
+    return f"its header promises {promised} bytes, it holds {end}" if end < promised else ""
 
 
 def _read(file: BinaryIO, at: int) -> bytes:

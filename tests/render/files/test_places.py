@@ -127,3 +127,14 @@ def test_sync_points_of_ixml_that_a_selection_leaves_out_go() -> None:
     assert counted(root, "BEXT", "BWF_TIME_REFERENCE_HIGH", "BWF_TIME_REFERENCE_LOW") == [(1 << 32) + 126000]
     assert root.findtext("SYNC_POINT_LIST/SYNC_POINT_COUNT") == "2"
     assert root.find(".//SYNC_POINT_COMMENT") is None
+
+
+def test_a_count_without_its_upper_half_follows_the_rate_too() -> None:
+    alone = IXML.replace(b"<SYNC_POINT_HIGH>0</SYNC_POINT_HIGH>", b"", 1)
+    alone = alone.replace(b"<BWF_TIME_REFERENCE_HIGH>1</BWF_TIME_REFERENCE_HIGH>", b"")
+    alone = alone.replace(b">96000<", b">3000000000<")
+    root = ElementTree.fromstring(ixml(alone, Timing(48000, 96000, 0, 48000), MADE))
+    point = root.find(".//SYNC_POINT")
+    assert point is not None
+    assert (point.findtext("SYNC_POINT_LOW"), point.find("SYNC_POINT_HIGH")) == ("48000", None)
+    assert counted(root, "BEXT", "BWF_TIME_REFERENCE_HIGH", "BWF_TIME_REFERENCE_LOW") == [6000000000]

@@ -40,7 +40,7 @@ def opened(path: Path, **terms: Any) -> np.ndarray:
         return clip.read(0, clip.frames)[0]
 
 
-@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "W64", "CAF", "AU"])
 def test_a_second_file_after_the_first_is_not_passed_over(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "joined.wav"
     soundfile.write(path, SAMPLES, RATE_HZ, "PCM_16", format=kind)

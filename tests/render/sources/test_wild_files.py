@@ -340,6 +340,7 @@ CUT = {
     "a.mka": ("-c:a", "libvorbis"), "a.wv": ("-c:a", "wavpack"), "a.tta": ("-c:a", "tta"),
     "a.ogg": ("-c:a", "libvorbis"), "a.opus": ("-c:a", "libopus"), "a.avi": ("-c:a", "mp3"),
     "6.flac": ("-c:a", "flac", "-ac", 6), "ms.wav": ("-c:a", "adpcm_ms"),
+    "a.wma": ("-c:a", "wmav2"),
 }  # fmt: skip
 
 
@@ -355,6 +356,26 @@ def test_a_coded_file_that_was_cut_is_named_and_taken_when_asked(
     with open_clip(path, tmp_path, accept_truncated=True) as clip:
         assert clip.shortfall is not None
         assert clip.shortfall.held == clip.frames > clip.rate // 2
+
+
+@pytest.mark.parametrize("kind", ["SVX", "NIST"])
+def test_a_file_of_an_old_kind_that_was_cut_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    soundfile.write(path, SPEECH.T, 22050, "PCM_16", format=kind)
+    assert opened(path).shape == (1, 44100)
+    path.write_bytes(path.read_bytes()[:60000])
+    with pytest.raises(InputError, match="a is truncated"):
+        opened(path)
+
+
+def test_an_mp4_joined_to_another_is_named(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
+    path = tmp_path / "a.m4a"
+    ffmpeg("-i", tones(2), "-c:a", "alac", path)
+    once, content = opened(path), path.read_bytes()
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match=f"another file follows at byte {len(content)};.*--accept-truncated"):
+        opened(path)
+    assert np.array_equal(opened(path, accept_truncated=True), once)
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.aac"])
