@@ -107,6 +107,8 @@ class LocalRenderer(Renderer):
 
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
         """See `Renderer.watch`."""
+        if timeout_s is not None and timeout_s > threading.TIMEOUT_MAX:
+            timeout_s = None
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         news: SimpleQueue[EngineMessage] = SimpleQueue()
         with self._open():

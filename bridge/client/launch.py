@@ -178,11 +178,12 @@ def _give_up(home: Home, process: subprocess.Popen[bytes], said_from: int, timeo
         found = find_engine(home, timeout_s)  # somebody else's, which came first
         if found is not None:
             return found
-        why = f"ended with code {code}"
+        why = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     with home.log.open("rb") as log:
         log.seek(said_from)
         said = log.read(LOG_BYTES).decode(errors="replace").splitlines()[-LOG_LINES:]
-    raise EngineError("\n".join([f"the engine started on {home.state} {why}; {home.log} says:", *said]))
+    told = f"says: {' | '.join(said)}" if said else "holds no word of it"
+    raise EngineError(f"the engine started on {home.state} {why}; {home.log} {told}")
 
 
 def _command(home: Home) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Name: TypeAlias = "os.PathLike[str] | os.PathLike[bytes] | str | bytes"
-Source: TypeAlias = "Name | tuple[NDArray[Any], int]"
+Source: TypeAlias = "Name | tuple[NDArray[Any], float]"
 """A file, or (array or tensor, rate in Hz): (channels, frames), (frames,) or (1, channels, frames)."""
 DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
@@ -161,8 +161,8 @@ def _as_numpy(array: Any) -> NDArray[Any]:
 
     try:
         if hasattr(array, "detach"):
-            tensor = array.detach().cpu()
-            return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
+            tensor = array.float() if array.is_floating_point() else array
+            return np.asarray(tensor.numpy(force=True))
         return np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; sparse tensors, those without data
         raise InputError(f"source of type {type(array).__name__} is no array: {error}", "source") from None

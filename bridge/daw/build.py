@@ -87,7 +87,7 @@ def build_plugins(home: Home, dpf: Path | None = None) -> Path:
         )
     if made.returncode:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        raise OutputError("\n".join([f"the plugins could not be built; {log} says:", *lines]), "host")
+        raise OutputError(f"the plugins could not be built; {log} says: {' | '.join(lines)}", "host")
     return folder / "bin"
 
 

@@ -148,9 +148,12 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
             on_step: called with progress; cancels by raising `presets.errors.Cancelled`.
 
         Raises:
-            UsageError: a layout that cannot be told, or `reset=False` with stages that need the whole clip.
+            UsageError: a layout that cannot be told, `reset=False` with stages that need the whole clip, or a
+                buffer of no frames.
             AirbandError: whatever a stage raises.
         """
+        if buffer_size < 1:  # Pedalboard would never end
+            raise UsageError(f"buffer_size = {buffer_size}; allowed: 1 frame and more", "buffer_size")
         stages = list(self._flat())
         if not self.tail_s and not any(isinstance(stage, Stage) for stage in stages):
             native = cast("list[pedalboard.Plugin]", stages)
@@ -196,7 +199,10 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
 
         Raises:
             InputError: a file that cannot be read, when its turn comes.
+            UsageError: one name in place of several.
         """
+        if isinstance(files, str | PathLike):
+            raise UsageError(f"map takes several files: give [{str(files)!r}] for one", "files")
         pool = ThreadPoolExecutor(workers, "rack")
         try:
             yield from pool.map(self._file, files)

@@ -454,6 +454,11 @@ def test_the_source_is_never_overwritten(renderer: Renderer, dull_file: Path) ->
     assert dull_file.read_bytes() == before
 
 
+def test_a_result_may_be_waited_for_without_an_end(renderer: Renderer, dull: Samples) -> None:
+    for timeout_s in (1e300, float("inf")):
+        assert renderer.submit((dull, 48000), model="null").wait(timeout_s).rate == 48000
+
+
 def test_a_closed_renderer_says_so(renderer: Renderer, dull: Samples) -> None:
     renderer.close()
     renderer.close()

@@ -44,6 +44,7 @@ def test_a_tensor_of_any_shape_is_one_clip(renderer: Renderer, rate: int) -> Non
     given: list[Any] = [clip, clip[None], clip[None, None]]
     given += [torch.from_numpy(array) for array in given]
     given.append(torch.from_numpy(clip[None, None]).requires_grad_())
+    given.append(torch._neg_view(torch.from_numpy(-clip)))
     jobs = [renderer.submit((array, rate), "generated", seed=7) for array in given]
     results = [job.wait() for job in jobs]
     assert results[0].audio.shape == (1, 96000)

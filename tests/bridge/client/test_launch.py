@@ -148,6 +148,7 @@ def test_an_engine_that_cannot_start_says_why(home: Home) -> None:
     with pytest.raises(EngineError, match="damaged") as caught:
         ensure_engine(home)
     assert str(home.log) in caught.value.message
+    assert "\n" not in caught.value.message
     assert not is_running(home)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pedalboard import Chain, Chorus, Compressor, Delay, Gain, HighpassFilter, I
 
 from bridge import Client, External, Rack, SuperResolution
 from presets.chains import Effect, Effects
-from presets.errors import Cancelled, PresetError, UsageError
+from presets.errors import Cancelled, InputError, PresetError, UsageError
 from presets.schema import make
 from render.effects.plugin_host import close_hosts
 from render.upscaler import Step
@@ -174,6 +175,35 @@ def test_knobs_are_attributes_in_physical_units() -> None:
     with pytest.raises(PresetError, match="unknown preset 'nope'"):
         SuperResolution("nope")
     assert SuperResolution(make(seed=3)).seed == 3
+
+
+def test_none_takes_a_value_back() -> None:
+    stage = SuperResolution(start=0.5, seed=7)
+    stage.start = None
+    assert (stage.start, stage.seed) == (None, 7)
+    with pytest.raises(UsageError, match=r"cutoff = None; allowed: auto"):
+        stage.cutoff = None
+
+
+def test_a_copy_of_a_rack_goes_on_with_its_connection(client: Client, noise: NDArray[np.float32]) -> None:
+    rack = Rack([Gain(3), null()], client=client)
+    copied = copy.deepcopy(rack)
+    assert copied[0] is not rack[0]
+    assert copied._connection.client is client
+    assert np.array_equal(copied(noise, RATE), rack(noise, RATE))
+
+
+@pytest.mark.parametrize("rate", [44100.5, float("nan"), None, "44100"])
+def test_a_rate_that_no_clip_has_is_refused(client: Client, noise: NDArray[np.float32], rate: Any) -> None:
+    with pytest.raises(InputError, match=r"rate = .*whole numbers from 4000"):
+        Rack([null()], client=client)(noise, rate)
+
+
+def test_a_buffer_of_no_frames_and_one_file_for_several_are_refused(noise: NDArray[np.float32]) -> None:
+    with pytest.raises(UsageError, match=r"buffer_size = 0; allowed: 1"):
+        Rack([Gain()])(noise, RATE, buffer_size=0)
+    with pytest.raises(UsageError, match=r"give \['a\.wav'\] for one"):
+        next(Rack([Gain()]).map("a.wav"))
 
 
 def test_the_rate_that_comes_out(client: Client) -> None:
