@@ -11,10 +11,10 @@ import os
 import re
 from pathlib import Path
 
-from presets.errors import PresetError
+from presets.errors import PresetError, UsageError
 from presets.schema import Preset, from_toml
 
-__all__ = ["Preset", "load", "names", "path_of", "user_folder"]
+__all__ = ["Preset", "checked_preset", "load", "names", "path_of", "user_folder"]
 
 SHIPPED = Path(__file__).parent
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -86,3 +86,14 @@ def load(name: str) -> Preset:
     if len(text) > PRESET_BYTES:
         raise PresetError(f"{path}: a preset is at most {PRESET_BYTES // 1024} KiB", "preset")
     return from_toml(text.removeprefix(codecs.BOM_UTF8), str(path))
+
+
+def checked_preset(preset: Preset | None) -> Preset:
+    """`preset` itself, the defaults for None; raises UsageError for what is no Preset."""
+    if isinstance(preset, Preset | None):
+        return preset or Preset()
+    raise UsageError(
+        f"preset is of type {type(preset).__name__}: give a preset's name, the path of a .toml file or a "
+        "Preset; samples and their rate go together, as the pair (samples, rate in Hz)",
+        "preset",
+    )

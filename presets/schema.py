@@ -224,15 +224,8 @@ def make(base: Preset | None = None, /, **knobs: Any) -> Preset:
         knobs: values by knob name, as Python, TOML or JSON would hold them; None leaves a knob as it is.
 
     Raises:
-        UsageError: an unknown knob or a value outside its bounds; names the knob, the value and the limit;
-            a base that is no Preset.
+        UsageError: an unknown knob or a value outside its bounds; names the knob, the value and the limit.
     """
-    if not isinstance(base, Preset | None):
-        raise UsageError(
-            f"preset is of type {type(base).__name__}: give a preset's name, the path of a .toml file or a "
-            "Preset; samples and their rate go together, as the pair (samples, rate in Hz)",
-            "preset",
-        )
     unknown = [name for name in knobs if name not in Preset.__struct_fields__]
     if unknown:
         raise UsageError(f"unknown knob {unknown[0]!r}; the knobs are {', '.join(KNOBS)}", unknown[0])
@@ -343,15 +336,9 @@ def _check_knob(name: str, value: Any) -> None:
     except msgspec.ValidationError as error:
         reason = ": " + re.sub(r" - at `\$[^`]*`", "", str(error))
         reason = f"; allowed: {allowed(name)}" if name in FLAGS else reason
-        if name == "effects" and "Expected `object`" in reason:
-            reason = EFFECTS_EXPECTED
         raise UsageError(f"{name} = {value!r}{reason}", name) from None
 
 
-EFFECTS_EXPECTED = (
-    ": give {'before': [...], 'after': [...]}, an effect as {'name': 'Gain', 'params': {'gain_db': -3}}; "
-    "Pedalboard's own objects go into a bridge.Rack"
-)
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Preset)}
 """What each field may hold: looked up once, for evaluating the annotations takes milliseconds."""
 _KINDS: dict[str, inspect.Metadata] = {

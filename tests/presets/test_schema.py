@@ -77,18 +77,6 @@ def test_an_unknown_knob_is_told_with_those_there_are() -> None:
         make(sede=1)
 
 
-@pytest.mark.parametrize("base", [16000, {"seed": 1}, b"speech"])
-def test_a_base_that_is_no_preset_is_told_what_goes_there(base: Any) -> None:
-    with pytest.raises(UsageError, match=rf"type {type(base).__name__}.*name.*\(samples, rate in Hz\)"):
-        make(base)
-
-
-@pytest.mark.parametrize("effects", [[{"name": "Gain"}], {"after": [object()]}, "Gain"])
-def test_effects_of_another_shape_are_told_theirs(effects: Any) -> None:
-    with pytest.raises(UsageError, match=r"effects = .*'before'.*'after'.*'name': 'Gain'.*Rack"):
-        make(effects=effects)
-
-
 @pytest.mark.parametrize(
     ("position", "frames"), [(None, None), (0, 0), (1.5, 66150), ("480000smp", 480000), (1 / 44100, 1)]
 )

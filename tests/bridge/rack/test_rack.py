@@ -177,6 +177,13 @@ def test_knobs_are_attributes_in_physical_units() -> None:
     assert SuperResolution(make(seed=3)).seed == 3
 
 
+@pytest.mark.parametrize("preset", [16000, {"seed": 1}])
+def test_what_is_no_preset_is_told_what_goes_there(client: Client, preset: Any) -> None:
+    for use in (SuperResolution, lambda given: client.submit((np.zeros(9), 48000), given)):
+        with pytest.raises(UsageError, match=rf"type {type(preset).__name__}.*\(samples, rate in Hz\)"):
+            use(preset)
+
+
 def test_none_takes_a_value_back() -> None:
     stage = SuperResolution(start=0.5, seed=7)
     stage.start = None
