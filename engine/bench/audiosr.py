@@ -33,11 +33,12 @@ from torch import Tensor
 
 from engine.bench.audiosr_device import table
 from engine.bench.cost import machine, spent
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel
 from engine.models.audiosr.checkpoint import load_networks, write
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
 from engine.models.audiosr.precision import fast_half, halve, probe, snr_db
+from engine.models.audiosr.vocoders import phase
 from engine.worker.model_cache import available
 from presets.errors import UsageError
 from presets.schema import RATE_HZ, make

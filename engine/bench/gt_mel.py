@@ -17,9 +17,10 @@ import torch
 from torch import nn
 
 from engine.models import registry
-from engine.models.audiosr import mel, phase, vocoding
+from engine.models.audiosr import mel
 from engine.models.audiosr.checkpoint import load_networks
 from engine.models.audiosr.networks import vocoder_of
+from engine.models.audiosr.vocoders import phase, vocoding
 from engine.training.audiosr.parts import read_part
 from presets.errors import InputError, UsageError
 from presets.schema import RATE_HZ, Preset, make
@@ -33,7 +34,7 @@ class TrueMel:
 
     Args:
         full: the full-band clip, mono, 48 kHz.
-        vocoder: see `engine.models.audiosr.vocoding.waveform`.
+        vocoder: see `engine.models.audiosr.vocoders.vocoding.waveform`.
     """
 
     name, digest = "gt-mel", "none"

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from engine.bench.audiosr import cost
-from engine.models.audiosr import mel, vocoding
+from engine.models.audiosr import mel
 from engine.models.audiosr.networks import lay_out, vocoder_of
 from engine.models.audiosr.precision import probe
+from engine.models.audiosr.vocoders import vocoding
 from presets.errors import UsageError
 from presets.schema import RATE_HZ
 

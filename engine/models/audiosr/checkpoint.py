@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out_layer
 from engine.models.audiosr.precision import HALVED, halved_if_faithful
-from engine.models.audiosr.vocoding import hears_input
+from engine.models.audiosr.vocoders.vocoding import hears_input
 from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
 from presets.errors import ModelError
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.audiosr.autoencoder import Decoder, Encoder
-from engine.models.audiosr.istft_vocoder import IstftVocoder
-from engine.models.audiosr.phase_refiner import PhaseRefiner
 from engine.models.audiosr.unet import TransformerUNet
-from engine.models.audiosr.vocoder import Vocoder
+from engine.models.audiosr.vocoders.hifigan import Vocoder
+from engine.models.audiosr.vocoders.istft import IstftVocoder
+from engine.models.audiosr.vocoders.phase_refiner import PhaseRefiner
 from presets.errors import UsageError
 
 PREFIXES = {
@@ -58,7 +58,7 @@ def _arguments(network: type[nn.Module], section: Mapping[str, Any]) -> dict[str
 
 
 class NoVocoder(nn.Module):
-    """Stands where a model has no vocoder of its own: its spectrograms need `engine.models.audiosr.phase`."""
+    """Stands where a model has no vocoder of its own: its spectrograms need `vocoders.phase`."""
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Raises UsageError."""

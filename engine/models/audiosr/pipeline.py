@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.audiosr import mel, sampler, vocoding
+from engine.models.audiosr import mel, sampler
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
 from engine.models.audiosr.checkpoint import GUIDANCE
 from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
+from engine.models.audiosr.vocoders import vocoding
 from presets.schema import RATE_HZ, Preset
 from render.upscaler import Audio, NoiseField, StepHook, Window
 

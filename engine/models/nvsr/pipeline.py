@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel
 from engine.models.audiosr.pipeline import chebyshev_lowpass
+from engine.models.audiosr.vocoders import phase
 from presets.errors import UsageError
 from presets.schema import Preset
 from render.upscaler import Audio, NoiseField, Step, StepHook, Window

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.models import registry
-from engine.models.audiosr import mel, vocoding
+from engine.models.audiosr import mel
 from engine.models.audiosr.checkpoint import guidance_of, load_networks, write
 from engine.models.audiosr.networks import Configuration, vocoder_of
+from engine.models.audiosr.vocoders import vocoding
 from engine.training.audiosr.crops import VALIDATION_SEED, CropConfig, CropTask, FullCrops
 from engine.training.audiosr.diffusion import MODEL
 from engine.training.audiosr.discriminators import (

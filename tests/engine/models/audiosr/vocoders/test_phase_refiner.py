@@ -3,8 +3,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.models.audiosr import mel, phase
-from engine.models.audiosr.phase_refiner import PhaseRefiner
+from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
+from engine.models.audiosr.vocoders.phase_refiner import PhaseRefiner
 
 FRAMES = 24 * mel.HOP
 

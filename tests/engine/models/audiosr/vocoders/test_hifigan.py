@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.models.audiosr.networks import Networks
-from engine.models.audiosr.vocoder import Vocoder
+from engine.models.audiosr.vocoders.hifigan import Vocoder
 
 
 def test_published_size() -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
 
 LOUDEST = 1e2
 """Greatest amplitude of a bin, as in Vocos: early in training, exponentials run away."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.models.audiosr.istft_vocoder import IstftVocoder
+from engine.models.audiosr.vocoders.istft import IstftVocoder
 
 
 def test_every_frame_makes_480_samples_within_full_scale() -> None:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
 
 FOLD = 4
 """Neighbouring bins that are channels of one column: a quarter of the columns to convolve."""

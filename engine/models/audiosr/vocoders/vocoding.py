@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from engine.models.audiosr import mel, phase
-from engine.models.audiosr.phase_refiner import PhaseRefiner
+from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
+from engine.models.audiosr.vocoders.phase_refiner import PhaseRefiner
 
 
 def hears_input(vocoder: nn.Module | None) -> bool:

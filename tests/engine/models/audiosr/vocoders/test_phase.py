@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.models.audiosr import mel, phase
+from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
 from render.clip import open_clip
 from render.measure.protocol import degrade, measure, reference
 

@@ -1,0 +1,1 @@
+"""The vocoders of AudioSR: from a log-mel spectrogram to a waveform."""
