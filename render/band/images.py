@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+RATES_HZ = np.array([8000.0, 11025.0, 12000.0, 16000.0, 22050.0, 24000.0, 32000.0])
+"""What a source's rate may be: those that files have. Chords have mirrors elsewhere: strings had one at 5.3 kHz."""
 LEAST_RATE_HZ = 4000.0
-"""As low as a source may have."""
+"""From here on mirrors are looked for: a tone is known by having many."""
 AROUND_BINS = 16
 """What a bin is held against: so many on either side."""
 MOST_NEPERS = 3.0
@@ -42,6 +44,9 @@ def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | 
         powers: (frames, bins) of a Hann window's bins from 0 Hz on.
         bin_hz: their width.
         highest_hz: no mirror is looked for at or above this.
+
+    Returns:
+        One of RATES_HZ.
     """
     total = powers.sum(axis=1)
     loud = powers[total >= max(float(np.median(total)), np.finfo(np.float32).tiny)]
@@ -50,12 +55,15 @@ def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | 
     likeness = _likeness(_whitened(loud), int(2 * highest_hz / bin_hz), int(LEAST_RATE_HZ / bin_hz))
     level_db = 10 * np.log10(loud.mean(axis=0, dtype=np.float64) + 1e-20)
     for place in np.flatnonzero(likeness >= LIKENESS):
+        rate_hz = RATES_HZ[np.abs(RATES_HZ - place * bin_hz).argmin()]
+        if abs(rate_hz - place * bin_hz) > bin_hz:
+            continue
         about = likeness[max(0, place - PEAK_BINS) : place + PEAK_BINS + 1]
         if likeness[place] == about.max() and _falls_as_an_image(level_db, int(place)):
             others = likeness[: 2 * place - PEAK_BINS].copy()
             others[place - 2 * PEAK_BINS : place + 2 * PEAK_BINS + 1] = 0
             if likeness[place] - others.max() >= ALONE:
-                return float(place * bin_hz)
+                return float(rate_hz)
     return None
 
 
