@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES_HZ = np.array([8000.0, 11025.0, 12000.0, 16000.0, 22050.0, 24000.0, 32000.0])
-"""What a source's rate may be: those that files have. Chords have mirrors elsewhere: strings had one at 5.3 kHz."""
+"""What a source's rate may be: those that files have. Chords mirror themselves too, strings at 5.3 kHz."""
 LEAST_RATE_HZ = 4000.0
 """From here on mirrors are looked for: a tone is known by having many."""
 AROUND_BINS = 16
