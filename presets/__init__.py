@@ -14,7 +14,7 @@ from pathlib import Path
 from presets.errors import PresetError, UsageError
 from presets.schema import Preset, from_toml
 
-__all__ = ["Preset", "checked_preset", "load", "names", "path_of", "user_folder"]
+__all__ = ["Preset", "load", "names", "path_of", "resolve", "user_folder"]
 
 SHIPPED = Path(__file__).parent
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -88,8 +88,15 @@ def load(name: str) -> Preset:
     return from_toml(text.removeprefix(codecs.BOM_UTF8), str(path))
 
 
-def checked_preset(preset: Preset | None) -> Preset:
-    """`preset` itself, the defaults for None; raises UsageError for what is no Preset."""
+def resolve(preset: str | Preset | None) -> Preset:
+    """The preset of a name or a .toml file's path, a Preset itself, the defaults for None.
+
+    Raises:
+        UsageError: what is none of these.
+        PresetError: see `load`.
+    """
+    if isinstance(preset, str):
+        return load(preset)
     if isinstance(preset, Preset | None):
         return preset or Preset()
     raise UsageError(

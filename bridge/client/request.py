@@ -51,9 +51,7 @@ def parameters(preset: PresetName, preset_name: str | None, knobs: dict[str, Any
     """
     if isinstance(preset, os.PathLike):
         preset = os.fspath(preset)
-    params = schema.make(
-        presets.load(preset) if isinstance(preset, str) else presets.checked_preset(preset), **knobs
-    )
+    params = schema.make(presets.resolve(preset), **knobs)
     return params, preset_name or (preset if isinstance(preset, str) else "custom")
 
 

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 import presets
-from presets import checked_preset
 from presets.chains import Effect
 from presets.errors import PluginError
 from presets.schema import KNOBS, Preset, from_builtins, make
@@ -136,7 +135,7 @@ class SuperResolution(Stage):
     def __init__(self, preset: str | os.PathLike[str] | Preset = "music", **knobs: Any) -> None:
         preset = os.fspath(preset) if isinstance(preset, os.PathLike) else preset
         named = isinstance(preset, str)
-        self.__dict__["_base"] = presets.load(preset) if isinstance(preset, str) else checked_preset(preset)
+        self.__dict__["_base"] = presets.resolve(preset)
         self.__dict__["_name"] = preset if named else "custom"
         self.__dict__["_preset"] = make(self._base, **knobs)
 

@@ -1,8 +1,7 @@
 """`python -m engine bench start`: how long the command takes on a clip of 1 s, as a user waits for it.
 
 Cold: no engine runs, the command starts one. Warm: it finds one. Beside them stand an interpreter that does
-nothing, and one that loads NumPy or PyTorch. All take turns. Prints a table
-of Markdown.
+nothing, and one that loads NumPy or PyTorch. All take turns. Prints a table of Markdown.
 """
 
 from __future__ import annotations

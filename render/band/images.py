@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATES_HZ = np.array([8000.0, 11025.0, 12000.0, 16000.0, 22050.0, 24000.0, 32000.0])
+RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000)
 """What a source's rate may be: those that files have. Chords mirror themselves too, strings at 5.3 kHz."""
 LEAST_RATE_HZ = 4000.0
 """From here on mirrors are looked for: a tone is known by having many."""
@@ -55,7 +55,7 @@ def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | 
     likeness = _likeness(_whitened(loud), int(2 * highest_hz / bin_hz), int(LEAST_RATE_HZ / bin_hz))
     level_db = 10 * np.log10(loud.mean(axis=0, dtype=np.float64) + 1e-20)
     for place in np.flatnonzero(likeness >= LIKENESS):
-        rate_hz = RATES_HZ[np.abs(RATES_HZ - place * bin_hz).argmin()]
+        rate_hz = min(RATES_HZ, key=lambda rate_hz: abs(rate_hz - place * bin_hz))
         if abs(rate_hz - place * bin_hz) > bin_hz:
             continue
         about = likeness[max(0, place - PEAK_BINS) : place + PEAK_BINS + 1]

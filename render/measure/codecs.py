@@ -10,6 +10,7 @@ for want of an encoder to measure.
 from __future__ import annotations
 
 from render.band.holes import Holes
+from render.band.images import RATES_HZ
 
 SHELVES_HZ: tuple[tuple[int, str, str], ...] = (
     (3400, "telephone", ""),
@@ -52,7 +53,6 @@ SHELVES_HZ: tuple[tuple[int, str, str], ...] = (
 )
 NEAR = 0.012
 """How far a shelf may lie from an encoder's, as a share."""
-RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000)
 OF_A_RATE = (0.945, 1.045)
 """Where a file that was at a lower rate ends, as a share of half that rate. With noise at 8, 16, 22.05 and
 32 kHz brought to 48: libsoxr and SoX 0.95 to 0.96, ffmpeg 1.03, SciPy's `resample_poly` 1.04."""
