@@ -232,7 +232,9 @@ def fill_disk(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> 
 
 def set_clock(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
     """The wall clock is set wrong by days, or right again."""
-    schedule.clock.write_text(str(86400 * chance.choice((-10, 0, 10))))
+    told = schedule.clock.with_suffix(".new")
+    told.write_text(str(86400 * chance.choice((-10, 0, 10))))
+    told.replace(schedule.clock)  # an engine may look at any moment
     return engine
 
 
