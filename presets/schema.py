@@ -72,8 +72,8 @@ VocoderName = Annotated[
 StereoPolicy = Annotated[
     Stereo,
     Meta(
-        description="How channels are held together; `linked` shares one noise, `mid_side` takes every left "
-        "with its right."
+        description="How channels are held together; `linked` keeps what is equal in two of them equal, "
+        "`mid_side` takes the sum and the difference of every left and right."
     ),
 ]
 Lfe = Annotated[bool, Meta(description="Generate into a low-frequency channel (LFE) too.")]

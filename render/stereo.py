@@ -14,9 +14,9 @@ from render.upscaler import Audio
 class StereoPolicy:
     """How the channels of a clip are handed to a model.
 
-    - `linked`: as they are, under one noise: what is equal in two channels stays equal.
-    - `mid_side`: half the sum and half the difference of every left and right, each under its own noise; the
-      other channels as they are.
+    - `linked`: as they are, held together: what is equal in two channels stays equal.
+    - `mid_side`: half the sum and half the difference of every left and right, the two held together by a
+      model that links channels, else each under its own noise; the other channels as they are.
     - `independent`: as they are, each under its own noise.
     - `mono`: their mean, once; every channel gets the result at its own level.
 
@@ -55,12 +55,14 @@ class StereoPolicy:
         self.groups: list[tuple[list[int], int]]
         if self._mono:
             self.groups = [([0], 0)]
-        elif stereo == "independent" or self.recodes:
+        elif stereo == "independent" or (self._mixed and not links_channels):
             self.groups = [([n], channel) for n, channel in enumerate(self._order)]
         elif not links_channels:
             self.groups = [([n], 0) for n in range(len(self._order))]
         elif names and channels > 2:
-            self.groups = [(list(range(*ends)), 0) for ends in pairwise(starts)]
+            groups = [self._order[at] if self._mixed else 0 for at in starts[:-1]]
+            extents = [list(range(*ends)) for ends in pairwise(starts)]
+            self.groups = list(zip(extents, groups, strict=True))
         else:
             self.groups = [(list(range(len(self._order))), 0)]
 

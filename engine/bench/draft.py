@@ -30,10 +30,10 @@ STAGES: dict[str, tuple[str, ...]] = {
         f"{MODEL}.envelope:features",
         f"{MODEL}.envelope:Learned.envelope",
     ),
-    "model: spectrum of the input": (f"{MODEL}.draft:spectrum", f"{MODEL}.draft:power_of"),
+    "model: spectrum of the input": (f"{MODEL}.draft:hear",),
     "model: what is copied up": (f"{MODEL}.draft:copied_up",),
     "model: noise with the input's attacks, and its spectrum": (
-        f"{MODEL}.draft:_grain",
+        f"{MODEL}.draft:grains",
         f"{MODEL}.draft:modulated_noise",
     ),
     "model: envelope drawn over copies and noise": (f"{MODEL}.draft:draw_over",),

@@ -2,34 +2,31 @@
 
 The path of a window: samples -> spectrum -> envelope (level and noise share of each band in each frame) ->
 fine structure (copy-up and noise, mixed by the noise share) -> spectrum -> samples -> attacks as sharp as the
-input's. Every channel of every window is computed by itself, so batches, neighbours and the order of channels
-cannot change a result.
+input's. Every window is computed by itself, so batches and neighbours cannot change a result; so is every
+channel but for its noise, which is as much like that of the other as the two sound alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine import checkpoints
 from engine.models.draft.bands import (
     BAND_BINS,
     BIN_HZ,
     BINS,
-    CLOCK_FRAMES,
     HOP,
     Array,
     first_bin,
     first_drawn,
-    power_of,
     samples_of,
-    spectrum,
 )
 from engine.models.draft.drawing import draw_over
 from engine.models.draft.envelope import Learned, Predictor, take_of
@@ -38,12 +35,15 @@ from engine.models.draft.fine_structure import (
     copied_up,
     following,
     modulated_noise,
-    seen_bins,
     upper_octave,
 )
+from engine.models.draft.grain import Heard, grains, hear
 from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
-from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+
+P = ParamSpec("P")
+Made = TypeVar("Made")
 
 AIR_HZ, AIR_OCTAVES = 16000.0, 0.5
 """`air_db` is all there from 16 kHz up, or half an octave above a cut-off near there or above."""
@@ -89,29 +89,37 @@ class Draft:
         self, windows: Sequence[Window], noise: NoiseField, preset: Preset, on_step: StepHook
     ) -> list[Audio]:
         """The windows with their high band filled in: same shapes, 48 kHz, the level of the input."""
-
         generated = []
         with ExitStack() as stack:
-            started: deque[list[Future[Audio]]] = deque()
-            stack.callback(lambda: [channel.cancel() for window in started for channel in window])
-            for window in windows:
-                grain = _grain(window, noise)
-                channels = [
-                    self._threads.submit(self.channel, samples, grain, window.cutoff_hz, preset)
-                    for samples in window.samples
-                ]
-                started.append(channels)
-            while started:
-                generated.append(np.stack([channel.result() for channel in started[0]]))
-                started.popleft()
+
+            def start(work: Callable[P, Made], *given: P.args, **named: P.kwargs) -> Future[Made]:
+                future = self._threads.submit(work, *given, **named)
+                stack.callback(future.cancel)
+                return future
+
+            lean = [_without_copies(window) for window in windows]
+            hearing = [[start(hear, samples, each.cutoff_hz) for samples in each.samples] for each in lean]
+            drawing = []
+            for window, channels in zip(lean, hearing, strict=True):
+                heard = [channel.result() for channel in channels]
+                drawing.append(
+                    [
+                        start(self.channel, *channel, window.cutoff_hz, preset)
+                        for channel in zip(window.samples, heard, grains(window, heard, noise), strict=True)
+                    ]
+                )
+            for window, futures in zip(windows, drawing, strict=True):
+                made = np.stack([future.result() for future in futures])
+                generated.append(np.repeat(made, len(window.samples) // len(made), axis=0))
                 on_step(Step("draft", 1, 1))
         return generated
 
-    def channel(self, samples: Array, grain: Array, cutoff_hz: float, preset: Preset) -> Array:
+    def channel(self, samples: Array, heard: Heard, grain: Array, cutoff_hz: float, preset: Preset) -> Array:
         """One channel with its high band filled in.
 
         Args:
             samples: (frames,) float32 at 48 kHz, frames a multiple of CLOCK_FRAMES.
+            heard: what they hold.
             grain: (frames,) float32 standard normal noise.
             cutoff_hz: the -6 dB edge.
             preset: seed, air_db and ceiling.
@@ -121,56 +129,29 @@ class Draft:
         """
         start, drawn = first_bin(cutoff_hz), first_drawn(cutoff_hz)
         filled = samples.copy()
-        kept = stretch_that_sounds(samples)
-        grain, samples = grain[kept], samples[kept]
-        bins = spectrum(samples)[:, : seen_bins(cutoff_hz)]
-        power = power_of(bins)
+        kept, bins, power = heard.kept, heard.bins, heard.power
         silent = power.max(-1) <= 10 ** (SILENCE_DB / 10)
         if start >= BINS or silent.all():
             return filled
-        upper = upper_octave(bins, cutoff_hz, len(samples))
+        frames = kept.stop - kept.start
+        upper = upper_octave(bins, cutoff_hz, frames)
         before, after = (min(HUSH_FRAMES, cut // HOP) for cut in (kept.start, len(filled) - kept.stop))
-        heard = np.pad(power, ((before, after), (0, 0))) if before or after else power
-        envelope = self.predictor.envelope(heard, cutoff_hz, take_of(preset.seed))
+        within = np.pad(power, ((before, after), (0, 0))) if before or after else power
+        envelope = self.predictor.envelope(within, cutoff_hz, take_of(preset.seed))
         envelope = envelope.part(slice(before, before + len(power)), drawn // BAND_BINS)
         balance = balance_db(cutoff_hz, preset)[drawn:] * np.float32(DB_TO_NEPER)
-        copies, made = copied_up(bins, power, cutoff_hz), modulated_noise(grain, upper)
+        copies, made = copied_up(bins, power, cutoff_hz), modulated_noise(grain[kept], upper)
         made[:, :drawn] = 0
         draw_over(copies, made[:, drawn:], envelope, balance, start - drawn)
         made[silent] = 0
-        filled[kept] += following(samples_of(made, len(samples)), upper)
+        filled[kept] += following(samples_of(made, frames), upper)
         return filled
 
 
-def _grain(window: Window, noise: NoiseField) -> Array:
-    """(frames,) standard normal noise, drawn in the cells where a channel of the window sounds."""
-    sounds = _sounding_clocks(window.samples)
-    grain = np.zeros(window.samples.shape[1], np.float32)
-    if len(sounds):
-        first, end = sounds[0] * CLOCK_FRAMES // CELL_FRAMES, sounds[-1] * CLOCK_FRAMES // CELL_FRAMES + 1
-        start = window.start // CELL_FRAMES + first
-        drawn = noise("fine structure", window.group, int(start), int(end - first), (CELL_FRAMES,))
-        grain[first * CELL_FRAMES : end * CELL_FRAMES] = drawn.reshape(-1)
-    return grain
-
-
-def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
-    """The samples of a channel without the digital silence before and after it, in whole CLOCK_FRAMES.
-
-    A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
-    on each side: an attack at the very start is measured against the silence before it.
-    """
-    sounds = _sounding_clocks(samples)
-    if not len(sounds):
-        return slice(0, CLOCK_FRAMES)
-    first, end = max(int(sounds[0]) - 1, 0), int(sounds[-1]) + 2
-    return slice(first * CLOCK_FRAMES, min(end * CLOCK_FRAMES, len(samples)))
-
-
-def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Which stretches of CLOCK_FRAMES are more than digital silence in any channel: of (..., frames)."""
-    stretches = samples.reshape(-1, samples.shape[-1] // CLOCK_FRAMES, CLOCK_FRAMES)
-    return np.flatnonzero(stretches.any(axis=(0, 2)))
+def _without_copies(window: Window) -> Window:
+    """The window, or one channel of it where all are equal."""
+    first = window.samples[:1]
+    return replace(window, samples=first) if (window.samples == first).all() else window
 
 
 def balance_db(cutoff_hz: float, preset: Preset) -> Array:

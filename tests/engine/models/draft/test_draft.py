@@ -31,6 +31,7 @@ from engine.models.draft.fine_structure import (
     upper_octave,
     whitened,
 )
+from engine.models.draft.grain import stretch_that_sounds
 from presets.errors import Cancelled, ModelError
 from presets.schema import Preset
 from render.upscaler import CELL_FRAMES, Audio, Step, Window
@@ -121,7 +122,7 @@ def test_digital_silence_around_a_clip_is_left_out_however_much_there_is(hiss: A
     """The same clip in a window that is a cell longer on both sides."""
     clip = np.zeros((1, FRAMES), np.float32)
     clip[:, 40000:88000] = low_passed(hiss[:1, :48000], 4000.0)
-    kept = draft.stretch_that_sounds(clip[0])
+    kept = stretch_that_sounds(clip[0])
     assert (kept.start, kept.stop) == (18 * 2048, 44 * 2048)
     longer = np.pad(clip, ((0, 0), (CELL_FRAMES, CELL_FRAMES)))
     alone, among = render(clip, 4000.0), render(longer, 4000.0, start=-CELL_FRAMES)
@@ -308,7 +309,6 @@ def test_is_deterministic_and_equal_channels_stay_equal_and_swapped_ones_swap(hi
     assert np.array_equal(out[::-1], render(band_limited[::-1], 4000.0))
     twins = render(np.stack([band_limited[0]] * 2), 4000.0)
     assert np.array_equal(twins[0], twins[1])
-    assert np.array_equal(twins[0], out[0])
 
 
 def test_neighbouring_windows_agree_in_fine_structure(hiss: Audio) -> None:
