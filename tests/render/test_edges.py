@@ -14,9 +14,9 @@ def below_db(samples: np.ndarray, hz: float, energy: float) -> float:
     return float(10 * np.log10((np.abs(spectrum[..., bins]) ** 2).sum() / samples.shape[-1] / energy))
 
 
-def band(frames: int, cutoff_hz: float, channels: int = 1) -> np.ndarray:
+def band(frames: int, cutoff_hz: float, channels: int = 1, seed: int = 9) -> np.ndarray:
     """Noise above the cut-off that was going on before the clip and goes on after it."""
-    noise = 0.03 * np.random.default_rng(9).standard_normal((channels, frames + 40000)).astype(np.float32)
+    noise = 0.03 * np.random.default_rng(seed).standard_normal((channels, frames + 40000)).astype(np.float32)
     high_pass = highpass(cutoff_hz, 1 / 12)
     return high_pass(noise)[:, high_pass.reach + 20000 :][:, :frames].copy()
 
@@ -36,9 +36,23 @@ def test_little_else_changes() -> None:
     samples = band(150000, 4000.0)
     clip = Contained(ArrayClip(samples, 48000), 4000.0, np.array([1500.0]))
     change = clip.read(0, 150000) - samples
+    assert change.any()
     assert not change[:, 1000:-1000].any()
     first_ms = slice(0, 48)
     assert np.square(change[:, first_ms]).sum() < 0.15 * np.square(samples[:, first_ms]).sum()
+
+
+@pytest.mark.parametrize(("cutoff_hz", "frames"), [(4000.0, 2000), (12000.0, 300)])
+def test_what_nobody_hears_changes_nothing(cutoff_hz: float, frames: int) -> None:
+    for seed in range(6):
+        samples = band(frames, cutoff_hz, seed=seed)
+        faint = 1e-5 * band(frames, cutoff_hz, seed=100 + seed)
+        energy = np.array([frames * 0.01])
+        contained, other = (
+            Contained(ArrayClip(each, 48000), cutoff_hz, energy).read(0, frames)
+            for each in (samples, samples + faint)
+        )
+        assert np.square(other - contained).sum() < 1e-9 * np.square(samples).sum()
 
 
 def test_a_band_that_spills_nothing_is_left_alone() -> None:
