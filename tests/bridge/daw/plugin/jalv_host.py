@@ -21,6 +21,8 @@ from tests.bridge.daw.plugin.host import Setup
 MORTAL = ("setpriv", "--pdeathsig", "TERM")
 """What ends with this process, however that ends: a server that waits for no clock takes a whole core."""
 PATIENCE_S = 60.0
+IN_STEP = ("-S", "-t", str(round(1000 * PATIENCE_S)))
+"""A cycle waits for every client: on a busy machine JACK would go on without one, which then misses sound."""
 PLAYBACK = 1  # JackPlaybackLatency: what jalv tells of a plugin
 
 Sound = NDArray[np.float32]
@@ -72,7 +74,7 @@ class Jalv:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the host
         clock = ("-d", "dummy", "-r", str(setup.rate), "-p", str(setup.block))
         self._server = subprocess.Popen(
-            [*MORTAL, "jackd", "-n", name, "-r", *clock], stdout=self._log, stderr=self._log
+            [*MORTAL, "jackd", "-n", name, "-r", *IN_STEP, *clock], stdout=self._log, stderr=self._log
         )
         self._jalv: subprocess.Popen[str] | None = None
         self._clients: list[Any] = []
