@@ -21,7 +21,7 @@ from bridge.daw.places import Host, looked_at, root_of
 from bridge.daw.reapack import reapack_index
 from bridge.daw.takes import delivered_takes, takes_folder
 from bridge.wire.home import Home, find_home, prepare
-from presets.errors import UsageError
+from presets.errors import InputError, UsageError
 
 app = typer.Typer(help="Airband inside a DAW.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -133,7 +133,9 @@ def audacity_takes(
     Each take goes there once, at its time, on a new track. REAPER and Ardour have actions for that, which
     `airband daw install` installs.
     """
-    takes = list(delivered_takes(takes_folder() if folder is None else folder))
+    takes, damaged = delivered_takes(takes_folder() if folder is None else folder)
     with Pipe() as pipe:
         imported = import_takes(pipe, takes)
     typer.echo("\n".join(f"{name}: imported" for name in imported) or "no new takes")
+    if damaged:
+        raise InputError("; ".join(damaged), "folder")

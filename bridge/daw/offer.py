@@ -19,7 +19,7 @@ from render.files.publish import part_beside, put_in_place
 
 CHOICES = "plugin-choices.json"
 MOST = 64
-"""How many of each the parameters have room for (kMostChoices in plugin/client/Parameters.hpp)."""
+"""How many of each the parameters have room for (kMostChoices in plugin/client/Choices.hpp)."""
 LOCK_S = 10.0
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,9 +18,9 @@ class Sidecar(msgspec.Struct, frozen=True):
 
     what: Literal["airband-take"]
     state: str
-    file: str
+    file: Annotated[str, msgspec.Meta(pattern=r"^[^/\\]+$")]
     track: str
-    rate: int
+    rate: Annotated[int, msgspec.Meta(gt=0)]
     transport_frame: int | None
 
 
@@ -47,21 +46,25 @@ def takes_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / "Music" / "Airband"
 
 
-def delivered_takes(folder: Path) -> Iterator[Take]:
-    """The takes in a folder that came back and have a place, by name; other files are left alone.
+def delivered_takes(folder: Path) -> tuple[list[Take], list[str]]:
+    """The takes in a folder that came back, have a place and are still there, by name.
+
+    Beside them, a line about each sidecar that is damaged. Other files are left alone.
 
     Raises:
-        InputError: no such folder, or a sidecar that is damaged.
+        InputError: no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not there; Airband Send makes it with the first take", "folder")
+    takes, damaged = [], []
     for path in sorted(folder.glob(f"*{SIDECAR}")):
         try:
             about = msgspec.json.decode(path.read_bytes(), type=Sidecar)
         except (OSError, msgspec.DecodeError) as error:
-            raise InputError(
-                f"{path}: cannot be read as a sidecar of Airband Send ({error})", "folder"
-            ) from None
-        if about.state == "delivered" and about.transport_frame is not None:
+            damaged.append(f"{path}: cannot be read as a sidecar of Airband Send ({error})")
+            continue
+        result = folder / about.file
+        if about.state == "delivered" and about.transport_frame is not None and result.exists():
             name = path.name.removesuffix(SIDECAR)
-            yield Take(folder / about.file, name, about.track, about.transport_frame / about.rate)
+            takes.append(Take(result, name, about.track, about.transport_frame / about.rate))
+    return takes, damaged

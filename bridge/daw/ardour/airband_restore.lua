@@ -295,6 +295,13 @@ function factory(params)
     return LuaDialog and LuaDialog.ProgressWindow and LuaDialog.ProgressWindow("Airband", true)
   end
 
+  -- The text of a field in a line of JSON; nil where there is none.
+  local function text_of(line, name)
+    local plain = line:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON has no such letters itself
+    local text = plain:match('"' .. name .. '": "([^"]*)"')
+    return text and text:gsub("\\n", "\n"):gsub("\1", "\\"):gsub("\2", '"') or nil
+  end
+
   -- Runs a command that prints JSON lines; true, or nil and what it said.
   local function run(line, label, window)
     local pipe = assert(io.popen("echo $$; exec " .. line .. " --json 2>&1", "r"))
@@ -309,7 +316,7 @@ function factory(params)
           failed = "cancelled"
         end
       elseif what == "failed" then
-        failed = failed or said:match('"message": "(.-[^\\])"')
+        failed = failed or text_of(said, "message")
       elseif what == "done" or what == "skipped" then
         finished = true
       elseif not what then

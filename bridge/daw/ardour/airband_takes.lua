@@ -38,7 +38,12 @@ function factory(params)
     return text and text:gsub("\1", "\\"):gsub("\2", '"') or tonumber(plain:match('"' .. name .. '": (-?%d+)'))
   end
 
-  -- What a sidecar says of a take that has a place; nil for others.
+  local function is_there(path)
+    local file = io.open(path, "rb")
+    return file and file:close()
+  end
+
+  -- What a sidecar says of a take that has a place and is still there; nil for others.
   local function placed(folder, stem)
     local about = contents(folder .. "/" .. stem .. ".take.json")
     local file, rate = field(about, "file"), field(about, "rate")
@@ -46,6 +51,7 @@ function factory(params)
     local frame = field(about, "transport_frame")
     return field(about, "state") == "delivered"
       and frame
+      and is_there(folder .. "/" .. file)
       and { name = stem, path = folder .. "/" .. file, track = field(about, "track") or UNNAMED, seconds = frame / rate }
   end
 

@@ -241,9 +241,9 @@ function Batch:watch()
   local request = self.requests[self.at]
   local state = command.told(self.status)
   local key = gfx.getchar()
-  if (key == 27 or key == -1) and not self.cancelled then
-    self.cancelled = true
-    command.interrupt(self.status, request.out)
+  self.cancelled = self.cancelled or key == 27 or key == -1
+  if self.cancelled and not self.interrupted then
+    self.interrupted = command.interrupt(self.status, request.out)
   end
   self:draw(state.share)
   if not state.over then

@@ -55,7 +55,8 @@ function M.start(arguments, status)
         M.quoted(status)
       )
     )
-    return reaper.ExecProcess('cmd.exe /D /C "' .. status .. '.cmd"', -1) ~= nil
+    -- /S: the outer quotes go, the inner ones stay, also where a bracket or an ampersand is in the path
+    return reaper.ExecProcess('cmd.exe /D /S /C ""' .. status .. '.cmd""', -1) ~= nil
   end
   write(
     status .. ".sh",
@@ -69,7 +70,7 @@ function M.start(arguments, status)
   return reaper.ExecProcess("/bin/sh " .. M.quoted(status .. ".sh"), -1) ~= nil
 end
 
--- Ends what writes `output`.
+-- Ends what writes `output`; false where it has not begun yet, or has ended.
 function M.interrupt(status, output)
   if windows() then -- by the output's name, which no other process has in its command line
     local name = output:match("[^/\\]+$"):gsub("[^%w._-]", "_")
@@ -79,12 +80,10 @@ function M.interrupt(status, output)
         .. "%''' | Where-Object ProcessId -ne $PID | ForEach-Object { taskkill /T /F /PID $_.ProcessId }\"",
       -1
     )
-    return
+    return true
   end
   local pid = contents(status .. ".pid"):match("%d+")
-  if pid then
-    os.execute("pkill -TERM -P " .. pid)
-  end
+  return pid ~= nil and os.execute("pkill -TERM -P " .. pid) == true
 end
 
 function M.forget(status)

@@ -172,14 +172,13 @@ def test_two_regions_are_left_as_they_were_or_each_result_lies_directly_above_it
     assert not list(folder.glob("*look*"))
 
     command = tmp_path / "fails-on-over"
-    told = '{"what": "failed", "message": "this one cannot be"}'
-    command.write_text(
-        f'#!/bin/sh\ncase "$*" in *over*) echo \'{told}\'; exit 3;; esac\nexec {airband_command} "$@"\n'
-    )
+    told = r'{"what": "failed", "message": "no \"over\" in C:\\"}'
+    refusal = f"printf '%s\\n' '{told}'; exit 3"
+    command.write_text(f'#!/bin/sh\ncase "$*" in *over*) {refusal};; esac\nexec {airband_command} "$@"\n')
     command.chmod(0o755)
     out = lua(SCRIPT, folder, "song", "vox", cwd=tmp_path, command=command, flags="--model null")
     assert "AIRBAND-FAILED" in out, out
-    assert "this one cannot be" in out
+    assert 'over: no "over" in C:\\; all regions' in out
     assert names(folder) == before
     assert all(region.get("muted") == "0" for region in regions(folder))
 
@@ -233,6 +232,8 @@ def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -
         ("Airband Send", 7): deliver(takes, "2026-11-26 10-00-06 C-001 at 7", "", 7, 2),
     }
     deliver(takes, "2026-11-26 10-00-09 D-001", "vox", None, 1)  # it was captured while the transport stood
+    deliver(takes, "2026-11-26 10-00-09 E-001 at 7", "vox", 7, 1)
+    (takes / "2026-11-26 10-00-09 E-001 at 7.wav").unlink()  # somebody did not like it
     for _ in range(2):  # the second time there is nothing new
         out = imported(folder, takes)
         assert "AIRBAND-OK" in out, out

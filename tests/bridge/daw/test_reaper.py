@@ -43,7 +43,7 @@ def test_reaper_actions(tmp_path: Path, airband_command: Path) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "22 successes / 0 failures / 0 errors" in run.stdout
+    assert "23 successes / 0 failures / 0 errors" in run.stdout
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.lua")), ids=lambda path: path.stem)

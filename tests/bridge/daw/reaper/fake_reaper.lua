@@ -229,7 +229,7 @@ return function(folder)
       fake.commands[#fake.commands + 1] = command
       assert(timeout == -1, "a command that REAPER waits for would freeze it")
       fake.scripts = fake.scripts or {}
-      local script = command:match("'(.-)'$") or command:match('"(.-)"$')
+      local script = command:match("'(.-)'$") or command:match('"([^"]+)"+$')
       local file = io.open(script, "rb")
       fake.scripts[#fake.scripts + 1] = file and file:read("a")
       if fake.os == nil then

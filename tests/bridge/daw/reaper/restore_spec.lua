@@ -176,6 +176,14 @@ describe("Airband: restore item as new take", function()
     assert.equal("", io.popen("ls '" .. folder .. "' | grep long-airband"):read("a"))
   end)
 
+  it("cancels on an Esc that comes before the command has begun", function()
+    local item = fake.add(folder .. "/long.wav", 600)
+    fake.key = 27
+    restore({ model = "draft", cutoff = "4000" })
+    assert.equal(1, #item.takes)
+    assert.same({}, fake.messages)
+  end)
+
   it("does nothing to an item that was deleted meanwhile, and says where the result is", function()
     local item = fake.add(folder .. "/clip.wav", 1.0)
     dofile(scripts .. "/airband.lua").restore({ model = "null" })
@@ -229,7 +237,7 @@ echo '{"what": "failed", "message": "no \\"caf\\u00e9\\" in C:\\\\Users\\nat \\u
     fake.ext["Airband/command"] = "C:\\Tools\\100% mine\\airband.exe"
     fake.add(folder .. "/clip.wav", 1.0)
     dofile(scripts .. "/airband.lua").restore({ seed = "7" })
-    assert.truthy(fake.commands[1]:find("^cmd.exe /D /C "))
+    assert.truthy(fake.commands[1]:find('^cmd.exe /D /S /C ""[^"]+%.cmd""$'))
     assert.truthy(fake.scripts[1]:find('"C:\\Tools\\100%% mine\\airband.exe" render', 1, true), fake.scripts[1])
     fake.key = 27
     pcall(fake.run, function(turns)
