@@ -111,23 +111,32 @@ void Client::submitFile(const std::string& job, const std::string& name, uint64_
         read);
 }
 
+/// Throws where a job has ended without a result.
+static void throwEnd(const Message& news)
+{
+    if (news.type() == "failed")
+        throw Refused(news.header.value("message", "the render failed"), news.header.value("code", ""));
+    if (news.type() == "cancelled")
+        throw Refused("the render was cancelled", "cancelled");
+}
+
 void Client::submit(const std::string& job, const Order& order, const Read& read)
 {
     const Header message = {{"type", "submit"}, {"job", job}, {"source", order.source}, {"deliver", order.deliver},
         {"params", order.params}, {"preset", order.preset}};
     for (;;) {
         fWire->say(message);
-        const Message answer = fWire->hear(job);
-        if (answer.type() == "busy")
-            fWire->pause(answer.header.value("retry_s", 1.0));
-        else if (answer.header.value("state", "") == "uploading")
-            return upload(job, order.bytes, answer.header.value("offset", uint64_t(0)), read);
-        else
+        Message answer = fWire->hear(job);
+        if (answer.header.value("state", "") == "uploading")
+            answer = upload(job, order.bytes, answer.header.value("offset", uint64_t(0)), read);
+        throwEnd(answer);
+        if (answer.type() != "busy")
             return;
+        fWire->pause(answer.header.value("retry_s", 1.0)); // an upload goes on where the engine has it
     }
 }
 
-void Client::upload(const std::string& job, uint64_t total, uint64_t offset, const Read& read)
+Message Client::upload(const std::string& job, uint64_t total, uint64_t offset, const Read& read)
 {
     crypto_generichash_state hash;
     crypto_generichash_init(&hash, nullptr, 0, kDigestBytes);
@@ -138,14 +147,16 @@ void Client::upload(const std::string& job, uint64_t total, uint64_t offset, con
         crypto_generichash_update(&hash, reinterpret_cast<const unsigned char*>(piece.data()), piece.size());
         return from + piece.size();
     };
+    if (offset > total)
+        throw Refused("the engine has more of the source than there is");
     for (uint64_t had = 0; had < offset;)
         had = take(had, offset);
     for (;;) {
         const Message news = fWire->hear(job);
-        if (news.type() == "accepted" && news.header.value("state", "") != "uploading")
-            return;
-        if (news.type() != "grant")
+        if (news.header.value("state", "") == "uploading")
             continue;
+        if (news.type() != "grant")
+            return news;
         const uint64_t granted = news.header.at("offset").get<uint64_t>() + news.header.at("bytes").get<uint64_t>();
         while (offset < std::min(granted, total)) {
             Header chunk = {{"type", "chunk"}, {"job", job}, {"offset", offset}};
@@ -183,10 +194,7 @@ Report Client::watch(const std::string& job, const OnProgress& onProgress)
             onProgress(float(news.header.value("step", 0)) / float(news.header.value("of", 1)));
         if (news.type() == "done")
             return reported(news.header);
-        if (news.type() == "failed")
-            throw Refused(news.header.value("message", "the render failed"), news.header.value("code", ""));
-        if (news.type() == "cancelled")
-            throw Refused("the render was cancelled", "cancelled");
+        throwEnd(news);
     }
 }
 

@@ -48,6 +48,8 @@ using Write = std::function<void(uint64_t offset, const char* from, size_t count
 /// Hears how far a job is, from 0 to 1.
 using OnProgress = std::function<void(float)>;
 
+struct Message; // of the engine
+
 /// How long a client waits, seconds.
 struct Patience {
     double silenceS; ///< For a word from the engine, which answers pings also while it renders.
@@ -86,7 +88,8 @@ public:
 private:
     struct Order;
     void submit(const std::string& job, const Order& order, const Read& read);
-    void upload(const std::string& job, uint64_t total, uint64_t offset, const Read& read);
+    /// Sends bytes [offset, total) of a source as they are granted; what the engine says then, which is no grant.
+    Message upload(const std::string& job, uint64_t total, uint64_t offset, const Read& read);
 
     struct Wire;
     Wire* greet(const char* name, const std::atomic<bool>& stop, const Patience& patience);

@@ -27,7 +27,7 @@ private:
     Command& operator=(const Command&) = delete;
 };
 
-/// Shows a folder in the desktop's file manager.
+/// Shows a folder in the desktop's file manager, where there is one.
 void showFolder(const std::string& path);
 
 } // namespace airband

@@ -30,6 +30,13 @@ std::shared_ptr<Keeper> Keeper::shared()
     return found;
 }
 
+void Keeper::keep()
+{
+    const std::lock_guard<std::mutex> guard(fMutex);
+    fKeeps = true;
+    fProblem.clear();
+}
+
 void Keeper::meet()
 {
     if (!mayLaunch())

@@ -21,7 +21,7 @@ public:
     static std::shared_ptr<Keeper> shared();
 
     /// The engine has been used, and is to be kept from now on.
-    void keep() { fKeeps = true; }
+    void keep();
     /// Starts an engine where none runs and where that is allowed, without waiting for it; for a panel that was opened.
     void meet();
     /// Why the engine could not be met; empty where it was.

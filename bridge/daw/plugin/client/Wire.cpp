@@ -159,6 +159,7 @@ void Client::Wire::pause(double seconds) const
 
 std::string newJob()
 {
+    sodium_init();
     uint64_t milliseconds = uint64_t(
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count());

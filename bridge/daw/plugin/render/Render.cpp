@@ -6,6 +6,7 @@
 #include "System.hpp"
 #include "Window.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -174,7 +175,7 @@ private:
         if (rate == fSizedHz)
             return;
         fSizedHz = rate;
-        fFrames = uint32_t(fWindowS * rate);
+        fFrames = std::max(uint32_t(fWindowS * rate), uint32_t(1));
         fContext = uint32_t(kContextS * rate);
         fSpan = fFrames + 2 * fContext;
         fLine.assign(size_t(Window::kChannels) * fSpan, 0.f);

@@ -189,7 +189,8 @@ std::vector<Take> Outbox::adopt()
         alive.insert(adopted.first);
     for (const std::string& name : listed(fWaiting, ".json")) {
         try {
-            Take take = Take::from(name, airband::readText(fWaiting + "/" + name + ".json"));
+            const std::string about = fWaiting + "/" + name + ".json";
+            Take take = Take::from(name, airband::readText(about));
             if (alive.count(take.instance) != 0)
                 continue;
             if (ours.count(take.instance) == 0) {
@@ -201,6 +202,7 @@ std::vector<Take> Outbox::adopt()
                 ours.insert(take.instance);
                 fAdopted.emplace_back(take.instance, std::move(file));
             }
+            take = Take::from(name, airband::readText(about)); // its instance may have ended just now
             mend(take, capturePath(take));
             if (keep(take))
                 found.push_back(take);

@@ -32,12 +32,12 @@ void Recorder::begin(double rate, int64_t position)
     if (fMarks.room() < 2 || fFrames.room() == 0) // one mark for the end
         return;
     fMarks.push({fWritten, true, false, rate, position});
-    fRate = rate;
-    fBegan = fWritten;
-    if (aheadS() < 0) { // it plays to somebody, or has paused
+    if (rate != fRate || aheadS() < 0) { // it plays to somebody, or has paused
         fPaced = fWritten;
         fPacedTime = std::chrono::steady_clock::now();
     }
+    fRate = rate;
+    fBegan = fWritten;
     fSeconds = 0;
     fRecording = true;
 }

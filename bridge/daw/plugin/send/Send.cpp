@@ -146,8 +146,9 @@ private:
         fPath->recorder.write(in, frames);
     }
 
-    /// Whether the transport has started, looped or been located since the last block: a take has one position. At
-    /// varispeed it moves by more or fewer frames than there are, in each block alike; only the second one can tell.
+    /// Whether the transport has started, looped, been located, or come out of a count-in since the last block: a take has
+    /// one position, and files can tell none before frame 0. At varispeed it moves by more or fewer frames than there are,
+    /// in each block alike; only the second one can tell.
     bool jumped(const TimePosition& transport)
     {
         const double moved = double(int64_t(transport.frame - fFrame)); // before frame 0, too, where frames wrap around
@@ -157,7 +158,8 @@ private:
         const bool usual = std::abs(moved - frames) <= kJumpFrames;
         const bool steady = fSpeed > 0 && std::abs(moved - fSpeed * frames) <= kJumpFrames;
         fSpeed = usual ? 1 : moved > 0 && moved <= kFastest * frames ? moved / frames : 0;
-        return !fRolled || !(usual || steady);
+        const bool countedIn = int64_t(fFrame) < 0 && int64_t(transport.frame) >= 0;
+        return !fRolled || countedIn || !(usual || steady);
     }
 
     SendState state() const

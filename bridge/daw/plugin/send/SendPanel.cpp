@@ -2,6 +2,7 @@
 #include "Command.hpp"
 #include "Panel.hpp"
 #include "SendParameters.hpp"
+#include "System.hpp"
 
 #include <cstdio>
 
@@ -25,7 +26,10 @@ protected:
         said("Takes", std::to_string(int(value(kDelivered))) + " came back, " + std::to_string(int(value(kTakesFailed)))
                 + " failed");
         if (telling() != nullptr && !telling()->folder().empty())
-            button("Open the folder of results", [this] { airband::showFolder(telling()->folder()); });
+            button("Open the folder of results", [this] {
+                airband::makeFolders(telling()->folder()); // before the first take there is none
+                airband::showFolder(telling()->folder());
+            });
         problem();
     }
 

@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the CLAP hosts here, and of keep, which keeps an engine."""
+    """The folder of the CLAP hosts here, and of keep and upload, which have the plugins' client alone."""
     folder = tmp_path_factory.mktemp("host")
     includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
     client: list[str | Path] = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
@@ -67,6 +67,7 @@ def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("rough_clap", ["-rdynamic"]),
         ("send_session", []),
         ("keep", client),
+        ("upload", client),
     ):
         source = HERE / f"{name}.cpp"
         compiler: list[str | Path] = ["g++", "-std=c++11", "-O1", *includes, source, *libraries]

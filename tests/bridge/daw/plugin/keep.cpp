@@ -1,7 +1,9 @@
-// keep EVERY_S SECONDS: keeps the engine for so long, as a plugin that has used it does.
+// keep EVERY_S SECONDS: keeps the engine for so long, as a plugin that has used it does. Prints why it could not, and what
+// is left of that once a plugin has used an engine again.
 #include "Keeper.hpp"
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 
 int main(int, char** argument)
@@ -9,5 +11,8 @@ int main(int, char** argument)
     airband::Keeper keeper(std::atof(argument[1]));
     keeper.keep();
     std::this_thread::sleep_for(std::chrono::duration<double>(std::atof(argument[2])));
-    return keeper.problem().empty() ? 0 : 1;
+    std::printf("%s\n", keeper.problem().c_str());
+    keeper.keep();
+    std::printf("%s\n", keeper.problem().c_str());
+    return 0;
 }

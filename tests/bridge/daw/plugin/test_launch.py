@@ -1,4 +1,4 @@
-"""The plugins start an engine where none runs, by the command that users have, and keep it.
+"""The plugins start an engine where none runs, by the command that users have, and keep it. Their client.
 
 pytest -m plugin tests/bridge/daw/plugin/test_launch.py
 """
@@ -15,6 +15,7 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
+from bridge.client.client import Client
 from bridge.wire.home import find_home, is_running
 
 RATE = 48000
@@ -74,6 +75,29 @@ def test_an_engine_is_kept_while_a_plugin_lives(
 ) -> None:
     engine = start_engine("--idle-exit", "4")
     monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
-    subprocess.run([hosts / "keep", "0.5", "9"], check=True, timeout=120)
+    said = subprocess.run([hosts / "keep", "0.5", "9"], check=True, capture_output=True, timeout=120)
+    assert said.stdout == b"\n\n"
     assert engine.process.poll() is None
     assert engine.process.wait(timeout=60) == 0
+
+
+def test_a_failure_to_meet_the_engine_is_told_until_one_is_used_again(hosts: Path, results: Path) -> None:
+    said = subprocess.run(
+        [hosts / "keep", "0.1", "1"], check=True, capture_output=True, text=True, timeout=60
+    )
+    why, afterwards = said.stdout.splitlines()
+    assert "no engine has left its address here" in why
+    assert afterwards == ""
+
+
+def test_who_sends_a_clip_that_somebody_cancels_is_told_so(hosts: Path, running: None, engine: Any) -> None:
+    """As a user does with `airband cancel`; the engine may have no more room for it just then."""
+    with subprocess.Popen(
+        [hosts / "upload"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        job = program.stdout.readline().strip()
+        with Client.connect(state=engine.home.state, start=False) as client:
+            assert client.cancel(job) == "cancelled"
+        said, _ = program.communicate("\n", timeout=60)
+    assert said == "the render was cancelled\n"

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 GROUND = (24, 27, 32)
-ARMED = (168, 111)  # where the switch is
+ARMED, FOLDER = (168, 111), (210, 267)
+"""Where the switch and the button are."""
 TITLES = {"pedalboard": "Pedalboard", "clap": "CLAP"}
 PEDALBOARD = """
 import sys, threading
@@ -134,6 +135,22 @@ def test_a_click_arms_send(
         wait_until(lambda: window.red > 1000, "the switch to be red")
         said, _ = window.host.communicate("close\n", timeout=60)
     assert said.split() == ["ARMED", "1.0"]
+
+
+@pytest.mark.parametrize("opened", ["pedalboard", "clap"], indirect=True)
+def test_a_click_opens_the_folder_of_results_before_there_is_one(
+    opened: Callable[[str], Any], tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool], str], None],
+) -> None:  # fmt: skip
+    shown, manager = tmp_path / "shown", tmp_path / "bin" / "xdg-open"
+    manager.parent.mkdir()
+    manager.write_text(f'#!/bin/sh\ncd "$1" && pwd >"{shown}"\n')
+    manager.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{manager.parent}:{os.environ['PATH']}")
+    with opened("AirbandSend") as window:
+        window.click(FOLDER)
+        wait_until(lambda: shown.exists() and bool(shown.read_text()), "the folder")
+    assert shown.read_text().strip() == str(results)
 
 
 def test_render_says_why_no_engine_can_be_met(

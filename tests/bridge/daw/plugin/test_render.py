@@ -58,6 +58,17 @@ def test_a_bounce_is_exact_at_any_rate_and_block(
     assert counts(told)[1:] == (0, 0)
 
 
+@pytest.mark.in_hosts("clap", "minihost")
+def test_at_a_rate_that_no_engine_takes_a_bounce_is_dry_and_in_time(
+    host: Host, sound: Sound, running: None
+) -> None:
+    heard, told = host("AirbandRender", np.tile(sound, 8), "offline", rate=384000)
+    np.testing.assert_array_equal(heard, np.tile(sound, 8))
+    assert told["Latency"] == round(LATENCY_S * 384000)
+    assert counts(told)[:2] == (0, 0)
+    assert counts(told)[2] >= 3
+
+
 @pytest.mark.in_hosts("clap", "pedalboard")
 def test_a_bounce_of_a_mono_track_is_exact(host: Host, sound: Sound, running: None) -> None:
     heard, told = host("AirbandRenderMono", sound[:1], "offline", "Cutoff=8000")

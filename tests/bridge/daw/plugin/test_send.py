@@ -97,11 +97,14 @@ def test_a_take_says_where_it_stands_to_any_daw(
 
 
 @pytest.mark.in_hosts("clap", "minihost")
-def test_a_take_at_192_khz_comes_back_at_96_where_it_stood(host: Host, results: Path, running: None) -> None:
+@pytest.mark.parametrize("rate", [192000, 384000])
+def test_a_take_at_such_a_rate_comes_back_at_96_khz_where_it_stood(
+    host: Host, results: Path, running: None, rate: int
+) -> None:
     words = ("rolling", "Follow transport=1", "Armed=1", "--", "until", "Delivered=1")
-    host("AirbandSend", noise(4), *words, rate=192000)
+    host("AirbandSend", noise(4), *words, rate=rate)
     path = only_result(results)
-    assert (sf.info(path).samplerate, sf.info(path).frames) == (96000, 96000)
+    assert (sf.info(path).samplerate, sf.info(path).frames) == (96000, 4 * RATE * 96000 // rate)
     assert b"bext" in path.read_bytes()
     assert re.search(rb"<TIMESTAMP_SAMPLE_RATE>96000<", path.read_bytes())
 
@@ -127,6 +130,19 @@ def test_a_located_transport_begins_another_take(
     (behind,) = results.glob("waiting/*.json")
     assert json.loads(before.read_bytes())["transport_frame"] < 60 * RATE
     assert 600 * RATE <= json.loads(behind.read_bytes())["transport_frame"] < 602 * RATE
+
+
+@pytest.mark.in_hosts("clap", "minihost")
+def test_what_follows_a_count_in_has_its_place(
+    host: Host, sound: Sound, running: None, results: Path
+) -> None:
+    words = ("rolling", "Follow transport=1", "Armed=1", "--", "locate=-4800", "until", "Delivered=2")
+    host("AirbandSend", sound, *words)
+    before, counted_in = (json.loads(path.read_bytes()) for path in sorted(results.glob("*.take.json")))
+    (behind,) = results.glob("waiting/*.json")
+    assert before["transport_frame"] == 0
+    assert (counted_in["transport_frame"], counted_in["frames"]) == (None, 10 * 512)
+    assert json.loads(behind.read_bytes())["transport_frame"] == 320
 
 
 @pytest.mark.in_hosts("clap", "minihost", "jalv")

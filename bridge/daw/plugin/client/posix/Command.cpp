@@ -31,7 +31,7 @@ static constexpr const char* kShow = "xdg-open \"$0\" >/dev/null 2>&1 &";
 
 namespace {
 
-/// A pipe that no other child inherits.
+/// A pipe that no other child inherits; closed in the end, but for what is taken of it.
 struct Pipe {
     Pipe()
     {
@@ -42,6 +42,20 @@ struct Pipe {
         into = ends[1];
         fcntl(from, F_SETFD, FD_CLOEXEC);
         fcntl(into, F_SETFD, FD_CLOEXEC);
+    }
+    ~Pipe()
+    {
+        close(into);
+        if (from >= 0)
+            close(from);
+    }
+
+    /// The end to read from, which is the caller's to close.
+    int taken()
+    {
+        const int end = from;
+        from = -1;
+        return end;
     }
 
     int from, into;
@@ -89,7 +103,7 @@ bool readFrom(const pollfd& end, std::string& into)
 
 Command::Command(const std::vector<std::string>& words)
 {
-    const Pipe out, err;
+    Pipe out, err;
     const Hearing hearing;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -111,16 +125,11 @@ Command::Command(const std::vector<std::string>& words)
     const int failure
         = posix_spawnp(&child, arguments[0], &actions, &hearing.attributes, arguments.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
-    close(out.into);
-    close(err.into);
-    fProcess = child;
-    fOut = out.from;
-    fErr = err.from;
-    if (failure != 0) {
-        close(out.from);
-        close(err.from);
+    if (failure != 0)
         throw std::runtime_error("`" + words[0] + "` cannot be run (" + std::strerror(failure) + ")");
-    }
+    fProcess = child;
+    fOut = out.taken();
+    fErr = err.taken();
 }
 
 Command::~Command()
@@ -148,8 +157,11 @@ bool Command::turn()
 
 void showFolder(const std::string& path)
 {
-    Command shown({"/bin/sh", "-c", kShow, path});
-    while (shown.turn()) {
+    try {
+        Command shown({"/bin/sh", "-c", kShow, path});
+        while (shown.turn()) {
+        }
+    } catch (const std::runtime_error&) { // no process can be started: nothing is shown
     }
 }
 

@@ -14,7 +14,7 @@ static constexpr const wchar_t* kHostsOwn[] = {L"PYTHONHOME=", L"PYTHONPATH="};
 
 namespace {
 
-/// A pipe whose end to write to is the child's.
+/// A pipe whose end to write to is the child's; closed in the end, but for what is taken of it.
 struct Pipe {
     Pipe()
     {
@@ -22,6 +22,20 @@ struct Pipe {
         if (!CreatePipe(&from, &into, &inherited, 0))
             throw std::runtime_error("no pipe can be made");
         SetHandleInformation(from, HANDLE_FLAG_INHERIT, 0);
+    }
+    ~Pipe()
+    {
+        CloseHandle(into);
+        if (from != nullptr)
+            CloseHandle(from);
+    }
+
+    /// The end to read from, which is the caller's to close.
+    intptr_t taken()
+    {
+        const HANDLE end = from;
+        from = nullptr;
+        return reinterpret_cast<intptr_t>(end);
     }
 
     HANDLE from = nullptr, into = nullptr;
@@ -97,23 +111,18 @@ bool readFrom(HANDLE pipe, std::string& into)
 
 Command::Command(const std::vector<std::string>& words)
 {
-    const Pipe said, complained;
+    Pipe said, complained;
     std::wstring line;
     for (const std::string& word : words)
         line += (line.empty() ? L"" : L" ") + quoted(word);
     const PROCESS_INFORMATION started = start(line, said, complained);
     const DWORD failure = GetLastError();
-    CloseHandle(said.into);
-    CloseHandle(complained.into);
-    fOut = reinterpret_cast<intptr_t>(said.from);
-    fErr = reinterpret_cast<intptr_t>(complained.from);
-    if (started.hProcess == nullptr) {
-        CloseHandle(said.from);
-        CloseHandle(complained.from);
+    if (started.hProcess == nullptr)
         throw std::runtime_error("`" + words[0] + "` cannot be run (Windows error " + std::to_string(failure) + ")");
-    }
     CloseHandle(started.hThread);
     fProcess = reinterpret_cast<intptr_t>(started.hProcess);
+    fOut = said.taken();
+    fErr = complained.taken();
 }
 
 Command::~Command()
