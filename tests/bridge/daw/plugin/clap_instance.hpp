@@ -109,7 +109,7 @@ struct Instance {
         const clap_istream_t stream = {&left, [](const clap_istream_t* in, void* into, uint64_t count) {
             Left& rest = *static_cast<Left*>(in->ctx);
             const size_t given = std::min({size_t(count), rest.count, rest.piece});
-            std::memcpy(into, rest.from, given);
+            std::copy_n(rest.from, given, static_cast<char*>(into));
             rest.from += given;
             rest.count -= given;
             return int64_t(given);

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ class Symbols:
         }
 
 
+@dataclass(eq=False)
+class Pass:
+    """A sound on its way through the plugin, what is heard of it, and where the transport was then."""
+
+    sound: Sound
+    at: int = 0
+    began_at: int = 0
+    heard: list[Sound] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+
 class Jalv:
     """One plugin in jalv. It tells no plugin that JACK does not wait: `offline` sets Restore to Always."""
 
@@ -83,8 +95,7 @@ class Jalv:
         self._source, self._sink = self._clients
         self._to = [self._source.outports.register(f"out{channel}") for channel in range(channels)]
         self._from = [self._sink.inports.register(f"in{channel}") for channel in range(channels)]
-        self._sound, self._at, self._done = np.zeros((channels, 0), np.float32), 0, threading.Event()
-        self._began_at, self._heard = 0, list[Sound]()
+        self._next = self._now = Pass(np.zeros((channels, 0), np.float32))
         self._source.set_process_callback(self._give)
         self._sink.set_process_callback(self._take)
         self._source.activate()
@@ -126,14 +137,11 @@ class Jalv:
         if position is not None:
             self._source.transport_start()
             self._until(lambda: self._frame() > position, "the transport")
-        self._done.clear()
-        self._at = sound.shape[1]  # the callbacks are at rest while the next sound is laid out
-        self._heard, self._sound = [], sound
-        self._at = 0
+        self._next = passing = Pass(sound)
         self._source.set_freewheel(True)
-        assert self._done.wait(PATIENCE_S * 5), "JACK stands still"
+        assert passing.done.wait(PATIENCE_S * 5), "JACK stands still"
         self._source.set_freewheel(False)
-        return np.concatenate(self._heard, axis=1)[:, : sound.shape[1]], self._began_at
+        return np.concatenate(passing.heard, axis=1)[:, : sound.shape[1]], passing.began_at
 
     def texts(self) -> dict[str, str]:
         self._said.clear()
@@ -184,21 +192,23 @@ class Jalv:
         return True
 
     def _give(self, frames: int) -> None:
-        piece = self._sound[:, self._at : self._at + frames]
+        self._now = now = self._next  # both ends of a cycle have the same
+        piece = now.sound[:, now.at : now.at + frames]
         for channel, port in enumerate(self._to):
             samples = port.get_array()
             samples[:] = 0
             samples[: piece.shape[1]] = piece[channel]
-        if self._at == 0:
-            self._began_at = self._frame()
+        if now.at == 0:
+            now.began_at = self._frame()
 
     def _take(self, frames: int) -> None:
-        if self._at >= self._sound.shape[1]:
+        now = self._now
+        if now.at >= now.sound.shape[1]:
             return
-        self._heard.append(np.stack([port.get_array().copy() for port in self._from]))
-        self._at += frames
-        if self._at >= self._sound.shape[1]:
-            self._done.set()
+        now.heard.append(np.stack([port.get_array().copy() for port in self._from]))
+        now.at += frames
+        if now.at >= now.sound.shape[1]:
+            now.done.set()
 
     def _frame(self) -> int:
         return int(self._source.transport_query()[1]["frame"])
