@@ -147,7 +147,7 @@ class Clients:
             try:
                 is_piece = len(frames) > 1
                 tracker = self._listener.socket.send_multipart(
-                    [route, *frames], zmq.DONTWAIT, copy=False, track=is_piece
+                    [route, *frames], zmq.DONTWAIT, copy=not is_piece, track=is_piece
                 )
             except zmq.Again:
                 break

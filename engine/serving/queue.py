@@ -84,15 +84,14 @@ class Queue:
         entry = self._entries.get(job)
         if entry is None:
             return 0
-        clients = list(self._waiting)
-        turn = clients.index(entry.client)
         ahead = bisect_left(self._waiting[entry.client], entry)
-        others = (
-            min(len(self._waiting[client]), ahead + (index < turn))
-            for index, client in enumerate(clients)
-            if client != entry.client
-        )
-        return 1 + len(held) + ahead + sum(others)
+        others, had_turns = 0, ahead + 1  # those whose turn comes first run one more before it
+        for client, jobs in self._waiting.items():
+            if client == entry.client:
+                had_turns = ahead
+            else:
+                others += min(len(jobs), had_turns)
+        return 1 + len(held) + ahead + others
 
     def take(self, device: str, ahead: bool = False, small_only: bool = False) -> str | None:
         """The job that `device` should run now; None when it is busy or nothing waits.

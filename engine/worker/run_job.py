@@ -98,12 +98,13 @@ def _run(
             return Done(submit.job, (stem,), seconds, params.seed, bounded_report(said), already=True)
 
         # 3. The cache.
+        effects = params.effects
         facts = {
             "weights": model.digest,
             "engine": VERSION,
             "dtype": DTYPE,
             "device": models.device.partition(":")[0] + (" compiled" if models.compiles else ""),
-            "files": files_digest(params.effects, plugin_settings()),
+            "files": files_digest(effects, plugin_settings()) if effects.before or effects.after else "",
             "mask": f"{source.mask:x}",
             "like": recordings_digest(params.like),
         }
