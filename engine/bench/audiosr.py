@@ -34,11 +34,13 @@ from torch import Tensor
 from engine.bench.audiosr_device import table
 from engine.bench.cost import machine, spent
 from engine.models.audiosr import mel
-from engine.models.audiosr.checkpoint import load_networks, write
+from engine.models.audiosr.checkpoint import write
+from engine.models.audiosr.loading import IN_MEMORY_BYTES, load_networks
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
 from engine.models.audiosr.precision import fast_half, halve, probe, snr_db
 from engine.models.audiosr.vocoders import phase
+from engine.worker.allocator import keep_freed_memory
 from engine.worker.model_cache import available
 from presets.errors import UsageError
 from presets.schema import RATE_HZ, make
@@ -165,7 +167,9 @@ def work(path: str, waveform: Any, threads: int, pipe: Any) -> None:
     """A worker's life, in a process of its own: load, render a window by two samplers and phase retrieval,
     then by the vocoder, say what it cost and how much memory it took."""
     torch.set_num_threads(threads)
-    model = AudioSR("audiosr-random", "0", load_networks(Path(path), "cpu", fast_half("cpu")))
+    keep_freed_memory()
+    networks = load_networks(Path(path), "cpu", fast_half("cpu"), IN_MEMORY_BYTES)
+    model = AudioSR("audiosr-random", "0", networks)
     loaded_bytes = peak_memory_bytes()
     window = Window(waveform, 0, CUTOFF_HZ, 0)
     runs = {}

@@ -18,7 +18,7 @@ from torch import nn
 
 from engine.models import registry
 from engine.models.audiosr import mel
-from engine.models.audiosr.checkpoint import load_networks
+from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import vocoder_of
 from engine.models.audiosr.vocoders import phase, vocoding
 from engine.training.audiosr.parts import read_part

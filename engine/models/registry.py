@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -233,16 +234,19 @@ def weights(model: str) -> Path:
 def _audiosr(name: str, device: str, compiles: bool) -> Upscaler:
     import torch
 
-    from engine.models.audiosr.checkpoint import guidance_of, load_networks
+    from engine.models.audiosr.checkpoint import guidance_of
+    from engine.models.audiosr.loading import IN_MEMORY_BYTES, load_networks
     from engine.models.audiosr.networks import compile_for
     from engine.models.audiosr.pipeline import AudioSR
     from engine.models.audiosr.precision import fast_half
 
     path = weights(name)
-    networks = load_networks(path, device, fast_half(device))
+    is_on_processor = torch.device(device).type == "cpu"
+    takes_turns = is_on_processor and not compiles
+    networks = load_networks(path, device, fast_half(device), IN_MEMORY_BYTES if takes_turns else math.inf)
     if compiles:
         compile_for(networks, device)
-    rows = 1 if torch.device(device).type == "cpu" else 8
+    rows = 1 if is_on_processor else 8
     digest = read_header(path, "audiosr")["digest"]
     return AudioSR(name, digest, networks, device, rows=rows, guidance=guidance_of(path))
 

@@ -51,7 +51,13 @@ class ModelCache:
         return self._listed
 
     def load(self, name: str) -> Upscaler:
-        """The model `name`, ready to render; ModelError when its weights are not what they should be."""
+        """The model `name`, ready to render; ModelError when its weights are not what they should be.
+
+        It is loaded anew once the list has other weights for it: those of its file may have been replaced.
+        """
+        digest = next((model.digest for model in self.listed if model.name == name), "")
+        if digest and name in self._loaded and self._loaded[name].digest != digest:
+            del self._loaded[name]
         if name not in self._loaded:
             self._loaded[name] = registry.load_upscaler(name, self.device, self.compiles)
         return self._loaded[name]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,11 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.models.audiosr.networks import PREFIXES, Configuration, Networks, lay_out_layer
-from engine.models.audiosr.precision import HALVED, halved_if_faithful
-from engine.models.audiosr.vocoders.vocoding import hears_input
+from engine.models.audiosr.networks import PREFIXES, Configuration, Networks
 from engine.models.weights_file import format_of, open_safetensors, read_header, write_safetensors
 from presets.errors import ModelError
 
@@ -50,11 +47,6 @@ UNUSED = (
 
 SPARE_ENCODER = "first_stage_model."
 """Where an official checkpoint holds the encoder a second time."""
-
-
-MAPPED_BYTES = 64 * 1024**2
-"""So much of a file is read through one memory map, or a layer: what was read counts as this process's memory
-as long as the map is there."""
 
 
 class Tensors(Protocol):
@@ -196,7 +188,7 @@ def write(
     hours: float | None = None,
     guidance: float = GUIDANCE,
 ) -> None:
-    """Write the state of `Networks` as a file that `load_networks` reads.
+    """Write the state of `Networks` as a file that `loading.load_networks` reads.
 
     Args:
         state: of the networks.
@@ -238,47 +230,6 @@ def is_converted(path: Path) -> bool:
         return False
     with open_safetensors(path) as file:
         return bool((file.metadata() or {}).get("format") == format_of(FAMILY))
-
-
-def load_networks(path: Path, device: str, half: torch.dtype | None) -> Networks:
-    """The networks of a converted file, laid out for the device.
-
-    Layer by layer: each is read through a memory map, cast, copied and laid out, and the map is made anew now
-    and then, so that little of the file is in memory beside the networks.
-
-    Args:
-        path: a converted file.
-        device: as torch names it.
-        half: see `pipeline.AudioSR`.
-    """
-    configuration = Configuration(**json.loads(read_header(path, FAMILY)["configuration"]))
-    with torch.device("meta"):
-        networks = Networks(configuration)
-    layers = deque(networks.named_modules())
-    while layers:
-        mapped_bytes = 0
-        with open_safetensors(path) as file:
-            while layers and mapped_bytes < MAPPED_BYTES:
-                prefix, layer = layers.popleft()
-                state = {}
-                for name, expected in own_state(layer).items():
-                    whole = f"{prefix}.{name}".lstrip(".")
-                    dtype = half if half is not None and HALVED.match(whole) else torch.float32
-                    # What lay_out copies need not be copied here.
-                    state[name] = file.get_tensor(whole).to(device, dtype, copy=expected.ndim < 3)
-                    mapped_bytes += 4 * expected.numel()
-                layer.load_state_dict(state, strict=False, assign=True)
-                del state
-                lay_out_layer(layer)
-    networks.eval().requires_grad_(False)
-    if half is not None and networks.has_vocoder and not hears_input(networks.vocoder):
-        networks.vocoder = halved_if_faithful(networks.vocoder, half)
-    return networks
-
-
-def own_state(layer: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a module's state that are not its children's, by name."""
-    return {name: tensor for name, tensor in layer.state_dict().items() if "." not in name}
 
 
 def load_official(path: Path, config: Mapping[str, Any]) -> Networks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,14 @@ def _arguments(network: type[nn.Module], section: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in section.items() if name in names}
 
 
+class Turns(Protocol):
+    """Networks of which one is in memory at a time."""
+
+    def take(self, name: str) -> None:
+        """Has this one in memory."""
+        ...
+
+
 class NoVocoder(nn.Module):
     """Stands where a model has no vocoder of its own: its spectrograms need `vocoders.phase`."""
 
@@ -84,6 +92,9 @@ def vocoder_of(arguments: Mapping[str, Any] | None) -> nn.Module:
 class Networks(nn.Module):
     """U-Net, encoder, decoder and vocoder, and the factor that brings a latent to unit variance.
 
+    Attributes:
+        turns: whether and how U-Net and vocoder share one place in memory; None where both are in it.
+
     Args:
         configuration: of the networks.
     """
@@ -98,6 +109,12 @@ class Networks(nn.Module):
         self.decoder = Decoder(**configuration.vae)
         self.vocoder = vocoder_of(configuration.vocoder)
         self.register_buffer("scale_factor", torch.tensor(1.0))
+        self.turns: Turns | None = None
+
+    def take_turn(self, name: Literal["unet", "vocoder"]) -> None:
+        """Has a network in memory that is to work next; ModelError where its file was replaced."""
+        if self.turns is not None:
+            self.turns.take(name)
 
     def to_official(self, name: str) -> str:
         """The official checkpoint's key of the tensor `name` of this module's state."""

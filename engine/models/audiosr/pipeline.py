@@ -161,6 +161,7 @@ class AudioSR:
 
         The sampler sees one joint latent that holds all of them.
         """
+        self._networks.take_turn("unet")
         extents = [(row.first, c.shape[2]) for row, c in zip(rows, condition, strict=True)]
         voices = [(row.group, row.voice if preset.joint else index) for index, row in enumerate(rows)]
         joint = JointLatent(extents, voices)
@@ -213,6 +214,8 @@ class AudioSR:
     ) -> list[Audio]:
         """(samples,) of each spectrogram, by the model's own vocoder or by phase retrieval."""
         own = preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder)
+        if own:
+            self._networks.take_turn("vocoder")
         vocoder = self._networks.vocoder if own else None
         if vocoder is not None and not vocoding.hears_input(vocoder):
             waves = self._batched(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)

@@ -20,7 +20,8 @@ from torch.utils.data import Dataset
 
 from engine.models import registry
 from engine.models.audiosr import sampler
-from engine.models.audiosr.checkpoint import GUIDANCE, digest, guidance_of, load_networks, write
+from engine.models.audiosr.checkpoint import GUIDANCE, digest, guidance_of, write
+from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.pipeline import EMPTY_CONDITION
 from engine.training.audiosr.crops import VALIDATION_SEED, whole_cells

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from engine.models import registry
 from engine.models.audiosr import mel
-from engine.models.audiosr.checkpoint import guidance_of, load_networks, write
+from engine.models.audiosr.checkpoint import guidance_of, write
+from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Configuration, vocoder_of
 from engine.models.audiosr.vocoders import vocoding
 from engine.training.audiosr.crops import VALIDATION_SEED, CropConfig, CropTask, FullCrops

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from engine.models.audiosr.checkpoint import (
     convert,
-    load_networks,
     load_official,
     take_inventory,
 )
+from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.precision import HALVED
 from engine.models.weights_file import read_header

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine.models import registry
-from engine.models.audiosr.checkpoint import load_networks, write
+from engine.models.audiosr.checkpoint import write
+from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Networks
 from engine.training.audiosr.diffusion import Config, Diffusion
 from engine.training.audiosr.low_rank import LowRank
