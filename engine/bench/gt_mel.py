@@ -78,9 +78,9 @@ class TrueMel:
 
 def _vocoder(name: str) -> nn.Module:
     if Path(name).is_file():
-        sizes, state = read_part(Path(name), "vocoder")
-        vocoder = vocoder_of(sizes)
-        vocoder.load_state_dict({key.removeprefix("vocoder."): tensor for key, tensor in state.items()})
+        part = read_part(Path(name), "vocoder")
+        vocoder = vocoder_of(part.arguments)
+        vocoder.load_state_dict({key.removeprefix("vocoder."): tensor for key, tensor in part.state.items()})
         return vocoder.eval()
     networks = load_networks(registry.weights(name), "cpu", None)
     if not networks.has_vocoder:

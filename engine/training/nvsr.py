@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import torch
 from torch import Tensor, nn
 
 from engine.models.audiosr import mel
+from engine.models.audiosr.vocoders import phase
 from engine.models.nvsr.predictors import build
 from engine.models.trained_file import write_model
 from engine.training.audiosr.crops import CropConfig, CropTask
 from engine.training.command import parser_of, train
+from engine.training.logbook import Shown
 
 
 class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,6 +59,20 @@ class MelPrediction(CropTask):
         arguments = {"kind": self.config.kind, "sizes": self.config.network}
         state = networks["predictor"].state_dict()
         write_model(folder / "model.safetensors", "nvsr", arguments, state, self.hours)
+
+    @torch.no_grad()
+    def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
+        """A held-out crop, and what is predicted of it, as phases retrieved for it sound."""
+        example = self.examples(validation=True)[0]
+        low, full = example["low"][None], example["full"]
+        device = next(networks["predictor"].parameters()).device
+        x, wanted = (mel.log_mel(mel.magnitude(wave)) for wave in (low, full[None]))
+        y = networks["predictor"](x.to(device)).float().cpu()
+        made = phase.waveform(y, low, torch.randn_like(low), example["cutoff_hz"][None])
+        return Shown(
+            {"mel": wanted[0].T.numpy(), "mel predicted": y[0].T.numpy()},
+            {"real": full.numpy(), "made": made[0].numpy()},
+        )
 
 
 def main(argv: Sequence[str]) -> int:

@@ -195,7 +195,7 @@ def write(
         target: replaced when it exists.
         configuration: of the networks.
         source: where they are from.
-        hours: of training, where it is known.
+        hours: of training, of all networks together, where it is known.
         guidance: what `cfg_scale = auto` is for this model.
     """
     metadata = {
@@ -222,6 +222,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
 def guidance_of(path: Path) -> float:
     """What `cfg_scale = auto` is for the model of a converted file."""
     return float(read_header(path, FAMILY).get("guidance", GUIDANCE))
+
+
+def hours_of(path: Path) -> float | None:
+    """Hours of training of all networks of a converted file; None where it does not tell."""
+    told = read_header(path, FAMILY).get("hours")
+    return None if told is None else float(told)
 
 
 def is_converted(path: Path) -> bool:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from engine.models.audiosr import mel, sampler
 from engine.models.audiosr.networks import Networks
+from engine.models.audiosr.pipeline import EMPTY_CONDITION
 from presets.schema import RATE_HZ
 
 FAMILIES = ("butter", "cheby1", "ellip", "bessel")
-EMPTY_CONDITION = -11.4981
 BLOCK_S = 5.12
 
 Signal = NDArray[np.float32]

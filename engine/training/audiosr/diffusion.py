@@ -19,17 +19,19 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from engine.models import registry
-from engine.models.audiosr import sampler
-from engine.models.audiosr.checkpoint import GUIDANCE, digest, guidance_of, write
+from engine.models.audiosr import mel, sampler
+from engine.models.audiosr.checkpoint import GUIDANCE, digest, guidance_of, hours_of, write
 from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Configuration, Networks
 from engine.models.audiosr.pipeline import EMPTY_CONDITION
+from engine.models.audiosr.vocoders import phase
 from engine.training.audiosr.crops import VALIDATION_SEED, whole_cells
 from engine.training.audiosr.latents import LatentCrops, Latents
 from engine.training.audiosr.low_rank import add_changes, merged
-from engine.training.audiosr.parts import read_part
+from engine.training.audiosr.parts import hours_together, read_part
 from engine.training.command import parser_of, train
 from engine.training.corpus_config import CorpusConfig, part_of
+from engine.training.logbook import Shown
 from engine.training.task import Task, device_of
 from presets.errors import UsageError
 
@@ -37,6 +39,9 @@ MODEL = "model.safetensors"
 
 SCALE_CROPS = 64
 """Crops from which the scale of the latents is taken."""
+
+SHOWN_STEPS = 10
+"""Steps of the sampler for what TensorBoard shows."""
 
 
 class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,7 +89,7 @@ class Diffusion(Task):
     def __init__(self, config: Config) -> None:
         torch.manual_seed(config.seed)
         self.schedule = self.config = config
-        self.model = whole_model(config)
+        self.model, self.hours_before = whole_model(config)
         self.model.requires_grad_(False).eval()
         self.networks = nn.ModuleDict({"unet": self.model.unet})
         if config.rank:
@@ -164,29 +169,58 @@ class Diffusion(Task):
         state |= {f"unet.{name}": tensor for name, tensor in unet.items()}
         source = f"trained from {self.config.origin}" if self.config.origin else "trained by airband"
         configuration = self.model.configuration
-        write(state, folder / MODEL, configuration, source, self.hours, self._guidance())
+        hours = hours_together([self.hours_before, self.hours])
+        write(state, folder / MODEL, configuration, source, hours, self._guidance())
+
+    @torch.no_grad()
+    def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
+        """A held-out crop as its latent decodes, and what is sampled from its condition, as phases retrieved
+        for it sound."""
+        unet = networks["unet"]
+        device = next(unet.parameters()).device
+        scale = self.model.scale_factor.to(device)
+        example = self.examples(validation=True)[0]
+        z_0, condition = (scale * example[name][0][None].to(device) for name in ("target", "condition"))
+
+        def velocity(z: Tensor, t: float) -> Tensor:
+            v: Tensor = unet(z, torch.full((1,), t, device=device), condition)
+            return v
+
+        plan = sampler.trailing_log_snr(SHOWN_STEPS)
+        sampled = sampler.dpmpp_2m(velocity, torch.randn_like(z_0), plan)
+        decoder = self.model.decoder.to(device)
+        mels = [decoder(z / scale)[:, 0].float().cpu() for z in (z_0, sampled)]
+        noise = torch.randn(1, mels[0].shape[1] * mel.HOP)
+        waves = [phase.waveform(x, torch.zeros_like(noise), noise, torch.zeros(1)) for x in mels]
+        names = ("decoded", "sampled")
+        return Shown(
+            {f"mel {name}": x[0].T.numpy() for name, x in zip(names, mels, strict=True)},
+            {name: wave[0].numpy() for name, wave in zip(names, waves, strict=True)},
+        )
 
 
-def whole_model(config: Config) -> Networks:
-    """All networks of a run: those of the model it goes on from, or a fresh U-Net and the parts it names."""
+def whole_model(config: Config) -> tuple[Networks, float | None]:
+    """All networks of a run, and the hours that were spent on them before: those of the model it goes on
+    from, or a fresh U-Net and the parts it names."""
     if config.origin:
-        return load_networks(registry.weights(config.origin), "cpu", None)
+        path = registry.weights(config.origin)
+        return load_networks(path, "cpu", None), hours_of(path)
     if not config.vae:
         raise UsageError(
             "a diffusion needs the autoencoder of its latents: `vae` in the configuration, or --from MODEL",
             "vae",
         )
-    sizes, state = read_part(Path(config.vae), "vae")
-    vocoder: dict[str, Any] | None = None
-    if config.vocoder:
-        vocoder, more = read_part(Path(config.vocoder), "vocoder")
-        state |= more
+    vae = read_part(Path(config.vae), "vae")
+    vocoder = read_part(Path(config.vocoder), "vocoder") if config.vocoder else None
+    sections = Configuration(config.network, vae.arguments, vocoder.arguments if vocoder else None)
     try:
-        model = Networks(Configuration(config.network, sizes, vocoder))
+        model = Networks(sections)
     except TypeError as error:
         raise UsageError(f"network: {error}", "network") from None
-    model.load_state_dict(state, strict=False)
-    return model
+    parts = [vae] if vocoder is None else [vae, vocoder]
+    for part in parts:
+        model.load_state_dict(part.state, strict=False)
+    return model, hours_together([part.hours for part in parts])
 
 
 def main(argv: Sequence[str]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,42 @@ from presets.errors import ModelError
 FORMAT = "airband-audiosr-part-1"
 
 
-def write_part(path: Path, part: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A trained part.
+
+    Attributes:
+        arguments: what the section of `Configuration` that it belongs to holds.
+        state: tensors by their names in `Networks`.
+        hours: of training; None where the file does not tell.
+    """
+
+    arguments: dict[str, Any]
+    state: dict[str, Tensor]
+    hours: float | None
+
+
+def write_part(
+    path: Path, part: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor], hours: float
+) -> None:
     """Writes a trained part, whole or not at all.
 
     Args:
         path: replaced when it exists.
         part: `vae` or `vocoder`, as the sections of `Configuration` are called.
-        arguments: what that section holds.
-        state: tensors by their names in `Networks`.
+        arguments, state, hours: see `Part`.
     """
-    metadata = {"format": FORMAT, "part": part, "arguments": json.dumps(dict(arguments))}
+    metadata = {
+        "format": FORMAT,
+        "part": part,
+        "arguments": json.dumps(dict(arguments)),
+        "hours": f"{hours:.3f}",
+    }
     write_safetensors(path, state, metadata)
 
 
-def read_part(path: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The arguments and the state of a part.
+def read_part(path: Path, part: str) -> Part:
+    """A trained part, read.
 
     Raises:
         ModelError: no such file, or one that holds something else.
@@ -39,4 +61,12 @@ def read_part(path: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor]]
         if metadata.get("format") != FORMAT or metadata.get("part") != part:
             found = metadata.get("part", metadata.get("format", "no part of AudioSR"))
             raise ModelError(f"{path}: holds {found}, not a {part} that `airband train {part}` made")
-        return json.loads(metadata["arguments"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        hours = float(metadata["hours"]) if "hours" in metadata else None
+        return Part(json.loads(metadata["arguments"]), state, hours)
+
+
+def hours_together(spent: Sequence[float | None]) -> float | None:
+    """The sum of what trainings took; None where one of them is not told."""
+    told = [hours for hours in spent if hours is not None]
+    return sum(told) if len(told) == len(spent) else None

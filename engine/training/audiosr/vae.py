@@ -112,7 +112,7 @@ class Autoencoder(CropTask):
             for part in self.averaged
             for name, tensor in networks[part].state_dict().items()
         }
-        write_part(folder / "vae.safetensors", "vae", self.config.network, state)
+        write_part(folder / "vae.safetensors", "vae", self.config.network, state, self.hours)
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:

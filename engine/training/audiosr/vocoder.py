@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.models import registry
 from engine.models.audiosr import mel
-from engine.models.audiosr.checkpoint import guidance_of, write
+from engine.models.audiosr.checkpoint import guidance_of, hours_of, write
 from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Configuration, vocoder_of
 from engine.models.audiosr.vocoders import vocoding
@@ -34,7 +34,7 @@ from engine.training.audiosr.discriminators import (
     generator_loss,
     judged_together,
 )
-from engine.training.audiosr.parts import write_part
+from engine.training.audiosr.parts import hours_together, write_part
 from engine.training.command import parser_of, train
 from engine.training.corpus_config import part_of
 from engine.training.logbook import Shown
@@ -134,14 +134,15 @@ class VocoderTask(CropTask):
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """Writes `vocoder.safetensors`, and `model.safetensors` where there is a model to go on from."""
         state = {f"vocoder.{name}": tensor for name, tensor in networks["vocoder"].state_dict().items()}
-        write_part(folder / "vocoder.safetensors", "vocoder", self.config.network, state)
+        write_part(folder / "vocoder.safetensors", "vocoder", self.config.network, state, self.hours)
         if self.origin is not None:
             others = {n: t for n, t in self.origin.state_dict().items() if not n.startswith("vocoder.")}
             had = self.origin.configuration
             configuration = Configuration(had.unet, had.vae, self.config.network)
             source = f"vocoder trained for {self.config.origin}"
-            guidance = guidance_of(registry.weights(self.config.origin))
-            write(others | state, folder / MODEL, configuration, source, self.hours, guidance)
+            path = registry.weights(self.config.origin)
+            hours = hours_together([hours_of(path), self.hours])
+            write(others | state, folder / MODEL, configuration, source, hours, guidance_of(path))
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:

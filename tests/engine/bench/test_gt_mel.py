@@ -53,7 +53,7 @@ def test_a_vocoder_is_that_of_a_model_or_a_file_and_a_model_without_one_is_refus
     assert np.isfinite(made).all()
     sizes = {"kind": "refined-phase", "width": 8, "depth": 1}
     own = {f"vocoder.{name}": tensor for name, tensor in vocoder_of(sizes).state_dict().items()}
-    write_part(tmp_path / "vocoder.safetensors", "vocoder", sizes, own)
+    write_part(tmp_path / "vocoder.safetensors", "vocoder", sizes, own, 0.5)
     assert gt_mel.main([*arguments, "--vocoder", str(tmp_path / "vocoder.safetensors")]) == 0
     refined, _ = soundfile.read(files[2])
     assert gt_mel.main(arguments) == 0

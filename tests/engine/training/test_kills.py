@@ -102,7 +102,7 @@ def test_after_kill_9_the_same_command_gives_what_it_would_have_given(
     values = tiny | {"steps": 7, "crop_s": 0.16} | RUNS[trainer]
     if trainer == "diffusion":
         state = {n: t for n, t in small_networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
-        write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state)
+        write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state, 0.5)
         values |= {"vae": str(tmp_path / "vae.safetensors"), "latents": str(tmp_path / "latents")}
     config = tmp_path / "config.toml"
     config.write_text(as_toml(values))

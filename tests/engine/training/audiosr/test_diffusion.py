@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.models import registry
-from engine.models.audiosr.checkpoint import write
+from engine.models.audiosr.checkpoint import hours_of, write
 from engine.models.audiosr.loading import load_networks
 from engine.models.audiosr.networks import Networks
 from engine.training.audiosr.diffusion import Config, Diffusion
@@ -37,7 +37,7 @@ UNET = {
 @pytest.fixture
 def config(tiny: dict[str, Any], small_networks: Networks, tmp_path: Path) -> Callable[..., Config]:
     state = {n: t for n, t in small_networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
-    write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state)
+    write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state, 0.5)
 
     def make_config(**more: Any) -> Config:
         values = {
@@ -85,6 +85,37 @@ def test_what_it_exports_renders(
     ).clip  # not band-limited: only its shape counts
     assert made.frames == 48000
     assert np.isfinite(made.read(0, 48000)).all()
+
+
+def test_a_condition_that_is_dropped_is_not_heard(config: Callable[..., Config]) -> None:
+    task = Diffusion(config())
+    batch = task.collate([task.examples(validation=False)[0]])
+
+    @torch.no_grad()
+    def loss(dropped: float, condition: float) -> float:
+        task.config = msgspec.structs.replace(task.config, dropped=dropped)
+        batch["condition"] = torch.full_like(batch["condition"], condition)
+        torch.manual_seed(0)
+        return float(task.losses(dict(task.networks.items()), batch, 0)["total"])
+
+    assert loss(1.0, 0.5) == loss(1.0, 2.0)
+    assert loss(0.0, 0.5) != loss(0.0, 2.0)
+
+
+def test_a_model_tells_the_hours_of_all_its_parts(
+    config: Callable[..., Config], trained: Path, tmp_path: Path
+) -> None:
+    task = Diffusion(config())
+    task.hours = 0.25
+    task.export(dict(task.networks.items()), tmp_path)
+    assert hours_of(tmp_path / "model.safetensors") == 0.75  # the autoencoder took half an hour
+    tuned = Diffusion(config(origin=str(tmp_path / "model.safetensors"), crop_s=0.64))
+    tuned.hours = 1.0
+    tuned.export(dict(tuned.networks.items()), tmp_path)
+    assert hours_of(tmp_path / "model.safetensors") == 1.75
+    of_unknown = Diffusion(config(origin=str(trained), crop_s=0.64))
+    of_unknown.export(dict(of_unknown.networks.items()), tmp_path)
+    assert hours_of(tmp_path / "model.safetensors") is None
 
 
 def test_latents_have_unit_deviation_once_scaled(config: Callable[..., Config]) -> None:

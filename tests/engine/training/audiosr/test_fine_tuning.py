@@ -45,7 +45,7 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
 ) -> None:
     monkeypatch.setenv("AIRBAND_MODELS", str(tmp_path / "models"))
     origin = registry.converted("audiosr-small")
-    write(small_networks.state_dict(), origin, small_networks.configuration, "random")
+    write(small_networks.state_dict(), origin, small_networks.configuration, "random", hours=2.0)
     recipe = tomllib.loads((files("engine.training.audiosr") / "speech.toml").read_text())
     shorter = {"steps": 12, "warmup_steps": 2, "batch": 4, "accumulation": 2, "crop_s": 1.28, "rate": 2e-3}
     here = {"device": "cpu", "threads": 1, "workers": 0, "validation_examples": 8, "validation_steps": 6}
@@ -60,7 +60,7 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
     assert "hours" in told
     assert "GB of memory" in told
     assert "voice: a folder; its licence is not stated" in (out / "card.md").read_text()
-    assert float(read_header(out / "model.safetensors", "audiosr")["hours"]) >= 0
+    assert float(read_header(out / "model.safetensors", "audiosr")["hours"]) >= 2
     with (out / "log.csv").open(newline="") as file:
         held_out = [float(row["total"]) for row in csv.DictReader(file) if row["part"] == "held-out"]
     assert held_out[1] < held_out[0], "what it has not heard of the voice is nearer too"

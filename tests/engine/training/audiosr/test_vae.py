@@ -59,11 +59,11 @@ def test_what_it_exports_is_the_mean_network_and_decodes(
 ) -> None:
     run = Run(Autoencoder(config()), tmp_path)
     run.train()
-    sizes, state = read_part(tmp_path / "vae.safetensors", "vae")
-    encoder, decoder = Encoder(**sizes), Decoder(**sizes)
-    for part, network in (("encoder", encoder), ("decoder", decoder)):
+    part = read_part(tmp_path / "vae.safetensors", "vae")
+    encoder, decoder = Encoder(**part.arguments), Decoder(**part.arguments)
+    for name, network in (("encoder", encoder), ("decoder", decoder)):
         network.load_state_dict(
-            {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
+            {k.removeprefix(f"{name}."): v for k, v in part.state.items() if k.startswith(f"{name}.")}
         )
     assert torch.equal(decoder.decoder.conv_out.bias, run.means["decoder"].decoder.conv_out.bias)
     spectrogram = mel.log_mel(mel.magnitude(torch.randn(1, 7680)))[:, None]
