@@ -10,6 +10,7 @@ DRAFT = Model("draft", ready=True, device="cpu", digest="d")
 NULL = Model("null", ready=True, device="cpu")
 ON_GPU = Model("audiosr-basic", ready=True, device="cuda:0", digest="a")
 ON_CPU = Model("audiosr-basic", ready=True, device="cpu", digest="a")
+SMALL = Model("audiosr-mini", ready=True, device="cuda:0", digest="m")
 MISSING = Model("audiosr-basic", ready=False, why="no weights; `airband models` says how to get them")
 
 
@@ -22,6 +23,7 @@ def test_auto_takes_audiosr_on_a_gpu() -> None:
     ("models", "reason"),
     [
         ([NULL, DRAFT], "no official AudioSR weights installed"),
+        ([NULL, DRAFT, SMALL], "no official AudioSR weights installed"),
         ([NULL, DRAFT, MISSING], "no official AudioSR weights installed"),
         ([ON_CPU, DRAFT], "no GPU for AudioSR"),
     ],

@@ -263,7 +263,7 @@ class TestAudacity:
 
 
 @pytest.mark.slow
-def test_the_scripts_are_in_the_wheel(tmp_path: Path) -> None:
+def test_scripts_and_weights_are_in_the_wheel(tmp_path: Path) -> None:
     """Builds it, without the network: the build backend must be installed."""
     pytest.importorskip("hatchling")
     root = Path(__file__).parents[3]
@@ -275,7 +275,10 @@ def test_the_scripts_are_in_the_wheel(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 60e6
+    names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"bridge/daw/reaper/{name}" for name in REAPER} <= names
     assert "bridge/daw/ardour/airband_restore.lua" in names
+    assert "engine/checkpoints/audiosr-mini.safetensors" in names
     assert not [name for name in names if name.startswith("bridge/daw/plugin/bin/")]

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from engine.models import command, registry
+from engine.training.card import write_card
 from engine.training.loop import Run
 from engine.training.nvsr import Config, MelPrediction
 from presets.errors import UsageError
 from presets.schema import make
 from render.clip import ArrayClip
 from render.render import render
+from tests.engine.training.conftest import logged
 
 SIZES = {"dnn": {"width": 64, "depth": 2}, "resunet": {"width": 8, "depth": 2}}
 
@@ -41,6 +43,33 @@ def test_it_goes_on_where_it_was(
     kind: str, config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
     resumes(lambda: MelPrediction(config(kind)))
+
+
+def test_16_bit_products_train_as_float32_does(config: Callable[..., Config], tmp_path: Path) -> None:
+    totals = {}
+    for precision in ("fp32", "bf16"):
+        Run(MelPrediction(config("dnn", precision=precision)), tmp_path / precision).train()
+        totals[precision] = [float(row["total"]) for row in logged(tmp_path / precision)]
+    assert totals["bf16"] != totals["fp32"]
+    assert totals["bf16"] == pytest.approx(totals["fp32"], rel=0.02)
+
+
+def test_a_card_names_packages_licences_and_minutes_of_a_manifest(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(
+        "file,domain,package,licence,seconds\n"
+        "a.flac,speech,klettres,GPL-2+,90\nb.flac,speech,klettres,GPL-2+,30\nc.flac,music,naev,CC0,60\n"
+    )
+    of_manifest = config("dnn", corpus=[str(manifest)], steps=1)
+    run = Run(MelPrediction(of_manifest), tmp_path / "run")
+    run.train()
+    write_card(run, of_manifest, tmp_path / "run" / "card.md")
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "| klettres | GPL-2+ | 2.0 |" in card
+    assert "| naev | CC0 | 1.0 |" in card
+    assert f"| {logged(tmp_path / 'run', 'held-out')[0]['total']} |" in card
 
 
 def test_what_it_exports_is_taken_among_the_models_and_renders(
