@@ -151,25 +151,29 @@ Message Client::upload(const std::string& job, uint64_t total, uint64_t offset, 
         throw Refused("the engine has more of the source than there is");
     for (uint64_t had = 0; had < offset;)
         had = take(had, offset);
-    for (;;) {
-        const Message news = fWire->hear(job);
-        if (news.header.value("state", "") == "uploading")
-            continue;
-        if (news.type() != "grant")
-            return news;
-        const uint64_t granted = news.header.at("offset").get<uint64_t>() + news.header.at("bytes").get<uint64_t>();
-        while (offset < std::min(granted, total)) {
+    uint64_t granted = offset;
+    for (bool isWhole = false;;) {
+        // An engine that was killed may have every byte, and wait for the last chunk's digest all the same.
+        while (!isWhole && (offset < granted || offset == total)) {
             Header chunk = {{"type", "chunk"}, {"job", job}, {"offset", offset}};
-            offset = take(offset, std::min(granted, total));
-            if (offset == total) {
+            offset = take(offset, granted);
+            isWhole = offset == total;
+            if (isWhole) {
                 unsigned char digest[kDigestBytes];
                 char text[2 * kDigestBytes + 1];
                 crypto_generichash_final(&hash, digest, sizeof digest);
                 chunk["last"] = true;
                 chunk["digest"] = sodium_bin2hex(text, sizeof text, digest, sizeof digest);
             }
-            fWire->say(chunk, piece.data(), piece.size());
+            fWire->say(chunk, piece.empty() ? "" : piece.data(), piece.size());
         }
+        const Message news = fWire->hear(job);
+        if (news.header.value("state", "") == "uploading")
+            continue;
+        if (news.type() != "grant")
+            return news;
+        granted = news.header.at("offset").get<uint64_t>() + news.header.at("bytes").get<uint64_t>();
+        granted = std::min(granted, total);
     }
 }
 

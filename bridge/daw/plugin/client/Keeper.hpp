@@ -1,4 +1,6 @@
 #pragma once
+#include "Context.hpp"
+
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -30,6 +32,7 @@ public:
 private:
     void run();
 
+    const std::shared_ptr<void> fContext = sharedContext();
     const double fEveryS;
     std::atomic<bool> fKeeps{false}, fMeets{false}, fQuit{false};
     mutable std::mutex fMutex;

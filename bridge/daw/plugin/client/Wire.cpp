@@ -13,7 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 static constexpr int kSliceMs = 50; // how often a wait looks at `stop`
 static constexpr int kLingerMs = 200; // time for a last `bye`
-static constexpr const char* kMonitor = "inproc://monitor";
 
 static double since(Clock::time_point then)
 {
@@ -21,17 +20,18 @@ static double since(Clock::time_point then)
 }
 
 Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop_, const Patience& patience)
-    : stop(stop_), fPatience(patience), fContext(zmq_ctx_new()), fSocket(zmq_socket(fContext, ZMQ_DEALER)),
-      fMonitor(zmq_socket(fContext, ZMQ_PAIR))
+    : stop(stop_), fPatience(patience), fSocket(zmq_socket(fContext.get(), ZMQ_DEALER)),
+      fMonitor(zmq_socket(fContext.get(), ZMQ_PAIR))
 {
+    const std::string monitor = "inproc://" + newJob(); // other clients have others
     zmq_setsockopt(fSocket, ZMQ_LINGER, &kLingerMs, sizeof kLingerMs);
     if (!connection.serverKey.empty()) {
         zmq_setsockopt(fSocket, ZMQ_CURVE_SERVERKEY, connection.serverKey.c_str(), connection.serverKey.size());
         zmq_setsockopt(fSocket, ZMQ_CURVE_PUBLICKEY, connection.publicKey.c_str(), connection.publicKey.size());
         zmq_setsockopt(fSocket, ZMQ_CURVE_SECRETKEY, connection.secretKey.c_str(), connection.secretKey.size());
     }
-    if (zmq_socket_monitor(fSocket, kMonitor, ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED) != 0
-        || zmq_connect(fMonitor, kMonitor) != 0 || zmq_connect(fSocket, connection.endpoint.c_str()) != 0) {
+    if (zmq_socket_monitor(fSocket, monitor.c_str(), ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED) != 0
+        || zmq_connect(fMonitor, monitor.c_str()) != 0 || zmq_connect(fSocket, connection.endpoint.c_str()) != 0) {
         const std::string why = zmq_strerror(zmq_errno());
         close();
         throw EngineAbsent(connection.endpoint + ": " + why);
@@ -48,7 +48,6 @@ void Client::Wire::close()
     zmq_socket_monitor(fSocket, nullptr, 0);
     zmq_close(fMonitor);
     zmq_close(fSocket);
-    zmq_ctx_term(fContext);
 }
 
 void Client::Wire::send(const void* bytes, size_t count, int flags)

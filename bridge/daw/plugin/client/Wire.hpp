@@ -1,5 +1,6 @@
 #pragma once
 #include "Client.hpp"
+#include "Context.hpp"
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -38,7 +39,7 @@ private:
 
     const Patience fPatience;
     const std::chrono::steady_clock::time_point fBegan = std::chrono::steady_clock::now();
-    void* fContext;
+    const std::shared_ptr<void> fContext = sharedContext();
     void* fSocket;
     void* fMonitor;
 };

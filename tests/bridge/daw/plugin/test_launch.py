@@ -6,7 +6,8 @@ pytest -m plugin tests/bridge/daw/plugin/test_launch.py
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,34 @@ def test_a_failure_to_meet_the_engine_is_told_until_one_is_used_again(hosts: Pat
     assert afterwards == ""
 
 
-def test_who_sends_a_clip_that_somebody_cancels_is_told_so(hosts: Path, running: None, engine: Any) -> None:
-    """As a user does with `airband cancel`; the engine may have no more room for it just then."""
+@contextmanager
+def uploading(hosts: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A job whose first piece is about to be sent, and what lets it be sent and gives how that ended."""
     with subprocess.Popen(
         [hosts / "upload"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
         assert program.stdout is not None
-        job = program.stdout.readline().strip()
+        yield program.stdout.readline().strip(), lambda: program.communicate("\n", timeout=90)[0].strip()
+
+
+def test_who_sends_a_clip_that_somebody_cancels_is_told_so(hosts: Path, running: None, engine: Any) -> None:
+    """As a user does with `airband cancel`; the engine may have no more room for it just then."""
+    with uploading(hosts) as (job, ended):
         with Client.connect(state=engine.home.state, start=False) as client:
             assert client.cancel(job) == "cancelled"
-        said, _ = program.communicate("\n", timeout=60)
-    assert said == "the render was cancelled\n"
+        assert ended() == "the render was cancelled"
+
+
+def test_an_engine_that_was_killed_with_every_byte_of_a_clip_gets_its_end(
+    hosts: Path, start_engine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All had come but the digest: the take waited without end."""
+    engine = start_engine()
+    monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
+    with uploading(hosts) as (job, ended):
+        engine.end()
+        assert "engine" in ended()
+    (engine.home.state / "spool" / "parts" / job).write_bytes(bytes(8 << 20))
+    start_engine()
+    said = subprocess.run([hosts / "upload", job], input="\n", capture_output=True, text=True, timeout=120)
+    assert said.stdout == f"{job}\nqueued\n"

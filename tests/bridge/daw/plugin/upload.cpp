@@ -1,14 +1,14 @@
-// upload: sends 8 MiB of silence to the engine, as Render does. Prints the job's name as soon as it is asked for the first
-// piece, waits for a line then, and prints how it ended.
+// upload [JOB]: sends 8 MiB of silence to the engine, as Render does; of a job that was submitted before, what is missing.
+// Prints the job's name as soon as it is asked for the first piece, waits for a line then, and prints how it ended.
 #include "Client.hpp"
 
 #include <cstdio>
 #include <cstring>
 
-int main()
+int main(int count, char** argument)
 {
     const std::atomic<bool> stop{false};
-    const std::string job = airband::newJob();
+    const std::string job = count > 1 ? argument[1] : airband::newJob();
     const auto read = [&job](uint64_t offset, char* into, size_t count) {
         if (offset == 0) {
             std::printf("%s\n", job.c_str());
