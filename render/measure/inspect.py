@@ -56,8 +56,8 @@ class Inspection:
         coding: what a file that is coded says of that; None for PCM, and where ffprobe is not to be had.
         rate, channels, frames, seconds: of the audio.
         cutoff: what `cutoff = "auto"` finds, with its reason.
-        shelf_hz: where the band ends, also where that is too high to matter, and not above the low-pass that
-            the file names; None where no end is seen.
+        shelf_hz: up to where the band was kept, also where that is too high to matter, and not above the
+            low-pass that the file names; None where no end is seen.
         holes: what is left out below the shelf.
         ends: (second, Hz) where the band ends over time.
         codec: the codec it is in, or those its shelf and holes look like; most likely first.
@@ -100,7 +100,8 @@ def inspect(path: Path) -> Inspection:
         spectrum = measure(clip)
         cutoff = auto(spectrum, clip.rate / 2)
         codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes)
-        told_hz, shelf_hz = coded.low_pass_hz if coded else None, cutoff.edge_hz
+        told_hz = coded.low_pass_hz if coded else None
+        shelf_hz = cutoff.holes.kept_hz if cutoff.holes else cutoff.edge_hz
         faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
         findings = [
             *([f"breaks off or is damaged: {clip.shortfall}"] if clip.shortfall else []),

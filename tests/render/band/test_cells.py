@@ -13,13 +13,13 @@ CELLS = Cells(8000 * 2.0 ** (np.arange(7) / 12), 24000.0)
 
 def test_the_bands_reach_from_the_lowest_hole_to_the_cutoff() -> None:
     cells = holed_cells(
-        Cutoff(11000.0, "auto", "", nyquist_hz=24000.0, holes=Holes(11500, 11000, 8000.0, 0.1))
+        Cutoff(11000.0, "auto", "", nyquist_hz=24000.0, holes=Holes(11500, 11000, 11500, 8000.0, 0.1))
     )
     assert cells is not None
     assert cells.edges_hz[-1] == 11000
     assert 8000 <= cells.edges_hz[0] < 8500
-    assert holed_cells(Cutoff(11000.0, "auto", "", holes=Holes(11500, 11000, 11200.0, 0.1))) is None
-    assert holed_cells(Cutoff(11000.0, "auto", "", holes=Holes(11500, 11000, None, 0.0))) is None
+    assert holed_cells(Cutoff(11000.0, "auto", "", holes=Holes(11500, 11000, 11500, 11200.0, 0.1))) is None
+    assert holed_cells(Cutoff(11000.0, "auto", "", holes=Holes(11500, 11000, 11500, None, 0.0))) is None
     assert holed_cells(Cutoff(None, "auto", "")) is None
 
 

@@ -57,6 +57,17 @@ def test_a_band_of_which_an_edge_leaves_less_than_a_quarter_is_no_part_of_the_sh
         assert find_holes(partly, EDGES_HZ, 12000).shelf_hz == shelf_hz
 
 
+def test_where_an_encoder_kept_a_part_only_from_a_step_on_is_told() -> None:
+    powers = sound(0.4, 10000)
+    above = EDGES_HZ[:-1] >= 10000
+    powers[160:, above] *= 0.4  # the others lack 4 dB there, all together 6
+    holes = find_holes(powers, EDGES_HZ, 12000)
+    assert holes.kept_hz == pytest.approx(10000, rel=0.015)
+    assert (holes.shelf_hz, holes.from_hz) == (12000, 12000)
+    powers[160:, above] *= 2.5
+    assert find_holes(powers, EDGES_HZ, 12000).kept_hz == 12000
+
+
 def test_what_loud_moments_leave_out_is_no_part_of_the_band() -> None:
     powers = sound(0.3, 10000)
     powers[:120] *= 10  # a third of the frames: those that end at 10 kHz

@@ -15,8 +15,8 @@ def test_an_encoders_own_low_pass_names_it(shelf_hz: float, first: str) -> None:
 
 
 def test_holes_speak_for_a_codec_that_leaves_them() -> None:
-    clean = Holes(16570, 16570, None, 0.0)
-    holed = Holes(16570, 16200, 14000, 0.2)
+    clean = Holes(16570, 16570, 16570, None, 0.0)
+    holed = Holes(16570, 16200, 16570, 14000, 0.2)
     assert looks_like(16570, clean)[0] == "Vorbis q2"
     assert looks_like(16570, holed)[0].startswith(("MP3", "AAC"))
 

@@ -188,8 +188,10 @@ def bands(mono: Samples, rate: int) -> tuple[Samples, float]:
 
 
 def true_shelf_hz(wav: Path, made: Path) -> float:
-    """Up to where the encoder kept the clip: three bands in a row within 6 dB of the source, each in the
-    tenth of the frames where the source is loudest there; the source above the level of 16-bit dither."""
+    """Up to where the encoder kept the clip: the highest band within 6 dB of the source, and so together with
+    its neighbours, each in the tenth of the frames where the source is loudest there; the source above the
+    level of 16-bit dither in all three. (Three in a row, each within 6 dB, stop too early: single bands stray
+    by some dB, and an encoder may be 5 dB down long before its shelf.)"""
     given, given_rate = soundfile.read(wav, always_2d=True)
     with open_clip(made) as clip:
         kept, rate = clip.read(0, clip.frames).sum(axis=0).astype(float), clip.rate
@@ -201,13 +203,17 @@ def true_shelf_hz(wav: Path, made: Path) -> float:
     given, kept = (given, kept[lag:]) if lag > 0 else (given[-lag:], kept)
     span = min(len(given), len(kept))
     (before, width_hz), (after, _) = bands(given[:span], rate), bands(kept[:span], rate)
-    there = []
+    levels, held = np.zeros(before.shape[1]), np.zeros(before.shape[1])
     for band in range(before.shape[1]):
         loud = np.argsort(before[:, band])[::-1][: max(4, len(before) // 10)]
-        level = before[loud, band].mean()
-        there.append(level > 10**-13.2 and after[loud, band].mean() > level * 10**-0.6)
-    runs = np.flatnonzero(np.array(there[2:]) & np.array(there[1:-1]) & np.array(there[:-2]))
-    return float((runs[-1] + 3) * width_hz)
+        levels[band], held[band] = before[loud, band].mean(), after[loud, band].mean()
+
+    def three(values: Samples) -> Samples:
+        return np.convolve(values, np.ones(3), "same")
+
+    audible = three((levels > 10**-13.2).astype(float)) > 2.5
+    kept = audible & (held > levels * 10**-0.6) & (three(held) > three(levels) * 10**-0.6)
+    return float((np.flatnonzero(kept)[-1] + 1) * width_hz)
 
 
 def error_hz(source: Path, encoder: str, folder: Path) -> tuple[float, Inspection]:
@@ -231,7 +237,7 @@ def test_a_codecs_shelf_is_found(encoder: str, tmp_path: Path) -> None:
     off, found = error_hz(DEV / "music" / "apollo_32khz_sample3.flac", encoder, tmp_path)
     assert abs(off) <= 500
     assert names_it(found, encoder) or encoder == "Vorbis q3"  # its shelf gives way to the music's
-    assert found.cutoff.hz is None or found.cutoff.hz <= (found.shelf_hz or 0)
+    assert found.cutoff.hz is None or found.cutoff.hz <= 1.02 * (found.shelf_hz or 0)
 
 
 @needs_encoders
@@ -265,4 +271,4 @@ def test_the_shelf_of_200_encoded_files(tmp_path: Path, capsys: pytest.CaptureFi
         print(*misses, sep="\n")
     assert len(everything) == 200
     assert np.mean(np.abs(everything) <= 500) >= 0.9
-    assert np.mean(everything > 250) <= 0.07  # nearly all at 128 kbit/s or less: render/measure/README.md
+    assert np.mean(everything > 250) <= 0.01  # one: render/measure/README.md
