@@ -7,8 +7,8 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
     submit                      accepted (also for a job that is known: its state, where its upload stands),
                                 busy, or error
     submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
-    chunk                       grant as the engine writes; after the last one accepted{queued} once all is
-                                checked and stored, or failed
+    chunk                       grant as the engine writes, or busy; after the last one accepted{queued} once
+                                all is checked and stored, or failed; cancelled where somebody does that
     watch                       its state as accepted, progress (conflated), then done, failed or cancelled
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more
@@ -18,8 +18,9 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
     bye                         nothing; jobs go on
     anything, while closing     closing
 
-A job is named by the client (a ULID): to submit it again is safe. A range of the source is the knobs `start`
-and `end`. Offsets and sizes count bytes; positions in audio count frames.
+A job is named by the client (a ULID): to submit it again is safe. Where its upload then stands at the end of
+the source, an empty last chunk brings the digest. A range of the source is the knobs `start` and `end`.
+Offsets and sizes count bytes; positions in audio count frames.
 """
 
 from __future__ import annotations
