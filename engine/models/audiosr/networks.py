@@ -93,7 +93,7 @@ class Networks(nn.Module):
     """U-Net, encoder, decoder and vocoder, and the factor that brings a latent to unit variance.
 
     Attributes:
-        turns: whether and how U-Net and vocoder share one place in memory; None where both are in it.
+        turns: how networks share one place in memory; None where all are in it.
 
     Args:
         configuration: of the networks.
@@ -111,8 +111,8 @@ class Networks(nn.Module):
         self.register_buffer("scale_factor", torch.tensor(1.0))
         self.turns: Turns | None = None
 
-    def take_turn(self, name: Literal["unet", "vocoder"]) -> None:
-        """Has a network in memory that is to work next; ModelError where its file was replaced."""
+    def take_turn(self, name: Literal["encoder", "unet", "decoder", "vocoder"]) -> None:
+        """Has a network in memory that is to work next; ModelError where its file is gone or was replaced."""
         if self.turns is not None:
             self.turns.take(name)
 

@@ -105,6 +105,7 @@ class AudioSR:
         z = self._sample(condition, rows, noise, preset, progress)
 
         # 5. Y_h, the spectrogram that z_0 stands for.
+        self._networks.take_turn("decoder")
         y_h = self._batched(self._decode, progress.of_stage("decode"), z)
 
         # 6. Post-processing: mel bands below the cut-off are the input's own.
@@ -136,6 +137,7 @@ class AudioSR:
         self, x_h: list[Tensor], rows: list[Row], noise: NoiseField, progress: RowProgress
     ) -> list[Tensor]:
         networks = self._networks
+        networks.take_turn("encoder")
 
         def moments(x: Tensor) -> Tensor:
             return torch.cat(networks.encoder(x), dim=1)
