@@ -12,7 +12,7 @@ from presets.errors import ModelError
 DRAFT = "draft.safetensors"
 AUDIOSR_MINI = "audiosr-mini.safetensors"
 
-HOURS = {DRAFT: 0.14}
+HOURS = {DRAFT: 0.12}
 """Hours that a training took, of a GPU, as its model card tells; other files tell theirs themselves."""
 
 
