@@ -32,7 +32,8 @@ def sample(
     path: Path, dull: NDArray[np.float32], subtype: str, rate: int = 48000, frames: int = 30001
 ) -> Path:
     """Noise that ends at 4 kHz, or at a twelfth of another rate."""
-    soundfile.write(path, dull[:, :frames].T, rate, subtype)
+    form = "RF64" if path.suffix == ".rf64" else None
+    soundfile.write(path, dull[:, :frames].T, rate, subtype, format=form)
     return path
 
 
@@ -45,6 +46,7 @@ def sample(
         ("a.flac", "PCM_16", 48000),
         ("a.flac", "PCM_24", 88200),
         ("a.aiff", "PCM_24", 44100),
+        ("a.rf64", "PCM_24", 48000),
     ],
 )
 def test_what_the_host_knows_stays_and_undo_restores_the_bytes(
