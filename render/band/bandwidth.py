@@ -26,7 +26,7 @@ from render.band.cliff import (
     is_steady,
 )
 from render.band.holes import Holes, find_holes
-from render.band.images import raised_from_hz
+from render.band.images import held_from_hz, raised_from_hz
 from render.band.slope import Slope, find_slope
 from render.clip import Clip
 
@@ -91,6 +91,8 @@ class Spectrum:
         bin_hz: width of a bin.
         at_s: (frames,) where in the clip each of the frames that sound begins.
         fine: (frames, bins) power of every FINE_EVERYth frame, whatever it holds.
+        changes_hz: (frames,) how often a second, in each of the frames that sound, a sample is another than
+            the one before.
     """
 
     powers: Powers
@@ -99,6 +101,7 @@ class Spectrum:
     bin_hz: float
     at_s: NDArray[np.float64]
     fine: NDArray[np.float32]
+    changes_hz: NDArray[np.float64]
 
     def below(self, top_hz: float) -> Spectrum:
         """The same, as of a clip that holds nothing above `top_hz`."""
@@ -158,11 +161,13 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
     """
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
     hop = size // 2
+    span_s = (size - 1) / clip.rate
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     edges_hz = _band_edges(min(clip.rate / 2, top_hz))
     places = edges_hz * size / clip.rate + 0.5
     bins_kept = int(min(top_hz, clip.rate / 2) * size / clip.rate) + 1
-    powers, magnitude, places_s, counted, fine = [], np.zeros(size // 2 + 1), [], [], []
+    powers, magnitude, places_s, counted = [], np.zeros(size // 2 + 1), [], []
+    fine, changes_hz = [], []
     for start, frames in _blocks(max(1, (clip.frames - size) // hop + 1)):
         block = clip.read(start * hop, (frames - 1) * hop + size)
         framed = np.lib.stride_tricks.sliding_window_view(block, size, axis=1)[:, ::hop]
@@ -171,6 +176,10 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
         fine.append(power[::FINE_EVERY, :bins_kept].astype(np.float32))
+        changed = np.cumsum((np.diff(block) != 0).any(axis=0))
+        changes_hz.append(
+            (changed[size - 2 :: hop] - np.append(0, changed[hop - 1 :: hop])[:frames]) / span_s
+        )
         places_s.append((start + np.arange(frames)) * hop / clip.rate)
         counted.append(~(has_edge(framed) | has_tick(block, size, hop)))
     stacked, at_s, counts = np.concatenate(powers), np.concatenate(places_s), np.concatenate(counted)
@@ -179,17 +188,29 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         sounds &= counts
     magnitude /= len(stacked)
     bin_hz = clip.rate / size
-    return Spectrum(stacked[sounds], edges_hz, magnitude, bin_hz, at_s[sounds], np.concatenate(fine))
+    return Spectrum(
+        stacked[sounds],
+        edges_hz,
+        magnitude,
+        bin_hz,
+        at_s[sounds],
+        np.concatenate(fine),
+        np.concatenate(changes_hz)[sounds],
+    )
 
 
 def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     """The rule `auto`, for whoever has the spectrum already."""
-    found = _auto(spectrum, nyquist_hz)
-    if (found.hz is not None and found.hz < FILLED * nyquist_hz) or len(spectrum.powers) < 4:
-        return found
-    rate_hz = raised_from_hz(spectrum.fine, spectrum.bin_hz, min(FULL_BAND_HZ, nyquist_hz))
+    if len(spectrum.powers) < 4:
+        return _auto(spectrum, nyquist_hz)
+    rate_hz = held_from_hz(spectrum.changes_hz, 2 * nyquist_hz, spectrum.bin_hz)
     if rate_hz is None:
-        return found
+        found = _auto(spectrum, nyquist_hz)
+        if found.hz is not None and found.hz < FILLED * nyquist_hz:
+            return found
+        rate_hz = raised_from_hz(spectrum.fine, spectrum.bin_hz, min(FULL_BAND_HZ, nyquist_hz))
+        if rate_hz is None:
+            return found
     found = _auto(spectrum.below(rate_hz / 2), rate_hz / 2)
     images = f"above {rate_hz / 2:.0f} Hz are images, of a rate of {rate_hz / 1000:.1f} kHz"
     return replace(found, nyquist_hz=nyquist_hz, reason=f"{found.reason}; {images}")
@@ -277,6 +298,15 @@ def _blocks(frames: int) -> list[tuple[int, int]]:
     if frames <= MAX_FRAMES:
         return [(k * BLOCK_SPECTRA, min(BLOCK_SPECTRA, frames - k * BLOCK_SPECTRA)) for k in range(count)]
     return [(round(k * (frames - BLOCK_SPECTRA) / (count - 1)), BLOCK_SPECTRA) for k in range(count)]
+
+
+def _changes(block: NDArray[np.float32], hop: int) -> NDArray[np.intp]:
+    """(frames,): how many samples of each frame, 2 hop long, differ in a channel from the one before."""
+    changed = np.zeros(block.shape[1], np.bool_)
+    for channel in block:
+        changed[1:] |= channel[1:] != channel[:-1]
+    halves = np.count_nonzero(changed.reshape(-1, hop), axis=1)
+    return np.asarray(halves[:-1] + halves[1:] - changed[:-hop:hop])
 
 
 def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers:

@@ -34,7 +34,32 @@ LAW, LAW_SPREAD = (0.75, 5.0), 1.3
 were drawn between them (sinc and its square), 2.4 to 4 for cubics, and the same, up to this factor, near and
 further away; 0 for the sidebands of a tone."""
 
+HELD_SHARE = 0.1
+"""So many of the frames, or more, change as often as samples that were held, and none more often: quiet ones
+of 16 bits less often. Of 656 recordings of 16 bits, whole, none does."""
+
 Floats = NDArray[np.floating[Any]]
+
+
+def held_from_hz(changes_hz: Floats, rate_hz: float, bin_hz: float) -> float | None:
+    """The rate from which a sound was raised by holding its samples, whatever the ratio, or None.
+
+    Where it is broken, a sample is held for two frames or three, by turns, and the images lie everywhere: the
+    mirror alone does not tell. But samples change as often as they once came.
+
+    Args:
+        changes_hz: (frames,) how often a second a sample is another than the one before.
+        rate_hz: the clip's.
+        bin_hz: one change in a frame.
+
+    Returns:
+        One of RATES_HZ.
+    """
+    for lower_hz in RATES_HZ:
+        over_hz = changes_hz - lower_hz
+        if lower_hz < rate_hz - 2 * bin_hz and over_hz.max() < 2 * bin_hz:
+            return float(lower_hz) if np.mean(over_hz > -2 * bin_hz) >= HELD_SHARE else None
+    return None
 
 
 def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | None:

@@ -83,6 +83,20 @@ def test_a_band_below_its_own_images_ends_where_its_rate_ended_it(
     assert f"images, of a rate of {from_hz / 1000:.1f} kHz" in cutoff.reason
 
 
+@pytest.mark.parametrize("make", [pink, drums])
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(22050, 48000), (32000, 44100), (11025, 48000), (22050, 44100)]
+)
+def test_samples_that_were_held_are_told_whatever_the_ratio(
+    make: Callable[[], Samples], from_hz: int, to_hz: int
+) -> None:
+    samples = np.round(raised(make(), from_hz, to_hz, held) * 32768) / 32768
+    cutoff = found(samples, to_hz)
+    assert cutoff.hz == pytest.approx(VHQ_EDGE * from_hz, rel=0.03)
+    assert f"images, of a rate of {from_hz / 1000:.1f} kHz" in cutoff.reason
+    assert "images" not in found(make(), RATE).reason
+
+
 def test_a_lower_end_than_that_of_its_rate_is_found_below_images() -> None:
     low = signal.sosfiltfilt(signal.cheby1(8, 0.05, 9000, fs=RATE, output="sos"), pink())
     cutoff = found(raised(low, 22050, RATE, lines), RATE)
