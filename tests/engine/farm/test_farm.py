@@ -47,6 +47,12 @@ if any(part.endswith("default_worker.py") for part in sys.orig_argv):
 """What a worker's Python does when it opens a clip: dies of it each time, once, or waits before it."""
 
 
+@pytest.fixture(autouse=True)
+def as_nice_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray makes its workers nice by 15: on a busy machine they do not come up for ten minutes."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 @pytest.fixture
 def clips(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
     """A folder with eight clips of half a second and a manifest of them, each with a seed of its own."""
