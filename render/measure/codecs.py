@@ -56,19 +56,23 @@ NEAR = 0.012
 OF_A_RATE = (0.945, 1.045)
 """Where a file that was at a lower rate ends, as a share of half that rate. With noise at 8, 16, 22.05 and
 32 kHz brought to 48: libsoxr and SoX 0.95 to 0.96, ffmpeg 1.03, SciPy's `resample_poly` 1.04."""
+OWN_END = 0.95
+"""From this share of half its own rate on a file's shelf is where that ends it."""
 LEAVES_HOLES = frozenset({"MP3", "AAC", "SBC"})
 HOLED_SHARE = 0.02
 """From this share of empty cells on, codecs that fill what they leave out with noise come last."""
 
 
-def looks_like(shelf_hz: float | None, holes: Holes | None) -> tuple[str, ...]:
-    """The encoders whose low-pass a shelf matches, nearest first, one setting each; none without a shelf.
+def looks_like(shelf_hz: float | None, holes: Holes | None, rate: int) -> tuple[str, ...]:
+    """The encoders whose low-pass a shelf matches, nearest first, one setting each; none without a shelf, or
+    where the rate alone makes one.
 
     Args:
         shelf_hz: where the band ends.
         holes: what is left out below it. MP3 and AAC leave holes, Opus and Vorbis fill them with noise.
+        rate: the file's own.
     """
-    if shelf_hz is None:
+    if shelf_hz is None or shelf_hz >= OWN_END * rate / 2:
         return ()
     holed = _is_holed(holes)
     near = sorted(

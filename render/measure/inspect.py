@@ -99,7 +99,7 @@ def inspect(path: Path) -> Inspection:
     with open_clip(path, accept_truncated=True) as clip:
         spectrum = measure(clip)
         cutoff = auto(spectrum, clip.rate / 2)
-        codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes)
+        codec = (known,) if known else looks_like(cutoff.edge_hz, cutoff.holes, clip.rate)
         told_hz = coded.low_pass_hz if coded else None
         shelf_hz = cutoff.holes.kept_hz if cutoff.holes else cutoff.edge_hz
         faults, peak_dbtp = find_faults(clip), _finite(true_peak_dbtp(clip))
