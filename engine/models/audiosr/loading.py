@@ -1,7 +1,7 @@
 """A converted file becomes networks: layer by layer, and where memory is short one network at a time.
 
 AudioSR as published weighs 2.7 GB in float32 (encoder 0.4, U-Net 1.0, decoder 0.5, vocoder 0.8). Its networks
-work one after the other, so that the one whose turn it is may take the place of the one before. To read all
+work one after the other, so that the one whose turn it is takes the place of the one before. To read all
 of them takes 2.4 CPU s, where a window takes minutes.
 """
 
@@ -145,10 +145,10 @@ class ConvertedFile:
 
 
 class Turns:
-    """One network after the other in one place: the weights of the rest are in the file.
+    """One network in memory after the other: the weights of the rest are in the file.
 
-    One place, for a heap that networks of many sizes come from and go to grows: by 0.3 GB from the first
-    render by the vocoder to the second.
+    Each is one piece of memory, which goes back to the system: a heap that weights of many sizes come from
+    and go to grows, by 0.3 GB from the first render by the vocoder to the second.
 
     Args:
         networks: with none of them filled.
@@ -160,8 +160,7 @@ class Turns:
     def __init__(self, networks: Networks, file: ConvertedFile) -> None:
         self._networks, self._file = networks, file
         self._in_memory = ""
-        sizes = (sum(map(_room, networks.get_submodule(name).parameters())) for name in self.NETWORKS)
-        self._place, self._taken = torch.empty(max(sizes)), 0
+        self._piece, self._taken = torch.empty(0), 0
 
     def take(self, name: str) -> None:
         """Has one of NETWORKS in memory; ModelError where the file is gone or was replaced."""
@@ -171,12 +170,14 @@ class Turns:
             self._networks.get_submodule(self._in_memory).to("meta")
         self._in_memory, self._taken = "", 0
         with torch.inference_mode(False):
+            self._piece = torch.empty(0)  # gone before the next one is made
+            self._piece = torch.empty(sum(map(_room, self._networks.get_submodule(name).parameters())))
             self._file.read(self._networks, name, keep=self._keep)
         self._in_memory = name
 
     def _keep(self, weight: Tensor) -> Tensor:
-        """A copy of a weight, laid out as it is, in the place."""
-        kept = self._place[self._taken :].as_strided(weight.shape, weight.stride())
+        """A copy of a weight, laid out as it is, in the piece."""
+        kept = self._piece[self._taken :].as_strided(weight.shape, weight.stride())
         self._taken += _room(weight)
         return kept.copy_(weight)
 

@@ -93,7 +93,7 @@ class Networks(nn.Module):
     """U-Net, encoder, decoder and vocoder, and the factor that brings a latent to unit variance.
 
     Attributes:
-        turns: how networks share one place in memory; None where all are in it.
+        turns: how networks are in memory one after the other; None where all are.
 
     Args:
         configuration: of the networks.
