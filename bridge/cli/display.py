@@ -16,6 +16,7 @@ from bridge.batch.forecast import Foreseen
 from bridge.batch.results import OTHER_ENDS, compared, comparison, described, summary
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
+from presets.errors import AirbandError
 from presets.printable import printable
 from presets.report import plain
 
@@ -172,13 +173,16 @@ def display(*, as_json: bool) -> Display:
     return Bars() if sys.stdout is not None and sys.stdout.isatty() else Lines()
 
 
-def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> None:
-    """What a batch would do: a line an item, and the sum."""
+def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
+    """Says what a batch would do, a line an item, and the sum; returns why items would be refused."""
     counts: Counter[str] = Counter()
+    refused: list[AirbandError] = []
     audio_s = work_s = 0.0
     unknown = 0
     for lot in lots:
         counts[lot.what] += 1
+        if lot.error is not None:
+            refused.append(lot.error)
         audio_s, work_s = audio_s + (lot.audio_s or 0.0), work_s + (lot.work_s or 0.0)
         unknown += lot.what == "render" and lot.work_s is None
         if as_json:
@@ -192,9 +196,10 @@ def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> None:
     total = {"render": counts["render"], "skipped": counts["skipped"], "refused": counts["refused"]}
     if as_json:
         print(json.dumps({"what": "end", **total, "audio_s": audio_s, "work_s": None if unknown else work_s}))
-        return
-    took = "how long is not known yet" if unknown else f"about {work_s:.1f} s of work"
-    print(
-        f"{total['render']} would be rendered, {audio_s:.1f} s of audio, {took}; "
-        f"{total['skipped']} done already, {total['refused']} refused"
-    )
+    else:
+        took = "how long is not known yet" if unknown else f"about {work_s:.1f} s of work"
+        print(
+            f"{total['render']} would be rendered, {audio_s:.1f} s of audio, {took}; "
+            f"{total['skipped']} done already, {total['refused']} refused"
+        )
+    return refused

@@ -166,7 +166,8 @@ def render(
             for item, row in pairs
         ]
         if dry_run:
-            foretold(forecast(tasks, refused, speeds), as_json=as_json)
+            if refusals := foretold(forecast(tasks, refused, speeds), as_json=as_json):
+                raise typer.Exit(common_code(refusals))
             return
         sinks: list[Callable[[Event], None]] = []
         if results is not None:

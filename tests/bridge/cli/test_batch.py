@@ -58,7 +58,10 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(airband: Airband, stat
     assert (told["snare.flac"]["what"], told["snare.flac"]["code"]) == ("refused", "output")
     assert told["hat.wav"]["audio_s"] == pytest.approx(40000 / 48000)
     assert (told[""]["render"], told[""]["skipped"], told[""]["refused"]) == (1, 1, 1)
-    assert "1 would be rendered, 0.8 s of audio" in airband(*command).out
+    said = airband(*command)
+    assert said.code == 4
+    assert "1 would be rendered, 0.8 s of audio" in said.out
+    assert airband(*command, "--exclude", "*.flac").code == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
