@@ -300,15 +300,6 @@ def _blocks(frames: int) -> list[tuple[int, int]]:
     return [(round(k * (frames - BLOCK_SPECTRA) / (count - 1)), BLOCK_SPECTRA) for k in range(count)]
 
 
-def _changes(block: NDArray[np.float32], hop: int) -> NDArray[np.intp]:
-    """(frames,): how many samples of each frame, 2 hop long, differ in a channel from the one before."""
-    changed = np.zeros(block.shape[1], np.bool_)
-    for channel in block:
-        changed[1:] |= channel[1:] != channel[:-1]
-    halves = np.count_nonzero(changed.reshape(-1, hop), axis=1)
-    return np.asarray(halves[:-1] + halves[1:] - changed[:-hop:hop])
-
-
 def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers:
     """(frames, bins) to (frames, bands): the mean power per bin between places, fractions of bins shared."""
     return np.asarray(np.diff(power_below(power, places), axis=1) / np.diff(places), np.float32)

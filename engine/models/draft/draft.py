@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,7 +42,6 @@ from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
 from render.upscaler import Audio, NoiseField, Step, StepHook, Window
 
-P = ParamSpec("P")
 Made = TypeVar("Made")
 
 AIR_HZ, AIR_OCTAVES = 16000.0, 0.5
@@ -92,8 +91,8 @@ class Draft:
         generated = []
         with ExitStack() as stack:
 
-            def start(work: Callable[P, Made], *given: P.args, **named: P.kwargs) -> Future[Made]:
-                future = self._threads.submit(work, *given, **named)
+            def start(work: Callable[..., Made], *given: Any) -> Future[Made]:
+                future = self._threads.submit(work, *given)
                 stack.callback(future.cancel)
                 return future
 
