@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from presets.schema import RATE_HZ, Preset
-from render.band.bandwidth import Cutoff
+from render.band.cutoff import Cutoff
 from render.clip import Clip
 from render.filters import Filter, added, highpass, made_good, seam
 from render.limits import check_finite

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from presets.errors import InputError
 from presets.report import LikeReport
 from presets.schema import RATE_HZ, Preset
-from render.band.bandwidth import Cutoff, find_cutoff
+from render.band.cutoff import Cutoff, find_cutoff
 from render.band.slope import RIPPLES, Slope
 from render.clip import ArrayClip, Clip
 from render.filters import Filter, shaped

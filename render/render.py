@@ -13,8 +13,8 @@ import numpy as np
 from presets.errors import InputError, OutputError, RenderError, UsageError
 from presets.report import EffectsReport, FillReport, LikeReport, RenderReport, SourceReport
 from presets.schema import RATE_HZ, Preset, frames_at
-from render.band.bandwidth import find_cutoff
 from render.band.cells import holed_cells
+from render.band.cutoff import find_cutoff
 from render.clip import ArrayClip, Clip, PcmClip, Shared
 from render.edges import LOW_EDGE, Contained
 from render.effects.chain import apply_chain, label, workplace

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from presets.limits import CUTOFF_MIN_HZ
 from presets.report import FilledCell
 from presets.schema import RATE_HZ
-from render.band.bandwidth import Cutoff, power_below
-from render.band.cliff import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers
+from render.band.cutoff import Cutoff
 from render.band.holes import is_empty
+from render.band.spectrum import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers, power_below
 from render.upscaler import Audio
 
 HOP, SIZE = 1024, 2048

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.band.low_pass import GENTLE, STEEP, fit
+from render.band.spectrum import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers, decibels
 
-BANDS_PER_OCTAVE = 48
-THIRD, SIXTH = BANDS_PER_OCTAVE // 3, BANDS_PER_OCTAVE // 6
 # A range below is measured: within it, the other thresholds as they stand, every sound of
 # tests/render/band/test_cliff.py is found to end where it does. What is named goes wrong first beyond.
 CLIFF_DB = 30.0
@@ -49,8 +48,6 @@ SKIRT_DB = 6.0
 SKIRT_OCTAVE_DB = 36.0
 """What an octave lost by more before the fall is a gentle filter's slope, and no cliff. 18 to 72 at least."""
 
-Powers = NDArray[np.float32]
-"""(frames, bands) mean power per bin; bands are BANDS_PER_OCTAVE to the octave."""
 Floats = NDArray[np.floating[Any]]
 
 
@@ -197,11 +194,6 @@ def is_steady(power: Floats) -> bool:
     """Whether (frames,) of power are a steady noise's, whose loudest tenth stands out by chance only."""
     usual = np.sort(power)[: len(power) - int(len(power) * RARE_SHARE)]
     return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * usual.mean())
-
-
-def decibels(power: Any, out: NDArray[np.float64] | None = None) -> Any:
-    """10 log10, of at least -200 dB; in the memory of `out`, where it is given."""
-    return np.multiply(np.log10(np.maximum(power, 1e-20, out=out), out=out), 10, out=out)
 
 
 def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import SIXTH, THIRD, Powers, decibels, loudest
+from render.band.cliff import loudest
+from render.band.spectrum import SIXTH, THIRD, Powers, decibels
 
 HOLE_DB = 45.0
 """A cell this far below the band a third of an octave further down is empty."""

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import FLOOR_CLIFF_DB, Powers, decibels, loudest, lower_quartile
+from render.band.cliff import FLOOR_CLIFF_DB, loudest, lower_quartile
+from render.band.spectrum import Powers, decibels
 
 Floats = NDArray[np.floating[Any]]
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from render.band.bandwidth import Cutoff, Spectrum, auto, measure
-from render.band.cliff import SIXTH, THIRD, decibels, find_cliff
+from render.band.cliff import find_cliff
+from render.band.cutoff import Cutoff, auto
 from render.band.holes import Holes
+from render.band.spectrum import SIXTH, THIRD, Spectrum, decibels, measure
 from render.clip import Clip, open_clip
 from render.loudness import integrated_lufs, true_peak_dbtp
 from render.measure.codecs import HOLED_SHARE, looks_like, made_from

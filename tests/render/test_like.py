@@ -11,7 +11,7 @@ import pytest
 from engine.models.null import Null
 from presets.errors import InputError
 from presets.schema import make
-from render.band.bandwidth import Cutoff
+from render.band.cutoff import Cutoff
 from render.band.slope import Slope
 from render.clip import ArrayClip
 from render.like import degrade

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from render.band.bandwidth import Cutoff
 from render.band.cells import HOP, MOST_TOLD, SIZE, Cells, holed_cells, told
+from render.band.cutoff import Cutoff
 from render.band.holes import Holes
 
 RATE = 48000

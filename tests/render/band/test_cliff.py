@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from render.band import cliff
-from render.band.bandwidth import Spectrum, auto, measure
+from render.band.cutoff import auto
+from render.band.spectrum import Spectrum, measure
 from render.clip import ArrayClip
 
 RATE = 48000

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from render.band.cliff import BANDS_PER_OCTAVE
 from render.band.holes import find_holes
+from render.band.spectrum import BANDS_PER_OCTAVE
 
 EDGES_HZ = 1000 * 2.0 ** (np.arange(4 * BANDS_PER_OCTAVE + 1) / BANDS_PER_OCTAVE)
 RNG = np.random.default_rng(1)

@@ -9,7 +9,7 @@ import soxr
 from numpy.typing import NDArray
 from scipy import signal
 
-from render.band.bandwidth import Cutoff, find_cutoff
+from render.band.cutoff import Cutoff, find_cutoff
 from render.clip import ArrayClip
 
 RATE = 48000

@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from render.band.bandwidth import find_cutoff, measure
+from render.band.cutoff import find_cutoff
 from render.band.slope import MOST_DB, ORDERS, RIPPLES, Slope, _loss_db, _losses_db, find_slope
+from render.band.spectrum import measure
 from render.clip import ArrayClip
 from render.filters import highpass, made_good
 

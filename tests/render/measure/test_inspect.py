@@ -17,7 +17,7 @@ import soxr
 from numpy.typing import NDArray
 
 from presets.errors import InputError
-from render.band.bandwidth import find_cutoff
+from render.band.cutoff import find_cutoff
 from render.clip import open_clip
 from render.measure.inspect import Inspection, inspect
 
