@@ -38,23 +38,24 @@ class Contained:
     """A high band that ends with its clip and spills nothing below the cut-off.
 
     Args:
-        band: what is added to a clip.
+        band: what is added to a clip; of one that was resampled twice a frame beyond the clip is left out.
+        frames: of the clip.
         cutoff_hz: the -6 dB edge below which it is empty.
         energy: (channels,) sum of squares of each channel's low band over the whole clip, at the band's rate.
     """
 
-    def __init__(self, band: Clip, cutoff_hz: float, energy: NDArray[np.float64]) -> None:
+    def __init__(self, band: Clip, frames: int, cutoff_hz: float, energy: NDArray[np.float64]) -> None:
         self.rate = band.rate
         self.channels = band.channels
-        self.frames = band.frames
+        self.frames = frames
         self._band = band
         self._edge = STOP_EDGE * cutoff_hz / band.rate
         self._spill = energy * 10 ** (SPILL_DB / 10)
         stretch = round(STRETCH_PERIODS * band.rate / (0.1 * cutoff_hz))
-        if band.frames <= 4 * stretch:
-            self._ends = [range(band.frames)]
+        if frames <= 4 * stretch:
+            self._ends = [range(frames)]
         else:
-            self._ends = [range(stretch), range(band.frames - stretch, band.frames)]
+            self._ends = [range(stretch), range(frames - stretch, frames)]
         self._changes: dict[int, Audio] = {}
 
     def read(self, start: int, frames: int) -> Audio:

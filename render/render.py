@@ -165,7 +165,8 @@ def generate_band(
             generator = Generator(at_48k, grid, preset, model, policy, cutoff, progress.generated)
             segments = stack.enter_context(closing(Segments(at_48k, grid, generator, hi)))
             low_energy = levels.energy_below(LOW_EDGE * cutoff.hz) * preset.rate / source.rate
-            parts.append(Contained(resampled(segments, preset.rate), cutoff.hz, low_energy))
+            band = resampled(segments, preset.rate)
+            parts.append(Contained(band, original.frames, cutoff.hz, low_energy))
         stack.callback(progress.end)
 
         # 4. Their sum, written as it is made.

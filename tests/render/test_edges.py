@@ -27,14 +27,14 @@ def test_a_band_cut_at_both_ends_spills_nothing(cutoff_hz: float, frames: int) -
     samples = band(frames, cutoff_hz)
     energy = np.array([frames * 0.01])
     cut = below_db(samples, 0.9 * cutoff_hz, float(energy[0]))
-    clip = Contained(ArrayClip(samples, 48000), cutoff_hz, energy)
+    clip = Contained(ArrayClip(samples, 48000), frames, cutoff_hz, energy)
     assert cut > -85
     assert below_db(clip.read(0, frames), 0.9 * cutoff_hz, float(energy[0])) < -95
 
 
 def test_little_else_changes() -> None:
     samples = band(150000, 4000.0)
-    clip = Contained(ArrayClip(samples, 48000), 4000.0, np.array([1500.0]))
+    clip = Contained(ArrayClip(samples, 48000), 150000, 4000.0, np.array([1500.0]))
     change = clip.read(0, 150000) - samples
     assert change.any()
     assert not change[:, 1000:-1000].any()
@@ -49,7 +49,7 @@ def test_what_nobody_hears_changes_nothing(cutoff_hz: float, frames: int) -> Non
         faint = 1e-5 * band(frames, cutoff_hz, seed=100 + seed)
         energy = np.array([frames * 0.01])
         contained, other = (
-            Contained(ArrayClip(each, 48000), cutoff_hz, energy).read(0, frames)
+            Contained(ArrayClip(each, 48000), frames, cutoff_hz, energy).read(0, frames)
             for each in (samples, samples + faint)
         )
         assert np.square(other - contained).sum() < 1e-9 * np.square(samples).sum()
@@ -60,14 +60,14 @@ def test_a_band_that_spills_nothing_is_left_alone() -> None:
     samples[:, :20000] = samples[:, -20000:] = 0
     samples[:, 20000:30000] *= np.sin(np.linspace(0, np.pi / 2, 10000)) ** 2
     samples[:, -30000:-20000] *= np.cos(np.linspace(0, np.pi / 2, 10000)) ** 2
-    clip = Contained(ArrayClip(samples, 48000), 4000.0, np.array([1500.0]))
+    clip = Contained(ArrayClip(samples, 48000), 150000, 4000.0, np.array([1500.0]))
     assert np.array_equal(clip.read(0, 150000), samples)
 
 
 def test_a_stretch_is_that_part_of_the_whole() -> None:
     samples = band(150000, 4000.0, 2)
-    whole = Contained(ArrayClip(samples, 48000), 4000.0, np.array([1500.0, 15.0])).read(0, 150000)
-    again = Contained(ArrayClip(samples, 48000), 4000.0, np.array([1500.0, 15.0]))
+    whole = Contained(ArrayClip(samples, 48000), 150000, 4000.0, np.array([1500.0, 15.0])).read(0, 150000)
+    again = Contained(ArrayClip(samples, 48000), 150000, 4000.0, np.array([1500.0, 15.0]))
     for start, frames in ((149990, 10), (0, 3), (500, 9000), (-5, 10)):
         wanted = np.pad(whole, ((0, 0), (5, 5)))[:, start + 5 : start + 5 + frames]
         assert np.array_equal(again.read(start, frames), wanted)
