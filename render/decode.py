@@ -28,12 +28,10 @@ from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
 from render.sources.pcm_header import PcmHeader
 from render.sources.programs import lack_of
-from render.sources.promises import Promise, read_promise
+from render.sources.promises import UNKNOWN_FRAMES, Promise, read_promise
 from render.sources.stretch import Stretch
 
 BLOCK_FRAMES = 1 << 17
-UNKNOWN_FRAMES = 1 << 40
-"""libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
 LINKS_MAX = 4096
 """Each stream of a joined file is decoded by a process of its own; a week of radio has fewer songs."""
 MISREAD = ("FLAC", "VOC", "SVX")

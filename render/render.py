@@ -128,7 +128,7 @@ def generate_band(
     source = Shared(source)
 
     # 1. The frames of the source that are wanted, and those of the result.
-    first, end = selection(preset, source)
+    first, end = selection(preset, source.rate, source.frames)
     wanted = range(*(resampled_frames(frame, source.rate, preset.rate) for frame in (first, end)))
     if not wanted:
         raise UsageError(f"start to end ({end - first} frames) holds no frame at {preset.rate} Hz", "end")
@@ -202,17 +202,17 @@ def _filled(filler: HoleFiller | None, lo: int, hi: int) -> FillReport:
     return filler.report(lo, hi) if filler else FillReport("no holes were found below the end of the band")
 
 
-def selection(preset: Preset, source: Clip) -> tuple[int, int]:
-    """The frames [first, end) of the source that `start` and `end` select; `end` may lie beyond it.
+def selection(preset: Preset, rate_hz: int, frames: int) -> tuple[int, int]:
+    """The frames [first, end) that `start` and `end` select of a source; `end` may lie beyond it.
 
     Raises:
         UsageError: a start that is not inside the source, or not before the end.
     """
-    first = frames_at(preset.start, source.rate, preset.fps) or 0
-    end = frames_at(preset.end, source.rate, preset.fps)
-    end = source.frames if end is None else min(end, source.frames)
-    if first >= source.frames:
-        length = f"{source.frames} frames, {source.frames / source.rate:g} s"
+    first = frames_at(preset.start, rate_hz, preset.fps) or 0
+    end = frames_at(preset.end, rate_hz, preset.fps)
+    end = frames if end is None else min(end, frames)
+    if first >= frames:
+        length = f"{frames} frames, {frames / rate_hz:g} s"
         raise UsageError(f"start = {preset.start} is not inside the source ({length})", "start")
     if first >= end:
         raise UsageError(f"start = {preset.start} is not before end = {preset.end}", "end")

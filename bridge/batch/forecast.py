@@ -1,16 +1,32 @@
-"""What a batch would do, without doing it: rendered, done already, or refused; and how long it would take."""
+"""What a batch would do, without doing it: rendered, done already, or refused; and how long it would take.
+
+Of a coded source its header and its end are looked at; damage in between only a render finds.
+"""
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
 from bridge.batch.run import Task, done_already, explained
 from bridge.batch.sources import check_source
-from bridge.batch.throughput import Speeds, length_s
+from bridge.batch.throughput import Speeds
+from bridge.client.request import with_like
+from bridge.wire.transfer import FileBytes
 from presets.errors import AirbandError, OutputError
+from presets.schema import Preset
 from render.files.publish import check_destination
+from render.files.recordings import recordings
+from render.sources.pcm_header import read_header
+from render.sources.promises import Shape, read_shape, shows_cut
+
+AHEAD = 16
+"""So many items are looked at while a decoder is asked about one; a Ctrl-C waits for no more."""
 
 
 class Foreseen(NamedTuple):
@@ -18,7 +34,7 @@ class Foreseen(NamedTuple):
 
     Attributes:
         what: `render`, `skipped` where it is done already, or `refused`.
-        audio_s: seconds of audio to render, where the source's header tells.
+        audio_s: seconds of audio to render, where the source tells without being decoded.
         work_s: how long that would take, where it was measured here.
         error: why, when refused.
     """
@@ -40,18 +56,95 @@ def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) 
     """
     for item, error in refused:
         yield Foreseen(item, "refused", error=error)
-    for item, order in tasks:
-        try:
-            check_source(item.source)
-            if done_already(item, order):
-                yield Foreseen(item, "skipped")
-                continue
-            check_destination(item.out, item.source, force=order.force)
-        except AirbandError as refusal:
-            told = explained(refusal, item, order) if isinstance(refusal, OutputError) else refusal
-            yield Foreseen(item, "refused", error=told)
-            continue
-        audio_s = length_s(item.source, order.preset)
-        ratio = speeds.ratio(order.choice.model, order.preset)
-        work_s = None if audio_s is None or ratio is None else audio_s * ratio
-        yield Foreseen(item, "render", audio_s, work_s)
+    with ThreadPoolExecutor(os.cpu_count()) as decoders:
+        ahead: deque[Foreseen | Future[Foreseen]] = deque()
+        for task in tasks:
+            ahead.append(_at_once(task, speeds) or decoders.submit(_by_decoder, task, speeds))
+            while ahead and (isinstance(ahead[0], Foreseen) or len(ahead) > AHEAD):
+                yield _settled(ahead.popleft())
+        yield from map(_settled, ahead)
+
+
+def _settled(lot: Foreseen | Future[Foreseen]) -> Foreseen:
+    return lot if isinstance(lot, Foreseen) else lot.result()
+
+
+def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
+    """What becomes of an item; None where a decoder has to be asked."""
+    item, order = task
+    preset = order.preset
+    try:
+        check_source(item.source)
+        FileBytes(Path(os.path.abspath(item.source))).close()
+        if done_already(item, order):
+            return Foreseen(item, "skipped")
+        check_destination(item.out, item.source, force=order.force)
+        if (like := with_like(preset, local=True).like) is not None:
+            recordings(Path(like))
+        shape = _told_by_header(item.source, preset)
+        return None if shape is None else _render_of(task, shape, speeds)
+    except AirbandError as refusal:
+        return _refused(task, refusal)
+
+
+def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:
+    """What becomes of a source whose header does not tell: ffprobe tells, or the decoder that would fail."""
+    from render.clip import open_clip
+    from render.sources import ffmpeg
+
+    source, preset = task.item.source, task.order.preset
+    told = None if read_shape(source) else ffmpeg.probe(source, preset.stream)
+    try:
+        if told is not None and told.rate:
+            seconds = None if told.is_estimate else told.seconds
+            frames = None if seconds is None else round(seconds * told.rate)
+            return _render_of(task, Shape(told.rate, told.channels, frames), speeds)
+        with open_clip(source, stream=preset.stream, accept_truncated=preset.accept_truncated) as clip:
+            return _render_of(task, Shape(clip.rate, clip.channels, clip.frames), speeds)
+    except AirbandError as refusal:
+        return _refused(task, refusal)
+
+
+def _told_by_header(source: Path, preset: Preset) -> Shape | None:
+    """None where nothing but a decoder tells, or a coded file seems to be cut.
+
+    Raises:
+        InputError: plain PCM that a render would not take.
+    """
+    from render.clip import open_clip
+
+    with source.open("rb") as file:
+        header = read_header(file)
+    if header is not None and header.subtype:  # read in place: to open it takes no longer than its header
+        with open_clip(source, stream=preset.stream, accept_truncated=preset.accept_truncated) as clip:
+            return Shape(clip.rate, clip.channels, clip.frames)
+    shape = None if preset.stream else read_shape(source)
+    return None if shape is None or (not preset.accept_truncated and shows_cut(source)) else shape
+
+
+def _render_of(task: Task, shape: Shape, speeds: Speeds) -> Foreseen:
+    """The render of a source of that shape.
+
+    Raises:
+        InputError, UsageError: what the render would say to it.
+    """
+    from render.band.cutoff import given
+    from render.limits import check_shape
+    from render.render import selection
+
+    item, order = task
+    preset = order.preset
+    check_shape(shape.rate, shape.channels, 1 if shape.frames is None else shape.frames, item.source.name)
+    if not isinstance(preset.cutoff, str):
+        given(preset.cutoff, shape.rate / 2)
+    if shape.frames is None:
+        return Foreseen(item, "render")
+    first, end = selection(preset, shape.rate, shape.frames)
+    audio_s, ratio = (end - first) / shape.rate, speeds.ratio(order.choice.model, preset)
+    return Foreseen(item, "render", audio_s, None if ratio is None else audio_s * ratio)
+
+
+def _refused(task: Task, error: AirbandError) -> Foreseen:
+    item, order = task
+    told = explained(error, item, order) if isinstance(error, OutputError) else error
+    return Foreseen(item, "refused", error=told)

@@ -15,12 +15,10 @@ from bridge.wire.home import Home
 from bridge.wire.messages import Model
 from presets.errors import AirbandError
 from presets.schema import Preset, frames_at
-from render.sources.pcm_header import read_header
+from render.sources.promises import read_shape
 
 MEMORY_S = 600.0
 """Seconds of audio after which older measurements count for half."""
-HEADERS = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"riff", b".snd")
-"""How files begin that tell their length at once."""
 
 
 class Speed(msgspec.Struct):
@@ -85,34 +83,14 @@ def length_s(path: Path, preset: Preset) -> float | None:
     """Seconds of a source that a preset renders, where the file's header tells its length."""
     try:
         check_source(path)
-        rate, frames = _rate_and_frames(path)
+        shape = read_shape(path)
     except (AirbandError, OSError):
         return None
-    if not rate:
+    if shape is None or shape.frames is None or not shape.rate:
         return None
-    first = frames_at(preset.start, rate, preset.fps) or 0
-    end = frames_at(preset.end, rate, preset.fps)
-    return max(0, (frames if end is None else min(end, frames)) - first) / rate
-
-
-def _rate_and_frames(path: Path) -> tuple[int, int]:
-    """As a header says; (0, 0) where none does. Plain PCM is told without libsndfile, which loads NumPy."""
-    with path.open("rb") as file:
-        header = read_header(file)
-        file.seek(0)
-        is_known = file.read(4).startswith(HEADERS)  # libsndfile takes others for MP3, and remarks on stderr
-    if header is not None and header.subtype and header.channels > 0:
-        return header.rate, header.held // header.frame_bytes
-    if not is_known:
-        return 0, 0
-
-    import soundfile
-
-    try:
-        about = soundfile.info(os.fsencode(path))
-    except (soundfile.SoundFileError, TypeError):  # .raw raises the last
-        return 0, 0
-    return about.samplerate, about.frames
+    first = frames_at(preset.start, shape.rate, preset.fps) or 0
+    end = frames_at(preset.end, shape.rate, preset.fps)
+    return max(0, (shape.frames if end is None else min(end, shape.frames)) - first) / shape.rate
 
 
 def _name(model: Model, preset: Preset) -> str:

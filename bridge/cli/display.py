@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from bridge.batch.forecast import Foreseen
-from bridge.batch.results import OTHER_ENDS, compared, comparison, described, summary
+from bridge.batch.results import OTHER_ENDS, about, compared, comparison, described, summary
 from bridge.batch.run import Event
 from bridge.client.model_choice import Choice
 from presets.errors import AirbandError
@@ -190,7 +190,10 @@ def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
             why = {} if lot.error is None else {"code": lot.error.code, "message": lot.error.message}
             print(json.dumps({"what": lot.what, **fields, "work_s": lot.work_s, **why}), flush=True)
             continue
-        way = {"render": "would be rendered", "skipped": "done already", "refused": str(lot.error)}[lot.what]
+        if lot.error is not None:
+            print(about(lot.item.source, lot.error))
+            continue
+        way = "would be rendered" if lot.what == "render" else "done already"
         length = f" ({lot.audio_s:.1f} s)" if lot.audio_s is not None else ""
         print(printable(f"{lot.item.source} -> {lot.item.out}{length}: {way}"))
     total = {"render": counts["render"], "skipped": counts["skipped"], "refused": counts["refused"]}

@@ -74,15 +74,20 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: b
     if cutoff == "auto":
         return auto(measure(clip), nyquist_hz)
     if cutoff != "rolloff" and not holes:
-        return _given(cutoff, nyquist_hz)
+        return given(cutoff, nyquist_hz)
     spectrum = measure(clip)
-    found = _rolloff(spectrum, nyquist_hz) if cutoff == "rolloff" else _given(cutoff, nyquist_hz)
+    found = _rolloff(spectrum, nyquist_hz) if cutoff == "rolloff" else given(cutoff, nyquist_hz)
     if holes and found.hz is not None and len(spectrum.powers) >= 4:
         found = replace(found, holes=find_holes(spectrum.powers, spectrum.edges_hz, found.hz))
     return found
 
 
-def _given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
+def given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
+    """A number taken at its word, as far as the band of the source's rate reaches.
+
+    Raises:
+        UsageError: it is above the clip's Nyquist frequency.
+    """
     if cutoff_hz > nyquist_hz:
         raise UsageError(
             f"cutoff = {cutoff_hz:g} Hz is above {nyquist_hz:g} Hz, "

@@ -37,6 +37,8 @@ and a duration is an estimate."""
 TAIL_FRAMES = 1 << 14
 """An error so near to the end is the last packet's: ffmpeg decodes a few packets ahead of what it writes."""
 BLOCK_BYTES = 1 << 20
+FIELDS = "format=format_name,duration:stream=duration,sample_rate,channels"
+"""What ffprobe is asked for."""
 PASSES_OVER = ("matroska,webm", "ogg")
 """Readers that pass over damaged bytes: what they call an error is a loss, but to ffmpeg no failure."""
 READER = re.compile(r"(?:\[\S* @ [^\]]*\] )?\[info\] Input #0, (\S+), from ")
@@ -49,10 +51,18 @@ PROBLEM = re.compile(r"(?:\[(\S*) @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What ffprobe tells of a file: its container, and the seconds of the stream (None where it has none)."""
+    """What ffprobe tells of a file and of one of its audio streams.
+
+    Attributes:
+        container: by ffmpeg's name.
+        seconds: of the stream; None where it has none.
+        rate, channels: of the stream; 0 where there is no such stream, or nothing is told.
+    """
 
     container: str
     seconds: float | None
+    rate: int
+    channels: int
 
     @property
     def is_estimate(self) -> bool:
@@ -101,7 +111,7 @@ def probe(source: Path, stream: int) -> Probe | None:
     """What ffprobe tells; None where it cannot be run or does not know."""
     if lack_of("ffprobe"):
         return None
-    shown = ["-show_entries", "format=format_name,duration:stream=duration", "-select_streams", f"a:{stream}"]
+    shown = ["-show_entries", FIELDS, "-select_streams", f"a:{stream}"]
     run = subprocess.run(
         ["ffprobe", "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
         stdin=subprocess.DEVNULL,
@@ -110,9 +120,14 @@ def probe(source: Path, stream: int) -> Probe | None:
     try:
         told: dict[str, Any] = json.loads(run.stdout)
         about = told["format"]
-        streams = told.get("streams") or [{}]
-        seconds = streams[0].get("duration") or about.get("duration")
-        return Probe(about["format_name"], None if seconds is None else float(seconds))
+        stream_told = (told.get("streams") or [{}])[0]
+        seconds = stream_told.get("duration") or about.get("duration")
+        return Probe(
+            about["format_name"],
+            None if seconds is None else float(seconds),
+            int(stream_told.get("sample_rate", 0)),
+            int(stream_told.get("channels", 0)),
+        )
     except (ValueError, KeyError):
         return None
 

@@ -1,4 +1,5 @@
-"""How long a coded file says that it is, where that can be relied on, and whether it shows that it was cut.
+"""What a file says of itself without being decoded: rate, channels, how long it is where that can be relied
+on, and whether it shows that it was cut.
 
 Sources: RFC 9639 (FLAC); the Xing and LAME info tags (http://gabriel.mp3-tech.org/mp3infotag.html);
 Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg); EA IFF 85;
@@ -12,16 +13,23 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from render.sources.links import ogg_lacks
 from render.sources.mov_channels import atoms_in
 from render.sources.pcm_chunks import after_id3, is_placeholder
-from render.sources.pcm_header import PcmHeader
+from render.sources.pcm_header import PcmHeader, read_header
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
 """Who fills in delay and padding beside a Xing tag."""
+MPEG_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+"""By the version of MPEG, 1, 2 and 2.5 as a frame's header has them, and the rate's index there."""
+LIBSNDFILE = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"riff", b".snd")
+"""How files begin that libsndfile is asked about; others it takes for MP3, and remarks on stderr."""
+UNKNOWN_FRAMES = 1 << 40
+"""libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
 FORMS = {b"RIFF": "<I", b"FORM": ">I"}
 """AVI and IFF, and how their size is written."""
 ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
@@ -46,6 +54,68 @@ class Promise:
     share: float = 1.0
     cut: str = ""
     ends_anywhere: bool = False
+
+
+class Shape(NamedTuple):
+    """Rate in Hz, channels, and frames; None where they are not told."""
+
+    rate: int
+    channels: int
+    frames: int | None
+
+
+def read_shape(path: Path) -> Shape | None:
+    """What a file's header tells; None where it takes a decoder to tell, or nothing shows that it is audio.
+
+    Plain PCM and MP3 are told without libsndfile, which loads NumPy.
+    """
+    with path.open("rb") as file:
+        if (header := read_header(file)) is not None and header.subtype and header.channels > 0:
+            return Shape(header.rate, header.channels, header.held // header.frame_bytes)
+        head = _read(file, after_id3(file))
+        if frames := _mp3_frames(head):
+            rates = MPEG_RATES_HZ.get(head[1] >> 3 & 3, ())
+            index = head[2] >> 2 & 3
+            return Shape(rates[index], 1 if head[3] >> 6 == 3 else 2, frames) if index < len(rates) else None
+        file.seek(0)
+        if not file.read(4).startswith(LIBSNDFILE):
+            return None
+
+    import soundfile
+
+    try:
+        about = soundfile.info(os.fsencode(path))
+    except (soundfile.SoundFileError, TypeError):  # .raw raises the last
+        return None
+    return Shape(about.samplerate, about.channels, about.frames if about.frames < UNKNOWN_FRAMES else None)
+
+
+def shows_cut(path: Path) -> bool:
+    """Whether a file of which `read_shape` tells is not all there, as far as that shows without decoding all
+    of it: by what it promises, and by its last frame, which libsndfile is asked for. Damage amidst does not.
+    """
+    with path.open("rb") as file:
+        header, end = read_header(file), os.fstat(file.fileno()).st_size
+        promise = read_promise(file, [(0, end)], header)
+        if promise.cut or promise.share < 1:
+            return True
+        first = after_id3(file)
+        if nbytes := _mp3_tag(_read(file, first)).nbytes:
+            return first + nbytes > end
+        file.seek(0)
+        if (header is not None and header.subtype) or not file.read(4).startswith(LIBSNDFILE):
+            return False
+
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as sound:
+            if sound.frames >= UNKNOWN_FRAMES or not sound.seekable():
+                return False
+            sound.seek(max(0, sound.frames - 1))
+            return bool(len(sound.read(1)) < min(1, sound.frames))
+    except soundfile.SoundFileError:
+        return True
 
 
 def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHeader | None) -> Promise:
@@ -95,23 +165,35 @@ def _flac_frames(head: bytes) -> int | None:
     return int.from_bytes(head[18:26], "big") & (1 << 36) - 1 or None
 
 
+class _Mp3Tag(NamedTuple):
+    """What an MP3's first frame says of all: packets and bytes, 0 where unsaid; and what its encoder adds."""
+
+    packets: int = 0
+    nbytes: int = 0
+    encoder: bytes = b""
+
+
 def info_tag(file: BinaryIO) -> bytes:
     """What the encoder of an MP3 wrote beside the Xing tag in its first frame; zeros where there is none."""
-    _, lame = _xing(_read(file, after_id3(file, 0)))
-    return lame.ljust(36, b"\0")
+    return _mp3_tag(_read(file, after_id3(file, 0))).encoder.ljust(36, b"\0")
 
 
-def _xing(head: bytes) -> tuple[int, bytes]:
-    """The packets that the tag in an MP3's first frame counts, 0 where there is none, and what follows it."""
+def _mp3_tag(head: bytes) -> _Mp3Tag:
     if len(head) < 200 or not _is_layer_3(head):
-        return 0, b""
+        return _Mp3Tag()
+    if head[36:40] == b"VBRI":
+        nbytes, packets = struct.unpack_from(">II", head, 36 + 10)
+        return _Mp3Tag(packets, nbytes)
     mpeg1, mono = bool(head[1] & 0x08), head[3] >> 6 == 3
     at = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
     if head[at : at + 4] not in (b"Xing", b"Info"):
-        return 0, b""
-    flags, packets = struct.unpack_from(">II", head, at + 4)
-    lame = at + 8 + 4 * (flags & 1) + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
-    return int(packets) if flags & 1 else 0, head[lame : lame + 36]
+        return _Mp3Tag()
+    has_packets, has_bytes, has_index, has_quality = (head[at + 7] >> bit & 1 for bit in range(4))
+    at += 8
+    counts = struct.unpack_from(">II", head, at)
+    packets, nbytes = counts[0] * has_packets, counts[has_packets] * has_bytes
+    at += 4 * has_packets + 4 * has_bytes + 100 * has_index + 4 * has_quality
+    return _Mp3Tag(packets, nbytes, head[at : at + 36])
 
 
 def _is_layer_3(head: bytes) -> bool:
@@ -120,14 +202,11 @@ def _is_layer_3(head: bytes) -> bool:
 
 def _mp3_frames(head: bytes) -> int | None:
     """Frames by the tag in an MP3's first frame, less delay and padding; None where there is none."""
-    if len(head) < 200 or not _is_layer_3(head):
+    tag = _mp3_tag(head)
+    if not tag.packets:
         return None
-    frame = 1152 if head[1] & 0x08 else 576
-    if head[36:40] == b"VBRI":
-        return int(struct.unpack_from(">I", head, 36 + 14)[0]) * frame
-    packets, lame = _xing(head)
-    if not packets:
-        return None
-    delay, padding = divmod(int.from_bytes(lame[21:24], "big"), 1 << 12)
-    trimmed = delay + padding if lame[:4] in GAPLESS_ENCODERS else 0
-    return max(0, packets * frame - trimmed)
+    frames = tag.packets * (1152 if head[1] & 0x08 else 576)
+    if tag.encoder[:4] not in GAPLESS_ENCODERS:
+        return frames
+    delay, padding = divmod(int.from_bytes(tag.encoder[21:24], "big"), 1 << 12)
+    return max(0, frames - delay - padding)

@@ -79,6 +79,19 @@ def test_a_selection_counts_for_its_length(
     assert lengths == [pytest.approx(lengths[0]), pytest.approx(seconds - (lengths[0] or 0)), None]
 
 
+def test_mp3_tells_its_length_and_a_flac_of_a_pipe_none(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 30000)
+    soundfile.write(tmp_path / "a.mp3", noise, 22050)
+    assert length_s(tmp_path / "a.mp3", Preset()) == pytest.approx(30000 / 22050, abs=0.1)
+    soundfile.write(tmp_path / "a.flac", noise, 22050)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    assert content[:4] == b"fLaC"
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)  # as an encoder leaves the count that cannot go back to it
+    (tmp_path / "a.flac").write_bytes(content)
+    assert length_s(tmp_path / "a.flac", Preset()) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"draft cpu": 3}'])
 def test_a_damaged_file_only_means_that_nothing_is_known(tmp_path: Path, text: str) -> None:
     (tmp_path / "speeds.json").write_text(text)

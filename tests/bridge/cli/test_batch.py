@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from render.files.sidecar import sidecar_path
 
@@ -63,6 +65,50 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(airband: Airband, stat
     assert "1 would be rendered, 0.8 s of audio" in said.out
     assert airband(*command, "--exclude", "*.flac").code == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def odd_files(folder: Path, clip: Path) -> None:
+    """Sources that a render refuses, each for a reason of its own, beside some that it takes."""
+    samples, rate = soundfile.read(clip)
+    whole, flac = folder / "whole.wav", folder / "whole.flac"
+    soundfile.write(whole, samples, rate, "PCM_16")
+    soundfile.write(flac, np.random.default_rng(0).uniform(-0.1, 0.1, 2 * rate), rate)
+    for cut in (whole, flac):
+        (folder / f"cut{cut.suffix}").write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    soundfile.write(folder / "coded.wav", samples, rate, "MS_ADPCM")
+    (folder / "text.wav").write_text("no audio at all")
+    (folder / "empty.wav").touch()
+    soundfile.write(folder / "slow.wav", samples, 3000)
+    soundfile.write(folder / "low.wav", samples, 8000)
+    soundfile.write(folder / "many.wav", np.zeros((100, 9)), rate)
+    soundfile.write(folder / "short.wav", samples[:100], rate)
+
+
+def test_a_dry_run_refuses_what_the_render_would_and_says_why(
+    airband: Airband, state: Path, clips: Path
+) -> None:
+    folder = clips.parent / "odd"
+    folder.mkdir()
+    odd_files(folder, clips / "kick.wav")
+    knobs = ("--model", "null", "--cutoff", 6000, "--start", 0.01)
+    out = folder.parent / "out" / "{stem}{suffix}{ext}"
+    command = ("render", folder, "-o", out, "--state", state, *knobs, "--json")
+    dry, real = airband(*command, "--dry-run"), airband(*command)
+    foreseen = {Path(lot["source"]).name: lot for lot in dry.events[:-1]}
+    ended = {Path(e["source"]).name: e for e in real.events if e["what"] in ("done", "failed")}
+    told = {name: (lot["what"] == "render", lot.get("message")) for name, lot in foreseen.items()}
+    assert told == {name: (end["what"] == "done", end.get("message")) for name, end in ended.items()}
+    assert {name for name, (is_fine, _) in told.items() if is_fine} == {
+        "whole.wav",
+        "whole.flac",
+        "coded.wav",
+    }
+    assert "promises" in told["cut.flac"][1]
+    assert "is not inside the source" in told["short.wav"][1]
+    assert "above 4000 Hz" in told["low.wav"][1]
+    assert dry.code == real.code == 1  # the command's knobs and the files are at fault
+    assert dry.events[-1]["refused"] == len(foreseen) - 3
+    assert airband(*command, "--dry-run", "--include", "text.wav").code == 3
 
 
 def test_only_what_is_meant_is_rendered(airband: Airband, state: Path, clips: Path) -> None:
