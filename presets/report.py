@@ -80,14 +80,14 @@ class LikeReport(msgspec.Struct, frozen=True):
     Attributes:
         reason: one sentence for the user.
         share: how much of its correction was taken, 0 to 1; 0 for a recording of another kind.
-        difference_db: how far its low band is from the source's.
+        difference_db: how far its low band is from the source's; None where the source has none to compare.
         least_db, most_db: the range of the correction above the cut-off.
         digest: blake2b-256 of the recordings' bytes.
     """
 
     reason: str
     share: float
-    difference_db: float
+    difference_db: float | None
     least_db: float = 0.0
     most_db: float = 0.0
     digest: str = ""

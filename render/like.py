@@ -36,7 +36,11 @@ Recordings = Sequence[tuple[str, Clip]]
 Levels = NDArray[np.float64]
 
 LONGEST_S = 20.48
-"""How much of the recordings is rendered in all, the first seconds of each: four of the draft's windows."""
+"""How much of the recordings is rendered in all, the first seconds that sound of each: four of the draft's
+windows."""
+HUSH = 1e-4
+"""A second without a larger sample before the first that sounds is passed over: -80 dBFS, above the noise of
+16 bits."""
 FFT, HOP = 2048, 512
 BANDS_PER_OCTAVE = 6
 LOWEST_BAND_HZ = 300.0
@@ -65,14 +69,14 @@ class Lesson:
     Attributes:
         hz: (bands,) the bands' centres, from the cut-off up.
         error_db: (bands,) what to add to the generated band there.
-        difference_db: how far the recordings' low band is from the clip's.
+        difference_db: how far the recordings' low band is from the clip's; None where that cannot be told.
         share: of the mean error that is taken: 1 for the same source, 0 for one of another kind.
         reason: one sentence for the user.
     """
 
     hz: Levels
     error_db: Levels
-    difference_db: float
+    difference_db: float | None
     share: float
     reason: str
 
@@ -126,20 +130,28 @@ def learn(
         assert made is not None
         errors.append(np.where(known, profile.level_db - made.level_db, np.nan))
         kinds.append(profile)
-    difference_db = min(unlike_db(heard, kind, low) for kind in kinds) if heard is not None else np.inf
-    share = float(np.clip((UNLIKE_DB - difference_db) / (UNLIKE_DB - ALIKE_DB), 0, 1))
+    difference_db = min(unlike_db(heard, kind, low) for kind in kinds) if heard is not None else None
+    share = 0.0 if difference_db is None else _believed(difference_db)
     high = edges_hz[:-1] >= cutoff.hz
     raw_db = _filled(np.array(errors)[:, high])
     hz = np.sqrt(edges_hz[1:] * edges_hz[:-1])[high]
-    apart = f"its low band differs by {difference_db:.1f} dB"
     if float(np.median(raw_db)) > EMPTY_DB:
         share, reason = 0.0, "nothing to learn: the model leaves the band empty"
+    elif difference_db is None:
+        reason = (
+            "of the source, its channels added, less than half a second sounds: too little to tell its kind"
+        )
     elif not share:
-        reason = f"{apart}: a recording of another kind, left out"
+        reason = f"its low band differs by {difference_db:.1f} dB: a recording of another kind, left out"
     else:
-        reason = f"{apart}; {share:.0%} of its correction is taken"
+        reason = f"its low band differs by {difference_db:.1f} dB; {share:.0%} of its correction is taken"
     error_db = np.clip(_smooth(raw_db), -MOST_DB, MOST_DB) * share
-    return Lesson(hz, error_db, float(difference_db), share, reason)
+    return Lesson(hz, error_db, difference_db, share, reason)
+
+
+def _believed(difference_db: float) -> float:
+    """The share of a correction that is taken of a recording so far apart."""
+    return float(np.clip((UNLIKE_DB - difference_db) / (UNLIKE_DB - ALIKE_DB), 0, 1))
 
 
 def check_full_band(name: str, recording: Clip) -> None:
@@ -207,8 +219,10 @@ def _profile(samples: Audio, edges_hz: Levels) -> Profile | None:
 
 
 def _excerpt(clip: Clip, seconds: float) -> Audio:
-    """The first seconds, the mean of the channels: (1, frames)."""
-    samples = clip.read(0, min(clip.frames, round(seconds * RATE_HZ)))
+    """The first seconds that sound, the mean of the channels: (1, frames) at 48 kHz."""
+    seconds_in = range(0, clip.frames, RATE_HZ)
+    start = next((at for at in seconds_in if np.abs(clip.read(at, RATE_HZ)).max() > HUSH), 0)
+    samples = clip.read(start, min(clip.frames - start, round(seconds * RATE_HZ)))
     return np.asarray(samples.mean(axis=0, keepdims=True), np.float32)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
+from presets.errors import RenderError
 from presets.limits import HEADER_BYTES
 from presets.report import RenderReport
 
@@ -33,7 +35,11 @@ def bounded_field(field: str | None) -> str | None:
 
 
 def bounded_report(report: RenderReport) -> RenderReport:
-    """A report of at most REPORT_BYTES: its long texts and lists are cut."""
+    """A report of at most REPORT_BYTES: its long texts and lists are cut.
+
+    Raises:
+        RenderError: a number in it is NaN or infinite, which neither a message nor a sidecar can hold.
+    """
     values = msgspec.to_builtins(report)
     for chars, items in REPORT_STEPS:
         cut = _bounded(values, chars, items)
@@ -42,15 +48,17 @@ def bounded_report(report: RenderReport) -> RenderReport:
     return msgspec.convert(cut, RenderReport)
 
 
-def _bounded(value: Any, chars: int, items: int) -> Any:
+def _bounded(value: Any, chars: int, items: int, name: str = "report") -> Any:
     match value:
+        case float() if not math.isfinite(value):
+            raise RenderError(f"the {name} of this render came out as {value}; report this with its preset")
         case str():
             return bounded_text(value, chars)
         case dict():
             return {
-                bounded_text(str(key), chars): _bounded(item, chars, items)
+                bounded_text(str(key), chars): _bounded(item, chars, items, f"{name}.{key}")
                 for key, item in list(value.items())[:items]
             }
         case list() | tuple():
-            return [_bounded(item, chars, items) for item in value[:items]]
+            return [_bounded(item, chars, items, name) for item in value[:items]]
     return value

@@ -13,6 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import zmq
@@ -274,5 +275,6 @@ def _encoded(message: EngineMessage) -> Frames:
     except WireError as error:
         log.error("%s", error.message)
         if isinstance(message, Done):
-            return encode(msgspec.structs.replace(message, report=bounded_report(message.report)))
+            with suppress(AirbandError):
+                return encode(msgspec.structs.replace(message, report=bounded_report(message.report)))
         return encode(error_message(error, getattr(message, "job", None)))

@@ -106,6 +106,22 @@ def test_silence_teaches_nothing(rendered: Any) -> None:
         rendered(source(1), np.zeros((1, 2 * RATE), np.float32))
 
 
+def test_a_source_that_is_too_short_to_tell_its_kind_is_rendered_plainly_and_it_says_so(
+    rendered: Any,
+) -> None:
+    short = source(1)[:, : RATE // 3]
+    plain, _ = rendered(short)
+    made, told = rendered(short, source(2))
+    assert (told.share, told.difference_db) == (0, None)
+    assert "too little to tell" in told.reason
+    np.testing.assert_array_equal(made, plain)
+
+
+def test_a_long_silence_before_it_hides_no_sound(rendered: Any) -> None:
+    after_silence = [np.pad(source(seed), ((0, 0), (25 * RATE, 0))) for seed in (1, 2)]
+    assert rendered(*after_silence)[1].share == 1
+
+
 def test_degrading_is_the_clips_own_filter() -> None:
     impulse = np.zeros((1, RATE), np.float32)
     impulse[0, RATE // 2] = 1

@@ -9,7 +9,8 @@ from bridge.wire.bounds import REPORT_BYTES, bounded_report, bounded_text
 from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Done, Error, Stem
 from bridge.wire.ulid import new_ulid
-from presets.report import EffectsReport, RenderReport
+from presets.errors import RenderError
+from presets.report import EffectsReport, LikeReport, RenderReport
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\N{SNOWMAN}" * 5000, "name \udcff of no encoding", ""])
@@ -36,3 +37,9 @@ def test_any_report_fits_a_message_and_keeps_its_figures(
 
 def test_a_report_that_fits_stays_as_it_is(report: RenderReport) -> None:
     assert bounded_report(report) == report
+
+
+def test_a_report_with_a_number_that_no_message_holds_is_an_error_that_names_it(report: RenderReport) -> None:
+    endless = msgspec.structs.replace(report, like=LikeReport("", 0.0, float("inf")))
+    with pytest.raises(RenderError, match=r"report\.like\.difference_db of this render came out as inf"):
+        bounded_report(endless)

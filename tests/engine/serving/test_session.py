@@ -69,7 +69,7 @@ from engine.state.store import Store
 from engine.state.upload import Upload
 from presets.errors import OutputError
 from presets.limits import CREDIT_BYTES
-from presets.report import EffectsReport, RenderReport
+from presets.report import EffectsReport, LikeReport, RenderReport
 from presets.schema import make
 
 WaitUntil = Callable[[Callable[[], bool], str], None]
@@ -989,3 +989,16 @@ def test_each_end_is_a_line_of_json_in_the_log(house: House, caplog: pytest.LogC
     lines = [json.loads(record.message) for record in caplog.records if record.name == "airband.jobs"]
     assert {line["job"]: line["state"] for line in lines} == {first: "done", second: "cancelled"}
     assert all(line["seconds"] >= 0 for line in lines)
+
+
+def test_the_end_of_a_job_that_no_message_holds_is_told_as_an_error(house: House) -> None:
+    job = queued(house.one)
+    ask(house.one, Watch(job))
+    house.jobs.dispatch()
+    heard(house.one)
+    endless = LikeReport("", 0.0, float("inf"))
+    house.report = msgspec.structs.replace(house.report, like=endless)
+    done(house, job)
+    [told] = heard(house.one)
+    assert isinstance(told, Error)
+    assert told.job == job
