@@ -26,7 +26,7 @@ from render.sources.pcm_header import read_header
 from render.sources.promises import Shape, read_shape, shows_cut
 
 AHEAD = 16
-"""So many items are looked at while a decoder is asked about one; a Ctrl-C waits for no more."""
+"""So many items are looked at while a decoder is asked about one."""
 
 
 class Foreseen(NamedTuple):
@@ -56,13 +56,16 @@ def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) 
     """
     for item, error in refused:
         yield Foreseen(item, "refused", error=error)
-    with ThreadPoolExecutor(os.cpu_count()) as decoders:
+    decoders = ThreadPoolExecutor(os.cpu_count())
+    try:
         ahead: deque[Foreseen | Future[Foreseen]] = deque()
         for task in tasks:
             ahead.append(_at_once(task, speeds) or decoders.submit(_by_decoder, task, speeds))
             while ahead and (isinstance(ahead[0], Foreseen) or len(ahead) > AHEAD):
                 yield _settled(ahead.popleft())
         yield from map(_settled, ahead)
+    finally:
+        decoders.shutdown(cancel_futures=True)
 
 
 def _settled(lot: Foreseen | Future[Foreseen]) -> Foreseen:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bridge.batch.sources import AUDIO_SUFFIXES, Found, check_source, found, named
+from bridge.batch.sources import AUDIO_SUFFIXES, check_source, found, named
 from presets.errors import AirbandError, InputError, UsageError
 from presets.schema import Preset
 from render.files.encode import encoding
@@ -89,29 +89,30 @@ def plan(
     """
     named(out, "out")
     candidates = [
-        _checked(candidate)
+        candidate
         for candidate in found(inputs, Path(out), recursive)
         if candidate.error is not None or wanted(candidate.source)
     ]
     if not candidates:
         raise InputError("no audio files given", "inputs")
-    count = sum(candidate.error is None for candidate in candidates)
+    lacks = [candidate.error or _lack(candidate.source) for candidate in candidates]
+    count = lacks.count(None)
     items: list[Item] = []
     refused: list[Refused] = []
-    for source, below, error in candidates:
-        if error is not None:
-            refused.append(Refused(Item(source, Path(out)), error))
-            continue
-        destination = Path(out)
-        try:
-            destination = _destination(source, below, out, preset, count)
-            encoding(preset, source.name, destination.name)
-        except AirbandError as problem:
-            if isinstance(problem, UsageError) and problem.field == "out":
-                raise  # the command's fault, not one source's
-            refused.append(Refused(Item(source, destination), problem))
-        else:
+    for (source, below, unfound), lack in zip(candidates, lacks, strict=True):
+        destination, error = Path(out), lack
+        if unfound is None:
+            try:
+                destination = _destination(source, below, out, preset, count)
+                encoding(preset, source.name, destination.name)
+            except AirbandError as problem:
+                if isinstance(problem, UsageError) and problem.field == "out":
+                    raise  # the command's fault, not one source's
+                error = lack or problem
+        if error is None:
             items.append(Item(source, destination))
+        else:
+            refused.append(Refused(Item(source, destination), error))
     return without_clashes(Plan(items, refused))
 
 
@@ -122,13 +123,13 @@ def without_clashes(plan: Plan) -> Plan:
     return Plan([item for item in plan.items if id(item) not in apart], plan.refused + clashes)
 
 
-def _checked(candidate: Found) -> Found:
-    if candidate.error is None:
-        try:
-            check_source(candidate.source)
-        except InputError as error:
-            return candidate._replace(error=error)
-    return candidate
+def _lack(source: Path) -> InputError | None:
+    """Why a source is none."""
+    try:
+        check_source(source)
+    except InputError as error:
+        return error
+    return None
 
 
 def in_folder(source: Path, folder: Path, preset: Preset) -> Path:

@@ -126,8 +126,13 @@ def described(event: Event) -> str:
 def about(source: Path, error: AirbandError) -> str:
     """What is wrong with a file, in one line that names it once."""
     reason = error.message.removeprefix(f"{os.path.abspath(source)}: ")
-    named = reason.startswith((f"{source}:", f"{source} and "))
-    return printable(reason if named else f"{source}: {reason}")
+    if reason.startswith(f"{source} and "):
+        return printable(reason)
+    for name in (str(source), source.name):
+        if reason.startswith((f"{name}: ", f"{name} ")):
+            reason = reason.removeprefix(name).removeprefix(":").lstrip()
+            break
+    return printable(f"{source}: {reason}")
 
 
 def compared(event: Event, *, explained: bool) -> Iterator[str]:

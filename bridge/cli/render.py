@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.batch.forecast import forecast
-from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.narrow import by_name, shard
 from bridge.batch.plan import Item
 from bridge.batch.remuxed import remuxed
@@ -27,6 +27,7 @@ from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
 from presets.errors import AirbandError, Cancelled, OutputError, UsageError
+from presets.printable import printable
 from presets.schema import Preset
 from render.files.publish import part_beside
 
@@ -147,7 +148,11 @@ def render(
         pairs, refused = shard(part).part(pairs, lambda pair: _clip(pair[0])), shard(part).part(refused)
     if only_failed and results is not None:
         before = failed_before(results)
-        pairs = [(item, row) for item, row in pairs if os.path.abspath(item.out) in before]
+        pairs = [
+            (item, row)
+            for item, row in pairs
+            if not before.isdisjoint(map(os.path.abspath, (item.out, _clip(item))))
+        ]
     failed = [Event(item, "failed", error=error) for item, error in refused]
     if not pairs and not dry_run:
         _tell_all(failed, as_json)
@@ -217,6 +222,9 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
     finally:
         from bridge.report.page import write
 
+        typer.echo(
+            f"airband: writing {printable(str(page))}", err=True
+        )  # seconds, where there is much to show
         write(page, ended, title=f"Airband: {page.stem}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bridge.batch.manifest import SUFFIXES
+from bridge.batch.manifest.tables import SUFFIXES
 
 
 def render_command(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.batch.manifest import SUFFIXES
+from bridge.batch.manifest.tables import SUFFIXES
 from bridge.batch.sources import AUDIO_SUFFIXES
 from presets.errors import InputError, UsageError
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 import presets
-from bridge.batch.manifest import plan_rows, read
+from bridge.batch.manifest.rows import plan_rows, read
 from bridge.client.request import label
 from presets.errors import OutputError, UsageError
 

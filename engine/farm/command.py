@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 import presets
-from bridge.batch.manifest import plan_rows, read
+from bridge.batch.manifest.rows import plan_rows, read
 from bridge.batch.plan import Item
 from bridge.batch.results import Results, compared, described, line, summary
 from bridge.batch.run import Event

@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from bridge.batch.manifest import Row
+from bridge.batch.manifest.rows import Row
 from bridge.batch.plan import Item
 from bridge.batch.run import Event, Order, Task
 from bridge.client.model_choice import Choice, choose

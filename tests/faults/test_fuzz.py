@@ -24,7 +24,7 @@ import soundfile
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bridge.batch import manifest
+from bridge.batch.manifest import rows
 from bridge.wire.frames import decode
 from bridge.wire.messages import VERSION, Chunk, DeliverFile, Fetch, File, Hello, Submit
 from engine.models.trained_file import read_model
@@ -165,7 +165,7 @@ def test_manifests(tmp_path_factory: pytest.TempPathFactory, name: str, where: l
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(damaged(MANIFESTS[name], where))
     with suppress(AirbandError):
-        manifest.read(path, Preset(), "music", {})
+        rows.read(path, Preset(), "music", {})
 
 
 def audio_files() -> dict[str, bytes]:

@@ -18,7 +18,7 @@ import msgspec
 
 import presets
 from bridge.batch.hot_folder import HotFolder, rounds
-from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.occasions import occasions
 from bridge.batch.plan import Item
 from bridge.batch.run import Event, Order, Task, run_tasks

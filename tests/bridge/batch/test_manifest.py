@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.narrow import by_name, shard
 from presets.errors import InputError, UsageError
 from presets.schema import Preset, make
@@ -54,6 +54,7 @@ SPREADSHEETS = {
     "a data frame": b",path,seed,high_gain_db,joint\n0,a.wav,7.0,-3.5,True\n1,b.wav,,,\n",
     "empty columns": b"path,seed,high_gain_db,joint,,\na.wav,7,-3.5,true,,\n,,,,,\n",
     "titles below a blank line": b"\n ,,,\nPath,Seed,High gain dB,Joint\na.wav,7,-3.5,true\n",
+    "commas at the end": b"path,seed,high_gain_db,joint\na.wav,7,-3.5,true,,\n",
     "flags": b"path,seed,high-gain-db,joint\na.wav,7,-3.5,true\n",
 }
 
@@ -108,6 +109,22 @@ def test_files_that_a_row_names_are_sought_beside_the_manifest(
     assert row.preset.like == str(folder / "sub" / "voice.wav")
 
 
+def test_a_manifest_of_windows_is_one_here(folder: Path) -> None:
+    (folder / "vox").mkdir()
+    for name in ("vox/a.wav", "vox/voice.wav", r"back\slash.wav"):
+        (folder / name).write_bytes(b"RIFF")
+    (folder / "jobs.csv").write_text(
+        "path,like,out\nvox\\a.wav,vox\\voice.wav,done\\{stem}{ext}\nvox\\v*.wav,,\nback\\slash.wav,,\n"
+    )
+    rows = read(folder / "jobs.csv", Preset(), "music", {})
+    assert rows[0].preset.like == str(folder / "vox" / "voice.wav")
+    pairs, refused = plan_rows(rows, str(folder / "out"))
+    assert refused == []
+    assert [item.out.relative_to(folder).as_posix() for item, _ in pairs] == [
+        "out/done/a.wav", "out/voice.wav", "out/back\\slash.wav",
+    ]  # fmt: skip
+
+
 def test_what_a_command_line_lets_clip_clips_whatever_preset_a_row_names(folder: Path) -> None:
     (folder / "mine.toml").write_text("[delivery]\nloudness = -23\n")
     (folder / "jobs.csv").write_text("path,preset\na.wav,mine.toml\n")
@@ -159,6 +176,8 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.csv", "path,preset\na.wav,musik\n", "line 2: unknown preset 'musik'"),
         ("jobs.csv", 'path,seed\n"a.wav,1\nb.wav,2\n', "line 3: not valid CSV: unexpected end of data"),
         ("jobs.csv", "path,out\na.wav,x.wav\na.wav,/tmp/x.wav\n", "line 3: out = '/tmp/x.wav' leads out of"),
+        ("jobs.csv", "path,out\na.wav,D:\\x.wav\n", "line 2: out = 'D:/x.wav' leads out of"),
+        ("jobs.csv", "path,out\na.wav,..\\x.wav\n", "line 2: out = '../x.wav' leads out of"),
         ("jobs.csv", "path,out\na.wav,sub/../../x.wav\n", "line 2: out = .* leads out of"),
         ("jobs.jsonl", '{"path": "a.wav"}\n{', "line 2: not valid JSON, a map a line: .* at character 2"),
         ("jobs.jsonl", "\n[1]\n", "line 2: is no map"),

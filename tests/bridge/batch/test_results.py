@@ -9,7 +9,7 @@ import pytest
 from bridge.batch.plan import Item
 from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event
-from presets.errors import InputError, OutputError
+from presets.errors import InputError, OutputError, UsageError
 from presets.report import RenderReport
 
 ITEM, OTHER = Item(Path("a.wav"), Path("out/a.wav")), Item(Path("b.wav"), Path("out/b.wav"))
@@ -55,6 +55,10 @@ def test_a_file_edited_in_place_is_named_once() -> None:
         == "kick.wav: left as it is, 0.1 s"
     )
     elsewhere = Item(Path("kick.wav"), Path("out/kick.wav"))
+    clash = UsageError("kick.wav would become out/kick.wav twice", "inputs")
+    assert described(Event(item, "failed", error=clash)) == "kick.wav: would become out/kick.wav twice"
+    cut = Event(Item(Path("drums/kick.wav"), Path("kick.wav")), "failed", error=InputError("kick.wav is cut"))
+    assert described(cut) == "drums/kick.wav: is cut"
     assert described(Event(elsewhere, "skipped")) == "kick.wav -> out/kick.wav: done already"
 
 

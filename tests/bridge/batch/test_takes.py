@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.batch.manifest import Row, plan_rows, read
+from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.narrow import shard
 from bridge.batch.takes import check_takes
 from presets.errors import UsageError

@@ -145,6 +145,18 @@ def test_what_failed_is_written_down_and_tried_again_alone(
     assert airband("render", clips, "-o", out, "--state", state, "--only-failed").code == 2
 
 
+def test_a_file_that_was_missing_is_tried_again_too(airband: Airband, state: Path, clips: Path) -> None:
+    out, results, manifest = clips.parent / "out", clips.parent / "results.jsonl", clips / "jobs.csv"
+    manifest.write_text("path,takes\nlate.wav,2\nkick.wav,\nlater.wav,\n")
+    command = ("render", "--manifest", manifest, "-o", out, "--state", state, "--results", results)
+    assert airband(*command).code == 3
+    (clips / "snare.flac").rename(clips / "late.wav")
+    (out / "kick.wav").unlink()
+    said = airband(*command, "--only-failed")
+    assert (said.code, made(out)) == (3, ["late-take1.wav", "late-take2.wav"])
+    assert "later.wav: no such file" in said.out
+
+
 def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -> None:
     for number in range(6):
         (clips / f"a{number}.wav").write_bytes(b"RIFF\0\0\0\0WAVEjunk")

@@ -42,7 +42,7 @@ def test_a_log_gets_a_line_for_each_file_and_no_control_codes(
         "3 files",
         "[1/3] a.wav -> out/a.wav: generated above 4000 Hz (auto), 0.2 s",
         "[2/3] [b].wav -> out/[b].wav: done already",
-        "[3/3] c.wav: c.wav is empty",
+        "[3/3] c.wav: is empty",
         "1 rendered, 1 done already, 1 failed in 2.0 s",
     ]
 
@@ -57,7 +57,7 @@ def test_a_terminal_gets_the_same_lines_in_colours_and_no_bars_where_it_is_quick
         show(bars, report)
     text = capsys.readouterr().out
     assert text.count("[1/3] a.wav") == 2
-    assert "\x1b[31m[3/3] c.wav: c.wav is empty\x1b[0m\n" in text
+    assert "\x1b[31m[3/3] c.wav: is empty\x1b[0m\n" in text
     assert "in total" not in text
 
 

@@ -162,7 +162,7 @@ def test_a_lost_node_costs_its_clips_a_retry(tmp_path: Path, clips: Path) -> Non
     import ray
     from ray.cluster_utils import Cluster
 
-    from bridge.batch.manifest import plan_rows, read
+    from bridge.batch.manifest.rows import plan_rows, read
     from engine.farm.driver import Pool, farm
     from presets.schema import Preset
 

@@ -1,0 +1,1 @@
+"""Manifests: a table of renders, read and planned."""

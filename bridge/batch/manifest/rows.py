@@ -1,0 +1,179 @@
+"""The rows of a manifest: renders, each with the knobs that are its own.
+
+The columns are `path` (a file, folder or glob), `preset`, `out` (a name or template below the batch's
+destination), `takes` (how many seeds) and any knob by its name. A cell that is not there leaves what the
+command line says. Files that a row names, `like` and presets too, are sought from the manifest's own folder;
+Windows' separators stand for those of this system.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any, NamedTuple
+
+import presets
+from bridge.batch.manifest.tables import TEXTS, read_table
+from bridge.batch.plan import Item, Plan, Refused, plan, without_clashes
+from bridge.batch.takes import check_takes, takes_of
+from bridge.client.request import clipping, label
+from presets import schema
+from presets.errors import AirbandError, InputError, UsageError
+from presets.schema import FLAGS, Preset
+
+COLUMNS = (*TEXTS, "takes")
+
+
+class Row(NamedTuple):
+    """What is rendered alike: a manifest's row, or the inputs of a command line.
+
+    Attributes:
+        paths: files, folders and globs.
+        out: below the batch's destination; None for the batch's own rule.
+        preset, preset_name: complete.
+        takes: renders of each source, with a seed each.
+        place: where in which manifest it stands; empty for a command line.
+        beside: other files and folders that a manifest's row names, from the root: its preset's, and `like`.
+    """
+
+    paths: tuple[str, ...]
+    out: str | None
+    preset: Preset
+    preset_name: str
+    takes: int = 1
+    place: str = ""
+    beside: tuple[str, ...] = ()
+
+
+def read(
+    manifest: Path,
+    preset: Preset,
+    preset_name: str,
+    knobs: Mapping[str, Any],
+    takes: int = 1,
+    *,
+    clip: bool = False,
+) -> list[Row]:
+    """All rows, each checked: a manifest is refused whole or taken whole.
+
+    Args:
+        manifest: `.csv` or `.tsv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
+        preset, preset_name: of rows that name none.
+        knobs: laid over a preset that a row names; a row's own win.
+        takes: of rows that do not say.
+        clip: whether samples beyond full scale may clip, whatever preset a row names.
+
+    Raises:
+        InputError: it cannot be read, or holds no rows.
+        UsageError: a column, preset or value that cannot be, with the row it stands in.
+    """
+    named: dict[str, Preset] = {}
+
+    def load(name: str) -> Preset:
+        if name not in named:
+            loaded = schema.make(presets.load(name), **knobs)
+            named[name] = clipping(loaded) if clip else loaded
+        return named[name]
+
+    rows = []
+    for place, cells in read_table(manifest):
+        try:
+            row = _row(cells, manifest.parent, Row((), None, preset, preset_name, takes), load)
+        except AirbandError as error:
+            raise UsageError(f"{manifest}, {place}: {error.message}", error.field) from None
+        rows.append(row._replace(place=f"{manifest}, {place}"))
+    if not rows:
+        raise InputError(f"{manifest}: holds no rows", "manifest")
+    return rows
+
+
+def plan_rows(
+    rows: Sequence[Row], out: str, *, recursive: bool = False, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[list[tuple[Item, Row]], list[Refused]]:
+    """What the rows render, each item with its row, and what is refused; what two rows say alike, once.
+
+    Args:
+        rows: of the command line, of a manifest, or both.
+        out, recursive, wanted: as for `plan`; a row's own `out` lies below `out`.
+
+    Raises:
+        UsageError: an output template that does not parse.
+    """
+    of: dict[int, Row] = {}
+    items: list[Item] = []
+    refused: list[Refused] = []
+    so_far: dict[tuple[str, str], list[Preset]] = {}
+    for row in rows:
+        below = out if row.out is None else os.path.join(out, row.out)
+        try:
+            planned = plan(row.paths, below, row.preset, recursive=recursive, wanted=wanted)
+        except InputError:  # nothing of it is wanted
+            continue
+        except UsageError as error:
+            raise UsageError(f"{row.place}: {error.message}".removeprefix(": "), error.field) from None
+        for item in planned.items:
+            for take, preset in takes_of(item, row.takes, row.preset):
+                alike = so_far.setdefault((os.path.abspath(take.source), os.path.abspath(take.out)), [])
+                if preset in alike:
+                    continue
+                alike.append(preset)
+                of[id(take)] = row._replace(preset=preset)
+                items.append(take)
+        refused += planned.refused
+    apart = without_clashes(Plan(items, refused))
+    return [(item, of[id(item)]) for item in apart.items], apart.refused
+
+
+def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], Preset]) -> Row:
+    """A row of a manifest in `folder`; `usual` is what it leaves unsaid, `load` finds presets."""
+    if unknown := [name for name in cells if name not in COLUMNS and name not in FLAGS]:
+        known = ", ".join((*COLUMNS, *FLAGS))
+        raise UsageError(f"unknown column {unknown[0]!r}; there are {known}", unknown[0])
+    for column in (*TEXTS, "like"):
+        if not isinstance(cells.get(column, ""), str):
+            raise UsageError(f"{column} = {cells[column]!r} is no text", column)
+    if not cells.get("path"):
+        raise UsageError("no path", "path")
+    beside = []
+    preset, preset_name = usual.preset, usual.preset_name
+    if "preset" in cells:
+        named = cells["preset"]
+        if named.endswith(".toml"):
+            named = _beside(folder, named)
+            beside.append(named)
+        preset, preset_name = load(named), label(named)
+    own = {knob: cells[knob] for knob in FLAGS if knob in cells}
+    if "like" in own:
+        own["like"] = _beside(folder, own["like"])
+        beside.append(own["like"])
+    preset = schema.make(preset, **own)
+    out = None if "out" not in cells else _with_slashes(cells["out"])
+    if out is not None and (_is_absolute(out) or os.path.normpath(out).split(os.sep)[0] == os.pardir):
+        raise UsageError(
+            f"out = {out!r} leads out of the batch's destination; name what lies below it", "out"
+        )
+    takes = cells.get("takes", usual.takes)
+    if type(takes) is not int:
+        raise UsageError(f"takes = {takes!r} is no whole number", "takes")
+    path = str(folder / _found(folder, cells["path"]))
+    return Row((path,), out, preset, preset_name, check_takes(takes, preset), beside=tuple(beside))
+
+
+def _beside(folder: Path, name: str) -> str:
+    """A file that a manifest in `folder` names, from the root: a farm's machines work elsewhere."""
+    return os.path.abspath(folder / _found(folder, os.path.expanduser(name)))
+
+
+def _found(folder: Path, name: str) -> str:
+    """A name that is there in a folder, or the same as Windows writes it."""
+    return name if os.path.lexists(folder / name) else _with_slashes(name)
+
+
+def _is_absolute(name: str) -> bool:
+    """Here or on Windows, where a drive's letter begins it."""
+    return os.path.isabs(name) or bool(PureWindowsPath(name).drive)
+
+
+def _with_slashes(name: str) -> str:
+    return name.replace("\\", "/")

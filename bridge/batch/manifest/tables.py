@@ -1,0 +1,159 @@
+"""A manifest's file as a table: CSV, JSON lines or YAML become rows of named cells.
+
+CSV has a header line and is taken as the spreadsheets of any country write it: cells parted by commas,
+semicolons or tabs, UTF-8 or UTF-16, TRUE for true, 7.0 for 7. An empty cell is none.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from presets import words
+from presets.errors import InputError, UsageError
+
+TEXTS = ("path", "preset", "out")
+"""Columns whose cells are texts, also where they look like numbers."""
+CSV, JSON_LINES, YAML = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".yaml", ".yml")
+SUFFIXES = (*CSV, *JSON_LINES, *YAML)
+"""What names of manifests end in."""
+SEPARATOR = re.compile(r"sep=(.)\r?(?:\n|$)")
+"""A first line that is Excel's word on what parts the cells."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+", "-+0123456789"),
+    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+}
+"""What of YAML is no text, and how it may begin (YAML 1.2, section 10.3): `off` and 10:00:00:12 are texts,
+which the older 1.1, PyYAML's own, takes for false and for a number of seconds."""
+
+
+def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row with where it stands: `line 2`, `row 1`.
+
+    Raises:
+        InputError: it cannot be read.
+        UsageError: it is none of the three, or not well-formed.
+    """
+    try:
+        text = _text(manifest.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (
+            error.strerror
+            if isinstance(error, OSError)
+            else "is not UTF-8 text; a spreadsheet saves it as CSV UTF-8"
+        )
+        raise InputError(f"{manifest}: {reason}", "manifest") from None
+    suffix = manifest.suffix.lower()
+    if suffix in CSV:
+        yield from _csv_cells(manifest, text)
+        return
+    if suffix not in JSON_LINES + YAML:
+        raise UsageError(f"{manifest}: manifests end in {', '.join(SUFFIXES)}, not {suffix!r}", "manifest")
+    for place, row in _json_rows(manifest, text) if suffix in JSON_LINES else _yaml_rows(manifest, text):
+        if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
+            raise UsageError(f"{manifest}, {place}: is no map of columns to values", "manifest")
+        is_cell = {name: value is not None and value == value for name, value in row.items()}  # no NaN
+        yield place, {name: _whole(value) for name, value in row.items() if is_cell[name]}
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, or UTF-16 with its mark, which spreadsheets call Unicode."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Columns without a name, such as the index of a data frame, are left out."""
+    told = SEPARATOR.match(text)
+    head = text[told.end() if told else 0 :]
+    titles = next((line for line in head.splitlines() if line.strip(" ,;\t")), "")
+    delimiter = told[1] if told else next((mark for mark in ",;\t" if mark in titles), ",")
+    table = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
+    line = 1 if told else 0
+    try:
+        names = [_column(name) for name in next((row for row in table if any(map(str.strip, row))), [])]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise UsageError(f"{manifest}: column {twice[0]!r} is there twice", "manifest")
+        for row in table:
+            place = f"line {line + table.line_num}"
+            if any(map(str.strip, row[len(names) :])):
+                raise UsageError(f"{manifest}, {place}: more cells than columns", "manifest")
+            given = {name: cell.strip() for name, cell in zip(names, row, strict=False) if name}
+            cells = {name: cell for name, cell in given.items() if cell}
+            if cells:
+                numbers = {name: _value(cell, delimiter) for name, cell in cells.items() if name not in TEXTS}
+                yield place, cells | numbers
+    except csv.Error as error:
+        place = f"line {line + table.line_num}"
+        raise UsageError(f"{manifest}, {place}: not valid CSV: {error}", "manifest") from None
+
+
+def _column(head: str) -> str:
+    """The name of a column that is titled as in a spreadsheet (`Bit depth`) or as a flag is (`bit-depth`)."""
+    return re.sub(r"[ -]+", "_", head.strip().lower())
+
+
+def _value(cell: str, delimiter: str) -> bool | float | str:
+    """What a spreadsheet means: TRUE is true, 7.0 is 7; a comma that parts no cells is a number's point."""
+    if delimiter != "," and DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    value: bool | float | str = _whole(
+        words.parse(cell.lower() if cell.lower() in ("true", "false") else cell)
+    )
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """A whole float as int, which columns with gaps are written as."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _json_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except (ValueError, RecursionError) as error:
+                reason = (
+                    f"{error.msg} at character {error.colno}"
+                    if isinstance(error, json.JSONDecodeError)
+                    else error
+                )
+                raise UsageError(
+                    f"{manifest}, line {number}: not valid JSON, a map a line: {reason}", "manifest"
+                ) from None
+
+
+def _yaml_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
+    import yaml
+
+    try:
+        rows = yaml.load(text, _loader())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{manifest}: not valid YAML: {error}", "manifest") from None
+    if not isinstance(rows, list):
+        raise UsageError(f"{manifest}: is no list of maps", "manifest")
+    yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
+
+
+def _loader() -> Any:
+    """A loader of plain values after YAML 1.2."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    for kind, (pattern, begins) in SCALARS.items():
+        Loader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), list(begins)
+        )
+    return Loader
