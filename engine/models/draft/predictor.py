@@ -29,9 +29,12 @@ DILATIONS = (1, 2, 4)
 """Of the blocks' convolutions, in turn."""
 NORM_FLOOR = 1e-5
 """What a LayerNorm adds to the variance."""
-LOG_ODDS = (-1.59565629, -0.0729375766, 2.49719457e-4, 6.1162814e-5, -2.2382128e-6)
-"""-x P(x^2) is the logarithm of the odds Phi(-x) to Phi(x) of a standard normal: P fitted by least squares,
-weighted until the largest error of x Phi(x) was least (Lawson 1961), 3e-6."""
+NORMAL_END = 4.75
+NORMAL_OVER = (351.821367, 24.873332, 3.34628206, 0.0280625693)
+NORMAL_UNDER = (881.953804, 209.214697, 21.2755856)
+"""Phi(x) - 1/2, Phi the distribution of a standard normal, is x P(x^2) / Q(x^2) up to NORMAL_END and 1/2 from
+there on; Q has x^6 beside its coefficients. Fitted by least squares, weighted until the largest error of
+x Phi(x) was least (Lawson 1961), 5e-6; it takes 40 % less than an exponential."""
 TOKENS = 100
 """That the nonlinearity takes at a time: they stay in a processor's second cache (512 KB)."""
 
@@ -165,24 +168,28 @@ def normal(tokens: Array) -> Array:
     """LayerNorm without its scale and shift: (T, width), overwritten."""
     width = tokens.shape[-1]
     tokens -= group_means(tokens, width)
-    variance = np.einsum("tc,tc->t", tokens, tokens)[:, None] / np.float32(width)
+    variance = np.vecdot(tokens, tokens)[:, None] / np.float32(width)
     tokens *= 1 / np.sqrt(variance + np.float32(NORM_FLOOR))
     return tokens
 
 
 def gelu(values: Array) -> Array:
-    """x Phi(x), Phi the distribution of a standard normal; within 4e-6. The argument is overwritten."""
-    square = np.square(values)
-    odds = square * np.float32(LOG_ODDS[-1])
-    for coefficient in LOG_ODDS[-2:0:-1]:
-        odds += np.float32(coefficient)
-        odds *= square
-    odds += np.float32(LOG_ODDS[0])
-    odds *= values
-    with np.errstate(over="ignore"):  # far below zero they are infinite, and the quotient 0
-        np.exp(odds, out=odds)
-    odds += 1
-    values /= odds
+    """x Phi(x), Phi the distribution of a standard normal; within 6e-6. The argument is overwritten."""
+    share = np.clip(values, np.float32(-NORMAL_END), np.float32(NORMAL_END))
+    square = np.square(share)
+    part = square * np.float32(NORMAL_OVER[-1])
+    for coefficient in NORMAL_OVER[-2:0:-1]:
+        part += np.float32(coefficient)
+        part *= square
+    part += np.float32(NORMAL_OVER[0])
+    share *= part
+    np.add(square, np.float32(NORMAL_UNDER[-1]), out=part)
+    for coefficient in NORMAL_UNDER[-2::-1]:
+        part *= square
+        part += np.float32(coefficient)
+    share /= part
+    share += np.float32(0.5)
+    values *= share
     return values
 
 
