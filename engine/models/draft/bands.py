@@ -202,17 +202,25 @@ def moving_mean(values: Array, width: int) -> Array:
     The sums are of runs that double in length.
     """
     count, half = len(values), width // 2
-    runs = np.pad(values, [(half, half)] + [(0, 0)] * (values.ndim - 1))
+    runs = np.zeros((count + 2 * half, *values.shape[1:]), np.float32)
+    runs[half : half + count] = values
     total, taken = np.zeros_like(values), 0
     for length in (1 << bit for bit in range(width.bit_length())):
+        if length > 1:
+            runs = runs[: -length // 2] + runs[length // 2 :]
         if width & length:
             total += runs[taken : taken + count]
             taken += length
-        runs = runs[:-length] + runs[length:]
-    place = np.arange(count)
-    there = np.minimum(place + half, count - 1) - np.maximum(place - half, 0) + 1
-    total /= there.astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    total /= _held(count, half).reshape(-1, *[1] * (values.ndim - 1))
     return total
+
+
+@lru_cache(maxsize=64)
+def _held(count: int, half: int) -> Array:
+    """(count,): how many of `count` values are at most `half` places from each."""
+    place = np.arange(count)
+    held = np.minimum(place + half, count - 1) - np.maximum(place - half, 0) + 1
+    return held.astype(np.float32)
 
 
 def first_bin(cutoff_hz: float) -> int:
