@@ -49,10 +49,12 @@ def has_tick(block: NDArray[np.float32], size: int, hop: int) -> NDArray[np.bool
     steep = (np.diff(block, n=TICK_ORDER, axis=1, prepend=before) ** 2).sum(axis=0)
     cells = np.add.reduceat(steep, np.arange(0, len(steep), TICK_ORDER), dtype=np.float64)
     padded = np.pad(cells, (ALONE_CELLS, ALONE_CELLS + 1))
-    about = np.lib.stride_tricks.sliding_window_view(padded, 2 * ALONE_CELLS + 2)
-    all_about = about.sum(axis=1)
-    most = np.partition(about, -TICK_CELLS, axis=1)[:, -TICK_CELLS:].sum(axis=1)
-    ticks = cells * ((most > TICK_SHARE * all_about) & (cells > FAINT_SHARE * all_about))
+    about = np.lib.stride_tricks.sliding_window_view(padded, len(cells))  # (cells about each, cells)
+    all_about = about.sum(axis=0)
+    stands_out = about.max(axis=0) > TICK_SHARE / TICK_CELLS * all_about  # without one no few have the most
+    most = np.partition(about[:, stands_out], -TICK_CELLS, axis=0)[-TICK_CELLS:].sum(axis=0)
+    stands_out[stands_out] = most > TICK_SHARE * all_about[stands_out]
+    ticks = cells * (stands_out & (cells > FAINT_SHARE * all_about))
     in_ticks, in_all = (
         np.lib.stride_tricks.sliding_window_view(energy, size // TICK_ORDER)[:: hop // TICK_ORDER].sum(axis=1)
         for energy in (ticks, cells)

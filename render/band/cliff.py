@@ -89,7 +89,7 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
     above = sums[:, [bands]] - sums[:, places + SIXTH]
     lowest = _loud_means(powers, above[:, 1:], places[1:], range(SIXTH, 2 * SIXTH))
     # Most places are told by the lowest of their ceilings, without the others.
-    falls_db = levels_db[1:] - _middle(decibels(lowest))
+    falls_db = levels_db[1:] - middle(decibels(lowest))
     found: Cliff | None = None
     for place in (0, *1 + np.flatnonzero(falls_db >= FLOOR_CLIFF_DB)):
         at, below_db = int(places[place]), float(levels_db[place])
@@ -186,7 +186,7 @@ def _without_tones(levels_db: Floats) -> Floats:
     if len(levels_db) < TONE_BANDS:
         return levels_db
     about = np.lib.stride_tricks.sliding_window_view(np.pad(levels_db, TONE_BANDS // 2, "edge"), TONE_BANDS)
-    usual = _middle(about)
+    usual = middle(about)
     return np.where(levels_db > usual + TONE_DB, usual, levels_db)
 
 
@@ -222,16 +222,16 @@ def _medians(values: Floats) -> Floats:
     runs = max(0, (len(values) - SIXTH) // 4 + 1)
     whole = np.lib.stride_tricks.sliding_window_view(values, SIXTH)[::4] if runs else np.empty((0, SIXTH))
     rest = values[4 * runs :]
-    return np.append(_middle(whole), median(rest)) if len(rest) > 3 else _middle(whole)
+    return np.append(middle(whole), median(rest)) if len(rest) > 3 else middle(whole)
 
 
 def median(values: Floats) -> float:
     """The median of a few values: NumPy's own takes twenty times as long over a dozen."""
-    return float(_middle(values))
+    return float(middle(values))
 
 
-def _middle(values: Floats) -> Floats:
-    """The medians over the last axis."""
+def middle(values: Floats) -> Floats:
+    """The medians over the last axis, of a few values."""
     ordered, half = np.sort(values), values.shape[-1] // 2
     if values.shape[-1] % 2:
         return np.asarray(ordered[..., half])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.band.cliff import loudest
+from render.band.cliff import loudest, median, middle
 from render.band.spectrum import SIXTH, THIRD, Powers, decibels
 
 HOLE_DB = 45.0
@@ -104,14 +104,14 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
 
 def _step(cells: Powers, empty: Floats, lowest: int, end: int) -> int | None:
     """The lowest band from `lowest` on, below `end`, at which there is a step, see STEP."""
+    below = np.lib.stride_tricks.sliding_window_view(empty, STEP_BANDS).mean(axis=1)
     for band in range(max(lowest, STEP_BANDS + 1), end):
-        below = empty[band - STEP_BANDS - 1 : band - 1].mean()
         above = empty[min(band + 1, len(empty) - 1) : band + 1 + STEP_BANDS]
-        if np.median(above) - below < STEP:
+        if median(above) - below[band - STEP_BANDS - 1] < STEP:
             continue
         missing_db = np.pad(_missing_db(cells, band)[band:end], STEP_BANDS // 2, "edge")
         about = np.lib.stride_tricks.sliding_window_view(missing_db, STEP_BANDS)
-        if np.median(about, axis=1).min() > STEP_DB:
+        if middle(about).min() > STEP_DB:
             return band
     return None
 
@@ -128,12 +128,12 @@ def _missing_db(cells: Powers, start: int) -> Floats:
 def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_], NDArray[np.intp]]:
     """(frames, bands) of the frames that sound, which of their cells are empty although they do, and which
     frames are the loudest."""
-    under = np.median(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)], axis=1)
+    under = middle(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)])
     sounding = under > under[loudest(under)].mean() * 10 ** (-SOUNDING_DB / 10)
     cells, level = powers[sounding], under[sounding, None]
     floor = None
     if powers.shape[1] - end > 2 * SIXTH:
-        floor = np.median(cells[:, end + SIXTH :], axis=1, keepdims=True)
+        floor = middle(cells[:, end + SIXTH :])[:, None]
     return cells, is_empty(cells, level, floor), loudest(level[:, 0])
 
 

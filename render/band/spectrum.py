@@ -88,7 +88,7 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
         magnitude += np.sqrt(power).sum(axis=0)
         powers.append(_in_bands(power, places))
         fine.append(power[::FINE_EVERY, :bins_kept].astype(np.float32))
-        changed = np.cumsum((np.diff(block) != 0).any(axis=0))
+        changed = np.cumsum((block[:, 1:] != block[:, :-1]).any(axis=0))
         changes_hz.append(
             (changed[size - 2 :: hop] - np.append(0, changed[hop - 1 :: hop])[:frames]) / span_s
         )
