@@ -98,7 +98,7 @@ def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) ->
     spread *= np.float32(size)
     spread[1:, :tail] += spread[:-1, block:]
     out = np.concatenate([spread[:, :block].reshape(-1), spread[-1, block:]])[: frames + tail]
-    if not all(samples.all() for samples in signals):
+    if not any(samples.all() for samples in signals):
         sounds = np.any(signals, axis=0)
         # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
         sounding = np.pad(np.cumsum(sounds), (tail + 1, tail), "edge")

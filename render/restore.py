@@ -113,7 +113,7 @@ class Restorer:
             generated = self._policy.decode(generated)
             gain_db, seam_db, first = self.gains_db(samples, generated, start)
             added = generated[:, kept] * (self._gain * _gain(gain_db, first, lo, hi))
-            if seam_db is not None:
+            if seam_db is not None and seam_db.any():
                 seam = added * (_gain(seam_db, first, lo, hi) - 1)
                 seam[self._policy.spared] = 0
                 seam *= gate
