@@ -222,9 +222,7 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
     finally:
         from bridge.report.page import write
 
-        typer.echo(
-            f"airband: writing {printable(str(page))}", err=True
-        )  # seconds, where there is much to show
+        typer.echo(f"airband: writing {printable(str(page))}", err=True)  # which takes seconds
         write(page, ended, title=f"Airband: {page.stem}")
 
 

@@ -253,7 +253,7 @@ def test_a_raw_file_is_read_by_its_content_or_fails_alone(airband: Airband, stat
     names = [clips / name for name in ("take.raw", "noise.raw", "snare.flac")]
     said = airband("render", *names, "-o", clips.parent / "out", "--state", state)
     assert said.code == 3
-    assert "noise.raw is not audio that can be read" in said.out
+    assert "noise.raw: is not audio that can be read" in said.out
     assert (clips.parent / "out" / "take.wav").exists()
     assert (clips.parent / "out" / "snare.flac").exists()
 
