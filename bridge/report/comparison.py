@@ -72,7 +72,7 @@ def figures(
         *([("holes", report.filled.reason)] if report.filled else []),
         ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
         ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
-        ("added, against all", f"{10 * np.log10(added / whole):.1f} dB" if added > least else "nothing"),
+        ("added, against all", f"{10 * np.log10(added / whole):.1f} dB" if added > least > 0 else "nothing"),
         ("model", f"{report.model} ({report.model_reason})"),
         ("seed", str(report.seed)),
         ("work", work),

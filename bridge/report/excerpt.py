@@ -22,7 +22,8 @@ class Excerpt(NamedTuple):
     """A stretch of a render.
 
     Attributes:
-        before, after, added: (channels, frames) float32 at 48 kHz; the source, the result, their difference.
+        before, after: (channels, frames) float32 at 48 kHz; the source and the result.
+        added: likewise; their difference, of a stem that is a part of the render what of it was made.
         start_s: where it begins in the result.
         whole_s: how long the whole result is.
     """
@@ -54,16 +55,24 @@ def excerpt(
         if given.channels != made.channels or given.frames != report.source.frames:
             raise InputError(f"{source}: is no longer what {out} was made from", str(source))
         frames = min(after.frames, round(EXCERPT_S * RATE_HZ))
-        start = _busiest(before, after, first, frames)
+        start = _busiest(before, after, first, frames, report.stem)
         here, there = before.read(first + start, frames), after.read(start, frames)
-        return Excerpt(here, there, there - here, start / RATE_HZ, after.frames / RATE_HZ)
+        added = _added(here, there, report.stem)
+        return Excerpt(here, there, added, start / RATE_HZ, after.frames / RATE_HZ)
 
 
-def _busiest(before: Clip, after: Clip, first: int, frames: int) -> int:
+def _added(before: Audio, after: Audio, stem: str) -> Audio:
+    """What a render made, by its stem: `high` is that and nothing else, `low` has nothing of it."""
+    if stem == "high":
+        return after
+    return after - before if stem == "full" else np.zeros_like(after)
+
+
+def _busiest(before: Clip, after: Clip, first: int, frames: int, stem: str) -> int:
     """Where the stretch of `frames` begins to which most was added, in steps of half of it."""
     best, most = 0, -1.0
     for start in range(0, after.frames - frames + 1, max(1, frames // 2)):
-        added = after.read(start, frames) - before.read(first + start, frames)
+        added = _added(before.read(first + start, frames), after.read(start, frames), stem)
         power = float(np.mean(added.astype(np.float64) ** 2))
         if power > most:
             best, most = start, power
