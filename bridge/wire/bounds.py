@@ -16,7 +16,7 @@ TEXT_CHARS = 4096
 FIELD_CHARS = 256
 REPORT_BYTES = HEADER_BYTES // 2
 """The most a report may weigh, packed: the rest of the header is for the stems and their paths."""
-REPORT_STEPS = ((1000, 200), (200, 50), (80, 8))
+REPORT_STEPS = ((1000, 1000), (1000, 200), (200, 50), (80, 8))
 """(characters of a text, items of a list) that are kept, the next pair when the report is still too large."""
 
 

@@ -28,8 +28,8 @@ HIGHEST_SHARE = 0.95
 LEAST_FRAMES = 8
 """Fewer frames do not tell how loud a band usually is."""
 UNLIMITED, SILENT_POWER = 1e20, 1e-20
-MOST_TOLD = 2000
-"""The most cells that are told; of more, those nearest in time are told as one."""
+MOST_TOLD = 700
+"""The most cells that are told, for which a message has room; of more, neighbours in time are told as one."""
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]

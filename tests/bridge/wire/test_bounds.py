@@ -10,7 +10,8 @@ from bridge.wire.frames import decode, encode
 from bridge.wire.messages import Done, Error, Stem
 from bridge.wire.ulid import new_ulid
 from presets.errors import RenderError
-from presets.report import EffectsReport, LikeReport, RenderReport
+from presets.report import EffectsReport, FilledCell, FillReport, LikeReport, RenderReport
+from render.band.cells import MOST_TOLD
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\N{SNOWMAN}" * 5000, "name \udcff of no encoding", ""])
@@ -37,6 +38,13 @@ def test_any_report_fits_a_message_and_keeps_its_figures(
 
 def test_a_report_that_fits_stays_as_it_is(report: RenderReport) -> None:
     assert bounded_report(report) == report
+
+
+def test_a_report_of_the_most_cells_filled_lacks_none(report: RenderReport) -> None:
+    cells = tuple(FilledCell(1, n / 3, n / 3 + 0.1, 9000 / 7, 10000 / 7) for n in range(MOST_TOLD))
+    filled = FillReport("x" * 200, 0.1, cells, 0.1)
+    told = msgspec.structs.replace(report, filled=filled, cutoff_reason="x" * 500)
+    assert bounded_report(told) == told
 
 
 def test_a_report_with_a_number_that_no_message_holds_is_an_error_that_names_it(report: RenderReport) -> None:
