@@ -74,7 +74,8 @@ class Results:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # a line that found no room, of which `add` has told
+            self._file.close()
 
 
 def line(event: Event) -> dict[str, Any]:

@@ -261,10 +261,10 @@ def follow(
     try:
         with closing(events):
             for event in events:
+                counts["unchanged" if event.unchanged else event.what] += 1
                 shown.show(event)
                 for sink in sinks:
                     sink(event)
-                counts["unchanged" if event.unchanged else event.what] += 1
                 if event.error is not None:
                     failures.append(event.error)
                 report = event.report if event.what == "done" and not event.unchanged else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> N
         Results(tmp_path / "folder")
     with pytest.raises(InputError, match="cannot be read"):
         failed_before(tmp_path / "none.jsonl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size there")
+def test_a_line_that_finds_no_room_is_told_as_that(tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        named = pytest.raises(OutputError, match=r"results\.jsonl: cannot be written")
+        with named, Results(tmp_path / "results.jsonl") as results:
+            results.add(Event(ITEM, "skipped"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_edited_in_place_is_named_once() -> None:
