@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 
 import presets
 from bridge.console import knobs
+from bridge.console.batches.batches import Batches
 from bridge.console.batches.routes import BatchRoutes
-from bridge.console.batches.running import Batches
 from bridge.console.clips.records import Clips
 from bridge.console.clips.routes import ClipRoutes
 from bridge.console.clips.uploads import Uploads

@@ -23,6 +23,7 @@ from render.files import metadata
 from render.files.encode import encode, encoding
 from render.files.publish import check_destination, deliver
 from render.files.sidecar import StemRecord, find_result
+from render.files.timing import Provenance, Timing
 
 
 class Destination:
@@ -137,7 +138,7 @@ class Destination:
             return None
         first, end = report.source.first_frame, report.source.end_frame
         whole = (first, end) == (0, report.source.frames)
-        timing = metadata.Timing(self._source.clip.rate, result.rate, first, end - first, whole)
+        timing = Timing(self._source.clip.rate, result.rate, first, end - first, whole)
         mode = {1: "mono", 2: "stereo"}.get(result.channels, "multichannel")
         cutoff_hz = report.cutoff_hz
         facts = {
@@ -148,5 +149,5 @@ class Destination:
             "CUTOFF_HZ": "none" if cutoff_hz is None else f"{cutoff_hz:.0f}",
         }
         layout = f"A=PCM,F={result.rate},W={self._how.bits},M={mode}"
-        made = metadata.Provenance(f"Airband {VERSION}", layout, facts)
+        made = Provenance(f"Airband {VERSION}", layout, facts)
         return metadata.carried(metadata.read(self._source.path), timing, made)

@@ -37,8 +37,6 @@ from render.files.timing import Provenance, Timing
 from render.sources.container_tags import ContainerTags, Place, caf_places, chunk_names, container_tags
 from render.sources.tag_search import TAGS_BYTES_MAX, id3_bytes, id3_nbytes
 
-__all__ = ["Metadata", "Provenance", "Timing", "attach", "carried", "read", "said"]
-
 AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64", b"COMM", b"SSND", b"FVER"})
 """They describe the samples; the stem has its own."""
 STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt", b"CHAN"})

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from bridge.console.batches.running import BatchAsked, Batches
+from bridge.console.batches.batch import BatchAsked
+from bridge.console.batches.batches import Batches
 from bridge.console.feed import Feed
 from bridge.console.http import answer, body
 from bridge.report.page import contents, filled

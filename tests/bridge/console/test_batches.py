@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from bridge import Client
-from bridge.console.batches.running import Batch, BatchAsked, Kept
+from bridge.batch.plan import Item
+from bridge.batch.run import Event
+from bridge.console.batches.batch import Batch, BatchAsked, Kept
 from bridge.console.command_line import batch_command
 from bridge.console.engine_line import EngineLine
 from bridge.console.paths import Roots
@@ -42,6 +46,29 @@ def test_a_batch_that_breaks_on_what_nobody_foresaw_says_so(
     wait_until(lambda: broken.state == "failed", "the end of the batch")
     assert broken.told()["why"] == "RuntimeError: out of threads"
     assert "a batch failed" in caplog.text
+
+
+def test_a_batch_tells_how_it_stands_while_items_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.console.batches.batch.EVENTS_MAX", 5000)
+    asked = BatchAsked("render", str(tmp_path), str(tmp_path / "out"))
+    batch = Batch(Kept(new_ulid(), asked, "paused"), EngineLine(find_home(tmp_path)), lambda: None)
+    ends = [Event(Item(Path(f"{n}.wav"), Path(f"out/{n}.wav")), "done") for n in range(5000)]
+
+    def keep() -> None:
+        for event in ends:
+            batch._keep(event)
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        keeping = threading.Thread(target=keep)
+        keeping.start()
+        while keeping.is_alive():
+            batch.told()
+        keeping.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    assert batch.told()["counts"]["done"] == 5000
 
 
 @pytest.fixture

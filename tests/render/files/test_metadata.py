@@ -20,8 +20,9 @@ from render.files.aiff_chunks import Marker
 from render.files.chunks import Chunk, StoredChunk, append_chunks, read_chunks
 from render.files.encode import Encoding, encode
 from render.files.flac_blocks import BLOCKS_MAX, COMMENTS_MAX, read_flac
-from render.files.metadata import Metadata, Provenance, Timing
+from render.files.metadata import Metadata
 from render.files.tags import Tags
+from render.files.timing import Provenance, Timing
 
 MADE = Provenance(
     "Airband 0.1.0", "A=PCM,F=48000,W=32,M=mono", {"PRESET": "music", "SEED": "7", "CUTOFF": "4000 Hz"}

@@ -1,7 +1,6 @@
-"""Watch folders and batches that were started from a page: each a thread that does what the command does.
+"""A watch folder or a batch that was started from a page: a thread that does what the command does.
 
-What is to be done stands in a file of the state folder, what is done in the sidecars of the results. So a
-console that ends, or is killed, takes up when it starts again what was under way; nothing is done twice.
+What is done stands in the sidecars of the results: one that is started again goes on from there.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,14 +26,11 @@ from bridge.client.model_choice import choose
 from bridge.client.request import label
 from bridge.console.command_line import batch_command, is_manifest, watch_command
 from bridge.console.engine_line import EngineLine
-from bridge.wire.private_files import make_private_folder
-from bridge.wire.ulid import new_ulid
 from presets import schema
-from presets.errors import AirbandError, EngineError, OutputError, UsageError
+from presets.errors import AirbandError, EngineError
 
 log = logging.getLogger("airband.console")
 
-BATCHES_MAX = 100
 EVENTS_MAX = 2000
 """Ends of items that are kept for the report; of a longer batch, the latest."""
 SENTENCES_SHOWN = 20
@@ -123,10 +119,12 @@ class Batch:
 
     def told(self) -> dict[str, Any]:
         """What a page shows of it."""
-        counts = Counter(event.what for event in self.events.values())
+        ends = list(self.events.values())  # more may end meanwhile
+        verdicts = list(self._verdicts.items())
+        counts = Counter(event.what for event in ends)
         failures = [
             {"source": str(event.item.source), "why": str(event.error)}
-            for event in self.events.values()
+            for event in ends
             if event.what == "failed"
         ]
         return {
@@ -139,7 +137,7 @@ class Batch:
             "total": self.total,
             "counts": {name: counts[name] for name in ("done", "skipped", "failed")},
             "failures": failures[-SENTENCES_SHOWN:],
-            "takes": [f"{out.name}: {why}" for out, why in self._verdicts.items()][-SENTENCES_SHOWN:],
+            "takes": [f"{out.name}: {why}" for out, why in verdicts[-SENTENCES_SHOWN:]],
             "command": self.asked.command,
         }
 
@@ -220,92 +218,3 @@ class Batch:
 
     def _preset(self) -> presets.Preset:
         return schema.make(presets.load(self.asked.preset), **self.asked.knobs)
-
-
-class Batches:
-    """All watch folders and batches of a console.
-
-    Args:
-        path: the file that keeps them.
-        line: to the engine.
-    """
-
-    def __init__(self, path: Path, line: EngineLine) -> None:
-        self._path, self._line = path, line
-        self._lock, self._closed = threading.Lock(), False
-        make_private_folder(path.parent)
-        self._batches: dict[str, Batch] = {kept.id: self._made(kept) for kept in self._read()}
-
-    def resume(self) -> None:
-        """Takes up what was under way when the console ended."""
-        for batch in self._batches.values():
-            if batch.state == "running":
-                batch.start()
-
-    def add(self, asked: BatchAsked) -> dict[str, Any]:
-        """Starts one.
-
-        Raises:
-            UsageError, InputError: what could never run, or paths outside the engine's roots.
-        """
-        roots = self._line.roots
-        source, out = roots.allowed(asked.source, "source"), roots.allowed(asked.out, "out")
-        if not source.exists():
-            raise UsageError(f"{source}: no such file or folder", "source")
-        if len(self._batches) >= BATCHES_MAX:
-            raise UsageError(f"{BATCHES_MAX} batches are listed; remove some", "batch")
-        asked = msgspec.structs.replace(asked, source=str(source), out=str(out))
-        batch = self._made(Kept(new_ulid(), asked, "paused"))
-        batch.check()
-        self._batches[batch.id] = batch
-        batch.start()
-        return batch.told()
-
-    def get(self, id: str) -> Batch:
-        """The batch of that id; raises UsageError where there is none."""
-        batch = self._batches.get(id)
-        if batch is None:
-            raise UsageError("this batch is not listed any more", "batch")
-        return batch
-
-    def act(self, id: str, what: Literal["pause", "resume", "remove"]) -> None:
-        """Pauses one, goes on with it, or pauses it and takes it off the list."""
-        batch = self.get(id)
-        if what == "resume":
-            if batch.state != "running":
-                batch.start()
-            return
-        batch.pause()
-        if what == "remove":
-            del self._batches[id]
-            self._write()
-
-    def told(self) -> list[dict[str, Any]]:
-        """What pages show, the latest first."""
-        return [batch.told() for batch in reversed(self._batches.values())]
-
-    def close(self) -> None:
-        """Ends the threads; what was under way is taken up by the next console."""
-        self._closed = True  # the file goes on to say that they are running
-        for batch in self._batches.values():
-            if batch.state == "running":
-                batch.pause()
-
-    def _made(self, kept: Kept) -> Batch:
-        return Batch(kept, self._line, self._write)
-
-    def _read(self) -> Iterator[Kept]:
-        with suppress(OSError, msgspec.DecodeError):
-            yield from msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
-
-    def _write(self) -> None:
-        if self._closed:
-            return
-        with self._lock:
-            kept = [Kept(batch.id, batch.asked, batch.state) for batch in self._batches.values()]
-            part = self._path.with_suffix(".part")
-            try:
-                part.write_bytes(msgspec.json.encode(kept))
-                part.replace(self._path)
-            except OSError as error:
-                raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
