@@ -138,8 +138,13 @@ def _yaml_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
 
     try:
         rows = yaml.load(text, _loader())
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UsageError(f"{manifest}{line}: not valid YAML: {error.problem}", "manifest") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{manifest}: not valid YAML: {error}", "manifest") from None
+    if rows is None:
+        return
     if not isinstance(rows, list):
         raise UsageError(f"{manifest}: is no list of maps", "manifest")
     yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))

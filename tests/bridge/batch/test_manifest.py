@@ -185,6 +185,11 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
         ("jobs.jsonl", '{"path": "a.wav", "like": 3}\n', "line 1: like = 3 is no text"),
         ("jobs.yaml", "path: a.wav\n", "is no list of maps"),
         ("jobs.yaml", "- {path: [", "not valid YAML"),
+        (
+            "jobs.yaml",
+            "- path: a.wav\n\tseed: 3\n",
+            "line 2: not valid YAML: found a tab .*ion$",
+        ),
         ("jobs.txt", "a.wav\n", r"manifests end in \.csv, \.tsv, \.jsonl, \.ndjson, \.yaml, \.yml, not"),
     ],
 )
@@ -199,8 +204,10 @@ def test_a_manifest_that_is_not_there_or_holds_nothing_is_refused(folder: Path) 
     with pytest.raises(InputError, match="No such file"):
         read(folder / "none.csv", Preset(), "music", {})
     (folder / "jobs.csv").write_text("path,seed\n")
-    with pytest.raises(InputError, match="holds no rows"):
-        read(folder / "jobs.csv", Preset(), "music", {})
+    (folder / "jobs.yaml").write_text("# none yet\n")
+    for name in ("jobs.csv", "jobs.yaml"):
+        with pytest.raises(InputError, match="holds no rows"):
+            read(folder / name, Preset(), "music", {})
 
 
 def test_shards_share_nothing_and_leave_nothing_out() -> None:
