@@ -122,6 +122,7 @@ def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
     return Filter(_highpass(cutoff_hz, crossover_octaves))
 
 
+@lru_cache(maxsize=8)
 def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_octaves: float) -> Filter:
     """What to add of the input itself, to make good what its filter took between the cut-off and a crossover.
 
@@ -140,13 +141,13 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
     size = 1 << (16 * reach - 1).bit_length()
     passed = _passed(crossover_hz, crossover_octaves, size)
     hz = np.fft.rfftfreq(size, 1 / RATE_HZ)
-    lost_db = slope.loss_db(np.append(hz[hz < slope.end_hz], slope.end_hz))
-    lost_db = np.pad(lost_db, (0, len(hz) - len(lost_db)), "edge")
-    added = 10 ** (lost_db / 20) * np.sqrt(1 - passed**2) - (1 - passed)
+    lost = 10 ** (slope.loss_db(np.append(hz[hz < slope.end_hz], slope.end_hz)) / 20)
+    lost = np.pad(lost, (0, len(hz) - len(lost)), "edge")
+    added = lost * np.sqrt(1 - passed**2) - (1 - passed)
     taps = np.roll(np.fft.irfft(added, size), reach)[: 2 * reach + 1] * _kaiser(reach)
     middle = (1 + STOP_EDGE) / 2
     lower = _highpass(middle * cutoff_hz, 2 * np.log2(middle / STOP_EDGE))
-    return Filter(np.convolve(taps, lower))
+    return Filter(_in_turn(taps, lower))
 
 
 @lru_cache(maxsize=8)
@@ -158,7 +159,7 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
     octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / RATE_HZ), 1.0) / crossover_hz)
     fading = np.cos(np.pi / 2 * (octaves / SEAM_OCTAVES).clip(0, 1)) ** 2
     taps = np.roll(np.fft.irfft(fading, size), reach // 2)[: reach + 1] * _kaiser(reach // 2)
-    return Filter(np.convolve(upper, taps))
+    return Filter(_in_turn(upper, taps))
 
 
 def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list[Filter]:
@@ -193,6 +194,16 @@ def fast_length(frames: int) -> int:
     """The least product of 2, 3 and 5 that is no less than `frames`: a transform of it is fast."""
     odd: list[int] = [3**three * 5**five for three in range(12) for five in range(9)]
     return min(each << (-(-frames // each) - 1).bit_length() for each in odd)
+
+
+def _in_turn(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The taps of one filter after the other; by transforms, in a fifth of what np.convolve takes here."""
+    count = len(first) + len(second) - 1
+    size = fast_length(count)
+    taps: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(first, size) * np.fft.rfft(second, size), size)[
+        :count
+    ]
+    return taps
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -120,7 +121,8 @@ class Generator:
         self._restorer = Restorer(preset, cutoff.hz, policy, slope, matched_hz)
         filters = [highpass(crossover_hz, width), seam(crossover_hz, width)]
         if slope:
-            filters.append(made_good(slope, cutoff.hz, crossover_hz, width))
+            shape = replace(slope, noise_density=0.0)  # which a batch of clips that end alike shares
+            filters.append(made_good(shape, cutoff.hz, crossover_hz, width))
         self.reach = max(each.reach for each in filters)
         self._highpass, self._seam, *self._made_good = (each.reaching(self.reach) for each in filters)
         self.batch = model.batch
