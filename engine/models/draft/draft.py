@@ -89,14 +89,19 @@ class Draft:
     ) -> list[Audio]:
         """The windows with their high band filled in: same shapes, 48 kHz, the level of the input."""
         generated = []
+        lean = [_without_copies(window) for window in windows]
+        is_alone = sum(len(window.samples) for window in lean) == 1
         with ExitStack() as stack:
 
             def start(work: Callable[..., Made], *given: Any) -> Future[Made]:
+                if is_alone:  # to wait for a thread takes a fifth longer where others want the cores
+                    done: Future[Made] = Future()
+                    done.set_result(work(*given))
+                    return done
                 future = self._threads.submit(work, *given)
                 stack.callback(future.cancel)
                 return future
 
-            lean = [_without_copies(window) for window in windows]
             hearing = [[start(hear, samples, each.cutoff_hz) for samples in each.samples] for each in lean]
             drawing = []
             for window, channels in zip(lean, hearing, strict=True):
