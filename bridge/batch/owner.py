@@ -22,7 +22,8 @@ def is_ours(item: Item) -> bool:
     except (OSError, KeyError, TypeError):
         return False
     name = _source_name(said)
-    return name == printable(item.source.name) or not os.path.exists(item.source.parent / Path(name).name)
+    same = printable(name) == printable(item.source.name)
+    return same or not os.path.exists(item.source.parent / Path(name).name)
 
 
 def rivals(outs: Mapping[Path, Path]) -> dict[Path, Path]:
@@ -38,7 +39,7 @@ def rivals(outs: Mapping[Path, Path]) -> dict[Path, Path]:
     for out, sources in by_out.items():
         if len(sources) > 1:
             name = _source_name(read_sidecar(out))
-            owner = next((source for source in sources if printable(source.name) == name), None)
+            owner = next((source for source in sources if printable(source.name) == printable(name)), None)
             for source in sources:
                 if source != owner:
                     found[source] = owner or next(other for other in sources if other != source)

@@ -372,6 +372,10 @@ def test_only_a_result_of_this_source_or_of_one_that_is_gone_is_replaced(
         assert ends() == {}
         (folder / "mine.wav").write_bytes(wav(3))
         assert ends() == {"mine.wav": "done"}
+        wide = "\N{IDEOGRAPHIC SPACE}\N{ZERO WIDTH JOINER}.wav"  # text, though it does not print
+        for number in (4, 5):
+            (folder / wide).write_bytes(wav(number))
+            assert ends() == {wide: "done"}
         (folder / "mine.flac").write_bytes(b"")
         soundfile.write(folder / "mine.mp3", np.zeros(4800), 48000)
         assert ends() == {"mine.flac": "failed", "mine.mp3": "failed"}
