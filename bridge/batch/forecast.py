@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
-from bridge.batch.run import Task, done_already, explained
+from bridge.batch.run import Task, done_already, explained, unforeseen
 from bridge.batch.sources import check_source
 from bridge.batch.throughput import Speeds
 from bridge.client.request import with_like
@@ -86,7 +86,7 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
             recordings(Path(like))
         shape = _told_by_header(item.source, preset)
         return None if shape is None else _render_of(task, shape, speeds)
-    except AirbandError as refusal:
+    except (AirbandError, OSError, ValueError) as refusal:
         return _refused(task, refusal)
 
 
@@ -96,15 +96,15 @@ def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:
     from render.sources import ffmpeg
 
     source, preset = task.item.source, task.order.preset
-    told = None if read_shape(source) else ffmpeg.probe(source, preset.stream)
     try:
+        told = None if read_shape(source) else ffmpeg.probe(source, preset.stream)
         if told is not None and told.rate:
             seconds = None if told.is_estimate else told.seconds
             frames = None if seconds is None else round(seconds * told.rate)
             return _render_of(task, Shape(told.rate, told.channels, frames), speeds)
         with open_clip(source, stream=preset.stream, accept_truncated=preset.accept_truncated) as clip:
             return _render_of(task, Shape(clip.rate, clip.channels, clip.frames), speeds)
-    except AirbandError as refusal:
+    except (AirbandError, OSError, ValueError) as refusal:
         return _refused(task, refusal)
 
 
@@ -147,7 +147,8 @@ def _render_of(task: Task, shape: Shape, speeds: Speeds) -> Foreseen:
     return Foreseen(item, "render", audio_s, None if ratio is None else audio_s * ratio)
 
 
-def _refused(task: Task, error: AirbandError) -> Foreseen:
+def _refused(task: Task, error: AirbandError | OSError | ValueError) -> Foreseen:
     item, order = task
-    told = explained(error, item, order) if isinstance(error, OutputError) else error
+    told = error if isinstance(error, AirbandError) else unforeseen(item, error)
+    told = explained(told, item, order) if isinstance(told, OutputError) else told
     return Foreseen(item, "refused", error=told)

@@ -163,8 +163,13 @@ def _alone(item: Item) -> Iterator[list[Event]]:
     except AirbandError as error:
         failures.append(Event(item, "failed", error=error))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        failures.append(Event(item, "failed", error=InputError(f"{item.source}: {reason}", "source")))
+        failures.append(Event(item, "failed", error=unforeseen(item, error)))
+
+
+def unforeseen(item: Item, error: OSError | ValueError) -> InputError:
+    """What the system says of an item: a source that vanishes meanwhile, a name that is no text."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InputError(f"{item.source}: {reason}", "source")
 
 
 def done_already(item: Item, order: Order) -> bool:

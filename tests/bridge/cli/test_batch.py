@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +84,10 @@ def odd_files(folder: Path, clip: Path) -> None:
     soundfile.write(folder / "low.wav", samples, 8000)
     soundfile.write(folder / "many.wav", np.zeros((100, 9)), rate)
     soundfile.write(folder / "short.wav", samples[:100], rate)
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", whole, "-c:a", "alac", folder / "probed.m4a"], check=True
+        )
 
 
 def test_a_dry_run_refuses_what_the_render_would_and_says_why(
@@ -98,17 +104,16 @@ def test_a_dry_run_refuses_what_the_render_would_and_says_why(
     ended = {Path(e["source"]).name: e for e in real.events if e["what"] in ("done", "failed")}
     told = {name: (lot["what"] == "render", lot.get("message")) for name, lot in foreseen.items()}
     assert told == {name: (end["what"] == "done", end.get("message")) for name, end in ended.items()}
-    assert {name for name, (is_fine, _) in told.items() if is_fine} == {
-        "whole.wav",
-        "whole.flac",
-        "coded.wav",
-    }
+    fine = {name for name, (is_fine, _) in told.items() if is_fine}
+    assert fine - {"probed.m4a"} == {"whole.wav", "whole.flac", "coded.wav"}
+    for name in fine:
+        assert foreseen[name]["audio_s"] == pytest.approx(ended[name]["report"]["frames"] / 48000, abs=0.03)
     assert "promises" in told["cut.flac"][1]
     assert "is not inside the source" in told["short.wav"][1]
     assert "above 4000 Hz" in told["low.wav"][1]
     assert dry.code == real.code == 1  # the command's knobs and the files are at fault
-    assert dry.events[-1]["refused"] == len(foreseen) - 3
-    assert airband(*command, "--dry-run", "--include", "text.wav").code == 3
+    assert dry.events[-1]["refused"] == len(foreseen) - len(fine)
+    assert airband(*command, "--dry-run", "--include", "empty.wav").code == 3
 
 
 def test_only_what_is_meant_is_rendered(airband: Airband, state: Path, clips: Path) -> None:
