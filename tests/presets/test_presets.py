@@ -81,7 +81,8 @@ def test_a_name_never_reaches_beyond_the_folders(name: str) -> None:
         (b"steps = '50'", "steps = '50'"),
         (b"start = inf", "start = inf"),
         (b"cutoff = nan", "cutoff = nan.*1000 to 23000 Hz"),
-        (b"[delivery]\nloudness = 3", "delivery"),
+        (b"[delivery]\nloudness = 3", "delivery.loudness = 3; allowed: as-is, match-input, -70 to 0 LUFS"),
+        (b"[delivery]\nlufs = -23", "unknown key 'lufs'; the keys are loudness, true_peak_dbtp, clip"),
         (b"#" * 70_000, "at most 64 KiB"),
     ],
 )
