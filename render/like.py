@@ -9,8 +9,8 @@ below the cut-off, which must be like the clip's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -112,7 +112,7 @@ def learn(
         on_step: told of the model's steps; cancels by raising.
 
     Raises:
-        InputError: a recording that is not full-band, is silent or too short.
+        InputError: a recording that is not full-band, cannot be read, is silent or too short.
     """
     assert cutoff.hz is not None
     edges_hz = band_edges(cutoff.hz)
@@ -120,9 +120,10 @@ def learn(
     heard = _profile(_excerpt(source, LONGEST_S), edges_hz)
     errors, kinds = [], []
     for name, recording in recordings:
-        check_full_band(name, recording)
+        with blamed_on_like():
+            check_full_band(name, recording)
+            full = _excerpt(resampled(recording, RATE_HZ), LONGEST_S / len(recordings))
         known = edges_hz[1:] <= KNOWN_SHARE * recording.rate / 2
-        full = _excerpt(resampled(recording, RATE_HZ), LONGEST_S / len(recordings))
         profile = _profile(full, edges_hz)
         if profile is None:
             raise InputError(f"{name}: is silent or shorter than half a second; give more of it", "like")
@@ -147,6 +148,17 @@ def learn(
         reason = f"its low band differs by {difference_db:.1f} dB; {share:.0%} of its correction is taken"
     error_db = np.clip(_smooth(raw_db), -MOST_DB, MOST_DB) * share
     return Lesson(hz, error_db, difference_db, share, reason)
+
+
+@contextmanager
+def blamed_on_like() -> Iterator[None]:
+    """Makes what is wrong with a recording an error of the knob `like`: it is no fault of the source."""
+    try:
+        yield
+    except InputError as error:
+        if error.field == "like":
+            raise
+        raise InputError(f"like: {error.message}", "like") from None
 
 
 def _believed(difference_db: float) -> float:

@@ -12,7 +12,7 @@ from engine.worker.source import below, outside
 from presets.errors import InputError
 from render.clip import Clip, open_clip
 from render.files.recordings import recordings
-from render.like import Recordings
+from render.like import Recordings, blamed_on_like
 from render.upscaler import Step, StepHook
 
 
@@ -44,11 +44,12 @@ def open_recordings(
             if not below(own, roots):
                 raise InputError(f"like = {path}: {outside(roots)}", "like")
             link = spool.scratch(job, f"like{number}{own.suffix[:16]}")
-            clip = open_clip(
-                stack.enter_context(held_file(own, link)),
-                spool.folder / "scratch",
-                hook=lambda: on_step(Step("decode", 0, 1)),
-            )
+            with blamed_on_like():
+                clip = open_clip(
+                    stack.enter_context(held_file(own, link)),
+                    spool.folder / "scratch",
+                    hook=lambda: on_step(Step("decode", 0, 1)),
+                )
             stack.callback(clip.close)
             opened.append((path.name, clip))
         yield opened

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from engine.models.null import Null
 from presets.errors import InputError
 from presets.schema import make
 from render.band.cutoff import Cutoff
 from render.band.slope import Slope
-from render.clip import ArrayClip
+from render.clip import ArrayClip, open_clip
 from render.like import degrade
 from render.render import render
 from render.upscaler import Audio
@@ -99,6 +101,20 @@ def test_a_recording_that_is_not_full_band_is_refused_with_its_end(rendered: Any
         rendered(source(1), cut(source(2)))
     with pytest.raises(InputError, match=r"0\.wav: its band ends at 7\d+ Hz"):
         rendered(source(1), source(2)[:, ::3], rate=16000)
+
+
+def test_a_recording_that_is_damaged_is_the_fault_of_like_and_of_no_effect(tmp_path: Path) -> None:
+    samples = source(2)
+    samples[0, 100] = np.nan
+    soundfile.write(tmp_path / "damaged.wav", samples.T, RATE, "FLOAT")
+    preset = make(cutoff=CUTOFF_HZ, effects={"before": [{"name": "Gain", "params": {"gain_db": -1.0}}]})
+    clip = ArrayClip(cut(source(1)), RATE)
+    with (
+        open_clip(tmp_path / "damaged.wav") as damaged,
+        pytest.raises(InputError, match=r"like: .*NaN") as told,
+    ):
+        render(clip, preset, Null(), lambda _: None, recordings=[("damaged.wav", damaged)])
+    assert told.value.field == "like"
 
 
 def test_silence_teaches_nothing(rendered: Any) -> None:

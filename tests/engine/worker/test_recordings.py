@@ -39,6 +39,16 @@ def test_a_folder_stands_for_its_recordings_and_a_file_for_itself(takes: Path, t
         assert list(none) == []
 
 
+def test_a_recording_that_is_no_audio_is_the_fault_of_like(takes: Path, tmp_path: Path) -> None:
+    (takes / "0.wav").write_bytes(b"RIFF....WAVE")
+    spool = Spool(tmp_path / "spool")
+    opened = open_recordings(str(takes), spool, [tmp_path], lambda _: None, "job")
+    with pytest.raises(InputError) as told, opened:
+        pass
+    assert told.value.message.startswith("like: 0.wav is not audio")
+    assert told.value.field == "like"
+
+
 def test_no_more_than_some_are_opened(takes: Path) -> None:
     for number in range(MOST_FILES + 3):
         (takes / f"more{number}.flac").write_bytes(b"")
