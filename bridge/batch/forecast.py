@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
+from bridge.batch.remuxed import video_of
 from bridge.batch.run import Task, done_already, explained, unforeseen
 from bridge.batch.sources import check_source
 from bridge.batch.throughput import Speeds
@@ -46,13 +47,16 @@ class Foreseen(NamedTuple):
     error: AirbandError | None = None
 
 
-def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) -> Iterator[Foreseen]:
+def forecast(
+    tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds, *, remux: bool = False
+) -> Iterator[Foreseen]:
     """What would become of each item, in the order of the batch.
 
     Args:
         tasks: planned.
         refused: what the plan refused.
         speeds: as measured here.
+        remux: whether each stem is to go back beside its picture.
     """
     for item, error in refused:
         yield Foreseen(item, "refused", error=error)
@@ -60,7 +64,11 @@ def forecast(tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds) 
     try:
         ahead: deque[Foreseen | Future[Foreseen]] = deque()
         for task in tasks:
-            ahead.append(_at_once(task, speeds) or decoders.submit(_by_decoder, task, speeds))
+            lot = _at_once(task, speeds)
+            if lot is None or (remux and lot.what == "render"):
+                ahead.append(decoders.submit(_by_programs, task, speeds, lot, remux))
+            else:
+                ahead.append(lot)
             while ahead and (isinstance(ahead[0], Foreseen) or len(ahead) > AHEAD):
                 yield _settled(ahead.popleft())
         yield from map(_settled, ahead)
@@ -88,6 +96,21 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
         return None if shape is None else _render_of(task, shape, speeds)
     except (AirbandError, OSError, ValueError) as refusal:
         return _refused(task, refusal)
+
+
+def _by_programs(task: Task, speeds: Speeds, lot: Foreseen | None, remux: bool) -> Foreseen:
+    """What becomes of an item of which no header tells, or whose stem is to go into a video."""
+    from render.files.remux import check_out, check_picture
+
+    lot = lot or _by_decoder(task, speeds)
+    if not remux or lot.what != "render":
+        return lot
+    try:
+        check_picture(task.item.source)
+        check_out(task.item.source, video_of(task.item), force=task.order.force)
+    except (AirbandError, OSError, ValueError) as refusal:
+        return _refused(task, refusal)
+    return lot
 
 
 def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:

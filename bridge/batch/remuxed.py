@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 
+from bridge.batch.plan import Item
 from bridge.batch.run import Event, Order, Task
 from presets.errors import AirbandError, InputError
 from presets.report import RenderReport
@@ -33,13 +35,17 @@ def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]
             yield event
 
 
+def video_of(item: Item) -> Path:
+    """What the video beside an item's stem is called."""
+    return item.out.with_suffix(item.source.suffix)
+
+
 def _remux(event: Event, order: Order) -> None:
-    from render.files.remux import has_picture, remux
+    from render.files.remux import check_picture, remux
 
     source, stem = event.item.source, event.item.out
-    if not has_picture(source):
-        raise InputError(f"{source}: holds no picture; --remux is for videos", "remux")
-    video = stem.with_suffix(source.suffix)
+    check_picture(source)
+    video = video_of(event.item)
     if event.what == "skipped" and video.exists() and not order.force:
         return
     report = event.report

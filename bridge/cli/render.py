@@ -171,7 +171,7 @@ def render(
             for item, row in pairs
         ]
         if dry_run:
-            if refusals := foretold(forecast(tasks, refused, speeds), as_json=as_json):
+            if refusals := foretold(forecast(tasks, refused, speeds, remux=remux), as_json=as_json):
                 raise typer.Exit(common_code(refusals))
             return
         sinks: list[Callable[[Event], None]] = []

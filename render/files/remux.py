@@ -43,8 +43,7 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
         InputError: no ffmpeg on PATH, or it cannot read the video.
         OutputError: another ending, a peak that the format would clip, or the destination is refused.
     """
-    if out.suffix.lower() not in CODECS:
-        raise OutputError(f"{out}: --remux writes {', '.join(CODECS)}, not {out.suffix!r}", "remux")
+    check_out(video, out, force=force)
     codec, container = CODECS[out.suffix.lower()]
     if codec == "alac" and peak > 1:
         raise OutputError(
@@ -52,7 +51,6 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
             "turn the generated band down (--high-gain-db)",
             "remux",
         )
-    check_destination(out, video, force=force)
     tracks, start = _audio_streams(video), _first_sample(video, stream)
     maps = ["-map", "0:v"]
     for index in range(len(tracks)):
@@ -68,6 +66,23 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
         _run("ffmpeg", *inputs, *maps, *kept, *sound, *written, name=out.name)
         check_destination(out, video, force=force)
         os.replace(part, out)
+
+
+def check_out(video: Path, out: Path, *, force: bool = False) -> None:
+    """Refuses a result before any work is done for it; arguments as for `remux`.
+
+    Raises:
+        OutputError: another ending than those that are written, or the destination is refused.
+    """
+    if out.suffix.lower() not in CODECS:
+        raise OutputError(f"{out}: --remux writes {', '.join(CODECS)}, not {out.suffix!r}", "remux")
+    check_destination(out, video, force=force)
+
+
+def check_picture(video: Path) -> None:
+    """Raises InputError where a file holds no moving picture."""
+    if not has_picture(video):
+        raise InputError(f"{video}: holds no picture; --remux is for videos", "remux")
 
 
 def has_picture(path: Path) -> bool:

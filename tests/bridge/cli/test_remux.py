@@ -69,3 +69,19 @@ def test_a_selection_of_a_film_is_refused(airband: Callable[..., Any], engine: A
     said = airband("render", film, "-o", film.parent, "--remux", "--start", 1, "--state", engine.home.state)
     assert said.code == 2
     assert "--remux wants the whole stream" in said.err
+
+
+def test_a_dry_run_tells_what_is_no_film(
+    airband: Callable[..., Any], engine: Any, film: Path, tmp_path: Path
+) -> None:
+    (film.parent / "noise.wav").symlink_to(tmp_path / "noise.wav")
+    shutil.copy(film, film.parent / "other.mkv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "other.mkv").touch()
+    said = airband(
+        "render", film.parent, "-o", tmp_path / "out", "--remux", "--dry-run", "--state", engine.home.state
+    )
+    assert f"{film} -> {tmp_path / 'out' / 'film.wav'} (2.0 s): would be rendered" in said.out
+    assert "noise.wav: holds no picture; --remux is for videos" in said.out
+    assert "other.mkv: exists and is not the result" in said.out
+    assert "1 would be rendered" in said.out
