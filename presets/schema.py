@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, inspect
 
-from presets import timecode, words
+from presets import delivery, timecode, words
 from presets.chains import Effects
+from presets.delivery import Delivery
 from presets.errors import PresetError, UsageError
 from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
 
@@ -168,28 +169,6 @@ Like = Annotated[
         extra={"words": "a file or a folder", "unset": "none"},
     ),
 ]
-
-
-Loudness = Annotated[
-    Literal["as-is", "match-input"] | Annotated[float, Meta(ge=-70, le=0)],
-    Meta(
-        description="Integrated loudness of the result: `match-input` is the source's.",
-        extra={"unit": "LUFS"},
-    ),
-]
-TruePeakDbtp = Annotated[
-    Annotated[float, Meta(ge=-20, le=0)] | None,
-    Meta(description="The true peak that it may reach at the most.", extra={"unit": "dBTP"}),
-]
-Clipping = Annotated[bool, Meta(description="Let samples beyond full scale clip in 16 or 24 bits.")]
-
-
-class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the finished stem must measure (ITU-R BS.1770-4), and what to do about overs."""
-
-    loudness: Loudness = "as-is"
-    true_peak_dbtp: TruePeakDbtp = None
-    clip: Clipping = False
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -346,14 +325,7 @@ def default(name: str) -> str:
 
 def _check_knob(name: str, value: Any) -> None:
     if name == "delivery" and isinstance(value, dict):
-        for key in value:
-            if key not in _DELIVERY:
-                raise UsageError(f"delivery: unknown key {key!r}; the keys are {', '.join(_DELIVERY)}", name)
-            try:
-                msgspec.convert({key: value[key]}, Delivery)
-            except msgspec.ValidationError:
-                choice = words.allowed(_DELIVERY[key])
-                raise UsageError(f"delivery.{key} = {value[key]!r}; allowed: {choice}", name) from None
+        delivery.check(value)
     try:
         msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
@@ -369,7 +341,5 @@ _KINDS: dict[str, inspect.Metadata] = {
     for field in inspect.type_info(Preset).fields  # type: ignore[attr-defined]
     if isinstance(field.type, inspect.Metadata)
 }
-_DELIVERY: dict[str, Any] = {field.name: field.type for field in inspect.type_info(Delivery).fields}  # type: ignore[attr-defined]
-"""What `delivery` may hold, likewise."""
 FLAGS: tuple[str, ...] = tuple(name for name in KNOBS if name not in ("effects", "delivery"))
 """The knobs that hold one value, and so are flags of the command line."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from presets.delivery import Delivery
 from presets.report import LoudnessReport
-from presets.schema import Delivery
 from render.clip import Clip
 from render.upscaler import Audio
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from presets.schema import Delivery
+from presets.delivery import Delivery
 from render.clip import ArrayClip
 from render.loudness import deliver, integrated_lufs, k_weighting, true_peak_dbtp
 from render.upscaler import Audio
