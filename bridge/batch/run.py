@@ -38,7 +38,8 @@ class Judged(NamedTuple):
 
     Attributes:
         why: why the best is the best, in a sentence.
-        distances: of each take by its name, from what recordings have; see `render.measure.takes.Verdict`.
+        distances: of each take by its name, from what is usual and expected; see
+            `render.measure.takes.Verdict`.
         figures: of each take by its name.
     """
 

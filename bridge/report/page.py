@@ -176,7 +176,7 @@ def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
     take = said.get("take")
     if take is None:
         return []
-    distance = f"{take['distance']:.2f} standard deviations from what recordings have"
+    distance = f"{take['distance']:.2f} standard deviations from what is usual and expected"
     told = [("take", f"{take['number']} of {take['of']}: {distance}")]
     found = msgspec.convert(take["figures"], TakeFigures)
     for name, usual in USUAL.items():

@@ -78,7 +78,7 @@ def test_all_are_kept_and_the_best_is_marked_and_told(airband: Airband, engine: 
     assert len(set(distances.values())) > 1
     assert find_done(out / best, told[best]["key"]) is not None
 
-    assert f"kick.wav: best is {best}: {distances[best]:.2f} from what recordings have" in said.out
+    assert f"kick.wav: best is {best}: {distances[best]:.2f} from what is usual and expected" in said.out
     assert "tilt: slope of the new band less that of the trend" in said.out
     assert f"  * {best}: " in said.out
     assert "3 rendered in" in said.out
@@ -87,7 +87,7 @@ def test_all_are_kept_and_the_best_is_marked_and_told(airband: Airband, engine: 
     assert {Path(name).name: take["distance"] for name, take in lines[-1]["takes"].items()} == distances
     assert '"3 of 3' in page.read_text()
     assert "the best: " in page.read_text()
-    assert "standard deviations from what recordings have" in page.read_text()
+    assert "standard deviations from what is usual and expected" in page.read_text()
 
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     again = airband(*command, "--json")

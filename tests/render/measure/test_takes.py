@@ -105,11 +105,20 @@ def test_the_nearest_to_what_recordings_have_is_best_and_it_says_why() -> None:
     loud, over = replace(usual, step_db=12.0, level_db=20.0), replace(usual, over_db=6.0)
     verdict = judge([loud, usual, over])
     assert (verdict.best, verdict.distances[1]) == (1, 0.0)
-    assert verdict.why.startswith("0.00 from what recordings have (the others ")
+    assert verdict.why.startswith("0.00 from what is usual and expected (the others ")
     assert f"level {usual.level_db:+.1f} dB" in judge([loud, usual]).why
     assert f"level {usual.level_db:+.1f} dB (+- {USUAL['level_db'].deviation:g})" in expected(loud)
     assert "peak below full scale" in judge([over, usual]).why
     assert all(any(figure.name in line for line in legend()) for figure in USUAL.values())
+
+
+def test_a_take_that_sticks_out_is_not_the_best_though_it_lies_nearest_to_what_is_usual() -> None:
+    pink = TakeFigures(cutoff_hz=4000.0, trend_db=-6.0)
+    levels_db = [pink.usual("level_db") + off_db for off_db in (-3.0, 5.0, 6.0)]
+    verdict = judge([replace(pink, level_db=level_db) for level_db in levels_db])
+    assert verdict.best == 1
+    assert verdict.distances[0] > verdict.distances[2] > verdict.distances[1]
+    assert judge([replace(pink, level_db=level_db) for level_db in levels_db[::2]]).best == 0
 
 
 @pytest.mark.slow
