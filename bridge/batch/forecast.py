@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
-from bridge.batch.remuxed import video_of
+from bridge.batch.remuxed import check_video
 from bridge.batch.run import Task, done_already, explained, unforeseen
 from bridge.batch.sources import check_source
 from bridge.batch.throughput import Speeds
@@ -100,14 +100,11 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
 
 def _by_programs(task: Task, speeds: Speeds, lot: Foreseen | None, remux: bool) -> Foreseen:
     """What becomes of an item of which no header tells, or whose stem is to go into a video."""
-    from render.files.remux import check_out, check_picture
-
     lot = lot or _by_decoder(task, speeds)
     if not remux or lot.what != "render":
         return lot
     try:
-        check_picture(task.item.source)
-        check_out(task.item.source, video_of(task.item), force=task.order.force)
+        check_video(task)
     except (AirbandError, OSError, ValueError) as refusal:
         return _refused(task, refusal)
     return lot

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.batch.plan import Item
-from bridge.batch.run import Event, Order, Task
+from bridge.batch.run import Event, Order, Task, unforeseen
 from presets.errors import AirbandError, InputError
 from presets.report import RenderReport
 from render.files.sidecar import read_sidecar
@@ -32,7 +32,24 @@ def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]
                     _remux(event, orders[event.item])
                 except AirbandError as error:
                     event = Event(event.item, "failed", error=error)
+                except (OSError, ValueError) as error:
+                    event = Event(event.item, "failed", error=unforeseen(event.item, error))
             yield event
+
+
+def check_video(task: Task) -> None:
+    """Refuses, before it is rendered, an item whose stem could not go back beside its picture.
+
+    Raises:
+        InputError: the source holds no picture, or ffprobe cannot say.
+        OutputError: the video would have an ending that is not written, or something else stands there.
+    """
+    from render.files.remux import check_out, check_picture
+
+    item, order = task
+    check_picture(item.source)
+    # Beside a stem that is there already the video may be too.
+    check_out(item.source, video_of(item), force=order.force or item.out.exists())
 
 
 def video_of(item: Item) -> Path:
@@ -41,10 +58,9 @@ def video_of(item: Item) -> Path:
 
 
 def _remux(event: Event, order: Order) -> None:
-    from render.files.remux import check_picture, remux
+    from render.files.remux import remux
 
     source, stem = event.item.source, event.item.out
-    check_picture(source)
     video = video_of(event.item)
     if event.what == "skipped" and video.exists() and not order.force:
         return

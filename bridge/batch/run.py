@@ -7,7 +7,7 @@ A source that fails does not stop the others; an engine that cannot be reached d
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -99,16 +99,23 @@ def run(renderer: Renderer, items: Iterable[Item], order: Order) -> Generator[Ev
     return run_tasks(renderer, [Task(item, order) for item in items])
 
 
-def run_tasks(renderer: Renderer, tasks: Sequence[Task]) -> Generator[Event]:
+def run_tasks(
+    renderer: Renderer, tasks: Sequence[Task], check: Callable[[Task], None] = lambda _: None
+) -> Generator[Event]:
     """Renders a batch; close the iterator to cancel what is left of it.
 
     Whatever is wrong with one item ends that item alone: also a source that vanishes, changes or is closed to
     us on the way, and a name that is no text.
 
+    Args:
+        renderer: who renders.
+        tasks: the batch.
+        check: raises AirbandError for an item that is not worth the work; called just before it is sent.
+
     Raises:
         EngineError: the engine went away and did not come back.
     """
-    with closing(Ahead(renderer, tasks, partial(_start, renderer))) as ahead:
+    with closing(Ahead(renderer, tasks, partial(_start, renderer, check))) as ahead:
         for (item, order), started in ahead:
             if isinstance(started, Event):
                 yield started
@@ -126,10 +133,11 @@ def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
                 return
 
 
-def _start(renderer: Renderer, task: Task, job: str) -> Job | Event:
+def _start(renderer: Renderer, check: Callable[[Task], None], task: Task, job: str) -> Job | Event:
     item, order = task
     with _alone(item) as failures:
         check_source(item.source)
+        check(task)
         by_path = renderer.local and is_utf8(str(item.out))
         if not by_path:  # an engine that writes the file looks at the destination itself
             if done_already(item, order):

@@ -16,7 +16,7 @@ from bridge.batch.forecast import forecast
 from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.narrow import by_name, shard
 from bridge.batch.plan import Item
-from bridge.batch.remuxed import remuxed
+from bridge.batch.remuxed import check_video, remuxed
 from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.takes import check_takes, judged
@@ -181,8 +181,7 @@ def render(
             sinks.append(stack.enter_context(_reported(report)))
         shown = display(as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
-        running = run_tasks(client, tasks)
-        ended = remuxed(running, tasks) if remux else running
+        ended = remuxed(run_tasks(client, tasks, check_video), tasks) if remux else run_tasks(client, tasks)
         events = _after(failed, judged(ended, [task.item for task in tasks]))
         most = 1 if fail_fast else max_failures
         follow(events if most is None else up_to(most, events), tasks, shown, speeds, sinks)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import InputError, OutputError
-from render.files.publish import check_destination, part_beside
+from render.files.publish import check_destination, part_beside, put_in_place
 from render.sources.ffmpeg import GUARD
 from render.sources.programs import Program, lack_of
 
@@ -65,7 +65,7 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
         written = ["-f", container, "-y", f"file:{part}"]
         _run("ffmpeg", *inputs, *maps, *kept, *sound, *written, name=out.name)
         check_destination(out, video, force=force)
-        os.replace(part, out)
+        put_in_place(part, out)
 
 
 def check_out(video: Path, out: Path, *, force: bool = False) -> None:
@@ -80,18 +80,15 @@ def check_out(video: Path, out: Path, *, force: bool = False) -> None:
 
 
 def check_picture(video: Path) -> None:
-    """Raises InputError where a file holds no moving picture."""
+    """Raises InputError where a file holds no moving picture, or ffprobe cannot say."""
     if not has_picture(video):
         raise InputError(f"{video}: holds no picture; --remux is for videos", "remux")
 
 
 def has_picture(path: Path) -> bool:
-    """Whether a file holds a moving picture (a cover is none)."""
+    """Whether a file holds a moving picture (a cover is none); InputError where ffprobe cannot say."""
     shown = ["-show_entries", "stream=codec_type:stream_disposition=attached_pic", "-of", "json"]
-    try:
-        told = _run("ffprobe", *shown, *_input(path), name=path.name)
-    except InputError:
-        return False
+    told = _run("ffprobe", *shown, *_input(path), name=path.name)
     streams: list[dict[str, Any]] = json.loads(told)["streams"]
     return any(
         stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
@@ -130,7 +127,10 @@ def _first_sample(video: Path, stream: int) -> int:
 def _rate_of(stem: Path) -> int:
     import soundfile
 
-    return int(soundfile.info(stem).samplerate)
+    try:
+        return int(soundfile.info(os.fsencode(stem)).samplerate)
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{stem}: is no stem of this render any more ({error})", "remux") from None
 
 
 def _shift(start: int, rate_in: int, rate_out: int) -> str:

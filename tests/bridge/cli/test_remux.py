@@ -85,3 +85,13 @@ def test_a_dry_run_tells_what_is_no_film(
     assert "noise.wav: holds no picture; --remux is for videos" in said.out
     assert "other.mkv: exists and is not the result" in said.out
     assert "1 would be rendered" in said.out
+
+
+def test_what_is_no_film_is_not_rendered(
+    airband: Callable[..., Any], engine: Any, film: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = airband("render", tmp_path / "noise.wav", "-o", out, "--remux", "--state", engine.home.state)
+    assert said.code == 3
+    assert "noise.wav: holds no picture; --remux is for videos" in said.out
+    assert not out.exists()
