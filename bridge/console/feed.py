@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bridge.client.vitals import folder_bytes, memory_mb
 from bridge.console.engine_line import EngineLine
+from bridge.console.http import encoded
 from bridge.wire.home import read_connection
 from bridge.wire.messages import FINAL, JobStatus, Progress
 from presets.errors import AirbandError, UsageError
@@ -219,4 +220,4 @@ def _rounded_ms(seconds: float) -> float:
 
 
 def _event(message: Part) -> bytes:
-    return b"data: " + msgspec.json.encode(message) + b"\n\n"
+    return b"data: " + encoded(message) + b"\n\n"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bridge.client.request import job_id
 from presets.errors import AirbandError, EngineError, InputError, OutputError, UsageError
+from presets.printable import is_utf8, printable
 
 BODY_BYTES = 1024 * 1024
 """The most that a request's body may hold, other than a file's."""
@@ -27,9 +28,23 @@ T = TypeVar("T")
 
 def answer(value: Any = None, status: int = 200) -> Response:
     """A response of JSON; structs become maps."""
-    return Response(
-        msgspec.json.encode({} if value is None else value), status, media_type="application/json"
-    )
+    return Response(encoded({} if value is None else value), status, media_type="application/json")
+
+
+def encoded(value: Any) -> bytes:
+    """A value as JSON; names of files that are no UTF-8, in what is told of them, are made readable."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_readable(msgspec.to_builtins(value)))
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if is_utf8(value) else printable(value)
+    if isinstance(value, dict):
+        return {name: _readable(each) for name, each in value.items()}
+    return [_readable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 async def refusal(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bridge.batch.manifest.tables import SUFFIXES
 from bridge.batch.sources import AUDIO_SUFFIXES
 from presets.errors import InputError, UsageError
+from presets.printable import is_utf8, printable
 
 SUGGESTIONS = 40
 
@@ -27,7 +28,7 @@ class Roots:
         """The path that `text` names, links followed.
 
         Raises:
-            UsageError: no absolute path.
+            UsageError: no absolute path, or of bytes that are no UTF-8, which no page and no record can hold.
             InputError: outside the roots; whether anything is there is not told.
         """
         try:
@@ -42,6 +43,10 @@ class Roots:
                 f"{text}: outside the folders that this engine may open; drop the file, or start the engine "
                 "with --root",
                 field,
+            )
+        if not is_utf8(str(path)):
+            raise UsageError(
+                f"{printable(str(path))}: its name is no UTF-8; rename it, or drop the file", field
             )
         return path
 
@@ -58,6 +63,8 @@ class Roots:
         found = []
         for entry in entries:
             if not entry.name.startswith(tail) or (entry.name.startswith(".") and not tail.startswith(".")):
+                continue
+            if not is_utf8(entry.name):
                 continue
             path = os.path.join(head, entry.name)
             if entry.is_dir():

@@ -133,6 +133,10 @@ def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], 
     for column in (*TEXTS, "like"):
         if not isinstance(cells.get(column, ""), str):
             raise UsageError(f"{column} = {cells[column]!r} is no text", column)
+        try:
+            os.fsencode(cells.get(column, ""))
+        except UnicodeEncodeError:
+            raise UsageError(f"{column} = {cells[column]!a} holds what no name can", column) from None
     if not cells.get("path"):
         raise UsageError("no path", "path")
     beside = []

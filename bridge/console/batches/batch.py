@@ -86,6 +86,7 @@ class Batch:
     def __init__(self, kept: Kept, line: EngineLine, changed: Callable[[], None]) -> None:
         self.id, self.asked, self.state = kept.id, kept.asked, kept.state
         self._line, self._changed = line, changed
+        self._turn = threading.Lock()  # of pages that act at the same moment
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.events: dict[Item, Event] = {}
@@ -94,20 +95,24 @@ class Batch:
         self.why = ""
 
     def start(self) -> None:
-        """Goes on, from where the results are."""
-        self._stop = threading.Event()
-        self.state, self.why = "running", ""
-        self._thread = threading.Thread(target=self._run, args=(self._stop,), daemon=True)
-        self._thread.start()
+        """Goes on, from where the results are; one that is under way is left alone."""
+        with self._turn:
+            if self.state == "running" and self._thread is not None and self._thread.is_alive():
+                return
+            self._stop = threading.Event()
+            self.state, self.why = "running", ""
+            self._thread = threading.Thread(target=self._run, args=(self._stop,), daemon=True)
+            self._thread.start()
         self._changed()
 
     def pause(self) -> None:
         """Calls off what is queued or running, and waits for that; what is finished stays."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(10)
-        if self.state == "running":
-            self.state = "paused"
+        with self._turn:
+            self._stop.set()
+            if self._thread is not None:
+                self._thread.join(10)
+            if self.state == "running":
+                self.state = "paused"
         self._changed()
 
     def check(self) -> None:

@@ -72,12 +72,11 @@ class Batches:
         """Pauses one, goes on with it, or pauses it and takes it off the list."""
         batch = self.get(id)
         if what == "resume":
-            if batch.state != "running":
-                batch.start()
+            batch.start()
             return
         batch.pause()
         if what == "remove":
-            del self._batches[id]
+            self._batches.pop(id, None)  # another page may have been a moment sooner
             self._write()
 
     def told(self) -> list[dict[str, Any]]:

@@ -235,3 +235,11 @@ def test_a_shard_that_cannot_be_is_refused(text: str) -> None:
 def test_names_are_included_and_excluded(include: list[str], exclude: list[str], names: set[str]) -> None:
     wanted = by_name(include, exclude)
     assert {n for n in ("a/kick.wav", "a/snare.wav", "b/kick.aif") if wanted(Path(n))} == names
+
+
+@pytest.mark.parametrize("column", ["path", "preset", "out", "like"])
+def test_half_a_surrogate_pair_is_no_name(tmp_path: Path, column: str) -> None:
+    manifest = tmp_path / "jobs.jsonl"
+    manifest.write_text(json.dumps({"path": "kick.wav", column: "\ud800"}))
+    with pytest.raises(UsageError, match=rf"line 1: {column} = '\\ud800' holds what no name can"):
+        read(manifest, Preset(), "music", {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -19,9 +21,11 @@ from bridge.batch.run import Event
 from bridge.console.batches.batch import Batch, BatchAsked, Kept
 from bridge.console.command_line import batch_command
 from bridge.console.engine_line import EngineLine
+from bridge.console.http import encoded
 from bridge.console.paths import Roots
 from bridge.wire.home import find_home
 from bridge.wire.ulid import new_ulid
+from presets.errors import InputError, UsageError
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".ndjson", ".yaml", ".YML"])
@@ -69,6 +73,49 @@ def test_a_batch_tells_how_it_stands_while_items_end(tmp_path: Path, monkeypatch
     finally:
         sys.setswitchinterval(before_s)
     assert batch.told()["counts"]["done"] == 5000
+
+
+def test_a_batch_that_two_pages_go_on_with_runs_once(tmp_path: Path, wait_until: Any) -> None:
+    asked_for: list[int] = []
+    over = threading.Event()
+
+    class Slow(EngineLine):
+        def client(self, *, local: bool = True) -> Client:
+            asked_for.append(threading.get_ident())
+            over.wait(10)
+            raise InputError("enough")
+
+    asked = BatchAsked("render", str(tmp_path), str(tmp_path / "out"))
+    batch = Batch(Kept(new_ulid(), asked, "paused"), Slow(find_home(tmp_path / "state")), lambda: None)
+    pages = [threading.Thread(target=batch.start) for _ in range(4)]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    over.set()
+    wait_until(lambda: batch.state == "failed", "the end of the batch")
+    assert len(asked_for) == 1
+
+
+def test_a_page_is_told_of_files_whose_names_are_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.wav")
+    asked = BatchAsked("render", str(tmp_path), str(tmp_path / "out"))
+    batch = Batch(Kept(new_ulid(), asked, "paused"), EngineLine(find_home(tmp_path)), lambda: None)
+    batch._keep(Event(Item(Path(odd), Path("out") / odd), "failed", error=InputError(f"{odd}: no sound")))
+    told = json.loads(encoded({"batches": [batch.told()]}))
+    assert told["batches"][0]["failures"] == [{"source": "caf\\xe9.wav", "why": "caf\\xe9.wav: no sound"}]
+
+
+def test_a_path_that_no_page_and_no_record_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plain.wav").symlink_to(os.fsdecode(b"caf\xe9.wav"))
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.wav")).touch()
+    except OSError:
+        pytest.skip("names are UTF-8 on this file system")
+    roots = Roots([tmp_path.resolve()])
+    with pytest.raises(UsageError, match="no UTF-8"):
+        roots.allowed(str(tmp_path / "plain.wav"))
+    assert roots.suggestions(f"{tmp_path}/") == [str(tmp_path / "plain.wav")]
 
 
 @pytest.fixture
