@@ -27,6 +27,10 @@ LOW_EDGE = 0.85
 STRETCH_PERIODS = 8
 """Length of the stretch that may change, in periods of a tenth of the cut-off: 20 ms at 4 kHz."""
 
+FADE_BETA = 12.6
+"""Of the Kaiser window that the fade beyond that stretch is made by: over its length 123 dB fit into a
+transition of a tenth of the cut-off (Kaiser 1974)."""
+
 MAX_STEPS = 64
 ROUNDING = 1e-13
 """A direction that spills no more than this part of its energy is not told from one that spills nothing."""
@@ -79,7 +83,7 @@ class Contained:
         lo, hi = max(end.start - len(end), 0), min(end.stop + len(end), self.frames)
         near = self._band.read(lo, hi - lo).astype(np.float64)
         # Beyond the stretch the band goes on; it is faded out so that cutting it here spills nothing.
-        fade = np.cos(np.linspace(0, np.pi / 2, len(end))) ** 2
+        fade = faded_out(len(end))
         if hi > end.stop:
             near[:, end.stop - lo :] *= fade
         if lo < end.start:
@@ -89,6 +93,16 @@ class Contained:
             least_change(row, free, self._edge, spill) for row, spill in zip(near, self._spill, strict=True)
         ]
         return np.stack(changes).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def faded_out(frames: int) -> Samples:
+    """(frames,) from 1 to 0, as the integral of a Kaiser window.
+
+    A cosine spills more than a band raised by 24 dB may, and the change would make up for that.
+    """
+    window = np.cumsum(np.kaiser(frames, FADE_BETA))
+    return np.asarray(1 - window / window[-1])
 
 
 def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Samples:

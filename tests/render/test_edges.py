@@ -32,6 +32,14 @@ def test_a_band_cut_at_both_ends_spills_nothing(cutoff_hz: float, frames: int) -
     assert below_db(clip.read(0, frames), 0.9 * cutoff_hz, float(energy[0])) < -95
 
 
+@pytest.mark.parametrize(("cutoff_hz", "frames"), [(12000.0, 3000), (3000.0, 20000)])
+def test_a_band_that_was_raised_spills_no_more(cutoff_hz: float, frames: int) -> None:
+    samples = np.float32(64) * band(frames, cutoff_hz)
+    energy = np.array([frames * 0.01])
+    clip = Contained(ArrayClip(samples, 48000), frames, cutoff_hz, energy)
+    assert below_db(clip.read(0, frames), 0.9 * cutoff_hz, float(energy[0])) < -95
+
+
 def test_little_else_changes() -> None:
     samples = band(150000, 4000.0)
     clip = Contained(ArrayClip(samples, 48000), 150000, 4000.0, np.array([1500.0]))
