@@ -23,6 +23,7 @@ from bridge.client.model_choice import choose
 from bridge.client.renderer import Renderer
 from presets.errors import AirbandError, EngineError, OutputError, UsageError
 from presets.schema import Preset
+from render.files.publish import FORCE
 
 PRESET_FILE = "airband.toml"
 """A preset in a folder: for its files, and those below it down to folders with one of their own."""
@@ -215,7 +216,17 @@ def rounds(hot: HotFolder, renderer: Renderer) -> Generator[Event]:
                     continue
                 if event.what != "progress":
                     hot.over(event.item.source)
-                yield event
+                yield _without_force(event)
+
+
+def _without_force(event: Event) -> Event:
+    """An event whose error names no flag that a watch has not: it replaces what it made itself, alone."""
+    error = event.error
+    if not isinstance(error, OutputError) or not error.message.endswith(FORCE):
+        return event
+    reason = error.message.removesuffix(FORCE)
+    way_out = "a watch replaces its own results alone: move that file away, then save the source again"
+    return replace(event, error=OutputError(reason + way_out, error.field))
 
 
 def _counts(failed: Event, order: Order) -> bool:

@@ -26,7 +26,7 @@ from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.encode import file_digest
-from render.files.publish import check_destination
+from render.files.publish import FORCE, check_destination
 from render.files.sidecar import find_result, unlike
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def explained(error: OutputError, item: Item, order: Order) -> OutputError:
     found = unlike(item.out, digest, with_like(order.preset, local=True), model.name, model.digest)
     if found is None:
         return error
-    return OutputError(f"{item.out}: exists, and {found}; --force replaces it", error.field)
+    return OutputError(f"{item.out}: exists, and {found}; {FORCE}", error.field)
 
 
 def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:

@@ -63,11 +63,16 @@ class Speeds:
 
 def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     """What is ahead, in a line: how much audio, and how long it will take where that is known."""
-    lengths = [length_s(task.item.source, task.order.preset) for task in tasks]
-    ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in tasks]
+    ahead = [task for task in tasks if not _stands(task)]
+    lengths = [length_s(task.item.source, task.order.preset) for task in ahead]
+    ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in ahead]
     seconds = sum(length for length in lengths if length is not None)
     files, unknown = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}", lengths.count(None)
-    if unknown == len(tasks):
+    if not ahead:
+        return f"{files}, none to render: what they become is there already"
+    if len(ahead) < len(tasks):
+        files = f"{len(ahead)} of {files} to render"
+    if unknown == len(ahead):
         return f"{files} of unknown length; how long this takes will show"
     what = f"{files}, {seconds:.1f} s of audio"
     if unknown:
@@ -77,6 +82,12 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     work_s = sum((length or 0.0) * (ratio or 0.0) for length, ratio in zip(lengths, ratios, strict=True))
     per_s = f", at the {work_s / seconds:.2g} s per second measured here" if seconds else ""
     return f"{what}; about {max(work_s, 0.1):.1f} s of work{per_s}"
+
+
+def _stands(task: Task) -> bool:
+    """Whether what an item becomes is there already: it is skipped or refused, and no work either way."""
+    item, order = task
+    return not order.force and item.out != item.source and os.path.exists(item.out)
 
 
 def length_s(path: Path, preset: Preset) -> float | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from render.clip import Clip
     from render.files.metadata import Metadata
 
+FORCE = "--force replaces it"
+"""The way out that a refusal ends with; who has no such flag names another."""
+
 SWEEP_S = 1.0
 """How often, at most, a process looks through a folder for what killed ones left: among thousands of files
 that takes a hundredth of a second."""
@@ -58,9 +61,7 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
         if not out.is_file():
             raise OutputError(f"{out}: exists and is not a file", str(out))
     if not force:
-        raise OutputError(
-            f"{out}: exists and is not the result of this very render; --force replaces it", str(out)
-        )
+        raise OutputError(f"{out}: exists and is not the result of this very render; {FORCE}", str(out))
 
 
 def deliver(
@@ -227,9 +228,7 @@ def _move_without_replacing(part: Path, out: Path) -> None:
         os.link(part, out)
     except FileExistsError:
         sidecar_path(out).unlink(missing_ok=True)
-        raise OutputError(
-            f"{out}: appeared while it was being rendered; --force replaces it", str(out)
-        ) from None
+        raise OutputError(f"{out}: appeared while it was being rendered; {FORCE}", str(out)) from None
     except OSError:
         os.replace(part, out)  # a file system without hard links
 

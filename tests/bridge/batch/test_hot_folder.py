@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bridge.batch.hot_folder import HotFolder, Ready
+from bridge import Client
+from bridge.batch.hot_folder import HotFolder, Ready, rounds
 from bridge.batch.run import Event
 from presets.errors import UsageError
 from presets.schema import Preset
@@ -261,6 +262,21 @@ def test_a_file_is_ready_when_it_stood_still_and_not_again_before_it_changes(fol
     path.unlink()
     assert clock.names(1) == []
     assert not hot.restless
+
+
+def test_a_file_of_somebody_elses_is_refused_with_a_way_out_that_a_watch_has(
+    engine: Any, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "a.wav").write_bytes(wav(1))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.wav").write_bytes(b"somebody else's")
+    hot = HotFolder(folder, tmp_path / "out", Preset(model="null"), "music", settle_s=0.0)
+    with Client.connect(state=engine.home.state) as client:
+        assert list(rounds(hot, client)) == []
+        (event,) = rounds(hot, client)
+    assert "exists" in str(event.error)
+    assert "move that file away" in str(event.error)
+    assert "--force" not in str(event.error)
 
 
 def test_results_hidden_files_and_other_things_are_no_sources(folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,20 @@ def test_an_estimate_is_the_audio_times_the_ratio(tmp_path: Path, tasks: list[Ta
     speeds.add(DRAFT, Preset(), work_s=2.0, audio_s=1.0)
     assert "about 10.0 s of work, at the 2 s per second" in estimate(tasks[:2], speeds)
     assert "1 file, 2.0 s" in estimate(tasks[:1], speeds)
+
+
+def test_what_is_there_already_is_no_work(tmp_path: Path, tasks: list[Task]) -> None:
+    speeds = Speeds(find_home(tmp_path))
+    speeds.add(DRAFT, Preset(), work_s=2.0, audio_s=1.0)
+    item, order = tasks[0]
+    done = Task(replace(item, out=tmp_path / "done.wav"), order)
+    done.item.out.touch()
+    assert estimate([done], speeds) == "1 file, none to render: what they become is there already"
+    assert estimate([done, tasks[1]], speeds).startswith(
+        "1 of 2 files to render, 3.0 s of audio; about 6.0 s"
+    )
+    for works in (Task(done.item, replace(order, force=True)), Task(Item(item.source, item.source), order)):
+        assert "2.0 s of audio; about 4.0 s" in estimate([works], speeds)
 
 
 @pytest.mark.parametrize(
