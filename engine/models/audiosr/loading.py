@@ -172,7 +172,12 @@ class Turns:
         with torch.inference_mode(False):
             self._piece = torch.empty(0)  # gone before the next one is made
             self._piece = torch.empty(sum(map(_room, self._networks.get_submodule(name).parameters())))
-            self._file.read(self._networks, name, keep=self._keep)
+            try:
+                self._file.read(self._networks, name, keep=self._keep)
+            except BaseException:  # half a network would stay beside the next one
+                self._networks.get_submodule(name).to("meta")
+                self._piece = torch.empty(0)
+                raise
         self._in_memory = name
 
     def _keep(self, weight: Tensor) -> Tensor:

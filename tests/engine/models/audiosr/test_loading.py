@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.audiosr.checkpoint import write
-from engine.models.audiosr.loading import load_networks
+from engine.models.audiosr.loading import ConvertedFile, load_networks
 from engine.models.audiosr.networks import Networks
 from engine.models.audiosr.pipeline import AudioSR
 from presets.errors import ModelError
@@ -51,6 +53,25 @@ def test_a_file_that_is_gone_is_one_error(converted: Path) -> None:
     converted.unlink()
     with pytest.raises(ModelError, match=r"audiosr-small\.safetensors: .*No such file"):
         rendered(networks, "phase")
+
+
+def test_half_a_network_does_not_stay_in_memory(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = load_networks(converted, "cpu", None, 0)
+    monkeypatch.setattr("engine.models.audiosr.loading.MAPPED_BYTES", 1)  # a map a layer
+    opened, count = ConvertedFile._opened, 0
+
+    def gone_on_the_way(file: ConvertedFile) -> AbstractContextManager[Any]:
+        nonlocal count
+        count += 1
+        if count == 20:
+            converted.unlink()
+        return opened(file)
+
+    monkeypatch.setattr(ConvertedFile, "_opened", gone_on_the_way)
+    with pytest.raises(ModelError, match="No such file"):
+        networks.take_turn("unet")
+    assert count == 20
+    assert held_bytes(networks) == networks.scale_factor.nbytes
 
 
 def test_weights_replaced_between_turns_are_one_error_and_never_mixed(
