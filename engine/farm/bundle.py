@@ -22,6 +22,7 @@ import presets
 from bridge.batch.manifest.rows import plan_rows, read
 from bridge.client.request import label
 from presets.errors import OutputError, UsageError
+from presets.printable import is_utf8, printable
 
 MOST_SHARDS = 1024
 """The most tasks that Open Job Description allows a step by default."""
@@ -43,10 +44,13 @@ def main(argv: Sequence[str]) -> int:
     rows = read(arguments.manifest, loaded, label(preset), {})
     pairs, refused = plan_rows(rows, arguments.out)
     for item, error in refused:
-        print(f"refused: {item.source}: {error.message}")
+        print(printable(f"refused: {item.source}: {error.message}"))
     sources = {os.path.abspath(item.source) for item, _ in pairs}
     sources.update(beside, *(row.beside for _, row in pairs))
     manifest, out = (os.path.abspath(path) for path in (arguments.manifest, arguments.out))
+    for path in (manifest, out, *sorted(sources)):
+        if not is_utf8(path):
+            raise UsageError(f"{printable(path)}: is no UTF-8, and a bundle is; rename it", "manifest")
     shards = min(arguments.shards, max(1, len(pairs)))
     files = {
         "template.yaml": _yaml(template(preset, shards)),

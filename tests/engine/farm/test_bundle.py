@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -145,3 +146,17 @@ def test_what_cannot_be_bundled_is_one_error(bundle: Path, tmp_path: Path) -> No
         main([str(bundle), "--manifest", manifest, "-o", "out/{stem}{ext}"])
     with pytest.raises(InputError, match="jobs"):
         main([str(bundle), "--manifest", "jobs.toml", "-o", "out"])
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.parametrize("which", ["manifest", "out", "source"])
+def test_a_name_that_no_bundle_can_hold_is_told(tmp_path: Path, which: str) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    manifest = tmp_path / (f"{odd}.jsonl" if which == "manifest" else "jobs.jsonl")
+    source = f"{odd}.wav" if which == "source" else "kick.wav"
+    (tmp_path / source).write_bytes(b"sound")
+    manifest.write_text(json.dumps({"path": source}))
+    out = str(tmp_path / (odd if which == "out" else "out"))
+    with pytest.raises(UsageError, match=r"caf\\xe9.*: is no UTF-8, and a bundle is"):
+        main([str(tmp_path / "bundle"), "--manifest", str(manifest), "-o", out])
+    assert not (tmp_path / "bundle").exists()
