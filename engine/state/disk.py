@@ -77,7 +77,10 @@ def write_errors_explained(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{where}: {error.strerror or error}; make room or mend its permissions") from None
+        way_out = "make room or mend its permissions"
+        if isinstance(error, FileNotFoundError):
+            way_out = "it was removed under a running engine: `airband stop`, and the next one makes it anew"
+        raise OutputError(f"{where}: {error.strerror or error}; {way_out}") from None
 
 
 @contextmanager

@@ -221,3 +221,10 @@ def test_a_spool_that_is_gone_costs_one_error(spool: Spool) -> None:
     spool.drop("job")
     assert spool.report("key") is None
     assert spool.evict(100) == 0
+
+
+def test_a_spool_that_was_removed_under_it_is_told_with_a_way_out(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    shutil.rmtree(spool.folder)
+    with pytest.raises(OutputError, match="removed under a running engine"):
+        spool.room()
