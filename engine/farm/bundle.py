@@ -23,6 +23,7 @@ from bridge.batch.manifest.rows import plan_rows, read
 from bridge.client.request import label
 from presets.errors import OutputError, UsageError
 from presets.printable import is_utf8, printable
+from render.files.publish import part_beside, put_in_place
 
 MOST_SHARDS = 1024
 """The most tasks that Open Job Description allows a step by default."""
@@ -60,15 +61,17 @@ def main(argv: Sequence[str]) -> int:
         "opencue.py": _filled("opencue.py", manifest, out, preset, shards),
     }
     folder: Path = arguments.bundle
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            with (folder / name).open("w" if arguments.force else "x", encoding="utf-8") as file:
-                file.write(text)
-    except FileExistsError as error:
-        raise OutputError(f"{error.filename}: exists; --force replaces it", str(folder)) from None
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}", str(folder)) from None
+    for name in files:
+        if not arguments.force and os.path.lexists(folder / name):
+            raise OutputError(f"{folder / name}: exists; --force replaces it", str(folder))
+    for name, text in files.items():
+        with part_beside(folder / name) as part:
+            try:
+                part.write_text(text, encoding="utf-8")
+            except OSError as error:
+                reason = f"cannot be written: {error.strerror}"
+                raise OutputError(f"{folder / name}: {reason}", str(folder)) from None
+            put_in_place(part, folder / name)
     print(f"{len(pairs)} renders in {shards} shards: {folder}/{{{','.join(files)}}}")
     values = " ".join(
         f"-p {shlex.quote(f'{name}={value}')}" for name, value in (("Manifest", manifest), ("Out", out))

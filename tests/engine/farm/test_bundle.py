@@ -137,8 +137,10 @@ def test_what_the_manifest_and_the_command_name_beside_the_clips_goes_along(
 
 def test_what_cannot_be_bundled_is_one_error(bundle: Path, tmp_path: Path) -> None:
     manifest = str(tmp_path / "my clips" / "jobs.csv")
-    with pytest.raises(OutputError, match="--force replaces it"):
+    (bundle / "template.yaml").unlink()
+    with pytest.raises(OutputError, match=r"parameter_values\.yaml: exists; --force replaces it"):
         main([str(bundle), "--manifest", manifest, "-o", "out"])
+    assert not (bundle / "template.yaml").exists()
     assert main([str(bundle), "--manifest", manifest, "-o", "out", "--force"]) == 0
     with pytest.raises(UsageError, match="shards = 0; allowed: 1 to 1024"):
         main([str(bundle), "--manifest", manifest, "-o", "out", "--shards", "0"])
