@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bridge.batch.plan import Item, Refused
-from bridge.batch.remuxed import check_video
 from bridge.batch.run import Task, done_already, explained, unforeseen
 from bridge.batch.sources import check_source
 from bridge.batch.throughput import Speeds
@@ -48,7 +47,10 @@ class Foreseen(NamedTuple):
 
 
 def forecast(
-    tasks: Sequence[Task], refused: Sequence[Refused], speeds: Speeds, *, remux: bool = False
+    tasks: Sequence[Task],
+    refused: Sequence[Refused],
+    speeds: Speeds,
+    check: Callable[[Task], None] | None = None,
 ) -> Iterator[Foreseen]:
     """What would become of each item, in the order of the batch.
 
@@ -56,7 +58,7 @@ def forecast(
         tasks: planned.
         refused: what the plan refused.
         speeds: as measured here.
-        remux: whether each stem is to go back beside its picture.
+        check: as for `run_tasks`; it may ask a program, so several items are checked side by side.
     """
     for item, error in refused:
         yield Foreseen(item, "refused", error=error)
@@ -65,8 +67,8 @@ def forecast(
         ahead: deque[Foreseen | Future[Foreseen]] = deque()
         for task in tasks:
             lot = _at_once(task, speeds)
-            if lot is None or (remux and lot.what == "render"):
-                ahead.append(decoders.submit(_by_programs, task, speeds, lot, remux))
+            if lot is None or (check and lot.what == "render"):
+                ahead.append(decoders.submit(_by_programs, task, speeds, lot, check))
             else:
                 ahead.append(lot)
             while ahead and (isinstance(ahead[0], Foreseen) or len(ahead) > AHEAD):
@@ -98,15 +100,16 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
         return _refused(task, refusal)
 
 
-def _by_programs(task: Task, speeds: Speeds, lot: Foreseen | None, remux: bool) -> Foreseen:
-    """What becomes of an item of which no header tells, or whose stem is to go into a video."""
+def _by_programs(
+    task: Task, speeds: Speeds, lot: Foreseen | None, check: Callable[[Task], None] | None
+) -> Foreseen:
+    """What becomes of an item of which no header tells, or that is to be checked."""
     lot = lot or _by_decoder(task, speeds)
-    if not remux or lot.what != "render":
-        return lot
-    try:
-        check_video(task)
-    except (AirbandError, OSError, ValueError) as refusal:
-        return _refused(task, refusal)
+    if check and lot.what == "render":
+        try:
+            check(task)
+        except (AirbandError, OSError, ValueError) as refusal:
+            return _refused(task, refusal)
     return lot
 
 

@@ -100,7 +100,7 @@ def run(renderer: Renderer, items: Iterable[Item], order: Order) -> Generator[Ev
 
 
 def run_tasks(
-    renderer: Renderer, tasks: Sequence[Task], check: Callable[[Task], None] = lambda _: None
+    renderer: Renderer, tasks: Sequence[Task], check: Callable[[Task], None] | None = None
 ) -> Generator[Event]:
     """Renders a batch; close the iterator to cancel what is left of it.
 
@@ -133,11 +133,12 @@ def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
                 return
 
 
-def _start(renderer: Renderer, check: Callable[[Task], None], task: Task, job: str) -> Job | Event:
+def _start(renderer: Renderer, check: Callable[[Task], None] | None, task: Task, job: str) -> Job | Event:
     item, order = task
     with _alone(item) as failures:
         check_source(item.source)
-        check(task)
+        if check:
+            check(task)
         by_path = renderer.local and is_utf8(str(item.out))
         if not by_path:  # an engine that writes the file looks at the destination itself
             if done_already(item, order):

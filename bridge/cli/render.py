@@ -170,8 +170,9 @@ def render(
             )
             for item, row in pairs
         ]
+        check = check_video if remux else None
         if dry_run:
-            if refusals := foretold(forecast(tasks, refused, speeds, remux=remux), as_json=as_json):
+            if refusals := foretold(forecast(tasks, refused, speeds, check), as_json=as_json):
                 raise typer.Exit(common_code(refusals))
             return
         sinks: list[Callable[[Event], None]] = []
@@ -181,7 +182,8 @@ def render(
             sinks.append(stack.enter_context(_reported(report)))
         shown = display(as_json=as_json)
         shown.begin(len(tasks) + len(failed), tasks[0].order.choice, estimate(tasks, speeds))
-        ended = remuxed(run_tasks(client, tasks, check_video), tasks) if remux else run_tasks(client, tasks)
+        running = run_tasks(client, tasks, check)
+        ended = remuxed(running, tasks) if remux else running
         events = _after(failed, judged(ended, [task.item for task in tasks]))
         most = 1 if fail_fast else max_failures
         follow(events if most is None else up_to(most, events), tasks, shown, speeds, sinks)
