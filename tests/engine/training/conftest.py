@@ -14,6 +14,8 @@ import pytest
 import soundfile as sf
 import torch
 
+from engine.models.audiosr.networks import Networks
+from engine.training.audiosr.parts import write_part
 from engine.training.data import pack
 from engine.training.loop import Run
 from engine.training.task import Task
@@ -55,6 +57,15 @@ def tiny(packed: Path) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="session")
+def encoded(pristine_networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an autoencoder, `vae.safetensors`, where the first test to ask keeps `latents` of `packed`."""
+    folder, networks = tmp_path_factory.mktemp("encoded"), pristine_networks
+    state = {n: t for n, t in networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
+    write_part(folder / "vae.safetensors", "vae", networks.configuration.vae, state, 0.5)
+    return folder
+
+
 @pytest.fixture
 def as_toml() -> Callable[[dict[str, Any]], str]:
     """`as_toml(values)`: a configuration as a file holds it."""
@@ -77,7 +88,7 @@ def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
     return rows
 
 
-LOOKED_AT_STEPS = 20
+LOOKED_AT_STEPS = 10
 """How often it is looked whether a loss has fallen."""
 
 

@@ -17,9 +17,7 @@ from safetensors.torch import load_file
 
 from bridge.wire.lock import FileLock
 from engine.__main__ import main
-from engine.models.audiosr.networks import Networks
 from engine.training import command
-from engine.training.audiosr.parts import write_part
 from presets.errors import UsageError
 
 UNET = {
@@ -96,14 +94,12 @@ def test_after_kill_9_the_same_command_gives_what_it_would_have_given(
     where: str,
     tiny: dict[str, Any],
     as_toml: Callable[[dict[str, Any]], str],
-    small_networks: Networks,
+    encoded: Path,
     tmp_path: Path,
 ) -> None:
     values = tiny | {"steps": 7, "crop_s": 0.16} | RUNS[trainer]
     if trainer == "diffusion":
-        state = {n: t for n, t in small_networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
-        write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state, 0.5)
-        values |= {"vae": str(tmp_path / "vae.safetensors"), "latents": str(tmp_path / "latents")}
+        values |= {"vae": str(encoded / "vae.safetensors"), "latents": str(tmp_path / "latents")}
     config = tmp_path / "config.toml"
     config.write_text(as_toml(values))
     command = ["train", trainer, "--config", str(config), "--out"]

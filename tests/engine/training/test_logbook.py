@@ -9,10 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.models.audiosr.networks import Networks
 from engine.training import nvsr
 from engine.training.audiosr import diffusion, vae, vocoder
-from engine.training.audiosr.parts import write_part
 from engine.training.loop import Run
 from engine.training.task import Task
 from tests.engine.training.test_kills import RUNS
@@ -32,15 +30,13 @@ TRAINERS: dict[str, tuple[Callable[[Any], Task], type[Any], set[str], set[str]]]
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_pictures_and_sounds_of_a_held_out_example_are_written(
-    name: str, tiny: dict[str, Any], small_networks: Networks, tmp_path: Path
+    name: str, tiny: dict[str, Any], encoded: Path, tmp_path: Path
 ) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     trainer, config, pictures, sounds = TRAINERS[name]
     values = tiny | {"steps": 1, "crop_s": 0.16, "tensorboard": True} | RUNS[name]
     if name == "diffusion":
-        state = {n: t for n, t in small_networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
-        write_part(tmp_path / "vae.safetensors", "vae", small_networks.configuration.vae, state, 0.5)
-        values |= {"vae": str(tmp_path / "vae.safetensors"), "latents": str(tmp_path / "latents")}
+        values |= {"vae": str(encoded / "vae.safetensors"), "latents": str(encoded / "latents")}
     Run(trainer(msgspec.convert(values, config)), tmp_path / "run").train()
     written = events.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Tags()
     assert {"train/total", "held-out/total"} <= set(written["scalars"])

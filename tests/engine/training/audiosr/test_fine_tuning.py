@@ -30,7 +30,7 @@ def voice(tmp_path: Path) -> Path:
     folder.mkdir()
     for k in range(8):
         phase = 2 * np.pi * np.cumsum(rng.uniform(90, 130) + 20 * np.sin(2 * np.pi * t)) / 48000
-        buzz = sum(np.sin(n * phase) / n for n in range(1, 150))
+        buzz = (np.pi - phase % (2 * np.pi)) / 2
         soundfile.write(folder / f"{k}.wav", 0.05 * buzz * np.abs(np.sin(2 * np.pi * 3 * t)), 48000)
     return folder
 
@@ -47,8 +47,9 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
     origin = registry.converted("audiosr-small")
     write(small_networks.state_dict(), origin, small_networks.configuration, "random", hours=2.0)
     recipe = tomllib.loads((files("engine.training.audiosr") / "speech.toml").read_text())
-    shorter = {"steps": 12, "warmup_steps": 2, "batch": 4, "accumulation": 2, "crop_s": 1.28, "rate": 2e-3}
-    here = {"device": "cpu", "threads": 1, "workers": 0, "validation_examples": 8, "validation_steps": 6}
+    shorter = {"steps": 12, "warmup_steps": 2, "batch": 4, "accumulation": 2, "crop_s": 0.64, "rate": 2e-3}
+    shorter |= {"copies": 1, "validation_examples": 8, "validation_steps": 6}
+    here = {"device": "cpu", "threads": 1, "workers": 0}
     (tmp_path / "speech.toml").write_text(as_toml(recipe | shorter | here))
     out = tmp_path / "run"
     command = ["--config", str(tmp_path / "speech.toml"), "--from", "audiosr-small", "--data", str(voice)]
