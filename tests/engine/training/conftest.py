@@ -59,7 +59,7 @@ def tiny(packed: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def encoded(pristine_networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of an autoencoder, `vae.safetensors`, where the first test to ask keeps `latents` of `packed`."""
+    """A folder of an autoencoder, `vae.safetensors`, where the first test that asks keeps `latents`."""
     folder, networks = tmp_path_factory.mktemp("encoded"), pristine_networks
     state = {n: t for n, t in networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
     write_part(folder / "vae.safetensors", "vae", networks.configuration.vae, state, 0.5)
