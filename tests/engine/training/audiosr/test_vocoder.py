@@ -97,7 +97,9 @@ def test_what_a_run_says_it_costs_counts_discriminators_that_come_in_late(
     assert run.step == 0
 
 
-@pytest.mark.parametrize("network", [ISTFT, REFINED, pytest.param(HIFIGAN, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "network", [ISTFT, *(pytest.param(other, marks=pytest.mark.slow) for other in (REFINED, HIFIGAN))]
+)
 def test_it_goes_on_where_it_was(
     network: dict[str, Any], config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
