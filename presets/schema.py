@@ -56,6 +56,25 @@ Seed = Annotated[
 ]
 Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).")]
 SamplerName = Annotated[Sampler, Meta(description="Sampler (AudioSR).")]
+CacheInterval = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=10,
+        description="Sampler steps that share what the coarse levels of AudioSR's U-Net give, nine tenths of "
+        "its work (DeepCache): 1 is each its own.",
+        extra={"unit": "steps"},
+    ),
+]
+GuidedShare = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=1,
+        description="Share of the sampler's steps, from the first on, that are guided (AudioSR); the "
+        "first half does most.",
+    ),
+]
 CfgScale = Annotated[
     Literal["auto"] | Annotated[float, Meta(ge=1, le=10)],
     Meta(
@@ -180,7 +199,9 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: Seed = 0
     steps: Steps = 50
     sampler: SamplerName = "ddim"
+    cache_interval: CacheInterval = 1
     cfg_scale: CfgScale = "auto"
+    guided_share: GuidedShare = 1.0
     vocoder: VocoderName = "auto"
     stereo: StereoPolicy = "linked"
     lfe: Lfe = False

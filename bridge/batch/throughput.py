@@ -20,6 +20,9 @@ from render.sources.promises import read_shape
 MEMORY_S = 600.0
 """Seconds of audio after which older measurements count for half."""
 
+AUDIOSR_COSTS = ("steps", "sampler", "cache_interval", "cfg_scale", "guided_share", "vocoder")
+"""The knobs that decide what a second of audio costs AudioSR."""
+
 
 class Speed(msgspec.Struct):
     """Work done and audio rendered, in seconds; both fade alike as new renders come."""
@@ -105,7 +108,9 @@ def length_s(path: Path, preset: Preset) -> float | None:
 
 
 def _name(model: Model, preset: Preset) -> str:
-    """What is measured apart: each model, its steps, and renders whose holes take a second pass."""
-    steps = f" {preset.steps} {preset.sampler}" if model.name.startswith("audiosr") else ""
+    """What is measured apart: each model, AudioSR by those knobs, and holes by their second pass."""
+    steps = ""
+    if model.name.startswith("audiosr"):
+        steps = "".join(f" {getattr(preset, knob)}" for knob in AUDIOSR_COSTS)
     holes = " fill_holes" if preset.fill_holes else ""
     return f"{model.name} {model.device}{steps}{holes}"

@@ -8,8 +8,9 @@ Weights are random: they change neither the cost nor the shapes. Ways of computi
   engine.models.audiosr.precision has them, and in the vocoder.
 
 A clip costs the official code two encodes, two U-Net calls a step, a decode and a vocoder; the product one
-encode and one guided call of two a step. That is added up from the stages; a process as a worker is renders
-whole clips beside it, by phase retrieval.
+encode and one guided call of two a step, and where it spares work (SPARED), some steps without guidance or
+without the U-Net's coarse levels. That is added up from the stages; a process as a worker is renders whole
+clips beside it, by phase retrieval.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from torch import Tensor
 from engine.bench.audiosr_device import table
 from engine.bench.cost import machine, spent
 from engine.models.audiosr import mel
-from engine.models.audiosr.checkpoint import write
+from engine.models.audiosr.checkpoint import GUIDANCE, write
+from engine.models.audiosr.economy import predictions
 from engine.models.audiosr.loading import IN_MEMORY_BYTES, load_networks
 from engine.models.audiosr.networks import Configuration, Networks, lay_out
 from engine.models.audiosr.pipeline import AudioSR
@@ -50,6 +52,8 @@ from render.upscaler import CELL_FRAMES, Window
 CUTOFF_HZ = 6000.0
 LONG_S = 2.0
 """From so many CPU seconds on one call tells enough."""
+SPARED: dict[str, Any] = {"cache_interval": 3, "guided_share": 0.5}
+"""Knobs of a render that leaves out what changes little."""
 T = 501.0
 """The step at which the U-Net is asked; its cost is the same at every one."""
 
@@ -88,13 +92,15 @@ class Inputs:
 
     def stages(self, networks: Networks) -> dict[str, Callable[[], Tensor]]:
         """Each stage as a call that gives its result."""
-        t, pair = torch.tensor([T]), torch.tensor([T, T])
+        alone = self.z, torch.tensor([T]), self.condition
+        pair = self.z.repeat(2, 1, 1, 1), torch.tensor([T, T]), self.condition.repeat(2, 1, 1, 1)
+        coarse = [networks.unet(*given)[1] for given in (alone, pair)]
         return {
             "encode": lambda: networks.encoder(self.mel).mean,
-            "unet": lambda: networks.unet(self.z, t, self.condition),
-            "unet guided": lambda: networks.unet(
-                self.z.repeat(2, 1, 1, 1), pair, self.condition.repeat(2, 1, 1, 1)
-            ),
+            "unet": lambda: networks.unet(*alone)[0],
+            "unet guided": lambda: networks.unet(*pair)[0],
+            "unet fine": lambda: networks.unet(*alone, coarse[0])[0],
+            "unet guided fine": lambda: networks.unet(*pair, coarse[1])[0],
             "decode": lambda: networks.decoder(self.condition),
             "vocode": lambda: networks.vocoder(self.mel[:, 0].transpose(1, 2)),
             "phase": lambda: phase.waveform(
@@ -142,8 +148,11 @@ def clip_costs(costs: Costs) -> dict[str, float]:
     def official(way: str, steps: int) -> float:
         return 2 * cpu("encode", way) + 2 * steps * cpu("unet", way) + cpu("decode", way) + cpu("vocode", way)
 
-    def product(steps: int, vocoder: str, stage: str = "vocode") -> float:
-        of_steps = steps * cpu("unet guided", product_way)
+    def product(steps: int, vocoder: str, stage: str = "vocode", **spared: Any) -> float:
+        of_steps = sum(
+            cpu("unet" + " guided" * (step.scale > 1) + " fine" * (not step.whole), product_way)
+            for step in predictions(steps, GUIDANCE, **spared)
+        )
         return cpu("encode", product_way) + of_steps + cpu("decode", product_way) + cpu(stage, vocoder)
 
     clips = {
@@ -160,6 +169,8 @@ def clip_costs(costs: Costs) -> dict[str, float]:
     return clips | {
         "product, 50 steps, phase retrieval": product(50, "float32", "phase"),
         "product, 12 steps, phase retrieval": product(12, "float32", "phase"),
+        "product, 50 steps, spared, phase retrieval": product(50, "float32", "phase", **SPARED),
+        "product, 12 steps, spared, phase retrieval": product(12, "float32", "phase", **SPARED),
     }
 
 
@@ -174,9 +185,10 @@ def work(path: str, waveform: Any, threads: int, pipe: Any) -> None:
     window = Window(waveform, 0, CUTOFF_HZ, 0)
     runs = {}
     for steps, sampler in ((12, "dpmpp_2m"), (50, "ddim")):
-        preset = make(steps=steps, sampler=sampler, vocoder="phase")
-        upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
-        runs[f"{steps} steps {sampler}"] = asdict(cost(upscale))
+        for name, spared in (("", {}), (" spared", SPARED)):
+            preset = make(steps=steps, sampler=sampler, vocoder="phase", **spared)
+            upscale = partial(model.upscale, [window], PhiloxNoise(0), preset, lambda _: None)
+            runs[f"{steps} steps {sampler}{name}"] = asdict(cost(upscale))
     phase_bytes = peak_memory_bytes()
     model.upscale([window], PhiloxNoise(0), make(steps=1, vocoder="hifigan"), lambda _: None)
     peaks = {"loaded": loaded_bytes, "phase retrieval": phase_bytes, "vocoder": peak_memory_bytes()}

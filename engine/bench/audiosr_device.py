@@ -101,7 +101,7 @@ def stages(networks: Networks, device: str, rows: int, seconds: float) -> dict[s
 
     calls: dict[str, Callable[[], Tensor]] = {
         "encode": lambda: networks.encoder(x).mean,
-        "U-Net, guided": lambda: networks.unet(torch.cat([z, z]), steps, torch.cat([z, z])),
+        "U-Net, guided": lambda: networks.unet(torch.cat([z, z]), steps, torch.cat([z, z]))[0],
         "decode": lambda: networks.decoder(z),
         "noise": drawn,
     }

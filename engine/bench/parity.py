@@ -147,11 +147,12 @@ def unet(golden: Golden) -> Stage:
     for name in list(golden.arrays):
         if name.startswith("unet_x_t"):
             t = torch.tensor([int(name.removeprefix("unet_x_t"))])
-            yield name.replace("_x_", "_v_"), network(golden.tensor(name), t, condition), UNET
+            yield name.replace("_x_", "_v_"), network(golden.tensor(name), t, condition)[0], UNET
     empty = torch.full_like(condition, float(golden.config["uncond_value"])) * scale
-    yield "unet_v_uncond_t501", network(golden.tensor("unet_x_t501"), torch.tensor([501]), empty), UNET
+    v, _ = network(golden.tensor("unet_x_t501"), torch.tensor([501]), empty)
+    yield "unet_v_uncond_t501", v, UNET
     pair = torch.cat([golden.tensor("unet_x_t1"), golden.tensor("unet_x_t981")])
-    batch = network(pair, torch.tensor([1, 981]), condition.repeat(2, 1, 1, 1))
+    batch, _ = network(pair, torch.tensor([1, 981]), condition.repeat(2, 1, 1, 1))
     yield "unet_v_batch2_t1_t981", batch, UNET
 
 

@@ -142,7 +142,8 @@ def velocity(networks: Networks, condition: Tensor, guidance: float) -> sampler.
 
     def predict(z: Tensor, t: float) -> Tensor:
         steps = torch.full((len(z),), t)
-        return sampler.guide(networks.unet(z, steps, scaled), networks.unet(z, steps, empty), guidance)
+        v_condition, v_empty = (networks.unet(z, steps, heard)[0] for heard in (scaled, empty))
+        return sampler.guide(v_condition, v_empty, guidance)
 
     return predict
 

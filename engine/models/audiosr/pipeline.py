@@ -20,6 +20,7 @@ from torch import Tensor
 from engine.models.audiosr import mel, sampler
 from engine.models.audiosr.batching import Row, RowProgress, rows_of
 from engine.models.audiosr.checkpoint import GUIDANCE
+from engine.models.audiosr.economy import predictions
 from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
 from engine.models.audiosr.vocoders import vocoding
@@ -106,7 +107,7 @@ class AudioSR:
 
         # 5. Y_h, the spectrogram that z_0 stands for.
         self._networks.take_turn("decoder")
-        y_h = self._batched(self._decode, progress.of_stage("decode"), z)
+        (y_h,) = self._batched(self._decode, progress.of_stage("decode"), z)
 
         # 6. Post-processing: mel bands below the cut-off are the input's own.
         y_h = [
@@ -142,10 +143,9 @@ class AudioSR:
         def moments(x: Tensor) -> Tensor:
             return torch.cat(networks.encoder(x), dim=1)
 
+        (posteriors,) = self._batched(moments, progress.of_stage("encode"), x_h)
         conditions = []
-        for row, posterior in zip(
-            rows, self._batched(moments, progress.of_stage("encode"), x_h), strict=True
-        ):
+        for row, posterior in zip(rows, posteriors, strict=True):
             mean, std = posterior.chunk(2, dim=1)
             drawn = self._noise(noise, "condition", row.group, row.first, mean.shape[2])
             conditions.append((mean + std * drawn.to(self._device)) * networks.scale_factor)
@@ -173,14 +173,22 @@ class AudioSR:
             return torch.cat(parts, dim=2)
 
         scale = self.guidance if preset.cfg_scale == "auto" else preset.cfg_scale
+        wanted = iter(predictions(preset.steps, scale, preset.guided_share, preset.cache_interval))
+        results = 2 if preset.cache_interval > 1 else 1
+        coarse: list[list[Tensor]] = []
 
         def velocity(z: Tensor, t: float) -> Tensor:
-            def guided(z: Tensor, condition: Tensor) -> Tensor:
-                return self._guided_velocity(z, condition, t, scale)
-
+            nonlocal coarse
             # Every sampler asks for one velocity a step.
+            guidance, whole = next(wanted)
+
+            def guided(*batch: Tensor) -> tuple[Tensor, ...]:
+                return self._guided_velocity(t, guidance, *batch)[:results]
+
             done = progress.of_stage("sample")
-            return joint.average(self._batched(guided, done, joint.rows_of(z), condition))
+            reused = [] if whole else coarse
+            v, *coarse = self._batched(guided, done, joint.rows_of(z), condition, *reused)
+            return joint.average(v)
 
         z = draw("x_T").to(self._device)
         if preset.sampler == "ddim":
@@ -191,16 +199,23 @@ class AudioSR:
             z = sampler.SOLVERS[preset.sampler](velocity, z, sampler.trailing_log_snr(preset.steps))
         return joint.rows_of(z)
 
-    def _guided_velocity(self, z: Tensor, condition: Tensor, t: float, scale: float) -> Tensor:
-        """v of a batch at step t, the two predictions of guidance in one call."""
+    def _guided_velocity(
+        self, t: float, scale: float, z: Tensor, condition: Tensor, coarse: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """v of a batch at step t, the two predictions of guidance in one call, and what the U-Net's coarse
+        levels gave, both predictions' as channels; or v with what an earlier call gave."""
         unet = self._networks.unet
         if scale == 1:
-            y: Tensor = unet(z, torch.full((len(z),), t, device=z.device), condition)
-            return y
+            alone: tuple[Tensor, Tensor] = unet(
+                z, torch.full((len(z),), t, device=z.device), condition, coarse
+            )
+            return alone
         empty = torch.full_like(condition, EMPTY_CONDITION) * self._networks.scale_factor
         steps = torch.full((2 * len(z),), t, device=z.device)
-        v_condition, v_empty = unet(torch.cat([z, z]), steps, torch.cat([condition, empty])).chunk(2)
-        return sampler.guide(v_condition, v_empty, scale)
+        both = None if coarse is None else torch.cat(coarse.chunk(2, dim=1))
+        v, both = unet(torch.cat([z, z]), steps, torch.cat([condition, empty]), both)
+        v_condition, v_empty = v.chunk(2)
+        return sampler.guide(v_condition, v_empty, scale), torch.cat(both.chunk(2), dim=1)
 
     def _decode(self, z: Tensor) -> Tensor:
         y: Tensor = self._networks.decoder(z / self._networks.scale_factor)
@@ -220,7 +235,7 @@ class AudioSR:
             self._networks.take_turn("vocoder")
         vocoder = self._networks.vocoder if own else None
         if vocoder is not None and not vocoding.hears_input(vocoder):
-            waves = self._batched(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)
+            (waves,) = self._batched(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)
         else:
 
             def waveforms(y: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> Tensor:
@@ -235,17 +250,21 @@ class AudioSR:
                 low.append(torch.from_numpy(row.waveform).to(self._device)[None, None, None])
                 drawn.append(torch.from_numpy(of_row).to(self._device)[None, None, None])
                 cutoffs.append(torch.full((1, 1, 1, 1), row.cutoff_hz, device=self._device))
-            waves = self._batched(waveforms, on_done, y_h, low, drawn, cutoffs)
+            (waves,) = self._batched(waveforms, on_done, y_h, low, drawn, cutoffs)
         return [wave[0].cpu().numpy() for wave in waves]
 
     def _batched(
-        self, function: Callable[..., Tensor], on_done: Callable[[list[int]], None], *arguments: list[Tensor]
-    ) -> list[Tensor]:
-        """`function` of every item, items of equal shape together, fewer at once when memory runs out.
+        self,
+        function: Callable[..., Tensor | tuple[Tensor, ...]],
+        on_done: Callable[[list[int]], None],
+        *arguments: list[Tensor],
+    ) -> list[list[Tensor]]:
+        """What `function` gives for every item, a list for each of its results.
 
-        `on_done` hears the indices of the items done, batch by batch.
+        Items of equal shape go together, fewer at once when memory runs out. `on_done` hears the
+        indices of the items done, batch by batch.
         """
-        results: dict[int, Tensor] = {}
+        results: dict[int, list[Tensor]] = {}
         waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
         while waiting:
             length = arguments[0][waiting[0]].shape[2]
@@ -262,10 +281,11 @@ class AudioSR:
                 self.rows = len(chunk) // 2
                 continue
             # A copy: the next replay of a CUDA graph writes where this one did.
-            results.update(zip(chunk, made[:, None].clone().unbind(), strict=True))
+            copies = [each[:, None].clone() for each in (made if isinstance(made, tuple) else (made,))]
+            results.update((item, [each[at] for each in copies]) for at, item in enumerate(chunk))
             waiting = waiting[len(chunk) :]
             on_done(chunk)
-        return [results[index] for index in range(len(results))]
+        return [list(of_items) for of_items in zip(*(results[item] for item in sorted(results)), strict=True)]
 
 
 def _one_ahead(draw: Callable[[str], Tensor], names: Sequence[str]) -> Generator[Tensor, None, None]:

@@ -81,6 +81,7 @@ class TransformerUNet(nn.Module):
         super().__init__()
         self.model_channels = model_channels
         self.stride = 2 ** (len(channel_mult) - 1)
+        self.fine_blocks = num_res_blocks + 1
         embed_channels = 4 * model_channels
 
         def transformers(channels: int) -> list[nn.Module]:
@@ -133,26 +134,44 @@ class TransformerUNet(nn.Module):
             nn.Conv2d(channels, out_channels, 3, padding=1),
         )
 
-    def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        """The velocity at step t.
+    def forward(
+        self, x: Tensor, t: Tensor, condition: Tensor, coarse: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The velocity at step t, and what the coarse levels gave the finest one.
+
+        That changes little from one step to the next and costs nine tenths of the work, so that a later step
+        may take it as it was (DeepCache, Ma et al. 2023, which does so with Stable Diffusion's U-Net).
 
         Args:
             x: (B, out_channels, T, F) noisy latent; T and F are multiples of `stride`.
             t: (B,) diffusion steps, 0..999.
             condition: (B, in_channels - out_channels, T, F), scaled as the latent is.
+            coarse: what an earlier step with this condition gave; None to compute it.
 
         Returns:
-            (B, out_channels, T, F) v.
+            (B, out_channels, T, F) v, and (B, C, T, F) of the coarse levels.
         """
         dtype = next(self.parameters()).dtype
         embedding = self.time_embed(timestep_embedding(t, self.model_channels).to(dtype))
         h = torch.cat([x, condition], dim=1).to(dtype)
         skips = []
-        for stage in self.input_blocks:
+        for stage in self.input_blocks[: self.fine_blocks]:
+            h = stage(h, embedding)
+            skips.append(h)
+        h = self._coarse(h, embedding) if coarse is None else coarse.to(dtype)
+        coarse = h
+        for stage in self.output_blocks[-self.fine_blocks :]:
+            h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
+        y: Tensor = self.out(h).to(x.dtype)
+        return y, coarse
+
+    def _coarse(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """All levels below the finest, down and up again."""
+        skips = []
+        for stage in self.input_blocks[self.fine_blocks :]:
             h = stage(h, embedding)
             skips.append(h)
         h = self.middle_block(h, embedding)
-        for stage in self.output_blocks:
+        for stage in self.output_blocks[: -self.fine_blocks]:
             h = stage(torch.cat([h, skips.pop()], dim=1), embedding)
-        y: Tensor = self.out(h).to(x.dtype)
-        return y
+        return h

@@ -152,7 +152,7 @@ class Diffusion(Task):
         alpha, sigma = power.sqrt(), (1 - power).sqrt()
         e = torch.randn_like(z)
         with self.cast():
-            v = networks["unet"](alpha * z + sigma * e, t, condition)
+            v, _ = networks["unet"](alpha * z + sigma * e, t, condition)
         square = (v.float() - (alpha * e - sigma * z)).square().mean((1, 2, 3))
         noisy = (t >= sampler.TRAINING_STEPS // 2).float()
 
@@ -183,7 +183,7 @@ class Diffusion(Task):
         z_0, condition = (scale * example[name][0][None].to(device) for name in ("target", "condition"))
 
         def velocity(z: Tensor, t: float) -> Tensor:
-            v: Tensor = unet(z, torch.full((1,), t, device=device), condition)
+            v: Tensor = unet(z, torch.full((1,), t, device=device), condition)[0]
             return v
 
         plan = sampler.trailing_log_snr(SHOWN_STEPS)

@@ -13,7 +13,7 @@ from presets.errors import UsageError
 
 def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     seconds = {"encode": 1000.0, "unet": 1.0, "unet guided": 2.0, "decode": 10_000.0, "vocode": 100_000.0}
-    seconds["phase"] = 8.0
+    seconds |= {"phase": 8.0, "unet fine": 0.125, "unet guided fine": 0.25}
     factor = {"official": 1.0, "float32": 0.5, "bfloat16": 0.25}
     costs = {
         (stage, way): audiosr.Cost(cpu_s * scale, 0.0)
@@ -27,6 +27,10 @@ def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     assert clips["product, 12 steps"] == 250 + 12 * 0.5 + 2500 + 50_000
     assert clips["product, 50 steps, bfloat16 vocoder"] == 250 + 50 * 0.5 + 2500 + 25_000
     assert clips["product, 12 steps, phase retrieval"] == 250 + 12 * 0.5 + 2500 + 4
+    # Of 12 steps the first half is guided; the 1st, 2nd, 5th and 8th are whole, and the 7th, which is
+    # the first without guidance.
+    spared = 0.25 * (3 * 2 + 3 * 0.25 + 2 * 1 + 4 * 0.125)
+    assert clips["product, 12 steps, spared, phase retrieval"] == 250 + spared + 2500 + 4
     without = audiosr.clip_costs({key: cost for key, cost in costs.items() if key[1] != "bfloat16"})
     assert without["product, 12 steps, phase retrieval"] == 500 + 12 * 1 + 5000 + 4
 
@@ -35,7 +39,8 @@ def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks
     with torch.inference_mode():
         inputs = audiosr.Inputs(small_networks, 64)
         costs, results = audiosr.measure(small_networks, inputs, "float32")
-    assert {stage for stage, _ in costs} == {"encode", "unet", "unet guided", "decode", "vocode", "phase"}
+    of_unet = {"unet", "unet guided", "unet fine", "unet guided fine"}
+    assert {stage for stage, _ in costs} == {"encode", *of_unet, "decode", "vocode", "phase"}
     assert all(c.cpu_s > 0 and c.wall_s > 0 for c in costs.values())
     same = audiosr.agreement(results, results)
     assert same["unet_v_relative"] == same["decoded_mel_rms"] == same["decoded_mel_max"] == 0
@@ -48,7 +53,9 @@ def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks
 @pytest.mark.slow
 def test_a_worker_of_its_own_renders_and_tells_its_peak(small_networks: Networks) -> None:
     runs, peaks = audiosr.run_worker(small_networks, np.zeros((1, 30720), np.float32), threads=1)
-    assert set(runs) == {"12 steps dpmpp_2m", "50 steps ddim"}
+    assert set(runs) == {
+        f"{run}{spared}" for run in ("12 steps dpmpp_2m", "50 steps ddim") for spared in ("", " spared")
+    }
     assert all(math.isfinite(run["cpu_s"]) and run["cpu_s"] > 0 for run in runs.values())
     assert 100e6 < peaks["loaded"] <= peaks["phase retrieval"] <= peaks["vocoder"] < 4e9
 

@@ -48,7 +48,7 @@ def outputs(networks: Networks) -> list[Tensor]:
     mel = torch.randn(1, 1, 64, 256, generator=generator)
     z = torch.randn(1, 4, 8, 32, generator=generator)
     with torch.inference_mode():
-        v = networks.unet(z, torch.tensor([400.0]), z)
+        v, _ = networks.unet(z, torch.tensor([400.0]), z)
         posterior = networks.encoder(mel)
         return [v, *posterior, networks.decoder(z), networks.vocoder(mel[:, 0].transpose(1, 2))]
 

@@ -173,6 +173,61 @@ def test_guidance_of_one_needs_no_second_prediction(build: Build) -> None:
     assert batches == [1, 2, 1]
 
 
+def test_guidance_of_half_the_steps_needs_one_prediction_in_the_others(build: Build) -> None:
+    model, batches = build(), list[int]()
+    handle = model._networks.unet.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
+    model.upscale([window(noisy(CELL))], PhiloxNoise(0), make(steps=5, guided_share=0.5), ignore)
+    handle.remove()
+    assert batches == [2, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
+@pytest.mark.parametrize("cfg_scale", [1.0, 3.5])
+def test_steps_that_share_the_coarse_levels_work_less_and_stay_near(
+    build: Build, sampler: str, cfg_scale: float
+) -> None:
+    """Nearer than another seed is: of random weights no more can be asked."""
+    model, worked = build(rows=2), list[int]()
+    windows = [window(noisy(CELL, 2)), window(noisy(CELL), 2 * CELL_FRAMES)]
+    handle = model._networks.unet.middle_block.register_forward_pre_hook(
+        lambda _, args: worked.append(len(args[0]))
+    )
+
+    def upscaled(seed: int, cache_interval: int) -> list[Audio]:
+        worked.clear()
+        preset = make(steps=9, sampler=sampler, cfg_scale=cfg_scale, cache_interval=cache_interval)
+        return model.upscale(windows, PhiloxNoise(seed), preset, ignore)
+
+    whole, rows = upscaled(0, 1), sum(worked) / 9
+    shared = upscaled(0, 3)
+    assert sum(worked) == 3 * rows
+    other = upscaled(1, 1)
+    handle.remove()
+    for a, b, c in zip(whole, shared, other, strict=True):
+        assert -120 < level_db(a - b) < level_db(a - c)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_shared_coarse_levels_belong_to_their_row(build: Build, joint: bool) -> None:
+    """Rows one at a time or together, and fewer at once from the middle on, make the same sound."""
+    windows = [window(noisy(CELL, seed=i), 2 * i * CELL_FRAMES) for i in range(4)]
+    preset = make(steps=6, cache_interval=3, guided_share=0.5, joint=joint)
+    alone = build(rows=1).upscale(windows, PhiloxNoise(0), preset, ignore)
+    model, calls = build(rows=4), list[int]()
+
+    def out_of_memory_once(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        calls.append(len(given[0]))
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("another process took it")
+
+    handle = model._networks.unet.register_forward_pre_hook(out_of_memory_once)
+    together = model.upscale(windows, PhiloxNoise(0), preset, ignore)
+    handle.remove()
+    assert calls[:5] == [8, 8, 8, 4, 4]
+    for a, b in zip(alone, together, strict=True):
+        assert level_db(a - b) < level_db(a) - 60
+
+
 def test_batches_halve_when_memory_runs_out(build: Build) -> None:
     windows = [window(noisy(CELL, seed=i), i * CELL_FRAMES) for i in range(4)]
     alone = build(rows=1).upscale(windows, PhiloxNoise(0), PRESET, ignore)
