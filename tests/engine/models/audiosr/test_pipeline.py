@@ -181,26 +181,25 @@ def test_guidance_of_half_the_steps_needs_one_prediction_in_the_others(build: Bu
     assert batches == [2, 2, 2, 1, 1]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
-@pytest.mark.parametrize("cfg_scale", [1.0, 3.5])
+@pytest.mark.parametrize(("sampler", "cfg_scale"), [("ddim", 1.0), ("ddim", 3.5), ("unipc", 3.5)])
 def test_steps_that_share_the_coarse_levels_work_less_and_stay_near(
     build: Build, sampler: str, cfg_scale: float
 ) -> None:
     """Nearer than another seed is: of random weights no more can be asked."""
     model, worked = build(rows=2), list[int]()
-    windows = [window(noisy(CELL, 2)), window(noisy(CELL), 2 * CELL_FRAMES)]
+    windows = [window(noisy(CELL)), window(noisy(CELL, seed=1), 2 * CELL_FRAMES)]
     handle = model._networks.unet.middle_block.register_forward_pre_hook(
         lambda _, args: worked.append(len(args[0]))
     )
 
     def upscaled(seed: int, cache_interval: int) -> list[Audio]:
         worked.clear()
-        preset = make(steps=9, sampler=sampler, cfg_scale=cfg_scale, cache_interval=cache_interval)
+        preset = make(steps=6, sampler=sampler, cfg_scale=cfg_scale, cache_interval=cache_interval)
         return model.upscale(windows, PhiloxNoise(seed), preset, ignore)
 
-    whole, rows = upscaled(0, 1), sum(worked) / 9
+    whole, rows = upscaled(0, 1), sum(worked) / 6
     shared = upscaled(0, 3)
-    assert sum(worked) == 3 * rows
+    assert sum(worked) == 2 * rows
     other = upscaled(1, 1)
     handle.remove()
     for a, b, c in zip(whole, shared, other, strict=True):
