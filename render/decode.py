@@ -193,7 +193,9 @@ def _stretch(wanted: Wanted, start: int = 0, end: int | None = None) -> Stretch:
 def _shortfall(promise: Promise, out: PcmFile, reason: str) -> Shortfall | None:
     held = out.frames
     if promise.frames is not None:
-        return Shortfall(held, promise.frames) if held < promise.frames - promise.slack else None
+        if held < promise.frames - promise.slack:
+            return Shortfall(held, promise.frames)
+        return Shortfall(held, why=reason) if reason.startswith(ffmpeg.WRONG_SUM) else None
     if promise.share < 1:
         return Shortfall(held, round(held / promise.share))
     if why := promise.cut or reason:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,10 @@ FIELDS = "format=format_name,duration:stream=duration,sample_rate,channels"
 """What ffprobe is asked for."""
 PASSES_OVER = ("matroska,webm", "ogg")
 """Readers that pass over damaged bytes: what they call an error is a loss, but to ffmpeg no failure."""
+CHECKED = ("-xerror", "-err_detect", "crccheck")
+"""Stops at the first error, and compares what is decoded with the checksums that lossless codecs keep."""
+WRONG_SUM = "CRC error"
+"""What the decoder of FLAC says of damaged samples, which it then hands out all the same."""
 READER = re.compile(r"(?:\[\S* @ [^\]]*\] )?\[info\] Input #0, (\S+), from ")
 """Which of them reads the file."""
 SHAPE = re.compile(r"\[graph\S* @ .*samplerate:(\d+) chlayout:(\S+)")
@@ -100,7 +105,8 @@ def decode(
         return ""
     strictly = out.frames - began
     out.cut(began)
-    _run(source, link, stream, out, hook, strict=False)
+    with suppress(InputError):  # damage decodes to samples that no clip may hold
+        _run(source, link, stream, out, hook, strict=False)
     if out.frames - began - strictly > TAIL_FRAMES or not (strictly or ends_anywhere):
         return reason
     told = None if ends_anywhere else probe(source, stream)
@@ -146,7 +152,7 @@ def _run(
     if link is not None:
         name = f"subfile,,start,{link[0]},end,{link[1]},,:{name}"
     quiet = ["-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose"]
-    command = ["ffmpeg", *quiet, *GUARD, *(["-xerror"] if strict else []), "-i", name]
+    command = ["ffmpeg", *quiet, *GUARD, *(CHECKED if strict else ()), "-i", name]
     wav = ["-map", f"0:a:{stream}", "-map_metadata", "-1", "-fflags", "+bitexact", "-c:a", "pcm_f32le"]
     with tempfile.TemporaryFile() as said:
         with (
@@ -168,6 +174,7 @@ def _run(
     by = next((found[1] for line in lines if (found := READER.match(line))), "")
     losses = [text for who, text in problems if who.partition("/")[0] in (by, "in#0")]
     losses = losses if by in PASSES_OVER else []
+    losses += [text for _, text in problems if text.startswith(WRONG_SUM)]
     if process.returncode or losses:
         reasons = losses + [text for _, text in problems if "Error while decoding stream" not in text]
         return _plain(reasons[0], source) if reasons else ended(process.returncode)
