@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,26 +70,37 @@ class PcmFile:
         check_samples(block, self.frames, self._name)
         if self._layout is not None and len(self._layout[1]) == block.shape[1]:
             block = block[:, self._layout[1]]
-        try:
+        with self._room_named():
             self._file.write(np.ascontiguousarray(block, "<f4").data)
+        self.frames += len(block)
+
+    def cut(self, frames: int) -> None:
+        """Forgets what comes after the first `frames`."""
+        if self.head is not None:
+            with self._room_named():
+                self._file.flush()
+                self._file.seek(4 * self.head.channels * frames)
+                self._file.truncate()
+        self.frames = frames
+        if not frames:
+            self.head = None
+
+    def close(self) -> None:
+        """No more samples come.
+
+        Raises:
+            OutputError: no room for the last of them.
+        """
+        with self._room_named():
+            self._file.close()
+
+    @contextmanager
+    def _room_named(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise OutputError(
                 f"{self.path.parent}: {self._name} cannot be decoded here: {error.strerror}; "
                 "decoding takes 4 bytes a sample",
                 "source",
             ) from None
-        self.frames += len(block)
-
-    def cut(self, frames: int) -> None:
-        """Forgets what comes after the first `frames`."""
-        if self.head is not None:
-            self._file.flush()
-            self._file.seek(4 * self.head.channels * frames)
-            self._file.truncate()
-        self.frames = frames
-        if not frames:
-            self.head = None
-
-    def close(self) -> None:
-        """No more samples come."""
-        self._file.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from presets.errors import Cancelled, InputError
+from presets.errors import Cancelled, InputError, OutputError
 from render.clip import FileClip, open_clip
 from render.decode import LINKS_MAX
 from render.waiting import HOOK_S
@@ -388,6 +389,22 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, ffmpeg: Any, to
         opened(path)
 
 
+@pytest.mark.parametrize("name", ["a.flac", "a.mka", "a.wv", "a.tta"])
+def test_one_wrong_bit_in_a_lossless_file_is_told(tmp_path: Path, ffmpeg: Any, tones: Any, name: str) -> None:
+    """Its checksums tell; ffmpeg hands such samples of FLAC out as if nothing were wrong."""
+    path = tmp_path / name
+    codec = {"wv": "wavpack", "tta": "tta"}.get(name[2:], "flac")
+    ffmpeg("-i", tones(2, seconds=2), "-c:a", codec, path)
+    whole, content = opened(path), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} is truncated.*--accept-truncated"):
+        opened(path)
+    with open_clip(path, tmp_path, accept_truncated=True) as clip:
+        assert clip.shortfall is not None
+        assert np.array_equal(clip.read(0, 22050), whole[:, :22050])
+
+
 def test_an_ogg_file_that_lost_a_page_is_not_whole(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
     for name, codec in (("a.ogg", "libvorbis"), ("a.opus", "libopus"), ("a.oga", "flac")):
         path = tmp_path / name
@@ -626,6 +643,21 @@ def test_bw64_is_read_in_place(tmp_path: Path) -> None:
     content[:4] = b"BW64"
     path.write_bytes(content)
     assert np.array_equal(opened(path), whole)
+
+
+@pytest.mark.parametrize("room", [1000, 80_000])
+def test_a_disk_without_room_for_what_is_decoded_is_named(tmp_path: Path, room: int) -> None:
+    """Also where the last samples, of a file smaller than the writer's buffer, find none."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SPEECH[0, : room // 3], 22050)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OutputError, match=r"a\.flac cannot be decoded here: .*4 bytes a sample"):
+            open_clip(path, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_disk_that_gives_no_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
