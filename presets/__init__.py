@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from presets.errors import PresetError, UsageError
@@ -35,8 +36,11 @@ def user_folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """All presets that `load` knows by name, sorted."""
-    found = {path.stem for folder in (SHIPPED, user_folder()) for path in folder.glob("*.toml")}
+    """All presets that `load` knows by name, sorted; a folder that may not be looked into holds none."""
+    found: set[str] = set()
+    for folder in (SHIPPED, user_folder()):
+        with suppress(OSError):
+            found |= {path.stem for path in folder.glob("*.toml")}
     return tuple(sorted(name for name in found if NAME.fullmatch(name)))
 
 
@@ -47,17 +51,20 @@ def path_of(name: str) -> Path:
         name: a preset's name, or the path of a `.toml` file.
 
     Raises:
-        PresetError: there is no such preset; the message lists those there are.
+        PresetError: there is no such preset, or no permission to look; the message lists those there are.
     """
     if name.endswith(".toml"):
         path = Path(os.path.expanduser(name))
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise PresetError(f"{path}: cannot be read: {error.strerror}", "preset") from None
         raise PresetError(f"no preset file {name}", "preset")
     if NAME.fullmatch(name):
         for folder in (user_folder(), SHIPPED):
             path = folder / f"{name}.toml"
-            if path.is_file():
+            if os.path.isfile(path):
                 return path
     raise PresetError(
         f"unknown preset {name!r}; the presets are {', '.join(names())}, "

@@ -18,7 +18,7 @@ import presets
 from bridge.batch.owner import is_ours, rivals
 from bridge.batch.plan import Item, in_folder
 from bridge.batch.run import Event, Order, run
-from bridge.batch.sources import check_source, listed
+from bridge.batch.sources import check_source, listed, unlisted
 from bridge.client.model_choice import choose
 from bridge.client.renderer import Renderer
 from presets.errors import AirbandError, EngineError, OutputError, UsageError
@@ -94,6 +94,7 @@ class HotFolder:
         self.recursive, self._settle_s = recursive, settle_s
         self._seen: dict[Path, FileState] = {}
         self._presets: dict[Path, tuple[Look, Preset | None]] = {}
+        self._unlisted: set[str] = set()
 
     @property
     def restless(self) -> bool:
@@ -101,14 +102,16 @@ class HotFolder:
         return any(not state.over for state in self._seen.values())
 
     def scan(self, now_s: float) -> Iterator[Ready | Event]:
-        """Looks at everything: what is to be rendered, and what is wrong with preset files that are new.
+        """Looks at everything: what is to be rendered, and what is wrong with preset files that are new and
+        with folders that cannot be looked into any more.
 
         Args:
             now_s: the time, monotonic.
         """
         there: dict[Path, Look] = {}
         names: dict[Path, str] = {}
-        for source in listed(self.folder, self.out, self.recursive):
+        closed: list[OSError] = []
+        for source in listed(self.folder, self.out, self.recursive, closed.append):
             try:
                 preset, names[source] = self._preset_for(source.parent)
             except AirbandError as error:
@@ -116,6 +119,11 @@ class HotFolder:
                 continue
             if preset is not None and (look := _look(source, preset)) is not None:
                 there[source] = look
+        refusals = [unlisted(problem, self.folder) for problem in closed]
+        for refusal in refusals:
+            if refusal.message not in self._unlisted:
+                yield Event(Item(Path(refusal.field or ""), self.out), "failed", error=refusal)
+        self._unlisted = {refusal.message for refusal in refusals}
         rival = self._rivals(there)
         for source, alone in there.items():
             look = replace(alone, rival=rival.get(source))

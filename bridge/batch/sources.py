@@ -64,8 +64,7 @@ def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[
             if not closed:
                 yield Found(path, error=error)
         for problem in closed:
-            where = Path(problem.filename or path)
-            yield Found(where, error=InputError(f"{where}: cannot be listed: {problem.strerror}", str(where)))
+            yield Found(Path(problem.filename or path), error=unlisted(problem, path))
         base = path if os.path.isdir(path) else None
         for source in sources:
             same = os.path.realpath(source) if os.path.isfile(source) else os.path.abspath(source)
@@ -126,6 +125,12 @@ def listed(
             if not name.startswith(".") and os.path.realpath(inside / name) != results
         )
         yield from (inside / name for name in sorted(files) if _is_audio(inside / name))
+
+
+def unlisted(problem: OSError, folder: Path) -> InputError:
+    """The error for a folder in or at `folder` that `listed` could not look into."""
+    where = problem.filename or folder
+    return InputError(f"{where}: cannot be listed: {problem.strerror}", str(where))
 
 
 def _sources(

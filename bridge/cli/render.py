@@ -210,12 +210,13 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
 
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"report = {page}: a report is a page, and its name ends in .html", "report")
-    if page.is_file():
-        with page.open("rb") as file:
-            if PAGE not in file.read(1024):
-                raise OutputError(
-                    f"{page}: exists and is no report of Airband's; choose another name", "report"
-                )
+    try:
+        is_anothers = page.is_file() and PAGE not in _head(page)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}; choose another place"
+        raise OutputError(f"{page}: {reason}", "report") from None
+    if is_anothers:
+        raise OutputError(f"{page}: exists and is no report of Airband's; choose another name", "report")
     with part_beside(page):
         pass  # a page that cannot be written is told of before the work, not after it
     try:
@@ -225,6 +226,11 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
 
         typer.echo(f"airband: writing {printable(str(page))}", err=True)  # which takes seconds
         write(page, ended, title=f"Airband: {page.stem}")
+
+
+def _head(page: Path) -> bytes:
+    with page.open("rb") as file:
+        return file.read(1024)
 
 
 def _tell_all(failed: list[Event], as_json: bool) -> None:

@@ -64,7 +64,7 @@ def plugin_settings() -> PluginSettings:
     """
     path = user_folder().parent / "plugins.toml"
     settings = PluginSettings()
-    if path.is_file():
+    if os.path.isfile(path):
         try:
             settings = msgspec.toml.decode(path.read_bytes(), type=PluginSettings)
         except msgspec.DecodeError as error:

@@ -17,13 +17,16 @@ def recordings(like: Path) -> list[Path]:
     """The recordings at `like`: the file itself, or the audio files of a folder by name, 16 at the most.
 
     Raises:
-        InputError: nothing is there, or a folder without audio.
+        InputError: nothing is there, no permission to look, or a folder without audio.
     """
-    if like.is_file():
-        return [like]
-    if not like.is_dir():
-        raise InputError(f"like = {like}: no such file or folder", "like")
-    found = sorted(path for path in like.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    try:
+        if like.is_file():
+            return [like]
+        if not like.is_dir():
+            raise InputError(f"like = {like}: no such file or folder", "like")
+        found = sorted(path for path in like.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise InputError(f"like = {like}: cannot be read: {error.strerror}", "like") from None
     if not found:
         raise InputError(f"like = {like}: holds no recordings ({', '.join(SUFFIXES)})", "like")
     return found[:MOST_FILES]

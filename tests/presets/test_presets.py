@@ -57,6 +57,19 @@ def test_a_preset_is_also_given_by_its_path(tmp_path: Path) -> None:
     assert presets.load(str(file)).seed == 3
 
 
+def test_a_configuration_that_cannot_be_looked_into_leaves_the_presets_that_ship(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another user's, as `sudo -u` leaves it in the environment; here a name that no folder can have."""
+    monkeypatch.setenv("AIRBAND_CONFIG", "/" + "x" * 300)
+    assert presets.names() == tuple(sorted(SHIPPED))
+    assert presets.load("music").seed == 0
+    with pytest.raises(PresetError, match="the presets are"):
+        presets.load("tape")
+    with pytest.raises(PresetError, match=r"\.toml: cannot be read: File name too long"):
+        presets.load(f"{'x' * 300}.toml")
+
+
 def test_an_unknown_preset_is_told_with_those_there_are(config: Path) -> None:
     with pytest.raises(PresetError, match=r"unknown preset 'musik'.*archive.*speech"):
         presets.load("musik")

@@ -357,6 +357,19 @@ def test_a_sidecar_that_is_no_file_is_never_waited_on(folder: Path, tmp_path: Pa
     assert read_sidecar(tmp_path / "pipe.wav") is None
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told_of_once_each_time(folder: Path) -> None:
+    """A share that comes and goes; one without permission is told of alike."""
+    hot, away = hot_folder(folder, folder.parent / "out"), folder.with_name("away")
+    for _ in range(2):
+        folder.rename(away)
+        (event,) = hot.scan(0.0)
+        assert isinstance(event, Event)
+        assert str(event.error) == f"{folder}: cannot be listed: No such file or directory"
+        assert list(hot.scan(1.0)) == []
+        away.rename(folder)
+        assert list(hot.scan(2.0)) == []
+
+
 def test_results_among_the_sources_are_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="results need another"):
         hot_folder(folder, folder / "x" / "..")
