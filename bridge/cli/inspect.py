@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ import typer
 from bridge.batch.results import about
 from bridge.cli.options import Json
 from bridge.cli.render import common_code
-from presets.errors import AirbandError, OutputError, UsageError
+from presets.errors import AirbandError, UsageError
 from presets.printable import printable
+from render.files.sidecar import with_ending
 
 if TYPE_CHECKING:
     from render.measure.inspect import Inspection
@@ -42,7 +44,7 @@ def inspect(
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
 
-    if plot is not None and plot.exists() and not plot.is_dir():
+    if plot is not None and os.path.exists(plot) and not os.path.isdir(plot):
         raise UsageError(
             f"--plot {plot}: is a file; name a folder, which is made where there is none", "plot"
         )
@@ -55,7 +57,9 @@ def inspect(
             check_source(path)
             seen = look(path)
             if plot is not None:
-                _draw(_picture(plot / below, path, drawn), path, seen)
+                from render.measure.plots import band
+
+                band(_picture(plot / below, path, drawn), path, seen)
         except AirbandError as problem:
             failures.append(problem)
             if as_json:
@@ -72,22 +76,12 @@ def inspect(
 
 def _picture(folder: Path, path: Path, drawn: set[Path]) -> Path:
     """What a file's picture is called; files of one name, from several folders, get a number."""
-    picture, number = folder / f"{path.name}.png", 1
+    picture, number = with_ending(folder / path.name, ".png"), 1
     while picture in drawn:
         number += 1
-        picture = folder / f"{path.name}-{number}.png"
+        picture = with_ending(folder / path.name, f"-{number}.png")
     drawn.add(picture)
     return picture
-
-
-def _draw(picture: Path, path: Path, seen: Inspection) -> None:
-    from render.measure.plots import band
-
-    try:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        band(picture, path, seen)
-    except OSError as error:
-        raise OutputError(f"{picture}: cannot be written: {error.strerror or error}", str(picture)) from None
 
 
 def as_plain(path: Path, seen: Inspection) -> dict[str, object]:

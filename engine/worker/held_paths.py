@@ -123,7 +123,8 @@ class HeldFolder:
             if is_new and umask is not None:
                 permit(Path(_through(made)), Path(_through(above)), 0o777, umask)
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot be made: {error.strerror}", str(self._path)) from None
+            reason = f"cannot be made: {error.strerror}; choose another folder"
+            raise OutputError(f"{self._path}: {reason}", str(self._path)) from None
         os.close(above)
         return made
 

@@ -263,5 +263,7 @@ def _check_room(path: Path, nbytes: int) -> None:
     total, _, free = shutil.disk_usage(path.parent)
     if total and nbytes > free:  # a file server that does not know says 0 of 0
         raise OutputError(
-            f"{path.parent}: no room: {nbytes / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB free", str(path)
+            f"{path.parent}: no room: {nbytes / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB free; "
+            "make some, or choose another folder",
+            str(path),
         )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
-from render.files.sidecar import StemRecord, sidecar, sidecar_path, written
+from render.files.sidecar import StemRecord, name_bytes, sidecar, sidecar_path, written
 
 if TYPE_CHECKING:
     from render.clip import Clip
@@ -49,12 +49,14 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
         force: whether an existing file may be replaced.
 
     Raises:
-        OutputError: it is the source, no regular file, or exists and `force` is off.
+        OutputError: it is the source, no regular file, exists and `force` is off, or cannot be: a name that
+            is too long, no permission to look.
     """
     if "\0" in str(out):
         raise OutputError(f"{str(out)!r}: a path holds no NUL", str(out))
     with _told(out):
         if not out.exists():
+            _ask_about_name(out)
             return
         if source is not None and source.exists() and out.samefile(source):
             raise OutputError(f"{out}: is the source itself; choose another name or folder", str(out))
@@ -62,6 +64,15 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
             raise OutputError(f"{out}: exists and is not a file", str(out))
     if not force:
         raise OutputError(f"{out}: exists and is not the result of this very render; {FORCE}", str(out))
+
+
+def _ask_about_name(out: Path) -> None:
+    """Raises OSError where the nearest folder that is there takes no file of that name."""
+    folder = out.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    with suppress(FileNotFoundError):
+        (folder / out.name).lstat()
 
 
 def deliver(
@@ -342,7 +353,10 @@ def _told(out: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = "no room on disk; make some, or choose another folder with -o"
+            reason = "no room on disk; make some, or choose another folder"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            reason = "no permission to write there; choose another folder with -o"
+            reason = "no permission to write there; choose another folder"
+        elif error.errno == errno.ENAMETOOLONG:
+            most = name_bytes(out.parent)
+            reason = f"{reason}; a name there has {most} bytes at the most, choose a shorter one"
         raise OutputError(f"{out}: {reason}", str(out)) from None

@@ -64,20 +64,25 @@ def render_key(source_digest: str, preset: Preset, model: str, model_digest: str
 
 
 def sidecar_path(out: Path) -> Path:
-    """`kick.wav` -> `kick.wav.airband.json`, in the same folder.
+    """`kick.wav` -> `kick.wav.airband.json`, in the same folder (see `with_ending`)."""
+    return with_ending(out, SUFFIX)
+
+
+def with_ending(path: Path, ending: str) -> Path:
+    """`kick.wav` -> `kick.wav` and the ending, in the same folder.
 
     A name that the file system has no room for with this ending keeps its beginning, and gets a digest of the
     whole in place of the rest.
     """
-    name = os.fsencode(out.name)
-    if len(name) + len(SUFFIX) <= NAME_BYTES or len(name) + len(SUFFIX) <= _name_bytes(out.parent):
-        return out.with_name(out.name + SUFFIX)
-    ending = f"~{hashlib.blake2b(name, digest_size=8).hexdigest()}{SUFFIX}"
-    room = _name_bytes(out.parent) - len(ending)
-    return out.with_name(name[:room].decode(errors="ignore") + ending)
+    name = os.fsencode(path.name)
+    if len(name) + len(ending) <= NAME_BYTES or len(name) + len(ending) <= name_bytes(path.parent):
+        return path.with_name(path.name + ending)
+    ending = f"~{hashlib.blake2b(name, digest_size=8).hexdigest()}{ending}"
+    room = name_bytes(path.parent) - len(ending)
+    return path.with_name(name[:room].decode(errors="ignore") + ending)
 
 
-def _name_bytes(folder: Path) -> int:
+def name_bytes(folder: Path) -> int:
     """How long a name in `folder` may be."""
     try:
         return os.pathconf(folder, "PC_NAME_MAX")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from presets.errors import OutputError
+from presets.printable import printable
 from presets.schema import RATE_HZ
 from render.clip import open_clip
+from render.files.publish import part_beside, put_in_place
 from render.measure.metrics import HOP, Signal, spectrogram
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from render.measure.inspect import Inspection
 
 FLOOR_DB = -100.0
@@ -35,7 +41,6 @@ def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | N
     Raises:
         OutputError: the picture cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     levels = {title: 10 * np.log10(spectrogram(signal).T + 1e-12) for title, signal in signals.items()}
@@ -55,14 +60,11 @@ def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | N
         )
         if cutoff_hz is not None:
             panel.axhline(cutoff_hz / 1000, color="white", linewidth=0.6, linestyle=":")
-        panel.set_title(title)
+        panel.set_title(printable(title), parse_math=False)
         panel.set_xlabel("s")
     axes[0].set_ylabel("kHz")
     figure.colorbar(image, ax=axes, label="dB")
-    try:
-        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+    _save(figure, path)
 
 
 def band(path: Path, source: Path, seen: Inspection) -> None:
@@ -77,7 +79,6 @@ def band(path: Path, source: Path, seen: Inspection) -> None:
         InputError: the file cannot be read any more.
         OutputError: the picture cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with open_clip(source) as clip:
@@ -105,12 +106,10 @@ def band(path: Path, source: Path, seen: Inspection) -> None:
             panel.axhline(
                 hz / 1000, color="white", linewidth=0.8, linestyle=style, label=f"{name} {hz:.0f} Hz"
             )
-    panel.set(title=seen.name, xlabel="s", ylabel="kHz", xlim=(0, frames / rate), ylim=(0, rate / 2000))
+    panel.set_title(printable(seen.name), parse_math=False)
+    panel.set(xlabel="s", ylabel="kHz", xlim=(0, frames / rate), ylim=(0, rate / 2000))
     panel.legend(loc="upper right", fontsize="small")
-    try:
-        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+    _save(figure, path)
 
 
 def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], figure_name: str) -> None:
@@ -124,7 +123,6 @@ def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], f
     Raises:
         OutputError: the picture cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     size = (PANEL_INCHES[0] * 0.7 * len(groups), PANEL_INCHES[1])
@@ -132,11 +130,23 @@ def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], f
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for panel, (title, systems) in zip(axes, groups.items(), strict=True):
         panel.boxplot([[value for value in values if value == value] for values in systems.values()])
-        panel.set_xticks(range(1, len(systems) + 1), list(systems), rotation=20)
-        panel.set_title(title)
+        panel.set_xticks(range(1, len(systems) + 1), list(systems), rotation=20, parse_math=False)
+        panel.set_title(printable(title), parse_math=False)
         panel.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel(figure_name)
-    try:
-        FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a title in a script that the font lacks
+        FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]
+    with part_beside(path) as part:
+        try:
+            part.write_bytes(drawn.getvalue())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+        put_in_place(part, path)

@@ -62,4 +62,15 @@ def test_a_picture_that_cannot_be_written_is_the_outputs_fault(
     (tmp_path / "plots").write_text("a file")
     said = airband("inspect", clips / "kick.wav", "--plot", tmp_path / "plots" / "below")
     assert said.code == 4
-    assert "cannot be written" in said.err
+    assert "Not a directory" in said.err
+
+
+def test_a_picture_of_a_name_that_leaves_no_room_for_its_ending_has_a_shorter_one(
+    airband: Airband, clips: Path, tmp_path: Path
+) -> None:
+    long = clips / f"{'k' * 251}.wav"
+    (clips / "kick.wav").rename(long)
+    assert airband("inspect", long, "--plot", tmp_path / "plots").code == 0
+    (picture,) = (tmp_path / "plots").iterdir()
+    assert picture.name.startswith("kkk")
+    assert picture.read_bytes().startswith(b"\x89PNG")
