@@ -22,6 +22,7 @@ from bridge.diagnosis import Finding
 from bridge.wire.home import Home, read_connection
 from presets.errors import AirbandError, OutputError
 from presets.version import VERSION
+from render.files.publish import part_beside, put_in_place
 
 LOG_BYTES = 512 * 1024
 """Of the end of the engine's log."""
@@ -54,13 +55,14 @@ def write_bundle(home: Home, path: Path, findings: Iterable[Finding]) -> list[st
         for name, content in members.items():
             bundle.writestr(name, json.dumps(content, indent=1))
         bundle.writestr("engine.log", _tail(home.log))
-    try:
-        with path.open("xb") as file:
-            file.write(memory.getvalue())
-    except FileExistsError:
-        raise OutputError(f"{path}: exists; choose another name", str(path)) from None
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+    if os.path.lexists(path):
+        raise OutputError(f"{path}: exists; choose another name", str(path))
+    with part_beside(path) as part:
+        try:
+            part.write_bytes(memory.getvalue())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
+        put_in_place(part, path)
     return [*members, "engine.log"]
 
 

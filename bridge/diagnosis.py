@@ -32,6 +32,8 @@ PYTHONS = ((3, 11), (3, 13))
 ROOM_BYTES = 2 * 1024**3
 """Below this, a spool has no room for a few long files."""
 PROBE_S = 120
+HERE = Path(__file__).parent
+"""Where other processes are started: in a folder that was deleted, PyTorch does not load."""
 NATIVE = (
     "numpy",
     "scipy.signal",
@@ -102,10 +104,15 @@ def _packages(_: Home) -> Iterator[Finding]:
             [sys.executable, "-P", "-c", PROBE, *NATIVE],
             capture_output=True,
             text=True,
+            cwd=HERE,
             timeout=PROBE_S,
             check=True,
         )
         found: dict[str, tuple[bool, str]] = json.loads(probe.stdout.splitlines()[-1])
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.strip().splitlines()[-1:] or [f"exit code {error.returncode}"]
+        yield Finding("packages", "broken", f"importing them ends Python itself: {why[0]}", advice)
+        return
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         yield Finding("packages", "broken", f"importing them ends Python itself: {error}", advice)
         return
@@ -201,7 +208,9 @@ def _models_at_hand() -> Iterator[Finding]:
     """The models that an engine would have, where none runs that could be asked."""
     command = [sys.executable, "-P", "-m", "engine", "models", "list", "--json"]
     try:
-        listing = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=True)
+        listing = subprocess.run(
+            command, capture_output=True, text=True, cwd=HERE, timeout=PROBE_S, check=True
+        )
         models = json.loads(listing.stdout)
     except (subprocess.SubprocessError, OSError, ValueError) as error:
         yield Finding("models", "broken", f"cannot be listed: {error}", "see `airband models`")

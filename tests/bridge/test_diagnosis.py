@@ -58,7 +58,19 @@ def test_a_package_that_ends_python_is_one_finding(tmp_path: Path, monkeypatch: 
     (tmp_path / "soxr.py").write_text("import os; os.abort()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(diagnosis, "NATIVE", ("soxr",))
-    assert found(tmp_path / "state", "packages").level == "broken"
+    said = found(tmp_path / "state", "packages")
+    assert said.level == "broken"
+    assert "import importlib" not in said.detail
+
+
+def test_packages_load_for_a_user_whose_folder_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr(diagnosis, "NATIVE", ("torch",))
+    assert found(tmp_path / "state", "packages").level == "good"
 
 
 def test_a_package_of_another_that_hides_ours_is_found(
