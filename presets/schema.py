@@ -8,6 +8,7 @@ construction through `make` or `from_toml`.
 from __future__ import annotations
 
 import re
+from numbers import Real
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -269,14 +270,19 @@ def from_builtins(values: dict[str, Any]) -> Preset:
 
 
 def _own(value: Any) -> Any:
-    """`value` in Python's own types: scalars of NumPy (what has `item`; a whole float as int), and paths."""
+    """`value` in Python's own types: scalars of NumPy (what has `item`; a whole float as int), other real
+    numbers (a long double, a fraction), and paths.
+    """
     if isinstance(value, dict):
         return {key: _own(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_own(item) for item in value]
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
-        return int(value) if isinstance(value, float) and value.is_integer() else value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return float(value)
     return value.__fspath__() if hasattr(value, "__fspath__") else value
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,12 @@ def test_positions_are_clock_times_or_time_code(position: str, fps: Any, frames:
 def test_a_time_that_cannot_be_is_refused(position: str, fps: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make(start=position, fps=fps)
+
+
+def test_long_doubles_and_fractions_are_numbers() -> None:
+    assert make(cutoff=np.longdouble(5000), high_gain_db=Fraction(-3, 2)) == make(
+        cutoff=5000, high_gain_db=-1.5
+    )
 
 
 def test_scalars_of_numpy_are_numbers() -> None:
