@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from presets.schema import Stereo
+from presets.knobs import Stereo
 from render.channels import PAIRS, speakers
 from render.upscaler import Audio
 

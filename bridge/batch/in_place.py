@@ -25,8 +25,9 @@ from bridge.client.job import Job, Result
 from bridge.client.renderer import Renderer
 from presets import schema
 from presets.errors import AirbandError, EngineError, InputError, OutputError, RenderError, WireError
+from presets.knobs import Rate
 from presets.report import RenderReport
-from presets.schema import Preset, Rate
+from presets.schema import Preset
 from render.files import metadata
 from render.files.chunks import Chunk, form_of, read_chunks
 from render.files.publish import part_beside

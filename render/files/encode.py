@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from presets.errors import OutputError, RenderError, UsageError
-from presets.schema import Format, Preset
+from presets.knobs import Format
+from presets.schema import Preset
 from render.files.chunks import is_large
 from render.files.headers import SWAPPED, aiff_header, is_usual, wav_header
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from presets.errors import OutputError
-from presets.schema import Format
+from presets.knobs import Format
 from render.files import aiff_chunks, broadcast, sampler, wave_chunks
 from render.files.aiff_chunks import Marker
 from render.files.chunks import (

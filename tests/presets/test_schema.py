@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from presets import schema, words
+from presets import knobs, schema, words
 from presets.errors import UsageError
 from presets.schema import FLAGS, KNOBS, Preset, frames_at, make
 
@@ -81,7 +81,7 @@ def test_an_unknown_knob_is_told_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("position", "frames"), [(None, None), (0, 0), (1.5, 66150), ("480000smp", 480000), (1 / 44100, 1)]
 )
-def test_positions_count_seconds_or_samples(position: schema.Position, frames: int | None) -> None:
+def test_positions_count_seconds_or_samples(position: knobs.Position, frames: int | None) -> None:
     assert frames_at(make(start=position).start, 44100) == frames
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from presets.schema import Format
+from presets.knobs import Format
 from render.files import aiff_chunks, metadata, wave_chunks
 from render.files.chunks import read_chunks
 from render.files.flac_blocks import read_flac

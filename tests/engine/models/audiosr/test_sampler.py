@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.models.audiosr import sampler
 from presets.errors import Cancelled
-from presets.schema import Sampler
+from presets.knobs import Sampler
 
 MEAN, STD = 0.7, 0.6
 
