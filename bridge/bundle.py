@@ -22,7 +22,7 @@ from bridge.diagnosis import Finding
 from bridge.wire.home import Home, read_connection
 from presets.errors import AirbandError, OutputError
 from presets.version import VERSION
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 LOG_BYTES = 512 * 1024
 """Of the end of the engine's log."""

@@ -22,7 +22,7 @@ from bridge.wire.lock import FileLock
 from presets.errors import InputError, OutputError
 from presets.printable import printable
 from render.files.encode import file_digest
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 LOCK_S = 60.0
 """How long to wait for another `airband edit` that replaces or restores a file."""

@@ -28,9 +28,9 @@ from presets.errors import AirbandError, EngineError, InputError, OutputError, R
 from presets.knobs import Rate
 from presets.report import RenderReport
 from presets.schema import Preset
-from render.files import metadata
-from render.files.chunks import Chunk, form_of, read_chunks
-from render.files.publish import part_beside
+from render.files.carried import metadata
+from render.files.carried.chunks import Chunk, form_of, read_chunks
+from render.files.parts import part_beside
 
 RATES: tuple[int, ...] = get_args(Rate)
 FORMATS = {"WAV": "wav", "WAVEX": "wav", "RF64": "wav", "FLAC": "flac", "AIFF": "aiff"}

@@ -23,7 +23,7 @@ from presets import schema
 from presets.errors import AirbandError, InputError, UsageError
 from presets.report import RenderReport
 from presets.schema import RATE_HZ, Preset
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 from render.files.sidecar import sidecar_path, written
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from bridge.wire.home import find_home
 from presets.errors import AirbandError, Cancelled, OutputError, UsageError
 from presets.printable import printable
 from presets.schema import Preset
-from render.files.publish import part_beside
+from render.files.parts import part_beside
 
 PAGE = b'content="Airband"'
 """By which the head of a report is known."""

@@ -249,7 +249,8 @@ class Result:
 
     def _publish(self, record: StemRecord, path: Path, force: bool) -> None:
         from render.files.encode import Encoded, decibels, encoding
-        from render.files.publish import check_destination, part_beside, publish
+        from render.files.parts import part_beside
+        from render.files.publish import check_destination, publish
 
         check_destination(path, force=force)
         how = encoding(record.preset, record.source_name)

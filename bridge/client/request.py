@@ -19,7 +19,7 @@ from presets.errors import AirbandError, InputError, OutputError, UsageError
 from presets.limits import CHANNELS_MAX, RATE_MAX_HZ, RATE_MIN_HZ
 from presets.printable import is_utf8, printable
 from presets.schema import Preset
-from render.files.publish import own_umask
+from render.files.parts import own_umask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

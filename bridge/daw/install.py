@@ -19,7 +19,7 @@ from bridge.daw.places import Host, placed
 from bridge.wire.home import Home, prepare
 from presets.errors import InputError, OutputError
 from render.files.encode import file_digest
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 
 class Manifest(msgspec.Struct, omit_defaults=True):

@@ -15,7 +15,7 @@ import presets
 from bridge.wire.home import Home
 from bridge.wire.lock import FileLock
 from presets.errors import OutputError, PresetError
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 CHOICES = "plugin-choices.json"
 MOST = 64

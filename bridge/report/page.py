@@ -21,7 +21,7 @@ from bridge.report.media import sound
 from presets.errors import AirbandError, OutputError
 from presets.report import RenderReport
 from presets.schema import RATE_HZ
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 from render.files.sidecar import sidecar_path
 from render.measure.takes import USUAL, TakeFigures
 

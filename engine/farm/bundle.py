@@ -23,7 +23,7 @@ from bridge.batch.manifest.rows import plan_rows, read
 from bridge.client.request import label
 from presets.errors import OutputError, UsageError
 from presets.printable import is_utf8, printable
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 MOST_SHARDS = 1024
 """The most tasks that Open Job Description allows a step by default."""

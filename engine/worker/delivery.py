@@ -19,11 +19,11 @@ from presets.errors import OutputError
 from presets.report import RenderReport
 from presets.version import VERSION
 from render.clip import Clip, open_clip
-from render.files import metadata
+from render.files.carried import metadata
+from render.files.carried.timing import Provenance, Timing
 from render.files.encode import encode, encoding
 from render.files.publish import check_destination, deliver
 from render.files.sidecar import StemRecord, find_result
-from render.files.timing import Provenance, Timing
 
 
 class Destination:

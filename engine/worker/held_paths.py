@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from presets.errors import AirbandError, InputError, OutputError
-from render.files.publish import permit
+from render.files.parts import permit
 
 CAN_HOLD = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from presets.errors import OutputError, RenderError, UsageError
 from presets.knobs import Format
 from presets.schema import Preset
-from render.files.chunks import is_large
+from render.files.carried.chunks import is_large
 from render.files.headers import SWAPPED, aiff_header, is_usual, wav_header
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from render.clip import Clip
-    from render.files.metadata import Metadata
+    from render.files.carried.metadata import Metadata
 
 ENCODER_FRAMES = 48000
 """Frames in memory at a time."""
@@ -133,7 +133,7 @@ def encode(
     if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
         raise OutputError(over(blocks.peak, how.bits), "bit_depth")
     if carried is not None:
-        from render.files.metadata import (
+        from render.files.carried.metadata import (
             attach,
         )  # a client encodes nothing, and loads this file for the names
 

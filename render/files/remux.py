@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import InputError, OutputError
-from render.files.publish import check_destination, part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
+from render.files.publish import check_destination
 from render.sources.ffmpeg import GUARD
 from render.sources.programs import Program, lack_of
 

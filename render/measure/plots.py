@@ -14,7 +14,7 @@ from presets.errors import OutputError
 from presets.printable import printable
 from presets.schema import RATE_HZ
 from render.clip import open_clip
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 from render.measure.metrics import HOP, Signal, spectrogram
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from presets import path_of
 from presets.errors import AirbandError
 from presets.schema import Preset, from_toml, make
 from render.clip import open_clip
-from render.files import metadata
+from render.files.carried import metadata
 
 FUZZ_S = float(os.environ.get("AIRBAND_FUZZ", "0"))
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"

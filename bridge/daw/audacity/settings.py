@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from presets.errors import InputError
-from render.files.publish import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place
 
 SETTINGS = "audacity.cfg"
 ON = "1"

@@ -25,7 +25,7 @@ from bridge.batch.run import Event, Order
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from presets.schema import make
-from render.files.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks
+from render.files.carried.chunks import AnyChunk, Chunk, append_chunks, form_of, read_chunks
 
 RATE_HZ, FRAMES = 44100, 44100
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(500)
@@ -215,7 +215,7 @@ def test_a_cue_sheet_follows_the_rate(tmp_path: Path, edited: Callable[..., Even
 
 
 def test_seek_points_lead_to_the_frames_they_name(tmp_path: Path) -> None:
-    from render.files.flac_blocks import _audio_offset, write_flac
+    from render.files.carried.flac_blocks import _audio_offset, write_flac
 
     path = tmp_path / "long.flac"
     soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(35 * 8000), 8000, "PCM_16")

@@ -115,7 +115,7 @@ def test_the_display_fits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_warm_command_loads_neither_rich_nor_numpy_nor_what_reads_tags() -> None:
     """Each takes a tenth or more of what the command takes."""
-    heavy = ("rich", "numpy", "mutagen", "render.files.metadata")
+    heavy = ("rich", "numpy", "mutagen", "render.files.carried.metadata")
     code = (
         "import sys; from bridge.cli.app import command_line; command_line('render'); "
         f"print(*(name for name in {heavy} if name in sys.modules))"

@@ -25,7 +25,7 @@ from engine.worker.run_job import run_job
 from engine.worker.source import below, open_source
 from presets.errors import InputError, OutputError
 from presets.schema import make
-from render.files import metadata
+from render.files.carried import metadata
 from render.upscaler import Step
 
 pytestmark = pytest.mark.skipif(not CAN_HOLD, reason="this system cannot hold a path")

@@ -15,11 +15,11 @@ import soundfile
 from presets.errors import OutputError, RenderError, UsageError
 from presets.schema import Preset, make
 from render.clip import ArrayClip, open_clip
-from render.files.chunks import Chunk, read_chunks
+from render.files.carried.chunks import Chunk, read_chunks
+from render.files.carried.metadata import Metadata, read
+from render.files.carried.tags import Tags
 from render.files.encode import STRETCH_FRAMES, Encoding, encode, encoding, quantised
 from render.files.headers import wav_header
-from render.files.metadata import Metadata, read
-from render.files.tags import Tags
 
 
 def tone(frames: int = 60000, channels: int = 2, level: float = 0.3, seed: int = 5) -> np.ndarray:

@@ -29,7 +29,8 @@ from presets.report import RenderReport
 from presets.schema import Preset, make
 from render.clip import ArrayClip
 from render.files.encode import Encoding, encode, file_digest
-from render.files.publish import _swept_s, check_destination, deliver, part_beside, publish, put_in_place
+from render.files.parts import _swept_s, part_beside, put_in_place
+from render.files.publish import check_destination, deliver, publish
 from render.files.sidecar import StemRecord, find_done, find_result, render_key, sidecar_path
 
 SAMPLES = (0.3 * np.random.default_rng(5).uniform(-1, 1, (2, 30000))).astype(np.float32)
@@ -193,9 +194,9 @@ def test_no_permission_says_so(tmp_path: Path, record: StemRecord) -> None:
 @pytest.fixture
 def killed_writer(tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The pid of a process that was killed while it held a part beside tmp_path/kick.wav."""
-    monkeypatch.setattr("render.files.publish.SWEEP_S", 0.0)
+    monkeypatch.setattr("render.files.parts.SWEEP_S", 0.0)
     code = (
-        "import sys, time; from pathlib import Path; from render.files.publish import part_beside\n"
+        "import sys, time; from pathlib import Path; from render.files.parts import part_beside\n"
         "with part_beside(Path(sys.argv[1])) as part: print(part, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -276,7 +277,7 @@ def test_stems_reach_drop_boxes_file_servers_and_sticks(
 def test_a_folder_is_looked_through_once_for_stems_that_follow_each_other(
     tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("render.files.publish.SWEEP_S", 3600.0)
+    monkeypatch.setattr("render.files.parts.SWEEP_S", 3600.0)
     looked: list[Path] = []
     listed = os.listdir
 

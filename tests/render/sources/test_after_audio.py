@@ -12,8 +12,8 @@ import soundfile
 
 from presets.errors import InputError
 from render.clip import open_clip
-from render.files import metadata
-from render.files.tags import to_id3
+from render.files.carried import metadata
+from render.files.carried.tags import to_id3
 from render.sources.after_audio import CHUNKS_MAX
 from render.sources.pcm_header import read_header
 

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from presets.knobs import Format
-from render.files import aiff_chunks, metadata, wave_chunks
-from render.files.chunks import read_chunks
-from render.files.flac_blocks import read_flac
-from render.files.timing import Provenance, Timing
+from render.files.carried import aiff_chunks, metadata, wave_chunks
+from render.files.carried.chunks import read_chunks
+from render.files.carried.flac_blocks import read_flac
+from render.files.carried.timing import Provenance, Timing
 from render.sources.container_tags import chunk_names, container_tags
 
 WORDS = ("-metadata", "title=Dawn", "-metadata", "artist=One", "-metadata", "track=3/12")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from render.files.tags import INFLATES, parse_id3, read_tags
+from render.files.carried.tags import INFLATES, parse_id3, read_tags
 from render.sources.id3_frames import inflates_beyond
 from render.sources.tag_search import TAGS_BYTES_MAX
 

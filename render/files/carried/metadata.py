@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from presets.errors import OutputError
 from presets.knobs import Format
-from render.files import aiff_chunks, broadcast, sampler, wave_chunks
-from render.files.aiff_chunks import Marker
-from render.files.chunks import (
+from render.files.carried import aiff_chunks, broadcast, sampler, wave_chunks
+from render.files.carried.aiff_chunks import Marker
+from render.files.carried.chunks import (
     AnyChunk,
     Chunk,
     Chunks,
@@ -30,10 +30,10 @@ from render.files.chunks import (
     read_chunks,
     rename_form,
 )
-from render.files.flac_blocks import PICTURE, Block, chapters, moved_blocks, read_flac, write_flac
+from render.files.carried.flac_blocks import PICTURE, Block, chapters, moved_blocks, read_flac, write_flac
+from render.files.carried.tags import Tag, Tags, parse_id3, read_tags, to_id3
+from render.files.carried.timing import Provenance, Timing
 from render.files.headers import AIFC_INTEGERS, EXTENSIBLE, SUBFORMAT
-from render.files.tags import Tag, Tags, parse_id3, read_tags, to_id3
-from render.files.timing import Provenance, Timing
 from render.sources.container_tags import ContainerTags, Place, caf_places, chunk_names, container_tags
 from render.sources.tag_search import TAGS_BYTES_MAX, id3_bytes, id3_nbytes
 

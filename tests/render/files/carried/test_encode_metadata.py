@@ -23,7 +23,7 @@ from bridge.client.model_choice import choose
 from presets.report import RenderReport
 from presets.schema import make
 from presets.version import VERSION
-from render.files.chunks import Chunk, append_chunks, read_chunks
+from render.files.carried.chunks import Chunk, append_chunks, read_chunks
 
 wavinfo = pytest.importorskip("wavinfo")
 

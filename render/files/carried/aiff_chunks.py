@@ -9,9 +9,9 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from render.files.chunks import AnyChunk, Chunk
-from render.files.tags import Tag
-from render.files.timing import Timing
+from render.files.carried.chunks import AnyChunk, Chunk
+from render.files.carried.tags import Tag
+from render.files.carried.timing import Timing
 
 TEXTS = {"TITLE": b"NAME", "ARTIST": b"AUTH", "COPYRIGHT": b"(c) ", "COMMENT": b"ANNO"}
 """A tag's name as a chunk."""

@@ -17,8 +17,8 @@ from mutagen.asf._attrs import ASFByteArrayAttribute
 from mutagen.flac import Picture
 from mutagen.mp4 import MP4Cover, MP4FreeForm
 
-from render.files.flac_blocks import read_flac
-from render.files.tags import Tags, read_tags
+from render.files.carried.flac_blocks import read_flac
+from render.files.carried.tags import Tags, read_tags
 
 JPEG = b"\xff\xd8\xff\xe0 the cover, as bytes"
 PNG = b"\x89PNG\r\n\x1a\n the cover, as bytes"

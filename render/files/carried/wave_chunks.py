@@ -15,11 +15,11 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from xml.etree import ElementTree
 
-from render.files.aiff_chunks import Marker
-from render.files.broadcast import ixml
-from render.files.chunks import AnyChunk, Chunk, StoredChunk
-from render.files.tags import Tag
-from render.files.timing import Provenance, Timing
+from render.files.carried.aiff_chunks import Marker
+from render.files.carried.broadcast import ixml
+from render.files.carried.chunks import AnyChunk, Chunk, StoredChunk
+from render.files.carried.tags import Tag
+from render.files.carried.timing import Provenance, Timing
 from render.sources.content import Content
 
 INFO = {

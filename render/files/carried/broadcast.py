@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
-from render.files.tags import Tag
-from render.files.timing import Provenance, Timing
+from render.files.carried.tags import Tag
+from render.files.carried.timing import Provenance, Timing
 
 FIELDS = (
     ("DESCRIPTION", 0, 256), ("ORIGINATOR", 256, 32), ("ORIGINATOR_REFERENCE", 288, 32),

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from presets.errors import OutputError
-from render.files.aiff_chunks import Marker
-from render.files.tags import UNREADABLE, Tag
-from render.files.timing import Timing
+from render.files.carried.aiff_chunks import Marker
+from render.files.carried.tags import UNREADABLE, Tag
+from render.files.carried.timing import Timing
 from render.sources.tag_search import TAGS_BYTES_MAX
 
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)

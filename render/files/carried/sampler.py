@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from render.files.aiff_chunks import Marker, markers
-from render.files.chunks import AnyChunk, Chunk
+from render.files.carried.aiff_chunks import Marker, markers
+from render.files.carried.chunks import AnyChunk, Chunk
 
 PLAY_MODES = {0: 1, 1: 2}
 """An AIFF loop's mode for a WAV loop's type: forward, and forward and back. There are two loops at most."""

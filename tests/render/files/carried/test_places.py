@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from render.files import metadata
-from render.files.aiff_chunks import markers
-from render.files.broadcast import ixml
-from render.files.chunks import AnyChunk, Chunk, append_chunks
-from render.files.timing import Provenance, Timing
+from render.files.carried import metadata
+from render.files.carried.aiff_chunks import markers
+from render.files.carried.broadcast import ixml
+from render.files.carried.chunks import AnyChunk, Chunk, append_chunks
+from render.files.carried.timing import Provenance, Timing
 
 MADE = Provenance("Airband 0.1.0", "A=PCM,F=44100,W=16,M=mono", {})
 FRAMES = 1000

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from presets.errors import OutputError
 from presets.schema import Preset
 from render.clip import ArrayClip, open_clip
-from render.files import aiff_chunks, metadata, wave_chunks
-from render.files.aiff_chunks import Marker
-from render.files.chunks import Chunk, StoredChunk, append_chunks, read_chunks
+from render.files.carried import aiff_chunks, metadata, wave_chunks
+from render.files.carried.aiff_chunks import Marker
+from render.files.carried.chunks import Chunk, StoredChunk, append_chunks, read_chunks
+from render.files.carried.flac_blocks import BLOCKS_MAX, COMMENTS_MAX, read_flac
+from render.files.carried.metadata import Metadata
+from render.files.carried.tags import Tags
+from render.files.carried.timing import Provenance, Timing
 from render.files.encode import Encoding, encode
-from render.files.flac_blocks import BLOCKS_MAX, COMMENTS_MAX, read_flac
-from render.files.metadata import Metadata
-from render.files.tags import Tags
-from render.files.timing import Provenance, Timing
 
 MADE = Provenance(
     "Airband 0.1.0", "A=PCM,F=48000,W=32,M=mono", {"PRESET": "music", "SEED": "7", "CUTOFF": "4000 Hz"}

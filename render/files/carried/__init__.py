@@ -1,0 +1,1 @@
+"""What goes along from a source file to its stem: tags, covers, markers, loops, time references."""
