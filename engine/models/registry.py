@@ -81,7 +81,7 @@ def converted(name: str) -> Path:
 def file_of(name: str) -> Path:
     """The file a model is read from, there or not: the user's own, or the one that ships."""
     path = converted(name)
-    return checkpoints.path(SHIPPED[name]) if name in SHIPPED and not path.is_file() else path
+    return checkpoints.path(SHIPPED[name]) if name in SHIPPED and not os.path.isfile(path) else path
 
 
 def available() -> list[Listed]:
@@ -91,7 +91,7 @@ def available() -> list[Listed]:
         Listed("draft", True, checkpoints.digest(DRAFT), hours=HOURS[DRAFT]),
     ]
     names = {*REPOSITORIES, *SHIPPED}
-    for path in folder().glob("*-*.safetensors"):
+    for path in _own_files():
         if path.stem.partition("-")[0] not in FAMILIES:
             continue
         if presets.NAME.fullmatch(path.stem):
@@ -101,9 +101,17 @@ def available() -> list[Listed]:
     return listed + [_listed(name) for name in sorted(names)]
 
 
+def _own_files() -> list[Path]:
+    """None where the folder may not be looked into."""
+    try:
+        return list(folder().glob("*-*.safetensors"))
+    except OSError:
+        return []
+
+
 def _listed(name: str) -> Listed:
     path = file_of(name)
-    if path.is_file():
+    if os.path.isfile(path):
         size = path.stat().st_size
         try:
             told = header(name, path)
@@ -140,7 +148,7 @@ def cached_checkpoint(name: str) -> Path | None:
     from huggingface_hub import constants
 
     kept = "--".join(["models", *REPOSITORIES[name].split("/")])
-    if not Path(constants.HF_HUB_CACHE, kept).is_dir():  # the look-up below takes 0.3 s to import
+    if not os.path.isdir(Path(constants.HF_HUB_CACHE, kept)):  # the look-up below takes 0.3 s to import
         return None
     from huggingface_hub import try_to_load_from_cache
 
@@ -164,7 +172,7 @@ def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
     if build is not None:
         return build(device)
     family = name.partition("-")[0]
-    if name in REPOSITORIES or (family in FAMILIES and file_of(name).is_file()):
+    if name in REPOSITORIES or (family in FAMILIES and os.path.isfile(file_of(name))):
         return FAMILIES[family](name, device, compiles)
     names = ", ".join(listed.name for listed in available())
     raise UsageError(f"unknown model {name!r}; there are {names}", "model")
@@ -218,7 +226,7 @@ def weights(model: str) -> Path:
     if model.endswith(".safetensors"):
         return Path(model)
     path = file_of(model)
-    if not path.is_file():
+    if not os.path.isfile(path):
         import torch
 
         from engine.models.audiosr.checkpoint import convert

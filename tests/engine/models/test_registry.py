@@ -52,6 +52,18 @@ def test_without_weights_the_list_says_how_to_get_them() -> None:
             registry.load_upscaler(name, "cpu")
 
 
+def test_folders_that_cannot_be_looked_into_leave_the_models_that_ship(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another user's, as `sudo -u` leaves them in the environment; here names that no folder can have."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/" + "x" * 300)
+    monkeypatch.setenv("AIRBAND_MODELS", "/" + "x" * 300)
+    ready = [model.name for model in registry.available() if model.ready]
+    assert ready == ["null", "draft", "audiosr-mini"]
+
+
 def test_an_unknown_model_is_a_usage_error_that_names_the_known() -> None:
     with pytest.raises(UsageError, match="null, draft, audiosr-basic, audiosr-mini, audiosr-speech"):
         registry.load_upscaler("audiosr-huge", "cpu")
