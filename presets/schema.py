@@ -88,7 +88,7 @@ def from_builtins(values: dict[str, Any]) -> Preset:
         values = {**values, "fps": f"{fps:g}"}
     try:
         preset = msgspec.convert(values, Preset)
-    except msgspec.ValidationError as error:
+    except NOT_VALID as error:
         for name in Preset.__struct_fields__:  # one by one, which takes a millisecond, only to name the knob
             if name in values:
                 _check_knob(name, values[name])
@@ -182,12 +182,16 @@ def default(name: str) -> str:
     return words.default(_KINDS[name], getattr(Preset(), name))
 
 
+NOT_VALID = (msgspec.ValidationError, UnicodeEncodeError)
+"""What msgspec raises for a value that cannot be, and for half a surrogate pair, which is no text."""
+
+
 def _check_knob(name: str, value: Any) -> None:
     if name == "delivery" and isinstance(value, dict):
         delivery.check(value)
     try:
         msgspec.convert(value, _TYPES[name])
-    except msgspec.ValidationError as error:
+    except NOT_VALID as error:
         reason = ": " + re.sub(r" - at `\$[^`]*`", "", str(error))
         reason = f"; allowed: {allowed(name)}" if name in FLAGS else reason
         raise UsageError(f"{name} = {value!r}{reason}", name) from None

@@ -47,7 +47,7 @@ def parse(text: str) -> bool | float | str:
     """
     try:
         return msgspec.json.decode(text.removeprefix("+"), type=bool | int | float)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError):  # the name of a file may hold bytes of no UTF-8
         return text
 
 

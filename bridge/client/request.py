@@ -59,7 +59,7 @@ def with_like(params: Preset, local: bool) -> Preset:
     """`params` as the engine is to see them: the recordings of `like` by a path from the root.
 
     Raises:
-        UsageError: the engine runs elsewhere and cannot see them.
+        UsageError: the engine runs elsewhere and cannot see them, or their path is no text.
     """
     if params.like is None:
         return params
@@ -70,6 +70,12 @@ def with_like(params: Preset, local: bool) -> Preset:
             "like",
         )
     path = os.path.abspath(os.path.expanduser(params.like))
+    if "\0" in path or not is_utf8(path):
+        raise UsageError(
+            f"like = {printable(path)}: is not UTF-8, and paths travel to an engine as text; "
+            "rename it, or give a link to it",
+            "like",
+        )
     return msgspec.structs.replace(params, like=path)
 
 

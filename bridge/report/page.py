@@ -106,7 +106,7 @@ def filled(title: str, shown: dict[str, Any], *, style: str, script: str) -> str
         style, script: the elements that hold them, or name where they lie.
     """
     return string.Template(_file("page.html")).substitute(
-        title=title.replace("&", "&amp;").replace("<", "&lt;"),
+        title=_text(title).replace("&", "&amp;").replace("<", "&lt;"),
         style=style,
         script=script,
         data=json.dumps(shown).replace("<", "\\u003c"),  # no name in it ends the script

@@ -125,6 +125,12 @@ def test_a_time_that_cannot_be_is_refused(position: str, fps: Any, message: str)
         make(start=position, fps=fps)
 
 
+@pytest.mark.parametrize("knob", ["model", "sampler", "format", "start"])
+def test_bytes_that_are_no_text_are_refused_like_any_other_value(knob: str) -> None:
+    with pytest.raises(UsageError, match=rf"{knob} = '\\udce9'; allowed"):
+        make(**{knob: "\udce9"})
+
+
 def test_long_doubles_and_fractions_are_numbers() -> None:
     assert make(cutoff=np.longdouble(5000), high_gain_db=Fraction(-3, 2)) == make(
         cutoff=5000, high_gain_db=-1.5

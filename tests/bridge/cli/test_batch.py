@@ -188,6 +188,17 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     assert not (clips.parent / "out").exists()
 
 
+def test_a_report_and_knobs_whose_names_are_no_text(airband: Airband, state: Path, clips: Path) -> None:
+    out, page = clips.parent / "out", clips.parent / "re\udce9.html"
+    kick = (clips / "kick.wav", "-o", out, "--state", state)
+    assert airband("render", *kick, "--report", page).code == 0
+    assert page.read_text().startswith("<!doctype html>")
+    said = airband("render", *kick, "--force", "--like", clips.parent / "re\udce9.wav")
+    assert said.code == 2
+    assert r"re\xe9.wav: is not UTF-8" in said.out
+    assert airband("render", *kick, "--sampler", "\udce9").code == 2
+
+
 def test_a_report_is_not_written_over_a_recording(airband: Airband, state: Path, clips: Path) -> None:
     before = (clips / "kick.wav").read_bytes()
     said = airband(
