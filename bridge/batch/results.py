@@ -19,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from bridge.batch.run import Event, Judged
+from bridge.batch.sources import check_source
 from presets.errors import AirbandError, InputError, OutputError
 from presets.printable import printable
 from presets.report import plain
@@ -51,8 +52,8 @@ class Results:
                 self._file.seek(-1, os.SEEK_END)
                 if self._file.read(1) != b"\n":
                     self._file.write(b"\n")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}", "results") from None
+        except OSError as error:  # that of a named pipe has words of its own alone
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}", "results") from None
 
     def add(self, event: Event) -> None:
         """Writes down how an item ended; progress is passed over.
@@ -165,7 +166,7 @@ def failed_before(path: Path) -> set[str]:
     """The destinations whose last line says that they failed, each by its path from the root.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is none: a named pipe would be waited on.
     """
     last: dict[str, str] = {}
     for said in _lines(path):
@@ -174,6 +175,7 @@ def failed_before(path: Path) -> set[str]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    check_source(path)
     try:
         text = path.read_bytes()
     except OSError as error:

@@ -211,7 +211,7 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"report = {page}: a report is a page, and its name ends in .html", "report")
     try:
-        is_anothers = page.is_file() and PAGE not in _head(page)
+        is_anothers = page.exists() and not (page.is_file() and PAGE in _head(page))
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; choose another place"
         raise OutputError(f"{page}: {reason}", "report") from None

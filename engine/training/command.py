@@ -120,6 +120,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def read_config(path: Path, kind: type[C]) -> C:
     """A configuration from a TOML file; UsageError names what is wrong with it."""
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited on
+            raise UsageError(f"{path}: is not a file", "config")
         return msgspec.toml.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         shipped = next(Path(__file__).parent.rglob(glob.escape(path.name)), None)

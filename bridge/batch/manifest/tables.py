@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bridge.batch.sources import check_source
 from presets import words
 from presets.errors import InputError, UsageError
 
@@ -40,9 +41,10 @@ def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with where it stands: `line 2`, `row 1`.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is no file: a named pipe would be waited on.
         UsageError: it is none of the three, or not well-formed.
     """
+    check_source(manifest)
     try:
         text = _text(manifest.read_bytes())
     except (OSError, UnicodeDecodeError) as error:

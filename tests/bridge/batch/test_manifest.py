@@ -201,7 +201,7 @@ def test_a_wrong_row_refuses_the_whole_and_is_named(folder: Path, name: str, tex
 
 
 def test_a_manifest_that_is_not_there_or_holds_nothing_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         read(folder / "none.csv", Preset(), "music", {})
     (folder / "jobs.csv").write_text("path,seed\n")
     (folder / "jobs.yaml").write_text("# none yet\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.batch.manifest.tables import read_table
 from bridge.batch.plan import Item
 from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event
@@ -44,8 +45,18 @@ def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> N
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
         Results(tmp_path / "folder")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         failed_before(tmp_path / "none.jsonl")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_a_named_pipe_is_never_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for read in (failed_before, lambda path: next(read_table(path))):
+        with pytest.raises(InputError, match=r"pipe\.jsonl: is a named pipe, not a file"):
+            read(tmp_path / "pipe.jsonl")
+    with pytest.raises(OutputError, match=r"pipe\.jsonl: cannot be written: .*seekable"):
+        Results(tmp_path / "pipe.jsonl")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size there")
