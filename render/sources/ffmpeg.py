@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from render.waiting import wait_for
 
 FORMATS = (
     "mov,matroska,aac,ac3,eac3,dts,dtshd,truehd,asf,avi,mpegts,mpeg,mp3,ogg,flac,wav,w64,aiff,au,caf,ape,tta,wv,amr,"
-    "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam,mxf,gxf,nut,wtv,mlp,loas,swf,roq,adx,hcom,mmf,oma,qcp"
+    "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam,mxf,gxf,nut,wtv,mlp,loas,swf,roq,adx,hcom,mmf,oma,qcp,nistsphere"
 )
 """Containers it may open: none that refers to other files or addresses (playlists, concat scripts), and none
 that has no header and is known by a file's name alone."""
@@ -105,8 +104,7 @@ def decode(
         return ""
     strictly = out.frames - began
     out.cut(began)
-    with suppress(InputError):  # damage decodes to samples that no clip may hold
-        _run(source, link, stream, out, hook, strict=False)
+    _run(source, link, stream, out, hook, strict=False)
     if out.frames - began - strictly > TAIL_FRAMES or not (strictly or ends_anywhere):
         return reason
     told = None if ends_anywhere else probe(source, stream)
@@ -163,7 +161,7 @@ def _run(
         ):
             assert process.stdout is not None
             try:
-                _copy(process.stdout, reader, out, hook)
+                _copy(process.stdout, reader, out, hook, strict)
             except BaseException:
                 process.kill()
                 raise
@@ -193,7 +191,7 @@ def _check_shape(lines: list[str], source: Path) -> None:
         )
 
 
-def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], None]) -> None:
+def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], None], strict: bool) -> None:
     pending = b""
     head: Head | None = None
     read = partial(wav.read1, BLOCK_BYTES)  # type: ignore[attr-defined]
@@ -208,7 +206,12 @@ def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], Non
             out.begin(head)
         whole = len(pending) // (4 * head.channels) * 4 * head.channels
         if whole:
-            out.write(np.frombuffer(pending[:whole], "<f4").reshape(-1, head.channels))
+            try:
+                out.write(np.frombuffer(pending[:whole], "<f4").reshape(-1, head.channels))
+            except InputError:
+                if strict:
+                    raise
+                return  # damage decodes to samples that no clip may hold
             pending = pending[whole:]
 
 

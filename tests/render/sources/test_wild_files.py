@@ -301,6 +301,21 @@ def test_a_caf_w64_rf64_or_aifc_that_was_never_finished(tmp_path: Path, size: in
         assert np.array_equal(opened(path), whole), kind
 
 
+@pytest.mark.parametrize("nbytes", [3, 4])
+def test_nist_sphere_of_more_than_16_bits_is_read(tmp_path: Path, ffmpeg: Any, nbytes: int) -> None:
+    """As sox writes it; libsndfile calls it a compression that it does not know."""
+    ffmpeg("-version")
+    samples = RNG.integers(-(2**23), 2**23, 5000, np.int32)
+    fields = (
+        f"sample_count -i 5000\nsample_n_bytes -i {nbytes}\nchannel_count -i 1\nsample_byte_format -s2 01\n"
+    )
+    head = f"NIST_1A\n   1024\n{fields}sample_rate -i 16000\nsample_coding -s3 pcm\nend_head\n".encode()
+    wide = samples.astype("<i4") << (0 if nbytes == 3 else 8)
+    data = wide.view(np.uint8).reshape(-1, 4)[:, :nbytes].tobytes()
+    (tmp_path / "a.sph").write_bytes(head.ljust(1024, b"\0") + data)
+    assert np.array_equal(opened(tmp_path / "a.sph")[0], samples / np.float32(2**23))
+
+
 def test_a_wav_without_audio_but_with_words_is_empty_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     info = b"LIST" + struct.pack("<I", 16) + b"INFOICMT" + struct.pack("<I", 4) + b"hi\0\0"
