@@ -58,6 +58,8 @@ class Runs:
         self._progress: dict[str, Progress] = {}
         self._outcomes: list[Outcome] = []
         """How jobs ended, until that is kept."""
+        self._told_to_wait: set[str] = set()
+        """The jobs of these for whose end the disk had no room, as was said."""
         self.closing = False
         self.ended: Counter[str] = Counter()
         self.render_s = 0.0
@@ -213,9 +215,16 @@ class Runs:
 
     def _settle(self) -> None:
         for outcome in list(self._outcomes):
-            with write_errors_logged("end", outcome.job):
-                if self._store.is_unfinished(outcome.job):
+            job = outcome.job
+            try:
+                if self._store.is_unfinished(job):
                     self.end(outcome)
                 else:
-                    self._spool.drop(outcome.job)
+                    self._spool.drop(job)
                 self._outcomes.remove(outcome)
+                self._told_to_wait.discard(job)
+            except AirbandError as error:
+                if job not in self._told_to_wait:  # ten times a second it is tried again
+                    self._told_to_wait.add(job)
+                    log.error("end of job %s is not kept yet: %s", job, error)
+                    self._note(Progress(job, "wait for room on the engine's disk", 0, 1))

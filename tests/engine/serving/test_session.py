@@ -541,13 +541,20 @@ def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> 
     assert not house.spool.part(asked.job).exists()
 
 
-def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(house: House) -> None:
+def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     job = queued(house.one)
     house.jobs.dispatch()
     house.store._db.execute("PRAGMA query_only = 1")  # SQLite's own way to refuse every write
     done(house, job)
-    house.jobs.dispatch()
+    for _ in range(9):
+        house.jobs.dispatch()
     assert house.jobs.state(job).state == "running"
+    waits = house.jobs.runs.progress(job)
+    assert waits is not None
+    assert waits.stage == "wait for room on the engine's disk"
+    assert caplog.text.count("is not kept") == 1
     house.store._db.execute("PRAGMA query_only = 0")
     house.jobs.dispatch()
     assert house.jobs.state(job).state == "done"
