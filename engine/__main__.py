@@ -16,6 +16,7 @@ from bridge.wire.streams import open_closed_streams
 from presets.errors import AirbandError, Cancelled, OutputError, UsageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("engine.serve", "run an engine until it is told to stop"),
     "models": ("engine.models.command", "list the models and get their weights"),
@@ -74,6 +75,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"airband: {error.message}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if error.errno in CLOSED and error.filename is not None:
+            print(f"airband: {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
+            return OutputError.exit_code
         if error.errno not in (errno.EPIPE, *NO_ROOM) or error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left would fail again

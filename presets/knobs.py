@@ -58,7 +58,7 @@ GuidedShare = Annotated[
         ge=0,
         le=1,
         description="Share of the sampler's steps, from the first on, that are guided (AudioSR); the "
-        "first half does most.",
+        "first quarter does most.",
     ),
 ]
 CfgScale = Annotated[

@@ -23,6 +23,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ from render.upscaler import CELL_FRAMES, Window
 CUTOFF_HZ = 6000.0
 LONG_S = 2.0
 """From so many CPU seconds on one call tells enough."""
-SPARED: dict[str, Any] = {"cache_interval": 3, "guided_share": 0.5}
+SPARED: dict[str, Any] = {"cache_interval": 3, "guided_share": 0.25}
 """Knobs of a render that leaves out what changes little."""
 T = 501.0
 """The step at which the U-Net is asked; its cost is the same at every one."""
@@ -113,16 +114,31 @@ Costs = dict[tuple[str, str], Cost]
 """By (stage, way)."""
 
 
-def measure(networks: Networks, inputs: Inputs, way: str) -> tuple[Costs, dict[str, Tensor]]:
-    """Costs of every stage, and their results."""
-    costs, results = {}, {}
-    for stage, call in inputs.stages(networks).items():
-        print(f"{way}: {stage}", file=sys.stderr, flush=True)
-        costs[stage, way] = cost(call)
-        results[stage] = call() if stage in COMPARED else torch.empty(0)
+def measure(ways: dict[str, Networks], inputs: Inputs) -> tuple[Costs, dict[str, dict[str, Tensor]]]:
+    """Costs of every stage in every way, one way right after the other, for a processor's clock drifts; and
+    by way the results of the stages that are COMPARED."""
+    calls = {way: inputs.stages(networks) for way, networks in ways.items()}
+    costs: Costs = {}
+    results: dict[str, dict[str, Tensor]] = {way: {} for way in ways}
+    for stage in STAGES:
+        for way in ways:
+            print(f"{way}: {stage}", file=sys.stderr, flush=True)
+            costs[stage, way] = cost(calls[way][stage])
+            if stage in COMPARED:
+                results[way][stage] = calls[way][stage]()
     return costs, results
 
 
+STAGES = (
+    "encode",
+    "unet",
+    "unet guided",
+    "unet fine",
+    "unet guided fine",
+    "decode",
+    "vocode",
+    "phase",
+)
 COMPARED = ("unet", "decode", "vocode")
 
 
@@ -252,21 +268,18 @@ def main(argv: Sequence[str]) -> int:
     torch.manual_seed(0)
 
     networks = Networks(Configuration()).eval().requires_grad_(False)
-    inputs = Inputs(networks, frames)
-    costs, _ = measure(networks, inputs, "official")
-    lay_out(networks)
-    more, exact = measure(networks, inputs, "float32")
-    costs |= more
-    waveform = np.ascontiguousarray(inputs.waveform)
-    print("worker: 12 and 50 steps", file=sys.stderr, flush=True)
-    runs, peaks = run_worker(networks, waveform, arguments.threads)
-    agrees = None
+    ways = {"official": networks, "float32": deepcopy(networks)}
+    lay_out(ways["float32"])
     if fast_half("cpu") is not None:
-        halve(networks, torch.bfloat16)
-        networks.vocoder.to(torch.bfloat16)
-        more, rounded = measure(networks, inputs, "bfloat16")
-        costs |= more
-        agrees = agreement(exact, rounded)
+        ways["bfloat16"] = deepcopy(ways["float32"])
+        halve(ways["bfloat16"], torch.bfloat16)
+        ways["bfloat16"].vocoder.to(torch.bfloat16)
+    inputs = Inputs(networks, frames)
+    costs, results = measure(ways, inputs)
+    agrees = agreement(results["float32"], results["bfloat16"]) if "bfloat16" in ways else None
+    ways.clear()
+    print("worker: 12 and 50 steps", file=sys.stderr, flush=True)
+    runs, peaks = run_worker(networks, np.ascontiguousarray(inputs.waveform), arguments.threads)
 
     clips = clip_costs(costs)
     official, own = clips["official, 50 steps"], clips["float32 with two encodes and two calls, 50 steps"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -51,6 +52,19 @@ def test_ctrl_c_is_an_exit_code_and_no_traceback(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("engine.serve.serve", interrupted)
     assert main(["serve", "--state", str(tmp_path)]) == 130
+
+
+def test_a_place_without_permission_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refused(_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/closed/weights.ckpt")
+
+    monkeypatch.setattr("engine.serve.serve", refused)
+    assert main(["serve", "--state", str(tmp_path)]) == 4
+    assert capsys.readouterr().err == (
+        "airband: /closed/weights.ckpt: Permission denied; choose another place\n"
+    )
 
 
 def test_errors_become_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:

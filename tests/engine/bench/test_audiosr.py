@@ -27,9 +27,9 @@ def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
     assert clips["product, 12 steps"] == 250 + 12 * 0.5 + 2500 + 50_000
     assert clips["product, 50 steps, bfloat16 vocoder"] == 250 + 50 * 0.5 + 2500 + 25_000
     assert clips["product, 12 steps, phase retrieval"] == 250 + 12 * 0.5 + 2500 + 4
-    # Of 12 steps the first half is guided; the 1st, 2nd, 5th and 8th are whole, and the 7th, which is
+    # Of 12 steps the first quarter is guided; the 1st, 2nd, 5th and 8th are whole, and the 4th, which is
     # the first without guidance.
-    spared = 0.25 * (3 * 2 + 3 * 0.25 + 2 * 1 + 4 * 0.125)
+    spared = 0.25 * (2 * 2 + 0.25 + 3 * 1 + 6 * 0.125)
     assert clips["product, 12 steps, spared, phase retrieval"] == 250 + spared + 2500 + 4
     without = audiosr.clip_costs({key: cost for key, cost in costs.items() if key[1] != "bfloat16"})
     assert without["product, 12 steps, phase retrieval"] == 500 + 12 * 1 + 5000 + 4
@@ -38,14 +38,14 @@ def test_a_clips_cost_is_the_sum_of_what_it_runs() -> None:
 def test_every_stage_is_measured_and_agrees_with_itself(small_networks: Networks) -> None:
     with torch.inference_mode():
         inputs = audiosr.Inputs(small_networks, 64)
-        costs, results = audiosr.measure(small_networks, inputs, "float32")
-    of_unet = {"unet", "unet guided", "unet fine", "unet guided fine"}
-    assert {stage for stage, _ in costs} == {"encode", *of_unet, "decode", "vocode", "phase"}
+        costs, results = audiosr.measure({"official": small_networks, "float32": small_networks}, inputs)
+    assert set(costs) == {(stage, way) for stage in inputs.stages(small_networks) for way in results}
     assert all(c.cpu_s > 0 and c.wall_s > 0 for c in costs.values())
-    same = audiosr.agreement(results, results)
+    exact = results["float32"]
+    same = audiosr.agreement(exact, results["official"])
     assert same["unet_v_relative"] == same["decoded_mel_rms"] == same["decoded_mel_max"] == 0
-    off = {**results, "decode": results["decode"] + 0.25, "vocode": results["vocode"] * 1.1 + 3}
-    moved = audiosr.agreement(results, off)
+    off = {**exact, "decode": exact["decode"] + 0.25, "vocode": exact["vocode"] * 1.1 + 3}
+    moved = audiosr.agreement(exact, off)
     assert moved["decoded_mel_max"] == pytest.approx(0.25, rel=1e-3)
     assert moved["vocoder_snr_db"] == pytest.approx(20.0, abs=0.1), "a constant is no noise"
 
