@@ -22,7 +22,7 @@ from bridge.diagnosis import Finding
 from bridge.wire.home import Home, read_connection
 from presets.errors import AirbandError, OutputError
 from presets.version import VERSION
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 
 LOG_BYTES = 512 * 1024
 """Of the end of the engine's log."""
@@ -57,12 +57,7 @@ def write_bundle(home: Home, path: Path, findings: Iterable[Finding]) -> list[st
         bundle.writestr("engine.log", _tail(home.log))
     if os.path.lexists(path):
         raise OutputError(f"{path}: exists; choose another name", str(path))
-    with part_beside(path) as part:
-        try:
-            part.write_bytes(memory.getvalue())
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
-        put_in_place(part, path)
+    write_whole(path, memory.getvalue())
     return [*members, "engine.log"]
 
 

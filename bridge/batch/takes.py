@@ -20,10 +20,10 @@ import msgspec
 from bridge.batch.plan import Item, Take
 from bridge.batch.run import Event, Judged
 from presets import schema
-from presets.errors import AirbandError, InputError, UsageError
+from presets.errors import AirbandError, UsageError
 from presets.report import RenderReport
 from presets.schema import RATE_HZ, Preset
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 from render.files.sidecar import sidecar_path, written
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _verdict(item: Item, take: Take) -> Event | None:
                 "why": verdict.why,
             }
             if found.get("take") != marked:
-                _write(each.out, {**found, "take": marked})
+                write_whole(sidecar_path(each.out), written({**found, "take": marked}))
     except AirbandError as error:
         return Event(Item(item.source, take.clip), "failed", error=error)
     judgement = Judged(verdict.why, distances, {each.out: value for each, value in figures.items()})
@@ -131,16 +131,6 @@ def _figures(out: Path, said: dict[str, Any]) -> TakeFigures:
     top_hz = min(TOP_HZ, 0.97 * report.rate_hz / 2, said["preset"].get("ceiling") or TOP_HZ)
     with open_clip(out) as clip:
         return take_figures(resampled(clip, RATE_HZ), report.cutoff_hz, top_hz, over_db=over_db)
-
-
-def _write(out: Path, said: dict[str, Any]) -> None:
-    path = sidecar_path(out)
-    with part_beside(path) as part:
-        try:
-            part.write_bytes(written(said))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
-        put_in_place(part, path)
 
 
 def _db(peak: float) -> float:

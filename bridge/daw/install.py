@@ -19,7 +19,7 @@ from bridge.daw.places import Host, placed
 from bridge.wire.home import Home, prepare
 from presets.errors import InputError, OutputError
 from render.files.encode import file_digest
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import part_beside, put_in_place, write_whole
 
 
 class Manifest(msgspec.Struct, omit_defaults=True):
@@ -161,6 +161,4 @@ def _read(path: Path) -> Manifest:
 
 
 def _write(path: Path, manifest: Manifest) -> None:
-    with part_beside(path) as part:
-        part.write_bytes(msgspec.json.encode(manifest))
-        put_in_place(part, path)
+    write_whole(path, msgspec.json.encode(manifest))

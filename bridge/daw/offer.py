@@ -15,7 +15,7 @@ import presets
 from bridge.wire.home import Home
 from bridge.wire.lock import FileLock
 from presets.errors import OutputError, PresetError
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 
 CHOICES = "plugin-choices.json"
 MOST = 64
@@ -53,9 +53,7 @@ def note_choices(home: Home, models: Iterable[str]) -> Choices:
         _append(choices.models, models)
         after = msgspec.json.encode(choices)
         if after != before:
-            with part_beside(path) as part:
-                part.write_bytes(after)
-                put_in_place(part, path)
+            write_whole(path, after)
     finally:
         lock.release()
     return choices

@@ -18,10 +18,10 @@ from bridge.batch.run import Event
 from bridge.report.comparison import compare, figures
 from bridge.report.excerpt import excerpt
 from bridge.report.media import sound
-from presets.errors import AirbandError, OutputError
+from presets.errors import AirbandError
 from presets.report import RenderReport
 from presets.schema import RATE_HZ
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 from render.files.sidecar import sidecar_path
 from render.measure.takes import USUAL, TakeFigures
 
@@ -55,12 +55,7 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
         style=f"<style>\n{_file('page.css') + _file('player.css')}\n</style>",
         script=f"<script>\n{_file('player.js') + _file('page.js')}\n</script>",
     )
-    with part_beside(page) as part:
-        try:
-            part.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{page}: cannot be written: {error.strerror}", str(page)) from None
-        put_in_place(part, page)
+    write_whole(page, text.encode())
 
 
 def contents(events: Sequence[Event], folder: Path) -> dict[str, Any]:

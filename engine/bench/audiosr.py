@@ -120,7 +120,7 @@ def measure(ways: dict[str, Networks], inputs: Inputs) -> tuple[Costs, dict[str,
     calls = {way: inputs.stages(networks) for way, networks in ways.items()}
     costs: Costs = {}
     results: dict[str, dict[str, Tensor]] = {way: {} for way in ways}
-    for stage in STAGES:
+    for stage in next(iter(calls.values())):
         for way in ways:
             print(f"{way}: {stage}", file=sys.stderr, flush=True)
             costs[stage, way] = cost(calls[way][stage])
@@ -129,16 +129,6 @@ def measure(ways: dict[str, Networks], inputs: Inputs) -> tuple[Costs, dict[str,
     return costs, results
 
 
-STAGES = (
-    "encode",
-    "unet",
-    "unet guided",
-    "unet fine",
-    "unet guided fine",
-    "decode",
-    "vocode",
-    "phase",
-)
 COMPARED = ("unet", "decode", "vocode")
 
 

@@ -23,7 +23,7 @@ from bridge.batch.manifest.rows import plan_rows, read
 from bridge.client.request import label
 from presets.errors import OutputError, UsageError
 from presets.printable import is_utf8, printable
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 
 MOST_SHARDS = 1024
 """The most tasks that Open Job Description allows a step by default."""
@@ -65,13 +65,7 @@ def main(argv: Sequence[str]) -> int:
         if not arguments.force and os.path.lexists(folder / name):
             raise OutputError(f"{folder / name}: exists; --force replaces it", str(folder))
     for name, text in files.items():
-        with part_beside(folder / name) as part:
-            try:
-                part.write_text(text, encoding="utf-8")
-            except OSError as error:
-                reason = f"cannot be written: {error.strerror}"
-                raise OutputError(f"{folder / name}: {reason}", str(folder)) from None
-            put_in_place(part, folder / name)
+        write_whole(folder / name, text.encode())
     print(f"{len(pairs)} renders in {shards} shards: {folder}/{{{','.join(files)}}}")
     values = " ".join(
         f"-p {shlex.quote(f'{name}={value}')}" for name, value in (("Manifest", manifest), ("Out", out))

@@ -65,6 +65,18 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def write_whole(out: Path, content: bytes) -> None:
+    """A file of these bytes appears as `out`, in the place of one that is there.
+
+    Raises:
+        OutputError: no room, no permission. `out` is then as it was.
+    """
+    with part_beside(out) as part:
+        with told(out):
+            part.write_bytes(content)
+        put_in_place(part, out)
+
+
 def put_in_place(part: Path, out: Path) -> None:
     """A finished part becomes `out`, in one step.
 

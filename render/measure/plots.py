@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presets.errors import OutputError
 from presets.printable import printable
 from presets.schema import RATE_HZ
 from render.clip import open_clip
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 from render.measure.metrics import HOP, Signal, spectrogram
 
 if TYPE_CHECKING:
@@ -144,9 +143,4 @@ def _save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a title in a script that the font lacks
         FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]
-    with part_beside(path) as part:
-        try:
-            part.write_bytes(drawn.getvalue())
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}", str(path)) from None
-        put_in_place(part, path)
+    write_whole(path, drawn.getvalue())

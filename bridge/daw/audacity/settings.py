@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from presets.errors import InputError
-from render.files.parts import part_beside, put_in_place
+from render.files.parts import write_whole
 
 SETTINGS = "audacity.cfg"
 ON = "1"
@@ -40,13 +40,12 @@ def switch(settings: Path, value: str) -> None:
         value: 0, 1, 2 or 4, as above.
 
     Raises:
-        InputError: as for `value`, or the file cannot be written.
+        InputError: as for `value`.
+        OutputError: the file cannot be written.
     """
     found = _found(settings)
     text = found.string[: found.start(2)] + value.encode() + found.string[found.end(2) :]
-    with part_beside(settings) as part:
-        part.write_bytes(text)
-        put_in_place(part, settings)
+    write_whole(settings, text)
 
 
 def _found(settings: Path) -> re.Match[bytes]:
