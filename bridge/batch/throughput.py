@@ -72,7 +72,7 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     seconds = sum(length for length in lengths if length is not None)
     files, unknown = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}", lengths.count(None)
     if not ahead:
-        return f"{files}, nothing to render: the results are there already"
+        return f"{files}, nothing to render: files of those names are there already"
     if len(ahead) < len(tasks):
         files = f"{len(ahead)} of {files} to render"
     if unknown == len(ahead):

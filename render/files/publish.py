@@ -7,6 +7,7 @@ that the work is still to be done.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,29 +37,31 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
 
     Raises:
         OutputError: it is the source, no regular file, exists and `force` is off, or cannot be: a name that
-            is too long, no permission to look.
+            is too long, no permission to look or to write.
     """
     if "\0" in str(out):
         raise OutputError(f"{str(out)!r}: a path holds no NUL", str(out))
     with told(out):
-        if not out.exists():
-            _ask_about_name(out)
-            return
-        if source is not None and source.exists() and out.samefile(source):
-            raise OutputError(f"{out}: is the source itself; choose another name or folder", str(out))
-        if not out.is_file():
-            raise OutputError(f"{out}: exists and is not a file", str(out))
-    if not force:
-        raise OutputError(f"{out}: exists and is not the result of this very render; {FORCE}", str(out))
+        if out.exists():
+            if source is not None and source.exists() and out.samefile(source):
+                raise OutputError(f"{out}: is the source itself; choose another name or folder", str(out))
+            if not out.is_file():
+                raise OutputError(f"{out}: exists and is not a file", str(out))
+            if not force:
+                reason = f"exists and is not the result of this very render; {FORCE}"
+                raise OutputError(f"{out}: {reason}", str(out))
+        _ask_folder(out)
 
 
-def _ask_about_name(out: Path) -> None:
-    """Raises OSError where the nearest folder that is there takes no file of that name."""
+def _ask_folder(out: Path) -> None:
+    """Raises OSError where the nearest folder that is there takes no file of that name, or none of ours."""
     folder = out.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     with suppress(FileNotFoundError):
         (folder / out.name).lstat()
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def deliver(

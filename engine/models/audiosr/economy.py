@@ -36,13 +36,13 @@ def predictions(
         steps: of the sampler.
         scale: of guidance where there is some.
         guided_share: of the steps, from the first on, that are guided; 0..1.
-        cache_interval: steps to one that is whole, in the mean; the first is, and the first unguided one.
+        cache_interval: steps to one that is whole, in the mean; the first is, and the first after guidance.
     """
     count = math.ceil(steps / cache_interval)
     whole = [0]
     for index in range(1, count):
         whole.append(max(whole[-1] + 1, int(steps * (index / count) ** EARLY)))
-    guided = math.ceil(steps * guided_share)
+    guided = math.ceil(steps * guided_share) if scale != 1.0 else steps
     return [
         Prediction(scale if step < guided else 1.0, step in whole or step == guided) for step in range(steps)
     ]

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -183,12 +184,29 @@ def test_a_destination_that_cannot_be_is_one_error(tmp_path: Path, name: str, re
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_no_permission_says_so(tmp_path: Path, record: StemRecord) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="no permission to write there"):
-        deliver(CLIP, tmp_path / "kick.wav", record)
-    tmp_path.chmod(0o700)
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that others may look into and not write to, and nobody's rights where the test has root's."""
+    is_root = os.geteuid() == 0
+    with TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        if is_root:
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if is_root:
+                os.seteuid(0)
+            os.chmod(name, 0o755)
+
+
+@pytest.mark.parametrize("below", ["", "new/folder"])
+def test_no_permission_says_so_before_the_work(closed: Path, below: str, record: StemRecord) -> None:
+    out = closed / below / "kick.wav"
+    with pytest.raises(OutputError, match=r"kick\.wav: no permission to write there"):
+        check_destination(out)
+    with pytest.raises(OutputError, match=r"kick\.wav: no permission to write there"):
+        deliver(CLIP, out, record)
 
 
 @pytest.fixture

@@ -40,3 +40,7 @@ def test_the_first_step_without_guidance_is_whole() -> None:
     plan = predictions(50, 2.0, guided_share=0.5, cache_interval=10)
     assert plan[25] == Prediction(1.0, True)
     assert sum(step.whole for step in plan) == 6
+
+
+def test_a_share_of_no_guidance_costs_no_whole_step() -> None:
+    assert predictions(50, 1.0, 0.25, 10) == predictions(50, 1.0, 1.0, 10)
