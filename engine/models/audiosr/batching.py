@@ -1,4 +1,4 @@
-"""What the networks of AudioSR see of windows: rows, one a channel, and when those of a window are done."""
+"""What the networks of AudioSR see of windows: rows, one a channel, in batches; and when a window is done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from render.upscaler import Audio, Step, StepHook, Window
 
@@ -82,3 +84,58 @@ class RowProgress:
                     self._on_step(step)
 
         return done
+
+
+class Batches:
+    """Takes rows through a network, several at once where they are of equal shape.
+
+    Args:
+        rows: at once, at the most; halves itself when memory runs out.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __call__(
+        self,
+        network: Callable[..., Tensor | tuple[Tensor, ...]],
+        on_done: Callable[[list[int]], None],
+        *arguments: list[Tensor],
+    ) -> list[list[Tensor]]:
+        """What `network` gives for every row, a list for each of its results.
+
+        Args:
+            network: takes and gives tensors whose first axis is the rows of a batch.
+            on_done: hears the indices of the rows done, batch by batch.
+            *arguments: the network's, each a list of (1, C, T, F), one a row.
+
+        Raises:
+            RuntimeError: the network's own; memory ran out with a single row.
+        """
+        results: dict[int, list[Tensor]] = {}
+        waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
+        while waiting:
+            length = arguments[0][waiting[0]].shape[2]
+            chunk = [index for index in waiting[: self.rows] if arguments[0][index].shape[2] == length]
+            batch = [
+                torch.cat([argument[index] for index in chunk]).contiguous(memory_format=torch.channels_last)
+                for argument in arguments
+            ]
+            try:
+                made = network(*batch)
+            except RuntimeError as error:
+                if not _ran_out_of_memory(error) or len(chunk) == 1:
+                    raise
+                self.rows = len(chunk) // 2
+                continue
+            # A copy: the next replay of a CUDA graph writes where this one did.
+            copies = [each[:, None].clone() for each in (made if isinstance(made, tuple) else (made,))]
+            results.update((item, [each[at] for each in copies]) for at, item in enumerate(chunk))
+            waiting = waiting[len(chunk) :]
+            on_done(chunk)
+        return [list(of_rows) for of_rows in zip(*(results[item] for item in sorted(results)), strict=True)]
+
+
+def _ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not allocate, on a GPU or on the CPU (which has no class of its own for it)."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

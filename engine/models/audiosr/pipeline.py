@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.models.audiosr import mel, sampler
-from engine.models.audiosr.batching import Row, RowProgress, rows_of
+from engine.models.audiosr.batching import Batches, Row, RowProgress, rows_of
 from engine.models.audiosr.checkpoint import GUIDANCE
 from engine.models.audiosr.economy import predictions
 from engine.models.audiosr.multidiffusion import JointLatent
@@ -48,7 +48,7 @@ class AudioSR:
         digest: of the weights.
         networks: the model, on the device, in whatever precision it is to compute in.
         device: as torch names it.
-        rows: channels of windows that the networks take at once; halves itself when memory runs out.
+        rows: channels of windows that the networks take at once, as long as memory allows.
         guidance: what `cfg_scale = auto` is.
     """
 
@@ -68,14 +68,14 @@ class AudioSR:
     ) -> None:
         self.name = name
         self.digest = digest
-        self.rows = rows
+        self._batches = Batches(rows)
         self.guidance = guidance
         self._networks = networks
         self._device = torch.device(device)
 
     def batch(self, preset: Preset) -> int:
         """Channels of windows that fill a batch of the networks; with `joint`, that share one latent."""
-        return JOINT_WINDOWS if preset.joint else max(2, self.rows)
+        return JOINT_WINDOWS if preset.joint else max(2, self._batches.rows)
 
     def steps(self, preset: Preset) -> int:
         """Sampler steps, and one each for encoding, decoding and the vocoder."""
@@ -107,7 +107,7 @@ class AudioSR:
 
         # 5. Y_h, the spectrogram that z_0 stands for.
         self._networks.take_turn("decoder")
-        (y_h,) = self._batched(self._decode, progress.of_stage("decode"), z)
+        (y_h,) = self._batches(self._decode, progress.of_stage("decode"), z)
 
         # 6. Post-processing: mel bands below the cut-off are the input's own.
         y_h = [
@@ -143,7 +143,7 @@ class AudioSR:
         def moments(x: Tensor) -> Tensor:
             return torch.cat(networks.encoder(x), dim=1)
 
-        (posteriors,) = self._batched(moments, progress.of_stage("encode"), x_h)
+        (posteriors,) = self._batches(moments, progress.of_stage("encode"), x_h)
         conditions = []
         for row, posterior in zip(rows, posteriors, strict=True):
             mean, std = posterior.chunk(2, dim=1)
@@ -187,7 +187,7 @@ class AudioSR:
 
             done = progress.of_stage("sample")
             reused = [] if whole else coarse
-            v, *coarse = self._batched(guided, done, joint.rows_of(z), condition, *reused)
+            v, *coarse = self._batches(guided, done, joint.rows_of(z), condition, *reused)
             return joint.average(v)
 
         z = draw("x_T").to(self._device)
@@ -235,7 +235,7 @@ class AudioSR:
             self._networks.take_turn("vocoder")
         vocoder = self._networks.vocoder if own else None
         if vocoder is not None and not vocoding.hears_input(vocoder):
-            (waves,) = self._batched(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)
+            (waves,) = self._batches(lambda y: vocoding.of_spectrogram(vocoder, y[:, 0]), on_done, y_h)
         else:
 
             def waveforms(y: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> Tensor:
@@ -250,42 +250,8 @@ class AudioSR:
                 low.append(torch.from_numpy(row.waveform).to(self._device)[None, None, None])
                 drawn.append(torch.from_numpy(of_row).to(self._device)[None, None, None])
                 cutoffs.append(torch.full((1, 1, 1, 1), row.cutoff_hz, device=self._device))
-            (waves,) = self._batched(waveforms, on_done, y_h, low, drawn, cutoffs)
+            (waves,) = self._batches(waveforms, on_done, y_h, low, drawn, cutoffs)
         return [wave[0].cpu().numpy() for wave in waves]
-
-    def _batched(
-        self,
-        function: Callable[..., Tensor | tuple[Tensor, ...]],
-        on_done: Callable[[list[int]], None],
-        *arguments: list[Tensor],
-    ) -> list[list[Tensor]]:
-        """What `function` gives for every item, a list for each of its results.
-
-        Items of equal shape go together, fewer at once when memory runs out. `on_done` hears the
-        indices of the items done, batch by batch.
-        """
-        results: dict[int, list[Tensor]] = {}
-        waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])
-        while waiting:
-            length = arguments[0][waiting[0]].shape[2]
-            chunk = [index for index in waiting[: self.rows] if arguments[0][index].shape[2] == length]
-            batch = [
-                torch.cat([argument[index] for index in chunk]).contiguous(memory_format=torch.channels_last)
-                for argument in arguments
-            ]
-            try:
-                made = function(*batch)
-            except RuntimeError as error:
-                if not ran_out_of_memory(error) or len(chunk) == 1:
-                    raise
-                self.rows = len(chunk) // 2
-                continue
-            # A copy: the next replay of a CUDA graph writes where this one did.
-            copies = [each[:, None].clone() for each in (made if isinstance(made, tuple) else (made,))]
-            results.update((item, [each[at] for each in copies]) for at, item in enumerate(chunk))
-            waiting = waiting[len(chunk) :]
-            on_done(chunk)
-        return [list(of_items) for of_items in zip(*(results[item] for item in sorted(results)), strict=True)]
 
 
 def _one_ahead(draw: Callable[[str], Tensor], names: Sequence[str]) -> Generator[Tensor, None, None]:
@@ -312,8 +278,3 @@ def chebyshev_lowpass(waveform: Audio, cutoff_hz: float) -> Audio:
 
     sections = signal.cheby1(8, 0.1, cutoff_hz / (RATE_HZ / 2), output="sos")
     return np.asarray(signal.sosfiltfilt(sections, waveform), dtype=np.float32)
-
-
-def ran_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch could not allocate, on a GPU or on the CPU (which has no class of its own for it)."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -240,7 +240,7 @@ def test_batches_halve_when_memory_runs_out(build: Build) -> None:
     told: list[Step] = []
     survived = model.upscale(windows, PhiloxNoise(0), PRESET, told.append)
     handle.remove()
-    assert model.rows == 1
+    assert model._batches.rows == 1
     assert len(told) == 4 * model.steps(PRESET)
     for a, b in zip(alone, survived, strict=True):
         assert level_db(a - b) < level_db(a) - 60
@@ -256,7 +256,7 @@ def test_other_failures_are_not_taken_for_memory(build: Build) -> None:
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         model.upscale([window(noisy(CELL))] * 2, PhiloxNoise(0), PRESET, ignore)
     handle.remove()
-    assert model.rows == 4
+    assert model._batches.rows == 4
 
 
 def test_joint_windows_agree_where_they_overlap(build: Build) -> None:
