@@ -85,6 +85,6 @@ class Retention:
 
     def _count(self, is_clock_believed: bool) -> None:
         if is_clock_believed:
-            self._spool.evict_older(time.time() - RESULT_TTL_S)
+            self._spool.results.evict_older(time.time() - RESULT_TTL_S)
         self._spool.count()
         shorten_log(self._spool.folder.parent / "engine.log", LOG_BYTES)

@@ -32,7 +32,7 @@ class Incoming:
     def __init__(self, spool: Spool, wake: Callable[[], None]) -> None:
         self._spool = spool
         self.files = SourceFiles(spool)
-        self.uploads = Uploads(wake, spool.evict, self.files.name)
+        self.uploads = Uploads(wake, spool.results.evict, self.files.name)
         self.room = JobRoom(spool)
 
     def begin(self, submit: Submit) -> None:

@@ -2,19 +2,16 @@
 
     parts/JOB          a source that is still uploading
     sources/DIGEST     a complete one, shared by all jobs that sent these bytes; gone after the last
-    results/KEY.pcm    what a render made (interleaved little-endian float32), with KEY.json, its report
+    results/           what renders made, see `engine.state.results`
     stems/JOB          the bytes a client fetches: planar float32, or an encoded file
     scratch/JOB.*      what a worker is writing
 
 A source and a stem get their names only when their bytes are on the disk, so whatever bears one is whole, and
-the names follow with `sync`; a result is whole when its digest is that of its note.
+the names follow with `sync`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -22,13 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-import msgspec
-
-from bridge.wire.messages import Audio, State
-from engine.state.disk import file_digest, remove, seal, sync_names, write_errors_explained
+from bridge.wire.messages import State
+from engine.state.disk import remove, seal, sync_names, write_errors_explained
+from engine.state.results import Results
 from presets.errors import BusyError, OutputError
-from presets.report import RenderReport
-from presets.schema import Preset
 
 QUOTA_BYTES = 64 * 10**9
 """What a spool may hold unless told otherwise."""
@@ -37,32 +31,6 @@ RESERVE_BYTES = 256 * 1024**2
 FOLDERS = ("parts", "sources", "results", "stems", "scratch")
 RETRY_S = 1.0
 """When to ask again for room that a full spool has not yet."""
-DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
-"""Knobs that change the file, not the samples that a render makes."""
-
-log = logging.getLogger("airband.engine")
-
-
-class ResultNote(msgspec.Struct, frozen=True):
-    """What stands beside a result: its size, its digest (blake2b-256), and the render's own account."""
-
-    nbytes: int
-    digest: str
-    report: RenderReport
-
-
-def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[str, str]) -> str:
-    """The name of a result: equal keys mean equal samples.
-
-    Args:
-        digest: of the source's bytes.
-        audio: how to read them when they are bare samples; None for a file, which says so itself.
-        params: the preset with `model` resolved.
-        facts: what else decides the samples: weights, engine version, dtype, device class.
-    """
-    knobs = {name: value for name, value in msgspec.to_builtins(params).items() if name not in DELIVERY_KNOBS}
-    content = {"digest": digest, "audio": msgspec.to_builtins(audio), "knobs": knobs, "facts": facts}
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
 class Spool:
@@ -73,6 +41,7 @@ class Spool:
     Only `count` and `make_room` take longer the more files there are.
 
     Attributes:
+        results: what renders made.
         used_bytes: what results and stems weigh.
         wanted_bytes: room that was asked for in vain since `make_room`; 0 when none was.
 
@@ -96,6 +65,7 @@ class Spool:
         with write_errors_explained(folder):
             for name in FOLDERS:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.results = Results(folder / "results", self.add)
         self.count()
 
     def part(self, job: str) -> Path:
@@ -110,48 +80,9 @@ class Spool:
         """What `fetch` reads."""
         return self.folder / "stems" / job
 
-    def result(self, key: str) -> Path:
-        """The samples of a render."""
-        return self.folder / "results" / f"{key}.pcm"
-
     def scratch(self, job: str, suffix: str) -> Path:
         """Where a worker writes before it knows that all went well."""
         return self.folder / "scratch" / f"{job}.{suffix}"
-
-    def has_results(self, prefix: str) -> bool:
-        """Whether results are kept whose keys begin so."""
-        with suppress(OSError):
-            return any(name.startswith(prefix) for name in os.listdir(self.folder / "results"))
-        return False
-
-    def report(self, key: str) -> RenderReport | None:
-        """The report of a finished render, or None without a whole one. Marks it as used now."""
-        path = self.result(key)
-        try:
-            note = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=ResultNote)
-            is_whole = note.nbytes == path.stat().st_size and note.digest == file_digest(path)
-            os.utime(path)
-        except (OSError, msgspec.DecodeError):
-            return None
-        if not is_whole:
-            log.warning("the result %s is damaged and is rendered again", path)
-            self._drop_result(path)
-            return None
-        return note.report
-
-    def keep_result(self, key: str, written: Path, report: RenderReport) -> Path:
-        """Gives a finished render its name; the note with its report, size and digest comes last.
-
-        They are not synced: a result that a loss of power leaves torn does not match its note.
-        """
-        path = self.result(key)
-        with write_errors_explained(self.folder):
-            content = msgspec.json.encode(ResultNote(written.stat().st_size, file_digest(written), report))
-            os.replace(written, path)
-            note = written.with_suffix(".json")
-            note.write_bytes(content)
-            os.replace(note, path.with_suffix(".json"))
-        return path
 
     def keep_stem(self, job: str, written: Path) -> Path:
         """Gives what a job's client will fetch its name."""
@@ -281,17 +212,16 @@ class Spool:
         self.wanted_bytes = 0
         self.count()
         lacking = nbytes - self.room()
-        if lacking > 0 and (lacking := lacking - self.evict(lacking)) > 0:
+        if lacking > 0 and (lacking := lacking - self.results.evict(lacking)) > 0:
             raise self._full(lacking)
 
     def count(self) -> None:
         """Counts what results and stems weigh."""
-        used = 0
-        for folder in ("results", "stems"):
-            with suppress(OSError), os.scandir(self.folder / folder) as entries:
-                for entry in entries:
-                    with suppress(OSError):  # a worker renames its files while we look
-                        used += entry.stat().st_size
+        used = self.results.weigh()
+        with suppress(OSError), os.scandir(self.folder / "stems") as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    used += entry.stat().st_size
         with self._lock:
             self.used_bytes = used
 
@@ -310,37 +240,8 @@ class Spool:
             retry_s=RETRY_S,
         )
 
-    def evict_older(self, before_s: float) -> None:
-        """Drops cached results that nobody used since that time (seconds since 1970)."""
-        for path, stat in self._results():
-            if stat.st_mtime < before_s:
-                self._drop_result(path)
-
-    def evict(self, nbytes: int, spare: Path | None = None) -> int:
-        """Drops cached results but `spare`, the oldest first, until `nbytes` are free; how many then are."""
-        freed = 0
-        for path, stat in sorted(self._results(), key=lambda result: result[1].st_mtime):
-            if freed >= nbytes:
-                break
-            if path == spare:
-                continue
-            self._drop_result(path)
-            freed += stat.st_size
-        return freed
-
-    def _results(self) -> list[tuple[Path, os.stat_result]]:
-        found = []
-        for path in (self.folder / "results").glob("*.pcm"):
-            with suppress(OSError):
-                found.append((path, path.stat()))
-        return found
-
-    def _drop_result(self, path: Path) -> None:
-        self._delete(path.with_suffix(".json"))
-        self._delete(path)
-
     def _delete(self, path: Path) -> None:
-        """Deletes a stem or result and counts it out: what a client frees is free for its next job."""
+        """Deletes a stem and counts it out: what a client frees is free for its next job."""
         with suppress(OSError):
             self.add(-path.stat().st_size)
         remove(path)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.state.spool import Spool, content_key
+from engine.state.results import Results, content_key
 from engine.worker.source import JobSource
 from presets.report import RenderReport
 from presets.schema import Preset
 
 
 class ResultCache:
-    """What the spool holds of one render: equal keys mean equal samples.
+    """What is kept of one render: equal keys mean equal samples.
 
     A key's first half says what is known before the source is read: its size, the knobs, the weights and the
     like. The second is the source's digest, which the first pass of a render yields; so a source is hashed
     before its render only where a result of the same first half is kept.
 
     Args:
-        spool: where results lie.
+        results: of the engine's spool.
         source: of the job.
         params: the preset with `model` resolved.
-        facts: what else decides the samples, see `engine.state.spool.content_key`.
+        facts: what else decides the samples, see `engine.state.results.content_key`.
     """
 
-    def __init__(self, spool: Spool, source: JobSource, params: Preset, facts: dict[str, str]) -> None:
-        self._spool, self._source = spool, source
+    def __init__(self, results: Results, source: JobSource, params: Preset, facts: dict[str, str]) -> None:
+        self._results, self._source = results, source
         self._params, self._facts = params, facts
         self._half = self._known("")
 
     def find(self) -> tuple[Path, RenderReport] | None:
         """The samples and the report of this very render, where they are kept."""
-        if not self._source.is_hashed and not self._spool.has_results(f"{self._half}-"):
+        if not self._source.is_hashed and not self._results.has(f"{self._half}-"):
             return None
         key = f"{self._half}-{self._source.digest()}"
-        report = self._spool.report(key)
-        return None if report is None else (self._spool.result(key), report)
+        report = self._results.report(key)
+        return None if report is None else (self._results.path(key), report)
 
     def keep(self, written: Path, report: RenderReport, job: str = "") -> Path:
         """Keeps what was rendered; for `job` alone where one is named.
@@ -46,7 +46,7 @@ class ResultCache:
         """
         self._source.check_unchanged()
         half = self._known(job) if job else self._half
-        return self._spool.keep_result(f"{half}-{self._source.digest()}", written, report)
+        return self._results.keep(f"{half}-{self._source.digest()}", written, report)
 
     def _known(self, job: str) -> str:
         facts = self._facts | ({"job": job} if job else {})

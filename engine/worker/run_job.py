@@ -64,7 +64,7 @@ def run_job(
     except OutputError as error:
         is_elsewhere = error.field not in (None, "spool")
         lacking = RESERVE_BYTES + spool.scratch_bytes(task.submit.job)
-        if is_elsewhere or not is_disk_full(error) or spool.evict(lacking) == 0:
+        if is_elsewhere or not is_disk_full(error) or spool.results.evict(lacking) == 0:
             raise
         log.warning("job %s is tried once more, after cached results made room: %s", task.submit.job, error)
     spool.drop_scratch(task.submit.job)
@@ -109,7 +109,7 @@ def _run(
             "like": recordings_digest(params.like),
         }
         keyed = msgspec.structs.replace(params, like=None)  # it counts by its bytes
-        cache = ResultCache(spool, source, keyed, facts)
+        cache = ResultCache(spool.results, source, keyed, facts)
         kept = cache.find()
         needed = need(submit, source.clip.rate, source.clip.channels, source.clip.frames)
         is_short = model.name in SMALL_MODELS and needed.result_bytes <= SHORT_BYTES
@@ -172,7 +172,7 @@ def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int, spare: Path | N
         OutputError: there is none.
     """
     lacking = wanted_bytes - room_bytes
-    if wanted_bytes and lacking > 0 and (lacking := lacking - spool.evict(lacking, spare)) > 0:
+    if wanted_bytes and lacking > 0 and (lacking := lacking - spool.results.evict(lacking, spare)) > 0:
         raise OutputError(
             f"the spool {spool.folder} lacks {lacking} of the {wanted_bytes} bytes that this job writes; "
             "forget finished jobs (`airband forget all`), give the engine a larger --quota, or make room on "

@@ -203,7 +203,7 @@ def wipe_runtime(_: Schedule, engine: LiveEngine, __: random.Random) -> LiveEngi
 def damage_stem(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
     """A finished stem is cut short, or some result loses a bit."""
     spool = schedule.state / "spool"
-    files = [*(spool / "stems").glob("*"), *(spool / "results").glob("*.pcm")]
+    files = [*(spool / "stems").glob("*"), *(spool / "results").glob("*/*.pcm")]
     if files:
         schedule.did_damage = True
         path = chance.choice(sorted(files))
@@ -247,7 +247,7 @@ def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEng
         database.execute("DROP INDEX jobs_by_owner")
         database.execute("ALTER TABLE jobs DROP COLUMN owner")
         database.execute("PRAGMA user_version = 1")
-    for note in (schedule.state / "spool" / "results").glob("*.json"):
+    for note in (schedule.state / "spool" / "results").glob("*/*.json"):
         kept = json.loads(note.read_text())
         note.write_text(json.dumps(kept.get("report", kept)))  # a note of a layout before stays as it is
     return schedule.start()

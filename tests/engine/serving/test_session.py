@@ -565,7 +565,7 @@ def test_a_disk_without_room_for_a_row_is_made_room_on_and_the_job_goes_on(
 ) -> None:
     cached = house.spool.scratch("cached", "pcm")
     cached.write_bytes(bytes(2**20))
-    cached = house.spool.keep_result("cached", cached, report)
+    cached = house.spool.results.keep("cached", cached, report)
     asked, digest = submit(), hasher()
     digest.update(SAMPLES.tobytes())
     ask(house.one, asked)

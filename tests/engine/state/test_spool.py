@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from bridge.wire.messages import Audio, State
+from engine.state.results import content_key
 from engine.state.source_files import SourceFiles
-from engine.state.spool import Spool, content_key
+from engine.state.spool import Spool
 from engine.worker.planar_pcm import PlanarClip, write_planar
 from presets.errors import BusyError, InputError, OutputError
 from presets.report import RenderReport
@@ -40,7 +41,7 @@ def keep(spool: Spool, report: RenderReport) -> Keep:
     def kept(key: str, nbytes: int, age_s: float = 0.0) -> Path:
         written = spool.scratch("job", "pcm")
         written.write_bytes(bytes(nbytes))
-        path = spool.keep_result(key, written, report)
+        path = spool.results.keep(key, written, report)
         os.utime(path, (1e9 - age_s, 1e9 - age_s))
         return path
 
@@ -68,9 +69,9 @@ def test_a_key_changes_with_all_that_changes_samples_and_with_nothing_else() -> 
 
 def test_a_result_is_there_when_its_report_is(spool: Spool, keep: Keep, report: RenderReport) -> None:
     path = keep("k", 100)
-    assert spool.report("k") == report
+    assert spool.results.report("k") == report
     path.with_suffix(".json").unlink()
-    assert spool.report("k") is None
+    assert spool.results.report("k") is None
     assert not list((spool.folder / "scratch").iterdir())
 
 
@@ -78,8 +79,29 @@ def test_a_result_is_there_when_its_report_is(spool: Spool, keep: Keep, report: 
 def test_a_damaged_result_is_never_served(spool: Spool, keep: Keep, damage: str) -> None:
     path = keep("k", 100)
     path.write_bytes(bytes(99) + b"x" if damage == "bit" else bytes(60))
-    assert spool.report("k") is None
+    assert spool.results.report("k") is None
     assert not path.exists()
+
+
+def test_a_result_is_known_by_the_first_half_of_its_key(spool: Spool, keep: Keep) -> None:
+    kept = keep("ab1-one", 100)
+    keep("ab2-one", 100)
+    assert [spool.results.has(start) for start in ("ab1-", "ab2-", "ab-", "ab3-", "cd1-")] == [
+        *(True, True),
+        *(False, False, False),
+    ]
+    spool.results.evict(100, spare=kept)
+    assert (spool.results.has("ab1-"), spool.results.has("ab2-")) == (True, False)
+
+
+def test_results_of_an_earlier_layout_are_counted_and_make_room(spool: Spool, keep: Keep) -> None:
+    new = keep("new", 3400)
+    old = (spool.folder / "results" / "old").with_suffix(".pcm")
+    old.write_bytes(bytes(3400))
+    os.utime(old, (1, 1))
+    spool.count()
+    spool.make_room(5000)
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_what_is_promised_is_not_given_twice(spool: Spool) -> None:
@@ -98,12 +120,12 @@ def test_the_oldest_results_make_room(spool: Spool, keep: Keep) -> None:
     assert (old.exists(), new.exists()) == (True, True)
     spool.make_room(5000)
     assert (old.exists(), new.exists()) == (False, True)
-    assert spool.report("old") is None
+    assert spool.results.report("old") is None
 
 
 def test_a_result_that_was_used_counts_as_new(spool: Spool, keep: Keep) -> None:
     used, unused = keep("used", 3400, age_s=50), keep("unused", 3400)
-    spool.report("used")
+    spool.results.report("used")
     spool.count()
     spool.make_room(5000)
     assert (used.exists(), unused.exists()) == (True, False)
@@ -125,8 +147,8 @@ def test_old_results_go_and_what_a_killed_engine_left_goes(
 ) -> None:
     keep("old", 10, age_s=1000)
     keep("new", 10)
-    spool.evict_older(1e9 - 500)
-    assert (spool.report("old"), spool.report("new")) == (None, report)
+    spool.results.evict_older(1e9 - 500)
+    assert (spool.results.report("old"), spool.results.report("new")) == (None, report)
     states: dict[str, State] = {"d": "done", "u": "uploading", "q": "queued", "c": "cancelled", "f": "failed"}
     there = [spool.scratch("d", "pcm"), spool.source(DIGEST), spool.source("ee")]
     for job in (*states, "unknown"):
@@ -219,8 +241,8 @@ def test_a_spool_that_is_gone_costs_one_error(spool: Spool) -> None:
     with pytest.raises(OutputError, match="spool"):
         spool.promise("job", 100)
     spool.drop("job")
-    assert spool.report("key") is None
-    assert spool.evict(100) == 0
+    assert spool.results.report("key") is None
+    assert spool.results.evict(100) == 0
 
 
 def test_a_spool_that_was_removed_under_it_is_told_with_a_way_out(tmp_path: Path) -> None:

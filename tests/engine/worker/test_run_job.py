@@ -134,7 +134,7 @@ def test_a_job_wants_the_room_of_what_it_writes_and_no_more(bench: Bench) -> Non
         (4 * RESULT_BYTES, {"effects": gain}),
     ]
     for room, named in wanted:
-        bench.spool.evict(10**9)
+        bench.spool.results.evict(10**9)
         with pytest.raises(OutputError, match=r"lacks 1 of the .*--quota"):
             bench.run(out=f"{room}.wav", room=room - 1, **named)
         assert "render" not in bench.diary
@@ -157,10 +157,10 @@ def test_a_full_disk_costs_cached_results_and_one_more_try(bench: Bench) -> None
         bench.run(job=job)
     bench.run(seed=1)
     cached = bench.spool.folder / "results"
-    [old] = cached.glob("*.pcm")
+    [old] = cached.glob("*/*.pcm")
     written.symlink_to("/dev/full")
     steps = bench.run(job=job, out="second.wav")
     assert steps.count("render") == 2
     assert not old.exists()
-    assert len(list(cached.glob("*.pcm"))) == 1
+    assert len(list(cached.glob("*/*.pcm"))) == 1
     assert soundfile.info(str(bench.folder / "second.wav")).frames == 4800
