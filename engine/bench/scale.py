@@ -15,7 +15,8 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
+from itertools import pairwise
+from math import inf, log
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,8 @@ from presets.errors import OutputError, UsageError
 
 CLIP_S = 10.0
 """Length of the clips whose channels and rates grow."""
+LABEL_SHARE = 0.1
+"""Of the width of a panel, that a label needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +176,16 @@ def plot(found: dict[Axis, list[Point]], path: Path) -> None:
         panel = figure.add_subplot(2, 3, place)
         values = [point.value for point in points]
         wall = [1000 * point.wall_s / point.units for point in points]
+        cpu = [1000 * point.cpu_s / point.units for point in points]
         panel.plot(values, wall, "o-", label="by the clock")
-        panel.plot(values, [1000 * point.cpu_s / point.units for point in points], "s--", label="CPU")
+        panel.plot(values, cpu, "s--", label="CPU")
         panel.legend(frameon=False)
         panel.set_xscale("log")
-        apart = [high for low, high in zip([0.0, *values], values, strict=False) if high > 1.2 * low]
+        gap = LABEL_SHARE * log(values[-1] / values[0])
+        apart = [low for low, high in pairwise(values) if log(high / low) > gap] + values[-1:]
         panel.set_xticks(apart, [f"{value:,.0f}" for value in apart], fontsize=8)
         panel.minorticks_off()
-        panel.set_ylim(0, 1.3 * max(wall))
+        panel.set_ylim(0, 1.3 * max(*wall, *cpu))
         panel.set_xlabel(axis.what)
         panel.set_ylabel(f"ms a {axis.unit}")
         panel.grid(alpha=0.3)
