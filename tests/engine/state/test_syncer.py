@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bridge.wire.messages import Cancelled, DeliverPcm, Submit
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.ulid import new_ulid
 from engine.state import spool as spool_module
+from engine.state import store as store_module
 from engine.state import syncer as syncer_module
 from engine.state.spool import Spool
 from engine.state.store import KNOWN_MAX, Store
@@ -37,6 +39,25 @@ def add_job(store: Store) -> None:
     store.add(
         Submit(new_ulid(), PathSource("/clip.wav"), DeliverPcm(), make(model="null")), "session", "queued"
     )
+
+
+def test_the_log_of_changes_stays_small_while_changes_never_pause(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "CHECKPOINT_WRITES", 50)
+    wal, most = tmp_path / "jobs.sqlite-wal", 0
+    with ThreadPoolExecutor(1) as thread:
+        for _ in range(10):
+            written, syncing = store.written, thread.submit(store.sync)
+            while (count := store.written - written) < 50 or (count < 500 and not syncing.done()):
+                add_job(store)
+            syncing.result()
+            most = max(most, store.written - written)
+    size = wal.stat().st_size
+    with closing(Store(tmp_path / "other.sqlite")) as other:
+        while other.written < 3 * most:
+            add_job(other)
+        assert size < (tmp_path / "other.sqlite-wal").stat().st_size
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere folders cannot be opened, and keep their names")
