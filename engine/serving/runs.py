@@ -15,7 +15,7 @@ from bridge.wire.bounds import bounded_text
 from bridge.wire.messages import Cancel, Cancelled, Done, EngineMessage, Failed, Progress
 from engine.serving.job_status import log_line
 from engine.serving.queue import DEATHS_MAX, Queue
-from engine.serving.worker_messages import SMALL_MODELS, FromWorker, JobWorker, Next, Task
+from engine.serving.worker_messages import SMALL_MODELS, FromWorker, Grown, JobWorker, Next, Task
 from engine.state.disk import write_errors_logged
 from engine.state.incoming import Incoming
 from engine.state.job_record import JobRecord, Outcome
@@ -131,6 +131,8 @@ class Runs:
         elif isinstance(message, Progress):
             if message.job in self._progress and message.job == self._queue.running(device):
                 self._note(message)
+        elif isinstance(message, Grown):
+            self._spool.add(message.nbytes)
         elif isinstance(message, Next):
             self._hand_out(device, ahead=True)
         elif isinstance(message, Done | Failed | Cancelled):

@@ -1,7 +1,7 @@
 """The messages between the server and its workers, over a private pipe.
 
 Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once, then Beat for each
-Beat, messages.Progress, Next when what is left of a job takes but a moment and, for each task, one of
+Beat, messages.Progress, Grown, Next when what is left of a job takes but a moment and, for each task, one of
 messages.Done, Failed, Cancelled.
 """
 
@@ -68,12 +68,18 @@ class Next(Message, frozen=True, tag="next"):
     """The worker will be done with its job in a moment, and may be given the next one."""
 
 
+class Grown(Message, frozen=True, tag="grown"):
+    """By how many bytes the worker made the kept results grow; negative where it dropped some."""
+
+    nbytes: int
+
+
 class Beat(Message, frozen=True, tag="beat"):
     """Asks a worker for a sign of life, and is the worker's answer."""
 
 
 ToWorker = Task | Cancel | Beat
-FromWorker = Ready | Unfit | Beat | Next | Progress | Done | Failed | Cancelled
+FromWorker = Ready | Unfit | Beat | Next | Grown | Progress | Done | Failed | Cancelled
 
 
 class JobWorker(Protocol):

@@ -28,6 +28,9 @@ DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
 """Knobs that change the file, not the samples that a render makes."""
 LETTERS = 2
 """Of a key, that name its folder: 256 folders."""
+EVICTED_SHARE = 1 / 16
+"""Of all results, at the least, where some go: to find the oldest all are looked through, and jobs of a spool
+that is full would each do so."""
 
 log = logging.getLogger("airband.engine")
 
@@ -60,7 +63,8 @@ class Results:
 
     Args:
         folder: of the results; it is there.
-        on_bytes: told how many bytes fewer there are when some are dropped, as a negative number.
+        on_bytes: told how many bytes more there are when one is kept, and how many fewer, as a negative
+            number, when some are dropped.
     """
 
     def __init__(self, folder: Path, on_bytes: Callable[[int], None]) -> None:
@@ -87,7 +91,7 @@ class Results:
             return None
         if not is_whole:
             log.warning("the result %s is damaged and is rendered again", path)
-            self._drop(path)
+            self._on_bytes(-self._drop(path))
             return None
         return note.report
 
@@ -107,40 +111,48 @@ class Results:
             note = written.with_suffix(".json")
             note.write_bytes(content)
             os.replace(note, path.with_suffix(".json"))
+        self._on_bytes(path.stat().st_size + len(content))
         return path
 
     def weigh(self) -> int:
         """The bytes of all of them."""
-        return sum(stat.st_size for _, stat in self._files(""))
+        return sum(stat.st_size for _, stat in self._files(self._folder))
 
     def evict_older(self, before_s: float) -> None:
         """Drops what nobody used since that time (seconds since 1970)."""
-        for path, stat in self._files(".pcm"):
-            if stat.st_mtime < before_s:
-                self._drop(path)
+        self._on_bytes(-sum(self._drop(path) for path, stat in self._samples() if stat.st_mtime < before_s))
 
     def evict(self, nbytes: int, spare: Path | None = None) -> int:
-        """Drops all but `spare`, the oldest first, until `nbytes` are free; how many then are."""
-        freed = 0
-        for path, stat in sorted(self._files(".pcm"), key=lambda result: result[1].st_mtime):
-            if freed >= nbytes:
+        """Drops all but `spare`, the oldest first, until `nbytes` are free or more; how many then are."""
+        freed, dropped, found = 0, 0, sorted(self._samples(), key=lambda result: result[1].st_mtime)
+        wanted = max(nbytes, EVICTED_SHARE * sum(stat.st_size for _, stat in found))
+        for path, stat in found:
+            if freed >= wanted:
                 break
             if path == spare:
                 continue
-            self._drop(path)
+            dropped += self._drop(path)
             freed += stat.st_size
+        self._on_bytes(-dropped)
         return freed
 
-    def _files(self, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                with suppress(OSError):  # a worker renames its files while we look
-                    if name.endswith(suffix):
-                        path = Path(folder, name)
-                        yield path, path.stat()
+    def _samples(self) -> Iterator[tuple[Path, os.stat_result]]:
+        return ((Path(path), stat) for path, stat in self._files(self._folder) if path.endswith(".pcm"))
 
-    def _drop(self, path: Path) -> None:
+    def _files(self, folder: os.PathLike[str] | str) -> Iterator[tuple[str, os.stat_result]]:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._files(entry.path)
+                else:
+                    with suppress(OSError):  # a worker renames its files while we look
+                        yield entry.path, entry.stat()
+
+    def _drop(self, path: Path) -> int:
+        """Deletes a result and its note; what they weighed."""
+        weight = 0
         for each in (path.with_suffix(".json"), path):
             with suppress(OSError):
-                self._on_bytes(-each.stat().st_size)
+                weight += each.stat().st_size
             remove(each)
+        return weight

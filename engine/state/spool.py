@@ -48,13 +48,20 @@ class Spool:
     Args:
         folder: made when it is not there.
         quota_bytes: the most it may hold; results go first, the oldest first.
+        on_results: told by how many bytes results grew here, or shrank.
 
     Raises:
         OutputError: no permission or no room.
     """
 
-    def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        quota_bytes: int = QUOTA_BYTES,
+        on_results: Callable[[int], None] = lambda nbytes: None,
+    ) -> None:
         self.folder, self.quota_bytes = folder, quota_bytes
+        self._on_results = on_results
         self._promised: dict[str, int] = {}
         self._promised_bytes = 0
         self._lock = Lock()
@@ -65,7 +72,7 @@ class Spool:
         with write_errors_explained(folder):
             for name in FOLDERS:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.results = Results(folder / "results", self.add)
+        self.results = Results(folder / "results", self._add_results)
         self.count()
 
     def part(self, job: str) -> Path:
@@ -194,6 +201,10 @@ class Spool:
         """Counts what was added to results and stems, or taken away."""
         with self._lock:
             self.used_bytes += nbytes
+
+    def _add_results(self, nbytes: int) -> None:
+        self.add(nbytes)
+        self._on_results(nbytes)
 
     def room(self) -> int:
         """How many bytes more fit, within the quota and on the disk, beside what was promised; may be < 0."""

@@ -47,8 +47,5 @@ def read_piece(path: Path, outcome: Outcome | None, fetch: Fetch, nbytes: int) -
 
 
 def kept_bytes(done: Done) -> int:
-    """What a finished job has added to the spool: its result, unless that was cached, and what is fetched."""
-    results = () if done.report.cached else done.stems
-    return sum(4 * stem.channels * stem.frames for stem in results) + sum(
-        stem.nbytes for stem in done.stems if not stem.path
-    )
+    """What of a finished job waits in the spool to be fetched."""
+    return sum(stem.nbytes for stem in done.stems if not stem.path)

@@ -25,6 +25,7 @@ from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Progress
 from engine.serving.worker_messages import (
     Beat,
     FromWorker,
+    Grown,
     Next,
     Ready,
     Task,
@@ -112,7 +113,8 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
 
     keep_freed_memory()
     try:
-        models, spool = ModelCache(device, options.compiles), Spool(options.spool)
+        models = ModelCache(device, options.compiles)
+        spool = Spool(options.spool, on_results=lambda nbytes: inbox.send(Grown(nbytes)))
         inbox.send(Ready(models.device, models.listed))
     except AirbandError as error:
         inbox.send(Unfit(error.code, bounded_text(error.message), bounded_field(error.field)))

@@ -482,6 +482,20 @@ def test_beyond_the_quota_a_job_waits_outside(
     wait_until(lambda: isinstance(peer.ask(another), Accepted), "the cached result to make room")
 
 
+def test_a_full_spool_goes_on_taking_files_at_the_cost_of_its_oldest_results(
+    start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "in.wav", dull.T, 48000, "FLOAT")
+    peer = connect(start_engine("--quota", str(4 * dull.nbytes / 1e9)))
+    for seed in range(12):
+        deliver = DeliverPath(str(tmp_path / f"{seed}.wav"))
+        asked = Submit(
+            new_ulid(), PathSource(str(tmp_path / "in.wav")), deliver, make(model="null", seed=seed)
+        )
+        peer.ask(asked)
+        assert isinstance(peer.outcome(asked.job), Done)
+
+
 def test_a_job_that_would_exceed_the_quota_is_refused_before_it_is_sent(
     start_engine: Callable[..., LiveEngine], connect: Callable[..., Peer], dull: Samples
 ) -> None:

@@ -123,6 +123,14 @@ def test_the_oldest_results_make_room(spool: Spool, keep: Keep) -> None:
     assert spool.results.report("old") is None
 
 
+def test_results_that_go_make_room_for_many_jobs_at_once(spool: Spool, keep: Keep) -> None:
+    kept = [keep(f"{number:02}", 100, age_s=50 - number) for number in range(32)]
+    there = spool.used_bytes
+    assert spool.results.evict(1) == 200
+    assert [path.exists() for path in kept] == 2 * [False] + 30 * [True]
+    assert spool.used_bytes <= there - 200
+
+
 def test_a_result_that_was_used_counts_as_new(spool: Spool, keep: Keep) -> None:
     used, unused = keep("used", 3400, age_s=50), keep("unused", 3400)
     spool.results.report("used")

@@ -34,7 +34,7 @@ from bridge.wire.messages import (
 from bridge.wire.messages import Path as PathSource
 from bridge.wire.transfer import hasher
 from bridge.wire.ulid import new_ulid
-from engine.serving.worker_messages import Beat, Next, Ready, Task, WorkerOptions
+from engine.serving.worker_messages import Beat, Grown, Next, Ready, Task, WorkerOptions
 from engine.serving.worker_pool import Worker, WorkerPool
 from engine.state.spool import Spool
 from engine.worker import process as worker_module
@@ -50,6 +50,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.spool = folder, Spool(folder / "spool")
+        self.room = ROOM
         self.pool = WorkerPool(["cpu"], worker_module.main, WorkerOptions(self.spool.folder, (folder,)))
         self.pool.start_due()
 
@@ -67,7 +68,11 @@ class Bench:
     def hear(self) -> Any:
         assert self.worker.pipe is not None
         assert self.worker.pipe.poll(PATIENCE_S), "the worker says nothing"
-        return self.worker.receive()
+        message = self.worker.receive()
+        if isinstance(message, Grown):
+            self.spool.add(message.nbytes)
+            return self.hear()
+        return message
 
     def keep(self, content: bytes) -> str:
         digest = hasher()
@@ -77,7 +82,7 @@ class Bench:
 
     def give(self, source: Source, digest: str, deliver: Deliver | None = None, **knobs: Any) -> str:
         submit = Submit(new_ulid(), source, deliver or DeliverPcm(), make(**{"model": "null", **knobs}))
-        self.worker.send(Task(submit, digest, ROOM))
+        self.worker.send(Task(submit, digest, self.room))
         return submit.job
 
     def give_samples(self, samples: Samples, deliver: Deliver | None = None, **knobs: Any) -> str:
@@ -116,6 +121,18 @@ def test_samples_go_in_and_come_out(bench: Bench, dull: Samples) -> None:
     assert done.stems[0].digest == bench.keep(dull.tobytes())
     assert (done.report.model, done.report.model_reason) == ("null", "asked for")
     assert not list((bench.spool.folder / "scratch").iterdir())
+
+
+def test_the_server_is_told_how_results_grow_and_shrink(bench: Bench, dull: Samples) -> None:
+    bench.spool.count()
+    for seed, room in ((41, ROOM), (42, 0), (43, 0)):
+        bench.room = room
+        bench.give_samples(dull, DeliverPath(str(bench.folder / f"{seed}.wav")), seed=seed)
+        assert isinstance(bench.outcome()[0], Done)
+    bench.room = ROOM
+    told = bench.spool.used_bytes
+    bench.spool.count()
+    assert told == bench.spool.used_bytes
 
 
 def test_a_render_tells_how_far_it_is(bench: Bench, long: Samples) -> None:
