@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,9 +42,11 @@ class Look:
 
 @dataclass(slots=True)
 class FileState:
-    """A look, since when it stands (seconds, monotonic), and whether the file was dealt with as it is."""
+    """A look, what the file would become (None: nothing that can be), since when both stand (seconds,
+    monotonic), and whether the file was dealt with as it is."""
 
     look: Look
+    out: Path | None
     since_s: float
     over: bool = False
 
@@ -61,6 +63,9 @@ class Ready:
 
 class HotFolder:
     """A folder under watch.
+
+    Attributes:
+        look_s: how long the last look at all of it took.
 
     Args:
         folder: what is watched.
@@ -95,6 +100,7 @@ class HotFolder:
         self._seen: dict[Path, FileState] = {}
         self._presets: dict[Path, tuple[Look, Preset | None]] = {}
         self._unlisted: set[str] = set()
+        self.look_s = 0.0
 
     @property
     def restless(self) -> bool:
@@ -108,15 +114,18 @@ class HotFolder:
         Args:
             now_s: the time, monotonic.
         """
+        began_s = time.monotonic()
         there: dict[Path, Look] = {}
-        names: dict[Path, str] = {}
+        of_folder: dict[Path, tuple[Preset | None, str]] = {}
         closed: list[OSError] = []
         for source in listed(self.folder, self.out, self.recursive, closed.append):
-            try:
-                preset, names[source] = self._preset_for(source.parent)
-            except AirbandError as error:
-                yield Event(Item(Path(error.field or ""), self.out), "failed", error=error)
-                continue
+            if (folder := source.parent) not in of_folder:
+                try:
+                    of_folder[folder] = self._preset_for(folder)
+                except AirbandError as error:
+                    of_folder[folder] = (None, "")
+                    yield Event(Item(Path(error.field or ""), self.out), "failed", error=error)
+            preset = of_folder[folder][0]
             if preset is not None and (look := _look(source, preset)) is not None:
                 there[source] = look
         refusals = [unlisted(problem, self.folder) for problem in closed]
@@ -124,12 +133,14 @@ class HotFolder:
             if refusal.message not in self._unlisted:
                 yield Event(Item(Path(refusal.field or ""), self.out), "failed", error=refusal)
         self._unlisted = {refusal.message for refusal in refusals}
-        rival = self._rivals(there)
-        for source, alone in there.items():
-            look = replace(alone, rival=rival.get(source))
+        outs = {source: self._out_of(source, look) for source, look in there.items()}
+        rival = rivals({source: out for source, out in outs.items() if out is not None})
+        for source, look in there.items():
+            if source in rival:
+                look = replace(look, rival=rival[source])
             seen = self._seen.get(source)
             if seen is None or seen.look != look:
-                self._seen[source] = FileState(look, now_s)
+                self._seen[source] = FileState(look, outs[source], now_s)
             elif not seen.over and now_s - seen.since_s >= self._settle_s:
                 try:
                     item = self._item(source, look)
@@ -138,8 +149,9 @@ class HotFolder:
                     yield Event(Item(source, self.out), "failed", error=error)
                 else:
                     assert look.preset is not None
-                    yield Ready(item, look.preset, names[source], is_ours(item))
+                    yield Ready(item, look.preset, of_folder[source.parent][1], is_ours(item))
         self._seen = {source: state for source, state in self._seen.items() if source in there}
+        self.look_s = time.monotonic() - began_s
 
     def over(self, source: Path) -> None:
         """A file was dealt with, well or badly: it is let alone until it changes."""
@@ -164,13 +176,15 @@ class HotFolder:
     def _out(self, source: Path, preset: Preset) -> Path:
         return in_folder(source, self.out / source.parent.relative_to(self.folder), preset)
 
-    def _rivals(self, there: Mapping[Path, Look]) -> dict[Path, Path]:
-        outs: dict[Path, Path] = {}
-        for source, look in there.items():
-            assert look.preset is not None
-            with suppress(UsageError):  # a format that cannot be is told of when its turn comes
-                outs[source] = self._out(source, look.preset)
-        return rivals(outs)
+    def _out_of(self, source: Path, look: Look) -> Path | None:
+        """What a file would become; None for a format that cannot be: that is told of when its turn comes."""
+        seen = self._seen.get(source)
+        if seen is not None and seen.look.preset is look.preset:
+            return seen.out
+        assert look.preset is not None
+        with suppress(UsageError):
+            return self._out(source, look.preset)
+        return None
 
     def _preset_for(self, folder: Path) -> tuple[Preset | None, str]:
         """The preset for a folder's files; None where its file is damaged, which raises the first time."""

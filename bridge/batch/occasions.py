@@ -15,6 +15,9 @@ RESCAN_S = 5.0
 """A look at the folder is due after so long in any case: network drives do not tell of every change."""
 POLL_S = 1.0
 """The time between looks where the system tells of no change."""
+BUSY_PAUSES, IDLE_PAUSES = 4, 20
+"""So many times what a look took passes before the next one, while something happens and while nothing does:
+a look at 10,000 files takes half a second."""
 
 
 def occasions(hot: HotFolder, settle_s: float, stop: Event | None = None) -> Iterator[None]:
@@ -42,17 +45,22 @@ def occasions(hot: HotFolder, settle_s: float, stop: Event | None = None) -> Ite
                 yield_on_timeout=True,
                 recursive=hot.recursive,
             )
+            is_news = False
             with closing(told):
                 for heard in told:
                     if stop and stop.is_set():
                         return
                     if _identity(hot.folder) != folder:  # another one of that name
                         break
-                    if heard or hot.restless or time.monotonic() - looked_s > RESCAN_S:
+                    is_news |= bool(heard)
+                    pause_s, busy = time.monotonic() - looked_s, is_news or hot.restless
+                    due_s = BUSY_PAUSES * hot.look_s if busy else max(RESCAN_S, IDLE_PAUSES * hot.look_s)
+                    if pause_s > due_s:
+                        is_news = False
                         yield
                         looked_s = time.monotonic()
             continue
-        time.sleep(max(step_s, POLL_S))
+        time.sleep(max(step_s, POLL_S, BUSY_PAUSES * hot.look_s))
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -124,7 +124,10 @@ def listed(
             for name in folders
             if not name.startswith(".") and os.path.realpath(inside / name) != results
         )
-        yield from (inside / name for name in sorted(files) if _is_audio(inside / name))
+        there = set(files)
+        for name in sorted(files):
+            if _is_called_audio(name) and sidecar_path(path := inside / name).name not in there:
+                yield path
 
 
 def unlisted(problem: OSError, folder: Path) -> InputError:
@@ -165,5 +168,8 @@ def _literal(pattern: str) -> str:
 
 def _is_audio(path: Path) -> bool:
     """Whether something that was found, not named, is called audio, and is no result of an earlier batch."""
-    known = path.suffix.lower() in AUDIO_SUFFIXES
-    return known and not path.name.startswith(".") and not os.path.exists(sidecar_path(path))
+    return _is_called_audio(path.name) and not os.path.exists(sidecar_path(path))
+
+
+def _is_called_audio(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES

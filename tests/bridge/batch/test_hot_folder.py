@@ -264,6 +264,28 @@ def test_a_file_is_ready_when_it_stood_still_and_not_again_before_it_changes(fol
     assert not hot.restless
 
 
+def test_a_look_asks_the_disk_once_for_each_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hot = hot_folder(folder, folder / "out")
+    clock = Clock(hot)
+    for number in range(40):
+        (folder / f"{number}.wav").write_bytes(b"1")
+    clock.scan()
+    for name in clock.names(1):
+        hot.over(folder / name)
+    asked: list[str] = []
+    for owner, name in ((Path, "stat"), (os, "stat"), (os.path, "exists"), (os.path, "isfile")):
+        answer = getattr(owner, name)
+
+        def counted(*given: Any, answer: Callable[..., Any] = answer, **how: Any) -> Any:
+            asked.append(str(given[0]))
+            return answer(*given, **how)
+
+        monkeypatch.setattr(owner, name, counted)
+    assert clock.scan(1) == []
+    monkeypatch.undo()
+    assert 40 <= len(asked) < 90, "by Path.stat and the os.stat in it"
+
+
 def test_a_file_of_somebody_elses_is_refused_with_a_way_out_that_a_watch_has(
     engine: Any, folder: Path, tmp_path: Path
 ) -> None:
