@@ -9,6 +9,7 @@ band of the envelope.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,8 +45,18 @@ BLOCK = 32
 """Samples of one value of the temporal envelope: 0.67 ms."""
 SLOW_BLOCKS = 75
 """50 ms: what is slower is drawn by the envelope in frames."""
+HEARD, HEARD_SHARE = (0.4, 0.6, 11 / 12, 1.0), (0.0, 1.0, 1.0, 0.0)
+"""How much of a bin counts for the fast envelope, by its place as a share of the cut-off. With steep ends the
+octave would ring: 5 ms before an attack it has -30 dB of it. What is heard below bridges a codec's holes."""
 FOLLOWING = 0.6
 """How far a generated band's fast envelope goes to the one it is drawn towards."""
+BEFORE_BLOCKS = 45
+"""30 ms: a frame of the spectrum spreads an attack so far ahead of it, and about so long what is heard hides
+what comes after it."""
+ATTACK_BLOCKS = 5
+BEFORE_DB = 6.0
+"""How far a band's fast envelope, over ATTACK_BLOCKS (3 ms), may lie above the input's before an attack."""
+POWER_TINY = np.float32(1e-14)
 NOISE_SCALE = 1 / math.sqrt(3 / 8 * N_FFT)
 """Brings the bins of unit noise to a mean power of 1: it is 3/8 N_FFT through a Hann window."""
 DB_TO_NEPER = math.log(10) / 20
@@ -130,14 +141,23 @@ def whitened(bins: Bins, power: Array) -> Bins:
 def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
     """What sounds in the octave below the cut-off: (T, bins) complex64 -> (frames / BLOCK,) mean squares.
 
-    Those of its analytic signal, shifted down and at as low a rate as holds it.
+    Those of its analytic signal, shifted down and at as low a rate as holds it. Both ends of it
+    are gentle, see HEARD.
     """
-    octave = bins[:, int(cutoff_hz / 2 / BIN_HZ) + 1 : math.ceil(cutoff_hz / BIN_HZ)]
-    size = max(1 << (octave.shape[1] - 1).bit_length(), N_FFT // BLOCK)
-    padded = np.zeros((len(octave), size), np.complex64)  # a transform that has to pad takes twice as long
-    padded[:, : octave.shape[1]] = octave
+    first, weights = _heard(cutoff_hz)
+    size = max(1 << (len(weights) - 1).bit_length(), N_FFT // BLOCK)
+    padded = np.zeros((len(bins), size), np.complex64)  # a transform that has to pad takes twice as long
+    np.multiply(bins[:, first : first + len(weights)], weights, out=padded[:, : len(weights)])
     power = power_of(overlapped(np.fft.ifft(padded), frames * size // N_FFT))
     return group_means(power, BLOCK * size // N_FFT) * np.float32(2 * (size / N_FFT) ** 2)
+
+
+@lru_cache(maxsize=16)
+def _heard(cutoff_hz: float) -> tuple[int, Array]:
+    """The first of the bins that `upper_octave` hears, and what each counts."""
+    first, end = int(HEARD[0] * cutoff_hz / BIN_HZ) + 1, math.ceil(cutoff_hz / BIN_HZ)
+    rise = np.interp(np.arange(first, end) * (BIN_HZ / cutoff_hz), HEARD, HEARD_SHARE)
+    return first, np.square(np.sin(np.pi / 2 * rise)).astype(np.float32)
 
 
 def modulated_noise(noise: Array, upper: Array) -> Bins:
@@ -158,13 +178,21 @@ def following(band: Array, upper: Array) -> Array:
     """A generated band whose fast envelope is drawn towards that of the input's upper octave: noise has one
     of its own, by chance, that blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
 
+    Before an attack the band stays within BEFORE_DB of the input, however far that falls: a predicted
+    envelope rises with the frames that reach into the attack.
+
     Args:
         band: (frames,) float32; frames is a multiple of BLOCK.
         upper: (frames / BLOCK,) float32, mean squares of the input's upper octave.
     """
-    wanted = np.sqrt(flutter(upper, 3))
-    gain = (wanted / flutter(block_power(band), 3)) ** np.float32(FOLLOWING / 2)
-    return np.asarray(band * over_samples(gain.clip(0.2, 5.0)))
+    power = block_power(band)
+    drawn = (np.sqrt(flutter(upper, 3)) / flutter(power, 3)) ** np.float32(FOLLOWING / 2)
+    gain: Array = np.asarray(drawn.clip(0.2, 5.0))
+    power *= np.square(gain)
+    most = without_gaps(moving_mean(upper, ATTACK_BLOCKS)) + POWER_TINY
+    most *= np.float32(10 ** (BEFORE_DB / 10)) / (moving_mean(upper, SLOW_BLOCKS) + POWER_TINY)
+    gain *= np.sqrt(np.minimum(most / flutter(power, ATTACK_BLOCKS), 1))
+    return np.asarray(band * over_samples(gain))
 
 
 def block_power(samples: Array) -> Array:
@@ -174,8 +202,28 @@ def block_power(samples: Array) -> Array:
 
 def flutter(power: Array, blocks: int) -> Array:
     """Power over `blocks` blocks (odd) in relation to that over 50 ms: (n,) -> (n,)."""
-    floor = np.float32(1e-14)
-    return np.asarray((moving_mean(power, blocks) + floor) / (moving_mean(power, SLOW_BLOCKS) + floor))
+    return np.asarray(
+        (moving_mean(power, blocks) + POWER_TINY) / (moving_mean(power, SLOW_BLOCKS) + POWER_TINY)
+    )
+
+
+def without_gaps(power: Array) -> Array:
+    """The lesser of the largest power in the BEFORE_BLOCKS up to each block and in those from it on: (n,).
+
+    Between a codec's holes, or a voice's pulses, it stays; before an attack and after an end it is as it was.
+    """
+    before = _largest_ahead(power[::-1], BEFORE_BLOCKS)[::-1]
+    return np.minimum(before, _largest_ahead(power, BEFORE_BLOCKS))
+
+
+def _largest_ahead(values: Array, width: int) -> Array:
+    """The largest of the `width` values from each on; the runs looked at double in length."""
+    largest, length = values.copy(), 1
+    while length < width:
+        step = min(length, width - length)
+        largest[:-step] = np.maximum(largest[:-step], largest[step:])
+        length += step
+    return largest
 
 
 def over_samples(blocks: Array) -> Array:
