@@ -251,7 +251,7 @@ def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler
     plain = msgspec.structs.replace(
         preset, stem="full", high_gain_db=0.0, gate_db="off", start=None, end=None, like=None
     )
-    grid = Grid(clip.frames, upscaler.body_cells, upscaler.context_cells)
+    grid = Grid(clip.frames, upscaler.body_cells, upscaler.context_cells, upscaler.fade_frames)
     policy = StereoPolicy("linked", clip.channels, upscaler.links_channels)
     peak = float(np.abs(samples).max())
     model = Model(plain, upscaler, policy, peak)

@@ -134,7 +134,7 @@ def generate_band(
         raise UsageError(f"start to end ({end - first} frames) holds no frame at {preset.rate} Hz", "end")
     at_48k = resampled(source, RATE_HZ)
     lo, hi = (resampled_frames(frame, source.rate, RATE_HZ) for frame in (first, end))
-    grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells)
+    grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells, upscaler.fade_frames)
     policy = StereoPolicy(preset.stereo, source.channels, upscaler.links_channels, mask, preset.lfe)
     windows = len(grid.touching(lo, hi, 0)) * len(policy.groups)
     progress = Progress(on_step, windows * upscaler.steps(preset))

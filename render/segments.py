@@ -7,7 +7,8 @@ the context is discarded. Neighbours meet in a short fade around the seam betwee
 The two sides of a fade add up to one in amplitude. That is right for signals that agree: neighbours see the
 same samples and the same noise around their seam, since noise is keyed by position. (Measured on 14 clips cut
 at 8 kHz: the bands that `draft` gives two neighbours around their seam correlate to 0.93 and more, 0.998 in
-the median.)
+the median.) How long a fade is, is the model's to say: neighbours that agree but for their level want a long
+one, for a step of level is heard, and neighbours that do not want a short one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ from numpy.typing import NDArray
 from render.clip import Clip, read_padded
 from render.upscaler import CELL_FRAMES, Audio
 
-SEAM_FRAMES = 1920
-"""Length of the fade at a seam: 40 ms."""
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -34,12 +32,14 @@ class Grid:
     Attributes:
         frames: length of the clip.
         body_cells: cells of CELL_FRAMES kept of one window; the last body ends with the clip's last cell.
-        context_cells: cells rendered on each side and discarded.
+        context_cells: cells rendered on each side and discarded, but for half a fade.
+        fade_frames: length of the fade at a seam; even, and at most a cell.
     """
 
     frames: int
     body_cells: int
     context_cells: int
+    fade_frames: int
 
     @property
     def body_frames(self) -> int:
@@ -48,7 +48,7 @@ class Grid:
 
     def touching(self, lo: int, hi: int, reach: int) -> range:
         """Indices of the windows with a part in frames [lo, hi) when a filter spreads them by `reach`."""
-        spread = SEAM_FRAMES // 2 + reach
+        spread = self.fade_frames // 2 + reach
         count = -(-self.frames // self.body_frames)
         first = max((lo - spread) // self.body_frames, 0)
         return range(first, max(min(-(-(hi + spread) // self.body_frames), count), first))
@@ -61,7 +61,7 @@ class Grid:
 
     def kept(self, index: int) -> tuple[int, int]:
         """The frames [lo, hi) of the clip a window has a part in: its body and half a fade on both sides."""
-        half = SEAM_FRAMES // 2
+        half = self.fade_frames // 2
         lo, hi = index * self.body_frames - half, (index + 1) * self.body_frames + half
         return max(lo, 0), min(hi, self.frames)
 
@@ -69,12 +69,12 @@ class Grid:
         """The window's share in each frame of `kept`; all windows' shares add up to 1 inside the clip."""
         lo, hi = self.kept(index)
         share = np.ones(hi - lo, np.float32)
-        seam = raised_cosine(SEAM_FRAMES)
+        seam = raised_cosine(self.fade_frames)
         begin, end = index * self.body_frames, (index + 1) * self.body_frames
         if index > 0:
-            _multiply(share, lo, begin - SEAM_FRAMES // 2, seam)
+            _multiply(share, lo, begin - self.fade_frames // 2, seam)
         if end < self.frames:
-            _multiply(share, lo, end - SEAM_FRAMES // 2, 1 - seam)
+            _multiply(share, lo, end - self.fade_frames // 2, 1 - seam)
         return share
 
 

@@ -22,6 +22,9 @@ Audio = NDArray[np.float32]
 CELL_FRAMES = 30720
 """The grid of windows, frames at 48 kHz: mel hop 480 x VAE stride 8 x UNet stride 8."""
 
+SHORT_FADE = 1920
+"""40 ms, for models whose neighbouring windows differ in more than level."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -85,6 +88,7 @@ class Upscaler(Protocol):
         digest: of the weights, part of the cache key ("none" where there are none).
         body_cells: cells of CELL_FRAMES kept of one window.
         context_cells: cells rendered on each side and discarded; at least one (0.64 s).
+        fade_frames: over which one window goes over into the next; even, and at most a cell.
         links_channels: True when the model itself keeps the channels of one window together, so that `linked`
             stereo hands it all channels of a window at once; False when it renders each channel by itself.
         generates: False for a model that returns its input: the slope of the input's filter is then left too.
@@ -94,6 +98,7 @@ class Upscaler(Protocol):
     digest: str
     body_cells: int
     context_cells: int
+    fade_frames: int
     links_channels: bool
     generates: bool
 

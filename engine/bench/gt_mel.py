@@ -26,7 +26,7 @@ from presets.errors import InputError, UsageError
 from presets.schema import RATE_HZ, Preset, make
 from render.clip import Clip, open_clip
 from render.render import render
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import SHORT_FADE, Audio, NoiseField, Step, StepHook, Window
 
 
 class TrueMel:
@@ -40,6 +40,7 @@ class TrueMel:
     name, digest = "gt-mel", "none"
     body_cells = 14
     context_cells = 1
+    fade_frames = SHORT_FADE
     links_channels = False
     generates = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from presets.schema import Preset
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import SHORT_FADE, Audio, NoiseField, Step, StepHook, Window
 
 
 class Null:
@@ -15,6 +15,7 @@ class Null:
     digest = "none"
     body_cells = 8
     context_cells = 1
+    fade_frames = SHORT_FADE
     links_channels = True
     generates = False
 

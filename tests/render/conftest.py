@@ -13,7 +13,7 @@ from presets.schema import Preset, make
 from render.clip import ArrayClip, Clip
 from render.render import render
 from render.resample import resampled
-from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Upscaler, Window
+from render.upscaler import CELL_FRAMES, SHORT_FADE, Audio, NoiseField, Step, StepHook, Upscaler, Window
 
 DEV = Path(__file__).parents[3] / "shared" / "eval" / "dev"
 
@@ -35,9 +35,10 @@ class NoiseModel:
         links: bool = True,
         level: float = 1.0,
         amount: float = 0.05,
+        fade_frames: int = SHORT_FADE,
     ) -> None:
         self.body_cells, self.context_cells, self.links_channels = body_cells, 1, links
-        self.most = batch
+        self.most, self.fade_frames = batch, fade_frames
         self.level, self.amount = level, amount
         self.seen: list[Window] = []
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.models.draft import draft
 from presets.schema import make
 from render.clip import ArrayClip
 from render.render import render
-from render.segments import SEAM_FRAMES, Grid, Segments
-from render.upscaler import CELL_FRAMES, Audio
+from render.segments import Grid, Segments
+from render.upscaler import CELL_FRAMES, SHORT_FADE, Audio
 
 BODY = 2 * CELL_FRAMES
 LENGTHS = [
@@ -24,7 +25,7 @@ LENGTHS = [
     BODY,
     BODY + 1,
     BODY + 300,
-    2 * BODY + SEAM_FRAMES // 2,
+    2 * BODY + SHORT_FADE // 2,
     3 * BODY + 777,
 ]
 
@@ -33,9 +34,10 @@ def windows(grid: Grid) -> range:
     return grid.touching(0, grid.frames, 0)
 
 
+@pytest.mark.parametrize("fade_frames", [SHORT_FADE, CELL_FRAMES])
 @pytest.mark.parametrize("frames", LENGTHS)
-def test_shares_add_up_to_one_everywhere(frames: int) -> None:
-    grid = Grid(frames, 2, 1)
+def test_shares_add_up_to_one_everywhere(frames: int, fade_frames: int) -> None:
+    grid = Grid(frames, 2, 1, fade_frames)
     total = np.zeros(frames)
     for index in windows(grid):
         lo, hi = grid.kept(index)
@@ -45,19 +47,19 @@ def test_shares_add_up_to_one_everywhere(frames: int) -> None:
 
 @pytest.mark.parametrize("frames", LENGTHS)
 def test_windows_lie_on_the_grid_with_their_context(frames: int) -> None:
-    grid = Grid(frames, 2, 1)
+    grid = Grid(frames, 2, 1, SHORT_FADE)
     for index in windows(grid):
         start, length = grid.extent(index)
         assert start == index * BODY - CELL_FRAMES
         assert length % CELL_FRAMES == 0
         lo, hi = grid.kept(index)
-        assert start + CELL_FRAMES - SEAM_FRAMES <= lo
-        assert hi <= start + length - CELL_FRAMES + SEAM_FRAMES
+        assert start + CELL_FRAMES - SHORT_FADE <= lo
+        assert hi <= start + length - CELL_FRAMES + SHORT_FADE
     assert windows(grid).stop == -(-frames // BODY)
 
 
 def test_a_short_clip_takes_a_short_window() -> None:
-    assert Grid(4800, 8, 1).extent(0) == (-CELL_FRAMES, 3 * CELL_FRAMES)
+    assert Grid(4800, 8, 1, SHORT_FADE).extent(0) == (-CELL_FRAMES, 3 * CELL_FRAMES)
 
 
 class Recorder:
@@ -78,7 +80,7 @@ class Recorder:
 
 
 def segments(frames: int, batch: int = 1, stop: int | None = None) -> tuple[Segments, Recorder]:
-    grid = Grid(frames, 2, 1)
+    grid = Grid(frames, 2, 1, SHORT_FADE)
     recorder = Recorder(grid, batch)
     return Segments(ArrayClip(np.zeros((1, frames)), 48000), grid, recorder, stop or frames), recorder
 
@@ -96,7 +98,7 @@ def test_a_selection_renders_the_windows_it_touches_and_no_other() -> None:
     for lo, frames, windows in (
         (3 * BODY + 5000, 1000, [[3]]),
         (4 * BODY - 10, 20, [[3], [4]]),
-        (4 * BODY + SEAM_FRAMES // 2, 20, [[4]]),
+        (4 * BODY + SHORT_FADE // 2, 20, [[4]]),
     ):
         clip, recorder = segments(9 * BODY, stop=lo + frames)
         clip.read(lo, frames)
@@ -105,8 +107,8 @@ def test_a_selection_renders_the_windows_it_touches_and_no_other() -> None:
 
 
 def test_batches_look_ahead_but_not_past_the_selection() -> None:
-    clip, recorder = segments(9 * BODY, batch=3, stop=5 * BODY - SEAM_FRAMES)
-    for at in range(BODY + 5000, 5 * BODY - SEAM_FRAMES, 20000):
+    clip, recorder = segments(9 * BODY, batch=3, stop=5 * BODY - SHORT_FADE)
+    for at in range(BODY + 5000, 5 * BODY - SHORT_FADE, 20000):
         clip.read(at, 1000)
     assert recorder.calls == [[1, 2, 3], [4]]
 
@@ -126,7 +128,7 @@ def test_what_fails_ahead_fails_the_read_that_needs_it() -> None:
                 raise RuntimeError("the second window")
             return super().__call__(indices)
 
-    grid = Grid(6 * BODY, 2, 1)
+    grid = Grid(6 * BODY, 2, 1, SHORT_FADE)
     clip = Segments(ArrayClip(np.zeros((1, grid.frames)), 48000), grid, Failing(grid, 1), grid.frames)
     assert clip.read(0, 100).shape == (1, 100)
     with pytest.raises(RuntimeError, match="the second window"):
@@ -135,16 +137,23 @@ def test_what_fails_ahead_fails_the_read_that_needs_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "rate_out"), [(48000, 48000), (44100, 48000), (44100, 44100), (96000, 88200)]
+    ("rate", "rate_out", "fade_frames"),
+    [
+        (48000, 48000, CELL_FRAMES),
+        (44100, 48000, SHORT_FADE),
+        (44100, 44100, CELL_FRAMES),
+        (96000, 88200, SHORT_FADE),
+    ],
 )
 def test_a_selection_is_that_stretch_of_the_full_render(
-    rate: int, rate_out: int, nine_seconds: Any, noise_model: Any, rendered: Any
+    rate: int, rate_out: int, fade_frames: int, nine_seconds: Any, noise_model: Any, rendered: Any
 ) -> None:
     source = nine_seconds(rate)
-    whole = rendered(source, noise_model(batch=4), cutoff=4000.0, rate=rate_out)
+    whole = rendered(source, noise_model(batch=4, fade_frames=fade_frames), cutoff=4000.0, rate=rate_out)
     for first, end in ((0, 1000), (150000, 250001), (61439, 61441), (380000, 10**9)):
         ends = {"start": f"{first}smp", "end": f"{end}smp"}
-        part = rendered(source, noise_model(batch=1), cutoff=4000.0, rate=rate_out, **ends)
+        model = noise_model(batch=1, fade_frames=fade_frames)
+        part = rendered(source, model, cutoff=4000.0, rate=rate_out, **ends)
         stretch = slice(ceil(first * rate_out / rate), ceil(min(end, source.frames) * rate_out / rate))
         assert np.array_equal(part, whole[:, stretch])
 
@@ -166,6 +175,27 @@ def test_the_model_sees_one_level_and_one_cut_off(nine_seconds: Any, noise_model
     assert len({(window.gain, window.cutoff_hz) for window in model.seen}) == 1
     assert model.seen[0].gain == pytest.approx(0.5 / peak)
     assert model.seen[0].cutoff_hz == pytest.approx(4000, rel=0.08)
+
+
+def test_windows_whose_levels_differ_make_no_step_where_the_fade_is_that_of_draft(
+    nine_seconds: Any, noise_model: Any, rendered: Any, above: Any, rms_db: Any
+) -> None:
+    """Every other window is 10 dB louder: from one 80 ms to the next the band changes by less than 4 dB."""
+
+    def steps_db(fade_frames: int) -> Any:
+        model = noise_model(batch=1, fade_frames=fade_frames)
+        upscale = model.upscale
+
+        def uneven(windows: Any, *rest: Any) -> list[Audio]:
+            model.amount = 0.01 if (windows[0].start + CELL_FRAMES) // BODY % 2 else 0.0316
+            return upscale(windows, *rest)
+
+        model.upscale = uneven
+        band = above(rendered(nine_seconds(48000), model, cutoff=4000.0, stem="high"), 5000)[:, 3840:-3840]
+        return np.abs(np.diff([rms_db(band[:, at : at + 3840]) for at in range(0, band.shape[1], 3840)]))
+
+    assert steps_db(SHORT_FADE).max() > 7
+    assert steps_db(draft.FADE_FRAMES).max() < 4
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7])

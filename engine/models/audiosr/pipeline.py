@@ -25,7 +25,7 @@ from engine.models.audiosr.multidiffusion import JointLatent
 from engine.models.audiosr.networks import Networks
 from engine.models.audiosr.vocoders import vocoding
 from presets.schema import RATE_HZ, Preset
-from render.upscaler import Audio, NoiseField, StepHook, Window
+from render.upscaler import SHORT_FADE, Audio, NoiseField, StepHook, Window
 
 EMPTY_CONDITION = -11.4981
 """What the condition is where there is none, before scaling: the value AudioSR was trained with."""
@@ -54,6 +54,7 @@ class AudioSR:
 
     body_cells = 14
     context_cells = 1
+    fade_frames = SHORT_FADE
     links_channels = False
     generates = True
 

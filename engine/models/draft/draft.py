@@ -40,7 +40,7 @@ from engine.models.draft.fine_structure import (
 from engine.models.draft.grain import Heard, grains, hear
 from engine.models.draft.predictor import load as load_network
 from presets.schema import Preset
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Window
 
 Made = TypeVar("Made")
 
@@ -50,6 +50,10 @@ CEILING_DB = 60.0
 """Fall of the band over the sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
 """A frame whose every bin up to the cut-off is below this (-130 dBFS and less) is silent, and stays so."""
+FADE_FRAMES = CELL_FRAMES
+"""0.64 s: levels are predicted by a window's own statistics, and neighbours may be 10 dB apart. Over 24 seams
+of effects cut at 4 kHz its change is 4.2 dB off the reference's with a fade of 40 ms, 3.0 with one of
+0.32 s, 2.6 with this one, and 2.5 where there is no seam."""
 THREADS = 2
 """Channels worked on at a time, each with some 50 MB of memory."""
 HUSH_FRAMES = 8
@@ -68,6 +72,7 @@ class Draft:
     name = "draft"
     body_cells = 8
     context_cells = 1
+    fade_frames = FADE_FRAMES
     links_channels = True
     generates = True
 

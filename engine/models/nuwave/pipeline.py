@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.models.audiosr.pipeline import chebyshev_lowpass
 from presets.schema import Preset
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import SHORT_FADE, Audio, NoiseField, Step, StepHook, Window
 
 SIGMA_RANGE = (1e-4, 1.0)
 """From far below 16 bits to 50 times the deviation of the missing band."""
@@ -35,6 +35,7 @@ class NuWaveUpscaler:
 
     body_cells = 6
     context_cells = 1
+    fade_frames = SHORT_FADE
     links_channels = False
     generates = True
 

@@ -13,7 +13,7 @@ from engine.models.audiosr.pipeline import chebyshev_lowpass
 from engine.models.audiosr.vocoders import phase
 from presets.errors import UsageError
 from presets.schema import Preset
-from render.upscaler import Audio, NoiseField, Step, StepHook, Window
+from render.upscaler import SHORT_FADE, Audio, NoiseField, Step, StepHook, Window
 
 
 class Nvsr:
@@ -28,6 +28,7 @@ class Nvsr:
 
     body_cells = 14
     context_cells = 1
+    fade_frames = SHORT_FADE
     links_channels = False
     generates = True
 
