@@ -29,8 +29,11 @@ log = logging.getLogger("airband.console")
 
 LOOK_S = 0.5
 WHOLE_S = 10.0
-"""How often all jobs are listed: so late is one noticed that somebody else forgot."""
+"""How often all jobs are listed, at the most: so late is one noticed that somebody else forgot."""
 VITALS_S = 4.0
+"""How often the engine's memory and the size of its spool are looked at."""
+PAUSES = 20
+"""So many times what one of these two took passes before the next: they take longer the more there is."""
 NEWEST = 60
 WAITING_MAX = 64
 """Messages that may wait for a page; one that takes none gets everything anew."""
@@ -54,6 +57,7 @@ class Feed:
         self._said: Part = {"engine": {"state": "unknown"}}
         self._pages: set[asyncio.Queue[Part | None]] = set()
         self._whole_s = self._vitals_s = -1e9
+        """When these are due."""
         self._vitals: Part = {}
         self._woken = asyncio.Event()
 
@@ -144,10 +148,10 @@ class Feed:
 
     def _listed(self, client: Any) -> tuple[list[Part], list[str]]:
         now_s = time.monotonic()
-        whole = now_s - self._whole_s > WHOLE_S
+        whole = now_s > self._whole_s
         if whole:
-            self._whole_s = now_s
             lines = {line.job: line for line in client.jobs(None)}
+            self._whole_s = now_s + max(WHOLE_S, PAUSES * (time.monotonic() - now_s))
         else:
             lines = {line.job: line for line in client.jobs(NEWEST)}
             lines |= {line.job: line for line in client.jobs(None, unfinished=True)}
@@ -198,8 +202,7 @@ class Feed:
 
     def _vital_signs(self) -> Part:
         now_s = time.monotonic()
-        if now_s - self._vitals_s > VITALS_S:
-            self._vitals_s = now_s
+        if now_s > self._vitals_s:
             home, connection = self._line.home, read_connection(self._line.home)
             memory = memory_mb(connection.pid if connection else 0)
             self._vitals = {
@@ -210,6 +213,7 @@ class Feed:
                 "memory_mb": {str(pid): round(mb) for pid, mb in memory.items()},
                 "spool_mb": round(folder_bytes(home.state / "spool") / 1e6, 1),
             }
+            self._vitals_s = now_s + max(VITALS_S, PAUSES * (time.monotonic() - now_s))
         return self._vitals
 
 
