@@ -617,6 +617,8 @@ def test_a_source_that_is_whole_when_its_job_is_cancelled_goes(house: House) -> 
     house.one.receive(Cancel(asked.job), None)
     house.store.sync()
     house.jobs.dispatch()
+    while house.jobs._incoming.uploads.is_ending(asked.job):  # a thread is still writing it
+        house.jobs.dispatch()
     house.jobs._incoming.files.close()
     assert not list((house.spool.folder / "sources").iterdir())
     assert not list((house.spool.folder / "parts").iterdir())
