@@ -36,9 +36,9 @@ RETRY_S = 1.0
 class Spool:
     """The spool of one state folder.
 
-    What it holds is counted at its start, then kept as a sum: `used_bytes` of results and stems, and what was
-    promised to jobs: for their sources and, where these are bare samples, for all that will come of them.
-    Only `count` and `make_room` take longer the more files there are.
+    What it holds is counted by `tidy`, at an engine's start, then kept as a sum: `used_bytes` of results and
+    stems, and what was promised to jobs: for their sources and, where these are bare samples, for all that
+    will come of them. Only `tidy`, `count` and `make_room` take longer the more files there are.
 
     Attributes:
         results: what renders made.
@@ -73,7 +73,6 @@ class Spool:
             for name in FOLDERS:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.results = Results(folder / "results", self._add_results)
-        self.count()
 
     def part(self, job: str) -> Path:
         """Where a source uploads to."""
@@ -150,7 +149,8 @@ class Spool:
         return []
 
     def tidy(self, is_source_needed: Callable[[str], bool], state_of: Callable[[str], State | None]) -> None:
-        """Deletes what a killed engine left behind: half-written files, and those nobody asks for.
+        """Deletes what a killed engine left behind, half-written files and those nobody asks for, and counts
+        the rest.
 
         Args:
             is_source_needed: whether a job still reads the source of a digest.
@@ -166,6 +166,7 @@ class Spool:
             for path in (self.folder / folder).iterdir():
                 if not is_wanted(path.name):
                     remove(path)
+        self.count()
 
     def promise(self, job: str, nbytes: int) -> None:
         """Sets `nbytes` aside for a job until `settle`.

@@ -154,7 +154,7 @@ def test_old_results_go_and_what_a_killed_engine_left_goes(
     spool: Spool, keep: Keep, report: RenderReport
 ) -> None:
     keep("old", 10, age_s=1000)
-    keep("new", 10)
+    new = keep("new", 10)
     spool.results.evict_older(1e9 - 500)
     assert (spool.results.report("old"), spool.results.report("new")) == (None, report)
     states: dict[str, State] = {"d": "done", "u": "uploading", "q": "queued", "c": "cancelled", "f": "failed"}
@@ -166,6 +166,8 @@ def test_old_results_go_and_what_a_killed_engine_left_goes(
     spool.tidy(lambda digest: digest == "ee", states.get)
     left = {path.relative_to(spool.folder).as_posix() for path in there if path.exists()}
     assert left == {"sources/ee", "parts/u", "stems/d", "stems/u", "stems/q"}
+    kept = [new, new.with_suffix(".json"), spool.stem("d"), spool.stem("u"), spool.stem("q")]
+    assert spool.used_bytes == sum(path.stat().st_size for path in kept)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
