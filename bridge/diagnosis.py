@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -191,7 +192,7 @@ def _database(home: Home) -> Iterator[Finding]:
         yield Finding("jobs", "good", "none yet")
         return
     try:
-        with sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True) as jobs:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as jobs:
             verdict = str(jobs.execute("PRAGMA integrity_check(1)").fetchone()[0])
             count = jobs.execute("SELECT count(*) FROM jobs").fetchone()[0] if verdict == "ok" else 0
     except sqlite3.Error as error:

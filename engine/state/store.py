@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -85,10 +85,11 @@ class Store:
         self.lacks_room = False
         self._writing = Lock()
         self._known: OrderedDict[str, JobRecord] = OrderedDict()
-        with self._explained():
+        with self._explained(), ExitStack() as unless_ready:
             self._db = sqlite3.connect(
                 path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
             )
+            unless_ready.callback(self._db.close)
             mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             self._has_wal = mode == "wal"  # some network file systems cannot
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if self._has_wal else 'FULL'}")
@@ -99,6 +100,7 @@ class Store:
                 raise sqlite3.DatabaseError(verdict)
             unfinished = self._db.execute(f"SELECT count(*) FROM jobs WHERE {UNFINISHED}").fetchone()[0]
             self._unfinished = int(unfinished)
+            unless_ready.pop_all()
 
     def close(self) -> None:
         """Ends the connection; SQLite then copies the WAL into the database, and syncs that."""

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,9 @@ def test_a_full_disk_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_damaged_database_is_broken_and_a_sound_one_counted(tmp_path: Path) -> None:
     assert found(tmp_path, "jobs").detail == "none yet"
-    with sqlite3.connect(tmp_path / "jobs.sqlite") as jobs:
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as jobs, jobs:
         jobs.execute("CREATE TABLE jobs (job TEXT)")
         jobs.executemany("INSERT INTO jobs VALUES (?)", [("x" * 500,)] * 200)
-    jobs.close()
     assert found(tmp_path, "jobs").detail.startswith("200 in ")
     with (tmp_path / "jobs.sqlite").open("r+b") as file:
         file.seek(4096)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_a_filled_store_holds_so_many_jobs_and_takes_more(tmp_path: Path) -> Non
     with LocalRenderer(tmp_path) as renderer:
         renderer.submit((clip, 48000), model="null").wait()
     growth.fill(tmp_path / "jobs.sqlite", 300)
-    with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database:
         assert database.execute("SELECT count(DISTINCT job) FROM jobs").fetchone() == (300,)
     with LocalRenderer(tmp_path) as renderer:
         assert renderer.submit((clip, 48000), model="null", seed=1).wait().audio.shape == (1, 480)

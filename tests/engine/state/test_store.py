@@ -164,9 +164,8 @@ def test_a_page_overwritten_in_the_middle_is_noticed(path: FilePath) -> None:
 
 
 def test_another_layout_is_refused(path: FilePath) -> None:
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    db.close()
     with pytest.raises(EngineError, match="layout 99"):
         Store(path)
 
