@@ -105,13 +105,14 @@ class Results:
         """
         path = self.path(key)
         with write_errors_explained(self._folder):
-            content = msgspec.json.encode(Note(written.stat().st_size, file_digest(written), report))
+            nbytes = written.stat().st_size
+            content = msgspec.json.encode(Note(nbytes, file_digest(written), report))
             path.parent.mkdir(mode=0o700, exist_ok=True)
             os.replace(written, path)
             note = written.with_suffix(".json")
             note.write_bytes(content)
             os.replace(note, path.with_suffix(".json"))
-        self._on_bytes(path.stat().st_size + len(content))
+        self._on_bytes(nbytes + len(content))
         return path
 
     def weigh(self) -> int:
