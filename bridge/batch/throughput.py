@@ -72,11 +72,12 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     seconds = sum(length for length in lengths if length is not None)
     files, unknown = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}", lengths.count(None)
     if not ahead:
-        return f"{files}, nothing to render: files of those names are there already"
+        there = "the output is" if len(tasks) == 1 else "all outputs are"
+        return f"{files}, nothing to render: {there} there already"
     if len(ahead) < len(tasks):
         files = f"{len(ahead)} of {files} to render"
     if unknown == len(ahead):
-        return f"{files} of unknown length; how long this takes will show"
+        return f"{files}, of unknown length; how long this takes will show"
     what = f"{files}, {seconds:.1f} s of audio"
     if unknown:
         what += f" and {unknown} of unknown length"

@@ -40,7 +40,7 @@ def test_nothing_is_guessed_of_files_that_do_not_tell_their_length(tmp_path: Pat
     speeds = Speeds(find_home(tmp_path))
     speeds.add(DRAFT, Preset(), work_s=2.0, audio_s=1.0)
     said = estimate(tasks[2:], speeds)
-    assert said == "1 file of unknown length; how long this takes will show"
+    assert said == "1 file, of unknown length; how long this takes will show"
 
 
 def test_measurements_outlive_the_process_and_belong_to_model_device_and_steps(tmp_path: Path) -> None:
@@ -76,7 +76,8 @@ def test_what_is_there_already_is_no_work(tmp_path: Path, tasks: list[Task]) -> 
     item, order = tasks[0]
     done = Task(replace(item, out=tmp_path / "done.wav"), order)
     done.item.out.touch()
-    assert estimate([done], speeds) == "1 file, nothing to render: files of those names are there already"
+    assert estimate([done], speeds) == "1 file, nothing to render: the output is there already"
+    assert estimate([done] * 2, speeds) == "2 files, nothing to render: all outputs are there already"
     assert estimate([done, tasks[1]], speeds).startswith(
         "1 of 2 files to render, 3.0 s of audio; about 6.0 s"
     )
