@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from bridge.client.vitals import folder_bytes, memory_mb
 from bridge.console.engine_line import EngineLine
 from bridge.console.http import encoded
+from bridge.console.pace import Pace
 from bridge.wire.home import read_connection
 from bridge.wire.messages import FINAL, JobStatus, Progress
 from presets.errors import AirbandError, UsageError
@@ -32,9 +33,9 @@ WHOLE_S = 10.0
 """How often all jobs are listed, at the most: so late is one noticed that somebody else forgot."""
 VITALS_S = 4.0
 """How often the engine's memory and the size of its spool are looked at."""
-PAUSES = 20
-"""So many times what one of these two took passes before the next: they take longer the more there is."""
 NEWEST = 60
+JOBS_A_MESSAGE = 500
+"""At the most: between two messages the console serves others, while one page is sent thousands of jobs."""
 WAITING_MAX = 64
 """Messages that may wait for a page; one that takes none gets everything anew."""
 KEEP_ALIVE_S = 15.0
@@ -56,8 +57,7 @@ class Feed:
         self._progress: dict[str, Progress | None] = {}
         self._said: Part = {"engine": {"state": "unknown"}}
         self._pages: set[asyncio.Queue[Part | None]] = set()
-        self._whole_s = self._vitals_s = -1e9
-        """When these are due."""
+        self._whole, self._vital = Pace(WHOLE_S), Pace(VITALS_S)
         self._vitals: Part = {}
         self._woken = asyncio.Event()
 
@@ -67,7 +67,7 @@ class Feed:
 
     def look_at_all(self) -> None:
         """Lists all jobs at the next look."""
-        self._whole_s = -1e9
+        self._whole.hurry()
 
     async def run(self) -> None:
         """Looks for as long as a page is open."""
@@ -81,20 +81,22 @@ class Feed:
                 await asyncio.wait_for(self._woken.wait(), LOOK_S if self._pages else None)
             self._woken.clear()
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncGenerator[bytes, None]:
         """What a page is sent, as server-sent events; ends when it is closed."""
         waiting: asyncio.Queue[Part | None] = asyncio.Queue(WAITING_MAX)
         self._pages.add(waiting)
         self.wake()
         try:
-            yield _event(self._everything())
+            for piece in _pieces(self._everything()):
+                yield _event(piece)
             while True:
                 try:
                     message = await asyncio.wait_for(waiting.get(), KEEP_ALIVE_S)
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
-                yield _event(self._everything() if message is None else message)
+                for piece in _pieces(self._everything() if message is None else message):
+                    yield _event(piece)
         finally:
             self._pages.discard(waiting)
 
@@ -147,11 +149,11 @@ class Feed:
         return engine, changed, gone
 
     def _listed(self, client: Any) -> tuple[list[Part], list[str]]:
-        now_s = time.monotonic()
-        whole = now_s > self._whole_s
+        began_s = time.monotonic()
+        whole = self._whole.is_due(began_s)
         if whole:
             lines = {line.job: line for line in client.jobs(None)}
-            self._whole_s = now_s + max(WHOLE_S, PAUSES * (time.monotonic() - now_s))
+            self._whole.looked(began_s, time.monotonic())
         else:
             lines = {line.job: line for line in client.jobs(NEWEST)}
             lines |= {line.job: line for line in client.jobs(None, unfinished=True)}
@@ -201,8 +203,8 @@ class Feed:
         threading.Thread(target=follow, name=f"console-{job}", daemon=True).start()
 
     def _vital_signs(self) -> Part:
-        now_s = time.monotonic()
-        if now_s > self._vitals_s:
+        began_s = time.monotonic()
+        if self._vital.is_due(began_s):
             home, connection = self._line.home, read_connection(self._line.home)
             memory = memory_mb(connection.pid if connection else 0)
             self._vitals = {
@@ -213,7 +215,7 @@ class Feed:
                 "memory_mb": {str(pid): round(mb) for pid, mb in memory.items()},
                 "spool_mb": round(folder_bytes(home.state / "spool") / 1e6, 1),
             }
-            self._vitals_s = now_s + max(VITALS_S, PAUSES * (time.monotonic() - now_s))
+            self._vital.looked(began_s, time.monotonic())
         return self._vitals
 
 
@@ -221,6 +223,14 @@ def _rounded_ms(seconds: float) -> float:
     """To 1, 2, 5, 10, ...: a figure that does not change with every look."""
     steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     return next((step for step in steps if 1000 * seconds <= step), 5000)
+
+
+def _pieces(message: Part) -> Iterator[Part]:
+    """A message as several, of JOBS_A_MESSAGE jobs at most."""
+    jobs = message.get("jobs", [])
+    yield message | {"jobs": jobs[:JOBS_A_MESSAGE]}
+    for first in range(JOBS_A_MESSAGE, len(jobs), JOBS_A_MESSAGE):
+        yield {"jobs": jobs[first : first + JOBS_A_MESSAGE]}
 
 
 def _event(message: Part) -> bytes:
