@@ -1,4 +1,4 @@
-"""What a render should do, as data: presets that ship, and the user's own that override them.
+"""What a render should do, as data: the presets that ship, and the user's own, which override them.
 
 A preset is a TOML file whose keys are the knobs of `presets.schema`. Those that ship lie beside this file;
 the user's lie in the configuration folder and win where the names are equal.
@@ -36,7 +36,7 @@ def user_folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """All presets that `load` knows by name, sorted; a folder that may not be looked into holds none."""
+    """All presets that `load` knows by name, sorted; a folder that cannot be read counts as empty."""
     found: set[str] = set()
     for folder in (SHIPPED, user_folder()):
         with suppress(OSError):
@@ -51,7 +51,7 @@ def path_of(name: str) -> Path:
         name: a preset's name, or the path of a `.toml` file.
 
     Raises:
-        PresetError: there is no such preset, or no permission to look; the message lists those there are.
+        PresetError: no such preset, and the message lists those there are; or no permission to look for it.
     """
     if name.endswith(".toml"):
         path = Path(os.path.expanduser(name))
@@ -96,10 +96,10 @@ def load(name: str) -> Preset:
 
 
 def resolve(preset: str | Preset | None) -> Preset:
-    """The preset of a name or a .toml file's path, a Preset itself, the defaults for None.
+    """The preset of a name or of a .toml file's path, a Preset itself, or the defaults for None.
 
     Raises:
-        UsageError: what is none of these.
+        UsageError: a value of another type.
         PresetError: see `load`.
     """
     if isinstance(preset, str):

@@ -1,6 +1,6 @@
 """Effect chains as data: which effects a preset may name, and what each parameter accepts.
 
-The bounds are kept here because Pedalboard takes nonsense without a word: a high-pass at -5 Hz, a phaser
+The bounds are kept here because Pedalboard accepts nonsense without an error: a high-pass at -5 Hz, a phaser
 whose feedback of 2 runs off to NaN. Names and units are Pedalboard's own
 (https://spotify.github.io/pedalboard), so a preset reads like a script; `render.effects.native` builds the
 objects.
@@ -17,7 +17,7 @@ Value = bool | float | str
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A number from `low` to `high`, both included; `unit` is for messages."""
+    """The numbers from `low` to `high`, both included; `unit` is for messages."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ class AudioFile(msgspec.Struct, frozen=True):
         return "the path of an audio file"
 
     def accepts(self, value: Value) -> bool:
-        """Whether `value` is text."""
+        """Whether `value` is text that is not empty."""
         return isinstance(value, str) and value != ""
 
 

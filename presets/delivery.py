@@ -19,7 +19,7 @@ Loudness = Annotated[
 ]
 TruePeakDbtp = Annotated[
     Annotated[float, Meta(ge=-20, le=0)] | None,
-    Meta(description="The true peak that it may reach at the most.", extra={"unit": "dBTP"}),
+    Meta(description="The highest true peak that the result may have.", extra={"unit": "dBTP"}),
 ]
 Clipping = Annotated[bool, Meta(description="Let samples beyond full scale clip in 16 or 24 bits.")]
 
@@ -36,10 +36,10 @@ _KINDS: dict[str, Any] = {field.name: field.type for field in inspect.type_info(
 
 
 def check(given: dict[str, Any]) -> None:
-    """Refuses what no `Delivery` can be made of.
+    """Checks that a `Delivery` can be made of `given`.
 
     Raises:
-        UsageError: a key that there is not, or a value that its key cannot take.
+        UsageError: an unknown key, or a value that its key cannot take.
     """
     for key, value in given.items():
         if key not in _KINDS:

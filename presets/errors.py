@@ -68,7 +68,7 @@ class OutputError(AirbandError):
 
 
 class StoreFullError(OutputError):
-    """The disk has no room for a change of the engine's jobs; nothing of it was made."""
+    """The disk has no room for a change of the engine's jobs; no part of the change was made."""
 
     code = "store_full"
 
@@ -147,7 +147,7 @@ class Cancelled(AirbandError):
 
 
 def error_class(code: str) -> type[AirbandError]:
-    """The class whose `code` is `code`, or AirbandError when the code is unknown (a newer engine's)."""
+    """The class with this `code`, or AirbandError when the code is unknown (a newer engine's)."""
     stack: list[type[AirbandError]] = [AirbandError]
     while stack:
         cls = stack.pop()

@@ -1,4 +1,4 @@
-"""What each knob may hold: unit, bounds, and what it does, in the words of `--help` and of the README."""
+"""What each knob does, its unit and its bounds, in the words of `--help` and of the README."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Cutoff = Annotated[
     Literal["auto", "rolloff"] | CutoffHz,
     Meta(
         description="Where the original band ends: `auto` looks for a cliff in the spectrum, `rolloff` takes "
-        "0.99 of the energy (AudioSR, section 3.2), a number is the -6 dB edge.",
+        "the frequency below which 0.99 of the magnitudes lie (AudioSR, section 3.2), a number is the -6 dB "
+        "edge.",
         extra={"unit": "Hz"},
     ),
 ]
@@ -37,7 +38,7 @@ Seed = Annotated[
     Meta(
         ge=0,
         le=2**63 - 1,
-        description="Seed of the generated band; draft: 0 has the balance it expects, 1 to 4 have others.",
+        description="Seed of the generated band; draft: 0 gives the balance it expects, 1 to 4 give others.",
     ),
 ]
 Steps = Annotated[int, Meta(ge=1, le=1000, description="Sampler steps (AudioSR).")]
@@ -47,8 +48,8 @@ CacheInterval = Annotated[
     Meta(
         ge=1,
         le=10,
-        description="Sampler steps that share what the coarse levels of AudioSR's U-Net give, nine tenths of "
-        "its work (DeepCache): 1 is each its own.",
+        description="Sampler steps that share one output of the coarse levels of AudioSR's U-Net, nine "
+        "tenths of its work (DeepCache); 1 computes it at every step.",
         extra={"unit": "steps"},
     ),
 ]
@@ -65,21 +66,22 @@ CfgScale = Annotated[
     Literal["auto"] | Annotated[float, Meta(ge=1, le=10)],
     Meta(
         description="Classifier-free guidance scale (AudioSR): 1 is none, more makes the band bolder; `auto` "
-        "is what the model was made for, 3.5 for the official ones."
+        "is the scale the model was made for, 3.5 for the official ones."
     ),
 ]
 VocoderName = Annotated[
     Vocoder,
     Meta(
         description="How AudioSR's spectrogram becomes sound: `hifigan` is the model's own network, `phase` "
-        "finds phases for it at a hundredth of the cost, `auto` is the network where the model has one."
+        "finds phases at a hundredth of the cost, `auto` is the network where the model has one."
     ),
 ]
 StereoPolicy = Annotated[
     Stereo,
     Meta(
-        description="How channels are held together; `linked` keeps what is equal in two of them equal, "
-        "`mid_side` takes the sum and the difference of every left and right."
+        description="How channels are held together: `linked` keeps what is equal in two channels equal, "
+        "`mid_side` works on the sum and the difference of every left and right, `independent` on each "
+        "channel alone, `mono` on their mean."
     ),
 ]
 Lfe = Annotated[bool, Meta(description="Generate into a low-frequency channel (LFE) too.")]
@@ -109,7 +111,7 @@ CeilingHz = Annotated[float, Meta(ge=2000, le=24000)]
 Ceiling = Annotated[
     CeilingHz | None,
     Meta(
-        description="Where the generated band ends; by default where the result's does (draft).",
+        description="Where the generated band ends; by default where the result's band does (draft).",
         extra={"unit": "Hz", "unset": "none"},
     ),
 ]
@@ -121,7 +123,9 @@ Gate = Annotated[
     Literal["off"] | GateDb,
     Meta(description="Below this level, per 50 ms, nothing is generated.", extra={"unit": "dBFS"}),
 ]
-StemName = Annotated[Stem, Meta(description="The whole, only what was generated, or only the original band.")]
+StemName = Annotated[
+    Stem, Meta(description="The whole result, only the generated band, or only the original band.")
+]
 RateHz = Annotated[Rate, Meta(description="Rate of the result.", extra={"unit": "Hz"})]
 FormatName = Annotated[
     Format | None,
@@ -162,15 +166,15 @@ Stream = Annotated[
 AcceptTruncated = Annotated[
     bool,
     Meta(
-        description="Take what is there of a source that breaks off or is damaged, in place of an error; "
+        description="Render what there is of a source that breaks off or is damaged, instead of refusing it; "
         "sidecar and report say what is missing."
     ),
 ]
 Like = Annotated[
     Annotated[str, Meta(min_length=1, max_length=4096)] | None,
     Meta(
-        description="A full-band recording of the same voice, instrument or room, or a folder of them: the "
-        "generated band is corrected by what the model makes of it, cut as the source is.",
+        description="A full-band recording of the same voice, instrument or room, or a folder of them: it is "
+        "cut as the source is, and the model's error on it corrects the generated band.",
         extra={"words": "a file or a folder", "unset": "none"},
     ),
 ]

@@ -1,4 +1,4 @@
-"""Text from outside, such as a file's name, as text that any log, message or JSON file can hold."""
+"""Makes text from outside, such as a file's name, fit for any log, message or JSON file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """`text` in one line of valid UTF-8.
 
-    Bytes that are in no UTF-8 (Python keeps them in a file's name as lone surrogates, PEP 383) and characters
-    that do not print (line feeds, escapes) become backslash escapes: `caf\\xe9.wav`.
+    Bytes that are not valid UTF-8 (Python keeps them in a file's name as lone surrogates, PEP 383) and
+    characters that do not print (line feeds, escapes) become backslash escapes: `caf\\xe9.wav`.
     """
     try:
         valid = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    except UnicodeEncodeError:  # a surrogate that is no such byte
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
         valid = text.encode(errors="backslashreplace").decode()
     if valid.isprintable():
         return valid
@@ -19,7 +19,8 @@ def printable(text: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether `text`, such as the path of a file, is text: one in another encoding holds bytes as well."""
+    """Whether `text`, such as the path of a file, is valid text: a name in another encoding also holds
+    bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""What a finished render says of itself: the struct that crosses the wire and stands in the sidecar.
+"""The report of a finished render: the struct that crosses the wire and stands in the sidecar.
 
-Keys on the wire and in the sidecar are shorter than the attributes where they were given before units stood
-in names (`rate` for `rate_hz`): `rename` keeps files and clients of earlier versions readable. What a later
-version adds is ignored by an earlier one.
+Some keys on the wire and in the sidecar are older than the rule that names carry units (`rate` for
+`rate_hz`): `rename` keeps them, so that files of earlier versions can be read and earlier clients go on
+working. An earlier version ignores the keys that a later one adds.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class SourceReport(
 
 
 class Shortfall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a source lacks that `accept_truncated` took none the less.
+    """What is missing of a source that `accept_truncated` let through.
 
     Attributes:
         held: frames that are there.
-        promised: frames that its header speaks of; None where it does not say.
-        why: how it shows, where no number does.
+        promised: frames that its header announces; None where it does not say.
+        why: how the loss shows, where there is no number.
     """
 
     held: int
@@ -58,12 +58,12 @@ class EffectsReport(msgspec.Struct, frozen=True):
 
 
 class LoudnessReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `delivery` came to (ITU-R BS.1770-4); None for what was not asked, or cannot be told of silence.
+    """What `delivery` did (ITU-R BS.1770-4); None where it was not asked for, or silence has no such value.
 
     Attributes:
         gain_db: the one gain of the whole stem.
-        true_peak_dbtp: after it.
-        target_lufs, lufs: what was asked, and the integrated loudness reached.
+        true_peak_dbtp: after that gain.
+        target_lufs, lufs: the integrated loudness that was asked for, and that was reached.
         held_back_db: how much of the gain the true-peak ceiling took back.
     """
 
@@ -79,8 +79,8 @@ class LikeReport(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: one sentence for the user.
-        share: how much of its correction was taken, 0 to 1; 0 for a recording of another kind.
-        difference_db: how far its low band is from the source's; None where the source has none to compare.
+        share: how much of its correction was applied, 0 to 1; 0 for a recording of another kind.
+        difference_db: how far its low band is from the source's; None where too little of the source sounds.
         least_db, most_db: the range of the correction above the cut-off.
         digest: blake2b-256 of the recordings' bytes.
     """
@@ -99,7 +99,7 @@ class FilledCell(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         channel: from 0 on.
         start_s, end_s: of the result.
-        low_hz, high_hz: the band, with the transitions on both sides.
+        low_hz, high_hz: the band, including the transitions on both sides.
     """
 
     channel: int
@@ -110,14 +110,14 @@ class FilledCell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FillReport(msgspec.Struct, frozen=True):
-    """What `fill_holes` came to.
+    """What `fill_holes` did.
 
     Attributes:
         reason: one sentence for the user.
-        share: of the cells between the lowest hole and the cut-off, how many were written into; 0 to 1.
-        cells: those, [channel, start_s, end_s, low_hz, high_hz] each; outside them nothing is changed.
-        joined_s: pauses up to this long between cells are told as part of them, where there are too many to
-            tell each; 0 where each is told.
+        share: of the cells between the lowest hole and the cut-off that were written into, 0 to 1.
+        cells: those cells, [channel, start_s, end_s, low_hz, high_hz] each; nothing is changed outside them.
+        joined_s: cells with a pause of up to this between them are listed as one, where there are too many to
+            list; 0 where each is listed.
     """
 
     reason: str
@@ -138,25 +138,25 @@ class RenderReport(
         "loudness": "delivery",
     },
 ):
-    """A render's own account.
+    """What a render found, did and made.
 
     Attributes:
         generated: whether a band was made; where not, `cutoff_reason` says why.
-        cutoff_hz: the -6 dB edge above which it was made; None where nothing was.
+        cutoff_hz: the -6 dB edge above which the band was made; None where none was.
         cutoff_method, cutoff_reason: the rule that decided, and a sentence for the user.
-        model, weights_digest: what made it.
+        model, weights_digest: what made the band.
         seed, stem: the knobs.
         rate_hz, channels, frames, peak: of the result; peak as a factor of full scale.
-        mask: which speakers the channels are for, as in a WAV header; 0 when nobody said.
+        mask: which speakers the channels are for, as in a WAV header; 0 when the source does not say.
         source: see `SourceReport`.
-        shortfall: what the source lacks; None when it is whole.
-        effects, loudness: where a preset asked for any.
-        like: where a preset named a recording, and something was generated.
-        filled: where `fill_holes` was asked for, of a model and a stem in which anything is generated.
+        shortfall: what is missing of the source; None when it is whole.
+        effects, loudness: None where the preset asked for none.
+        like: None where the preset named no recording, or nothing was generated.
+        filled: None where `fill_holes` was off, or the model or the stem generates nothing.
         source_digest: blake2b-256 of the source's bytes.
-        model_reason: why this model.
+        model_reason: why this model was chosen.
         device: where it ran.
-        not_carried: what the source says of itself that the result has no place for, by name.
+        not_carried: names of the source's metadata that the result has no place for.
         cached: True when the engine had this result already.
     """
 
@@ -187,6 +187,6 @@ class RenderReport(
 
 
 def plain(report: RenderReport) -> dict[str, Any]:
-    """The report as the sidecar and `--json` show it."""
+    """The report in plain types, as the sidecar and `--json` show it."""
     values: dict[str, Any] = msgspec.to_builtins(report)
     return values

@@ -1,8 +1,8 @@
-"""Every knob of a render and its default, in one place; what each may hold stands in presets.knobs.
+"""Every knob of a render and its default, in one place; the bounds of each stand in presets.knobs.
 
 A knob has the same name as a command-line flag, a wire field, a preset key and an attribute of
-`bridge.SuperResolution`. `Preset` is what travels: immutable, complete, and validated on
-construction through `make` or `from_toml`.
+`bridge.SuperResolution`. A `Preset` crosses the wire: it is immutable, complete, and validated when it is
+made by `make` or `from_toml`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def make(base: Preset | None = None, /, **given: Any) -> Preset:
         given: values by knob name, as Python, TOML or JSON would hold them; None leaves a knob as it is.
 
     Raises:
-        UsageError: an unknown knob or a value outside its bounds; names the knob, the value and the limit.
+        UsageError: an unknown knob or a value outside its bounds; it names the knob, the value and the limit.
     """
     unknown = [name for name in given if name not in Preset.__struct_fields__]
     if unknown:
@@ -89,7 +89,7 @@ def from_builtins(values: dict[str, Any]) -> Preset:
     try:
         preset = msgspec.convert(values, Preset)
     except NOT_VALID as error:
-        for name in Preset.__struct_fields__:  # one by one, which takes a millisecond, only to name the knob
+        for name in Preset.__struct_fields__:  # one by one to name the knob; takes a millisecond
             if name in values:
                 _check_knob(name, values[name])
         raise UsageError(f"preset: {error}") from None
@@ -102,8 +102,8 @@ def from_builtins(values: dict[str, Any]) -> Preset:
 
 
 def _own(value: Any) -> Any:
-    """`value` in Python's own types: scalars of NumPy (what has `item`; a whole float as int), other real
-    numbers (a long double, a fraction), and paths.
+    """`value` in Python's own types. Converts scalars of NumPy (anything with `item`; a whole float to an
+    int), other real numbers (a long double, a fraction), and paths.
     """
     if isinstance(value, dict):
         return {key: _own(item) for key, item in value.items()}
@@ -126,7 +126,7 @@ def from_toml(text: str | bytes, where: str) -> Preset:
         where: the file's name, for messages.
 
     Raises:
-        PresetError: text that does not parse, an unknown key, a value outside its bounds.
+        PresetError: text that does not parse, an unknown key, or a value outside its bounds.
     """
     try:
         values = msgspec.toml.decode(text)
@@ -153,10 +153,10 @@ def frames_at(position: knobs.Position, rate_hz: int, fps: str | None = None) ->
     Args:
         position: seconds, "Nsmp", "mm:ss.mmm", "hh:mm:ss:ff", or None.
         rate_hz: the source's rate.
-        fps: pictures a second, which time code needs.
+        fps: frames of picture a second, which time code needs.
 
     Raises:
-        UsageError: time code without `fps`, or with a picture that it has not.
+        UsageError: time code without `fps`, or with a picture number that does not exist at it.
     """
     if position is None:
         return None
@@ -183,7 +183,7 @@ def default(name: str) -> str:
 
 
 NOT_VALID = (msgspec.ValidationError, UnicodeEncodeError)
-"""What msgspec raises for a value that cannot be, and for half a surrogate pair, which is no text."""
+"""What msgspec raises for an invalid value, and for text with half a surrogate pair."""
 
 
 def _check_knob(name: str, value: Any) -> None:
@@ -198,11 +198,11 @@ def _check_knob(name: str, value: Any) -> None:
 
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Preset)}
-"""What each field may hold: looked up once, for evaluating the annotations takes milliseconds."""
+"""The type of each field, looked up once: evaluating the annotations takes milliseconds."""
 _KINDS: dict[str, inspect.Metadata] = {
     field.name: field.type
     for field in inspect.type_info(Preset).fields  # type: ignore[attr-defined]
     if isinstance(field.type, inspect.Metadata)
 }
 FLAGS: tuple[str, ...] = tuple(name for name in KNOBS if name not in ("effects", "delivery"))
-"""The knobs that hold one value, and so are flags of the command line."""
+"""The knobs that hold one value and are therefore flags of the command line."""

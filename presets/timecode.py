@@ -1,4 +1,4 @@
-"""Places in a source as people write them: mm:ss.mmm, and SMPTE time code where the frame rate is known.
+"""Positions in a source as people write them: mm:ss.mmm, and SMPTE time code where the frame rate is known.
 
 Source: SMPTE ST 12-1 (time code, drop-frame counting).
 """
@@ -13,18 +13,18 @@ from presets.errors import UsageError
 CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):([0-5]?\d)(\.\d{1,9})?")
 SMPTE = re.compile(r"(\d{1,3}):([0-5]?\d):([0-5]?\d)([:;])(\d{1,3})")
 NTSC = Fraction(1000, 1001)
-"""23.976, 29.97 and 59.94 are 24, 30 and 60 slowed by this."""
+"""23.976, 29.97 and 59.94 are 24, 30 and 60 times this."""
 
 
 def seconds(text: str, fps: str | None) -> Fraction:
-    """The time from the source's first frame to a place in it.
+    """The time from the source's first frame to a position in it.
 
     Args:
         text: `mm:ss`, `mm:ss.mmm`, `hh:mm:ss.mmm`, or `hh:mm:ss:ff` (`hh:mm:ss;ff` drops frame numbers).
         fps: pictures per second, as "25" or "29.97"; only time code needs it.
 
     Raises:
-        UsageError: none of these, time code without its frame rate, a frame that the rate has not.
+        UsageError: another notation, time code without `fps`, or a picture number that does not exist at it.
     """
     if clock := CLOCK.fullmatch(text):
         hours, minutes, whole, part = clock.groups()

@@ -1,3 +1,3 @@
-"""The version of the software: the one place where it stands."""
+"""The version of the software; it stands nowhere else."""
 
 VERSION = "0.1.0"

@@ -1,7 +1,7 @@
-"""Knobs in words: what `--help`, the README and error messages say of a type of presets.schema.
+"""Knobs in words: what `--help`, the README and error messages say of a knob's type.
 
-A knob is an `Annotated` type whose `Meta` holds a description and, in `extra`, its `unit`, and `words` or
-`unset` where the type alone does not say what a user may write.
+A knob is an `Annotated` type whose `Meta` holds a description and, in `extra`, its `unit`; `words` says what
+a user may write, and `unset` what None means, where the type alone does not say it.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def allowed(kind: inspect.Metadata) -> str:
 
 
 def default(kind: inspect.Metadata, value: Any) -> str:
-    """The knob's default `value`; where it is None, what that means."""
+    """The knob's default `value` in words, or what it means where it is None."""
     return str((kind.extra or {}).get("unset", "none")) if value is None else _value(value)
 
 
 def parse(text: str) -> bool | float | str:
-    """A value as typed on a command line: a number, +3 too, or true/false where it reads so, else the text.
+    """A value as typed on a command line: a number (also +3), true or false; anything else is text.
 
-    Whether a knob accepts it is not checked here: that is what `presets.schema.make` does.
+    Whether a knob accepts it is for `presets.schema.make` to check.
     """
     try:
         return msgspec.json.decode(text.removeprefix("+"), type=bool | int | float)
-    except (msgspec.DecodeError, UnicodeEncodeError):  # the name of a file may hold bytes of no UTF-8
+    except (msgspec.DecodeError, UnicodeEncodeError):  # a file's name may hold bytes that are not UTF-8
         return text
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from presets.report import FillReport
 from presets.schema import Preset
-from render.band.cells import CROSSOVER_OCTAVES, HOP, SILENT_POWER, SIZE, Cells, Heard, told
+from render.band.cells import CROSSOVER_OCTAVES, HOP, SILENT_POWER, SIZE, Cells, Heard, filled_stretches
 from render.clip import Clip
 from render.filters import added, band_passes
 from render.generate import Model
@@ -72,7 +72,7 @@ class HoleFiller:
         spread = self.reach + SIZE
         first, end = max(lo - spread, 0) // HOP, -(-(hi + spread) // HOP)
         empty = self._empty[:, first:end]
-        stretches, joined_s = told(self._cells, empty, first, self.reach, lo, hi)
+        stretches, joined_s = filled_stretches(self._cells, empty, first, self.reach, lo, hi)
         share = float(empty.mean())
         between = f"between {self._from_hz:.0f} and {self._cells.edges_hz[-1]:.0f} Hz"
         reason = f"{100 * share:.1f} % of what lies {between} was a codec's holes, and is generated"

@@ -1,6 +1,6 @@
-"""Frames whose highs are not the sound's own: edges of digital silence, and ticks.
+"""Finds frames whose highs are not the sound's own: edges of digital silence, and ticks.
 
-A cut and a splice are broad-band: a few of them hide where the band of a clip ends.
+Cuts and splices are broad-band: a few of them hide where the band of a clip ends.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SLICES = 8
-"""A frame is looked at in so many slices: one of digital silence beside ones that sound is an edge."""
+"""A frame is split into this many slices: where some are digital silence and some sound, it holds an edge."""
 TICK_ORDER, TICK_SHARE = 16, 0.9
-"""A frame whose differences of this order, which stress the highest of the highs, have such a share of their
-energy in ticks. These fill few cells of so many samples, 0.3 ms at 48 kHz; drums and consonants many."""
+"""A frame has ticks where they hold this share of the energy of its differences of this order, which stress
+the very highest frequencies. Energy is summed over cells of TICK_ORDER samples, 0.3 ms at 48 kHz: ticks fill
+few of them, drums and consonants many."""
 TICK_CELLS, ALONE_CELLS = 4, 8
-"""Two ticks, each across two cells, have that share of the energy of the cells about them: so many on either
-side, 2.7 ms at 48 kHz."""
+"""Two ticks of two cells each hold TICK_SHARE of the energy of their surroundings: ALONE_CELLS cells on
+either side, 2.7 ms at 48 kHz."""
 FAINT_SHARE = 0.02
-"""A cell with less of what the cells about it hold is in no tick."""
+"""A cell with less than this share of the energy around it belongs to no tick."""
 SILENT_ENERGY = 1e-14
 
 
@@ -36,11 +37,11 @@ def has_edge(framed: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def has_tick(block: NDArray[np.float32], size: int, hop: int) -> NDArray[np.bool_]:
-    """Whether ticks have nearly all of a frame's highest highs.
+    """Whether ticks hold nearly all of the energy of a frame's very highest frequencies.
 
     Args:
         block: (channels, samples).
-        size, hop: of the frames, multiples of TICK_ORDER.
+        size, hop: of the frames in samples, multiples of TICK_ORDER.
 
     Returns:
         (frames,).
@@ -51,7 +52,7 @@ def has_tick(block: NDArray[np.float32], size: int, hop: int) -> NDArray[np.bool
     padded = np.pad(cells, (ALONE_CELLS, ALONE_CELLS + 1))
     about = np.lib.stride_tricks.sliding_window_view(padded, len(cells))  # (cells about each, cells)
     all_about = about.sum(axis=0)
-    stands_out = about.max(axis=0) > TICK_SHARE / TICK_CELLS * all_about  # without one no few have the most
+    stands_out = about.max(axis=0) > TICK_SHARE / TICK_CELLS * all_about  # else TICK_CELLS cannot hold it
     most = np.partition(about[:, stands_out], -TICK_CELLS, axis=0)[-TICK_CELLS:].sum(axis=0)
     stands_out[stands_out] = most > TICK_SHARE * all_about[stands_out]
     ticks = cells * (stands_out & (cells > FAINT_SHARE * all_about))

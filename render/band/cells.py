@@ -1,4 +1,4 @@
-"""Cells, frames by bands of a stretch of spectrum: which of them a codec left out, and how they are told."""
+"""Cells, each one band of one frame: which of them a codec left out, and how a report lists those."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from render.band.spectrum import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers, power_b
 from render.upscaler import Audio
 
 HOP, SIZE = 1024, 2048
-"""Frame k is heard from HOP k - HOP / 2 on, for SIZE samples at 48 kHz: HOP of them its own, half as many on
-each side."""
+"""Frame k is SIZE samples at 48 kHz from HOP k - HOP / 2 on: HOP of its own, and HOP / 2 more on each
+side."""
 CELLS_PER_OCTAVE = 12
 CROSSOVER_OCTAVES = 1 / 24
-"""Width of the transition between two bands, which both cells hold."""
+"""Width of the transition between two bands, which belongs to the cells of both."""
 HIGHEST_SHARE = 0.95
-"""What is above a shelf tells of the floor up to here, as a share of the source's Nyquist frequency."""
+"""The floor above a shelf is measured up to this share of the source's Nyquist frequency."""
 LEAST_FRAMES = 8
-"""Fewer frames do not tell how loud a band usually is."""
+"""A band that is kept in fewer frames than this has no usual level."""
 UNLIMITED, SILENT_POWER = 1e20, 1e-20
-MOST_TOLD = 700
-"""The most cells that are told, for which a message has room; of more, neighbours in time are told as one."""
+MOST_LISTED = 700
+"""The most cells that a report lists, as a message has room for; with more, neighbours in time are merged."""
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Cells:
 
     Attributes:
         edges_hz: as given.
-        bounds_hz: of each band with the transitions on both sides.
+        bounds_hz: (low, high) of each band, including the transitions on both sides.
     """
 
     def __init__(self, edges_hz: Floats, nyquist_hz: float) -> None:
@@ -61,11 +61,11 @@ class Cells:
         self._above = above_hz * steps[above_hz * steps < highest_hz] * per_bin + 0.5
 
     def heard(self, samples: Audio, start: int) -> Heard:
-        """What the cells of a stretch of the clip hold: of the frames that are wholly inside.
+        """What the cells of a stretch of the clip hold, for the frames that lie wholly inside it.
 
         Args:
             samples: (channels, frames) at 48 kHz.
-            start: of its first, in the clip.
+            start: position of the first sample in the clip.
         """
         powers, first = self._powers(samples, start)
         power = self._in_cells(powers)
@@ -75,7 +75,7 @@ class Cells:
         return Heard(first, empty, level * _usually_kept(power / np.maximum(level, SILENT_POWER), empty))
 
     def power(self, samples: Audio, start: int) -> tuple[Floats, int]:
-        """(channels, frames, bands) mean power per bin of a stretch's cells, and its first frame's number."""
+        """(channels, frames, bands) mean power per bin of a stretch's cells, and the first frame's number."""
         powers, first = self._powers(samples, start)
         return self._in_cells(powers), first
 
@@ -101,8 +101,8 @@ class Heard:
 
     Attributes:
         first: number of the first frame.
-        empty: (channels, frames, bands) where a codec left next to nothing beside a band below that sounds.
-        most: (channels, frames, bands) the mean power per bin that it may have left out there at most.
+        empty: (channels, frames, bands) True where a codec left next to nothing though a band below sounds.
+        most: (channels, frames, bands) upper bound of the mean power per bin that the codec left out.
     """
 
     first: int
@@ -111,12 +111,12 @@ class Heard:
 
 
 def _usually_kept(share: Floats, empty: Mask) -> Floats:
-    """(channels, 1, bands): how loud each band is where it is kept, as a share of the band below; UNLIMITED
-    where that is too rare to tell.
+    """(channels, 1, bands): median power of each band where it is kept, as a share of the band below;
+    UNLIMITED where it is kept too rarely to tell.
 
-    A codec leaves out what is weak: what is not there was no louder than what it keeps. (19 clips through
-    LAME at 64 and 128 kbit/s: held to that, `draft` comes 4 dB below and 1 dB above what was there in the
-    mean; left alone, 1 and 9 dB above.)
+    A codec leaves out what is weak, so what it left out was no louder than what it keeps. (19 clips through
+    LAME at 64 and 128 kbit/s: with this bound, `draft` fills cells on average 4 dB below and 1 dB above the
+    original's level; without it, 1 and 9 dB above.)
     """
     few = (~empty).sum(axis=1, keepdims=True) < LEAST_FRAMES
     usual = np.nanmedian(np.where(empty & ~few, np.nan, share), axis=1, keepdims=True)
@@ -136,34 +136,34 @@ def holed_cells(cutoff: Cutoff) -> Cells | None:
 
 
 def _median(powers: Powers, places: Floats) -> Floats:
-    """(channels, frames, 1): of the mean powers per bin of the bands between places."""
+    """(channels, frames, 1): the median of the mean powers per bin of the bands between places."""
     bands = np.diff(_each(powers, places), axis=2) / np.diff(places)
     return np.asarray(np.median(bands, axis=2, keepdims=True))
 
 
 def _each(powers: Powers, places: Floats) -> Floats:
-    """See `power_below`, of each channel."""
+    """`power_below` of each channel."""
     return np.stack([power_below(channel, places) for channel in powers])
 
 
-def told(
+def filled_stretches(
     cells: Cells, empty: Mask, first: int, reach: int, lo: int, hi: int
 ) -> tuple[tuple[FilledCell, ...], float]:
-    """The cells that were written into, as stretches of a result.
+    """The cells that were filled, as stretches of a result.
 
     Args:
         cells: where they lie.
-        empty: (channels, frames, bands) which.
+        empty: (channels, frames, bands) True for the cells that were filled.
         first: number of the first frame.
-        reach: samples at 48 kHz by which a filter spreads them.
+        reach: samples at 48 kHz by which a filter spreads a cell on each side.
         lo, hi: the result, in samples of the clip at 48 kHz.
 
     Returns:
-        At most MOST_TOLD; and the longest pause, in seconds, over which neighbours were told as one, 0 where
-        every stretch is told as it is.
+        At most MOST_LISTED stretches; and the longest pause, in seconds, over which neighbours were merged,
+        0 where none were.
     """
     gap = 0
-    while len(runs := list(_runs(empty, gap))) > MOST_TOLD:
+    while len(runs := list(_runs(empty, gap))) > MOST_LISTED:
         gap = 2 * gap + 1
     stretches = []
     for channel, band, begin, end in runs:
@@ -176,7 +176,7 @@ def told(
 
 
 def _runs(empty: Mask, gap: int) -> Iterator[tuple[int, int, int, int]]:
-    """(channel, band, first frame, frame after the last) of stretches apart by more than `gap` frames."""
+    """(channel, band, first frame, frame after the last) of the stretches more than `gap` frames apart."""
     for channel, frames in enumerate(empty):
         for band in range(frames.shape[1]):
             at = np.flatnonzero(frames[:, band])

@@ -1,8 +1,9 @@
-"""Where a spectrum falls off a cliff: detection in band powers over time, and the cliff's -6 dB edge.
+"""Finds the cliff where a spectrum ends, from band powers over time, and its -6 dB edge.
 
-A low-pass leaves two marks that music, speech and noises do not make by themselves: the level falls by 30 dB
-within a sixth of an octave and nothing above comes back, not even in the loudest moments; or, where a noise
-floor hides the depth of the fall, what is above is one even level that never follows the sound.
+A low-pass leaves one of two marks that music, speech and noises do not make by themselves. Either the level
+falls by 30 dB within a sixth of an octave and nothing above comes back, not even in the loudest moments. Or,
+where a noise floor hides the depth of the fall, the range above has one even level that never follows the
+sound.
 """
 
 from __future__ import annotations
@@ -16,37 +17,41 @@ from numpy.typing import NDArray
 from render.band.low_pass import GENTLE, STEEP, fit
 from render.band.spectrum import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers, decibels
 
-# A range below is measured: within it, the other thresholds as they stand, every sound of
-# tests/render/band/test_cliff.py is found to end where it does. What is named goes wrong first beyond.
+# "Works from a to b": measured with the other thresholds as they stand, the right end is found for every
+# sound of tests/render/band/test_cliff.py. What goes wrong first below and above is named, where it is known.
 CLIFF_DB = 30.0
-"""A fall of this within SIXTH is an end. 18 to 33: below, a voice behind a filter of 24 dB an octave ends;
-above, an end that the sound passes in a twentieth of the time is missed."""
+"""A fall of this many dB within SIXTH is an end. Works from 18 to 33: below, a voice behind a filter of 24 dB
+an octave is taken to end there; above, an end that the sound passes in a twentieth of the time is missed."""
 FLOOR_CLIFF_DB = 9.0
-"""Down to a steady floor, a fall of this is one. 5.4 to 19.8: below, strings behind 24 dB an octave end in
-hiss of -65 dBFS; above, sounds that were cut over such hiss are missed."""
+"""A fall of this many dB to a steady floor is an end. Works from 5.4 to 19.8: below, strings behind 24 dB an
+octave are taken to end in hiss of -65 dBFS; above, the end of sounds cut over such hiss is missed."""
 RESIDUE_DB = 40.0
-"""A band so far below the sound, which ends in a cliff of its own, is what a filter let through. 25 to 55:
-above, what a filter of 60 dB lets through is sound. Of 980 recordings, whole and cut at 12 and 16 kHz, three
-notes end early with 30, none with 40."""
+"""A band this many dB below the sound that ends in a cliff of its own is what a filter let through. Works
+from 25 to 55: above, what a filter of 60 dB lets through is taken for sound. Of 980 recordings, whole and cut
+at 12 and 16 kHz, three notes end early with 30, none with 40."""
 STEADY_DB = 0.9
-"""The loudest tenth of a steady floor stands out by less. 0.75 to 1.8 at least: below, hiss is not steady."""
+"""A floor is steady where its loudest tenth is less than this many dB above its mean. Works from 0.75 to at
+least 1.8: below, hiss does not count as steady."""
 LOUD_SHARE, RARE_SHARE = 0.1, 0.005
-"""The loudest frames, which are looked at, and those at their very top, which clicks may have made."""
+"""Share of the frames that count as the loudest, after the share at the very top that may be clicks."""
 TONE_DB, TONE_BANDS = 12.0, 7
-"""A band that stands out of those about it, or of a floor, by more has a tone in it, a screen's or a pilot's.
-6 to 24. It reaches over three of TONE_BANDS at most where an end is looked for."""
+"""A band this many dB above the median of the TONE_BANDS around it, or above a floor, holds a tone, such as a
+screen's or a pilot's. Works from 6 to 24. Where an end is looked for, a tone covers at most three bands."""
 EVEN_DB = 1.0
-"""No level of a floor stands out of the others by more, nor half as much of their slope."""
+"""In an even floor no level is this many dB above the median; about a slope, none is half of it above."""
 SLOPE_DB = 0.5
-"""A floor may rise or fall by so much a twelfth of an octave, 6 dB an octave: hiss is seldom white."""
+"""The steepest slope of a floor, dB per twelfth of an octave (6 dB an octave): hiss is seldom white."""
 FEW_RUNS = 5
-"""So few levels, half an octave, tell no slope."""
+"""Up to this many levels, half an octave, are too few to tell a slope."""
 GENTLE_COST = 0.4
-"""A gentle low-pass is taken where its misfit is below this share of a steep one's. 0.2 to 0.8 at least."""
+"""A gentle low-pass is taken where its misfit is below this share of a steep one's. Works from 0.2 to at
+least 0.8."""
 SKIRT_DB = 6.0
-"""The fall goes on, downwards, as long as a sixth of an octave loses more. Down to 3 at least."""
+"""The start of the fall lies further down as long as a sixth of an octave loses more dB than this. Works down
+to at least 3."""
 SKIRT_OCTAVE_DB = 36.0
-"""What an octave lost by more before the fall is a gentle filter's slope, and no cliff. 18 to 72 at least."""
+"""A level that lost more dB than this over the octave before the fall is on a gentle filter's slope, not at a
+cliff. Works from at least 18 to at least 72."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -57,9 +62,9 @@ class Cliff:
 
     Attributes:
         edge_hz: the -6 dB edge of the filter that made it.
-        drop_db: from the band below the edge to the loudest band above it, both in their loud frames.
+        drop_db: from the band below the edge down to the loudest band above it, each in its loud frames.
         floor: True when a steady noise floor, not silence, stands above.
-        above_to_hz: where that, or what a filter let through, ends on a cliff too; infinite without one.
+        above_to_hz: where that floor, or what a filter let through, ends in a cliff too; else infinite.
     """
 
     edge_hz: float
@@ -71,11 +76,11 @@ class Cliff:
 def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | None:
     """The cliff where the sound ends, or None.
 
-    It is the highest one, unless between it and one further down there is only the hiss of a recorder, or
-    what a filter let through: such a band ends too, where a converter or a resampler cut it off.
+    It is the highest one, unless only the hiss of a recorder, or what a filter let through, lies between it
+    and a lower one: such a band ends in a cliff too, where a converter or a resampler cut it off.
 
     Args:
-        powers: (frames, bands), frames that sound only.
+        powers: (frames, bands) of the frames that sound.
         edges_hz: (bands + 1,) the bands' edges.
         lowest_hz: no cliff is looked for below.
     """
@@ -88,7 +93,7 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
     levels_db = decibels(lower_quartile(below))
     above = sums[:, [bands]] - sums[:, places + SIXTH]
     lowest = _loud_means(powers, above[:, 1:], places[1:], range(SIXTH, 2 * SIXTH))
-    # Most places are told by the lowest of their ceilings, without the others.
+    # Most places are ruled out by the bands just above them, without a look at the others.
     falls_db = levels_db[1:] - middle(decibels(lowest))
     found: Cliff | None = None
     for place in (0, *1 + np.flatnonzero(falls_db >= FLOOR_CLIFF_DB)):
@@ -112,7 +117,8 @@ def find_cliff(powers: Powers, edges_hz: Floats, lowest_hz: float) -> Cliff | No
 
 
 def _is_even(levels_db: Floats) -> bool:
-    """Whether none of (runs,) of levels, 1/12 octave apart, stands out of one level, or a gentle slope."""
+    """Whether no level stands out of one common level or a gentle slope; (runs,) a twelfth of an octave
+    apart."""
     if levels_db.max() - median(levels_db) < EVEN_DB:
         return True
     if len(levels_db) <= FEW_RUNS:
@@ -124,7 +130,8 @@ def _is_even(levels_db: Floats) -> bool:
 
 
 def _is_floor(powers: Powers, levels_db: Floats) -> bool:
-    """Whether (frames, bands), but for tones above their (bands,) levels, are a steady noise."""
+    """Whether (frames, bands) are steady noise once bands with a tone, by their (bands,) levels, are left
+    out."""
     level = levels_db < _medians(levels_db).max() + TONE_DB
     return is_steady(powers[:, level].sum(axis=1, dtype=np.float64))
 
@@ -145,19 +152,19 @@ def _loud_means(powers: Powers, loudness: Floats, places: NDArray[np.intp], band
 
 
 def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cliff | None:
-    """The cliff, with the -6 dB edge of the low-pass that ends the spectrum near band `at`.
+    """The cliff near band `at`, with the -6 dB edge of the low-pass that made it.
 
-    A straight trend in dB over log frequency, through a low-pass of power 1 / (1 + 3 (f / edge)^(2 order)),
-    plus the floor is fitted to the spectrum of the loud frames; robustly, for sound has a shape of its own.
+    The spectrum of the loud frames is fitted with a straight trend in dB over log frequency, times a low-pass
+    of power 1 / (1 + 3 (f / edge)^(2 order)), plus the floor. The fit is robust: sound has its own shape.
 
     Args:
         powers: (frames, bands).
         edges_hz: (bands + 1,).
         at: a band on the fall, or above it.
-        floor_db: the level of what is above.
+        floor_db: level of the range above.
 
     Returns:
-        None where the fall is gentler than a cliff's, or sits on the skirt of a gentle filter.
+        None where the fall is gentler than a cliff's, or lies on the skirt of a gentle filter.
     """
     for _ in range(2):
         spectrum = decibels(powers[loudest(powers[:, max(0, at - SIXTH) : at].sum(axis=1))].mean(axis=0))
@@ -182,7 +189,7 @@ def cliff_near(powers: Powers, edges_hz: Floats, at: int, floor_db: float) -> Cl
 
 
 def _without_tones(levels_db: Floats) -> Floats:
-    """(bands,) of levels in which what stands out of the bands about it is as they are."""
+    """The (bands,) levels, with bands that hold a tone brought down to the median of those around them."""
     if len(levels_db) < TONE_BANDS:
         return levels_db
     about = np.lib.stride_tricks.sliding_window_view(np.pad(levels_db, TONE_BANDS // 2, "edge"), TONE_BANDS)
@@ -191,7 +198,8 @@ def _without_tones(levels_db: Floats) -> Floats:
 
 
 def is_steady(power: Floats) -> bool:
-    """Whether (frames,) of power are a steady noise's, whose loudest tenth stands out by chance only."""
+    """Whether the power of (frames,) is that of steady noise, whose loudest tenth stands out by chance
+    only."""
     usual = np.sort(power)[: len(power) - int(len(power) * RARE_SHARE)]
     return bool(power[loudest(power)].mean() < 10 ** (STEADY_DB / 10) * usual.mean())
 
@@ -211,14 +219,15 @@ def _shoulder(spectrum: Floats, at: int, floor_db: float) -> tuple[int, float]:
 
 
 def loudest(power: Floats) -> NDArray[np.intp]:
-    """Of (frames, ...) the loudest tenth, but for the rare ones (clicks) at its very top."""
+    """Indices of the loudest tenth of (frames, ...), without the few at the very top, which may be clicks."""
     rare = int(len(power) * RARE_SHARE)
     count = max(4, round(len(power) * LOUD_SHARE))
     return np.argsort(power, axis=0)[::-1][rare : rare + count]
 
 
 def _medians(values: Floats) -> Floats:
-    """The medians of runs of SIXTH values, one every four; the last run may have four to seven."""
+    """The medians of runs of SIXTH values, one every four values; the last run may have only four to
+    seven."""
     runs = max(0, (len(values) - SIXTH) // 4 + 1)
     whole = np.lib.stride_tricks.sliding_window_view(values, SIXTH)[::4] if runs else np.empty((0, SIXTH))
     rest = values[4 * runs :]
@@ -226,12 +235,12 @@ def _medians(values: Floats) -> Floats:
 
 
 def median(values: Floats) -> float:
-    """The median of a few values: NumPy's own takes twenty times as long over a dozen."""
+    """The median of a few values; for a dozen, NumPy's own takes twenty times as long."""
     return float(middle(values))
 
 
 def middle(values: Floats) -> Floats:
-    """The medians over the last axis, of a few values."""
+    """The medians over the last axis, which holds a few values."""
     ordered, half = np.sort(values), values.shape[-1] // 2
     if values.shape[-1] % 2:
         return np.asarray(ordered[..., half])
@@ -239,7 +248,7 @@ def middle(values: Floats) -> Floats:
 
 
 def lower_quartile(values: Floats) -> Floats:
-    """np.percentile(values, 25, axis=-1), of a few values, in a thirtieth of its time."""
+    """np.percentile(values, 25, axis=-1) of a few values, in a thirtieth of the time."""
     count = values.shape[-1]
     ordered, (first, quarters) = np.sort(values), divmod(count - 1, 4)
     below, above = ordered[..., first], ordered[..., min(first + 1, count - 1)]

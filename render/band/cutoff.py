@@ -1,6 +1,7 @@
-"""Where the band of a clip ends: the step of a render that alone decides the cut-off.
+"""Where the band of a clip ends. This step alone decides the cut-off of a render.
 
-`auto` looks for a cliff (render/band/cliff.py), `rolloff` is the paper's rule, a number is taken at its word.
+`auto` looks for a cliff (render/band/cliff.py), `rolloff` is the AudioSR paper's rule, a number is used as
+given.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from render.band.spectrum import SIXTH, THIRD, Spectrum, decibels, measure
 from render.clip import Clip
 
 FULL_BAND_HZ = 0.97 * 18000.0
-"""A band seen to end here or above is full, nothing is generated: 18 kHz, less the 3 % an edge may be off."""
+"""A band that ends here or above is full, and nothing is generated: 18 kHz, less the 3 % an edge may be
+off."""
 NYQUIST_EDGE = 0.9556
 """The -6 dB edge of soxr VHQ as a share of the source's Nyquist frequency, measured."""
 FILLED = 0.9
 """A sound that ends above this share of its Nyquist frequency fills the band of its sampling rate."""
 SLOPE_ROOM = 0.85
-"""Up to here, as a share of the Nyquist frequency, a slope can end before the resampler's own does."""
+"""A filter's slope is looked for only below this share of the Nyquist frequency: above, it may end where the
+resampler's own does."""
 ROLLOFF_SHARE = 0.99
 ARCHIVE = " (an old transfer that falls off gently: -p archive)"
-"""What to do about material that a cliff will never be found in."""
+"""The way out for material that has no cliff."""
 DITHER_DBFS = -96.3
-"""A 16-bit TPDF-dithered file's own noise, RMS."""
+"""RMS noise of a 16-bit file with TPDF dither, dBFS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,11 @@ class Cutoff:
         hz: the -6 dB edge, or None when nothing is to be generated.
         method: the rule that decided.
         reason: one sentence for the user.
-        edge_hz: the end of the band where one was seen, also when it is too high to matter.
+        edge_hz: the end of the band where one was seen, even when it is too high to matter.
         cliff_db: the depth of the cliff there.
         nyquist_hz: of the source.
-        slope: how the band ends, where more than an edge is seen of it.
-        holes: what a codec left out below that end, where a cliff was seen.
+        slope: the input filter's slope, where something of the original is left above the edge.
+        holes: what a codec left out below that end; None where nobody looked for it.
     """
 
     hz: float | None
@@ -65,7 +68,7 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: b
     Args:
         clip: any rate; read once from start to end, or in evenly spread blocks where it is long.
         cutoff: the knob: `auto`, `rolloff`, or Hz.
-        holes: whether to look for holes also below an end that was given, or found by its roll-off.
+        holes: whether to look for holes below an end that is given or found by its roll-off, too.
 
     Raises:
         UsageError: a number above the clip's Nyquist frequency.
@@ -83,7 +86,7 @@ def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: b
 
 
 def given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
-    """A number taken at its word, as far as the band of the source's rate reaches.
+    """The cut-off as it was given, but no higher than the resampler's edge at the source's rate.
 
     Raises:
         UsageError: it is above the clip's Nyquist frequency.
@@ -102,7 +105,7 @@ def given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
 
 
 def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
-    """The rule `auto`, for whoever has the spectrum already."""
+    """The rule `auto`, for a caller that has the spectrum already."""
     if len(spectrum.powers) < 4:
         return _auto(spectrum, nyquist_hz)
     rate_hz = held_from_hz(spectrum.changes_hz, 2 * nyquist_hz, spectrum.bin_hz)
@@ -119,7 +122,7 @@ def auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
 
 
 def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
-    """The same of a clip without images."""
+    """`auto` for a clip without images."""
 
     holes: Holes | None = None
 
@@ -155,14 +158,14 @@ def _auto(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
     if hz < cliff.edge_hz:
         reason += f"; above {hz:.0f} Hz a codec left most of it out"
     slope = None
-    if hz == seen_hz < SLOPE_ROOM * nyquist_hz:  # else a codec ended it, and no filter
+    if hz == seen_hz < SLOPE_ROOM * nyquist_hz:  # hz below seen_hz: a codec ended the band, not a filter
         slope = find_slope(spectrum.powers, spectrum.edges_hz, hz, spectrum.bin_hz, nyquist_hz)
     return Cutoff(hz, "auto", reason, cliff.edge_hz, cliff.drop_db, nyquist_hz, slope, holes)
 
 
 def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
-    """AudioSR 3.2: the frequency below which lies 0.99 of the entire input, as librosa's spectral_rolloff
-    counts it: magnitudes, here over all frames."""
+    """The rule of AudioSR, section 3.2: the frequency below which 0.99 of the input lies. As in librosa's
+    spectral_rolloff, magnitudes are summed, here over all frames."""
     total = np.cumsum(spectrum.magnitude)
     if total[-1] <= 0:
         return Cutoff(None, "rolloff", "nothing to generate: the clip is silent", nyquist_hz=nyquist_hz)
@@ -175,7 +178,7 @@ def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
 
 
 def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
-    """The end of a band that runs to the source's own Nyquist frequency, or None when it fades before."""
+    """The end of a band that reaches the source's own Nyquist frequency, or None when it fades out below."""
     loud = decibels(np.sort(spectrum.powers, axis=0)[-max(4, len(spectrum.powers) // 10) :].mean(axis=0))
     top_db = float(np.median(loud[-THIRD - SIXTH : -SIXTH]))
     dither_db = DITHER_DBFS - 10 * np.log10(nyquist_hz / spectrum.bin_hz) + 3

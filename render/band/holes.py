@@ -1,7 +1,7 @@
-"""Holes: what a lossy codec short of bits left out below its own shelf.
+"""Holes: what a lossy codec short of bits left out below its shelf, the low-pass of the whole file.
 
 A codec works in frames and bands. Where bits run out it drops whole bands of a frame, from the top down.
-What it dropped decodes to next to nothing, as empty as what is above the shelf, right beside bands that
+A dropped band decodes to next to nothing, as empty as the range above the shelf, right beside bands that
 sound. No instrument, voice or room makes that step.
 """
 
@@ -17,28 +17,31 @@ from render.band.cliff import loudest, median, middle
 from render.band.spectrum import SIXTH, THIRD, Powers, decibels
 
 HOLE_DB = 45.0
-"""A cell this far below the band a third of an octave further down is empty."""
+"""A cell is empty where it is this many dB below a sounding band further down (`level` of `is_empty`)."""
 FLOOR_MARGIN_DB, CLEAR_DB = 6.0, 25.0
-"""So is one as empty as what is above the shelf, where the sound stands this clear of it."""
+"""A cell is also empty within this many dB of the level above the shelf, where the sounding band is CLEAR_DB
+above that."""
 SOUNDING_DB = 30.0
-"""Frames this far below the loud ones do not count: there a codec rightly saves."""
+"""Frames this many dB below the loud ones do not count: there a codec rightly saves bits."""
 MOST = 0.5
-"""A band that more of the frames leave out is no part of the sound's band."""
+"""A band that more than this share of the frames leave out lies above the end of most frames."""
 EDGE_DB = 6.0
-"""Nor of the file's, where all frames together lack more than this: what is left is attacks, whose short
-blocks reach above an encoder's low-pass."""
+"""A band in which all frames together lack more dB than this is above the shelf: what is left in it is
+attacks, whose short blocks reach above an encoder's low-pass."""
 
 NEARLY_ALL = 0.85
-"""Nor where so many of the frames leave it out, however loud the others are in it."""
+"""So is a band that more than this share of the frames leave out, however loud it is in the others."""
 LOUD_MOST = 0.7
-"""Nor where this share of the loudest frames leave it out, though others keep it: short of bits, an encoder
-drops in loud moments what it has room for in quiet ones. At three quarters those frames lack EDGE_DB."""
+"""So is a band that more than this share of the loudest frames leave out, though others keep it: short of
+bits, an encoder drops in loud moments what it has room for in quiet ones. At three quarters those frames lack
+EDGE_DB."""
 STEP, STEP_DB = 0.3, 4.5
-"""A step: so many more of the frames leave out what follows, and all frames together lack this from there on.
-Above 16 kHz MP3 has no scale factor of its own, and gets what is left of the bits. Of 189 coded recordings
-that `draft` was trained on two shelves are more than 250 Hz too high, three with 0.5, four with 6 dB."""
+"""A step is a band from which on the share of frames that leave bands out is this much greater, and all
+frames together lack this many dB. Above 16 kHz MP3 has no scale factor of its own, and that range gets the
+bits that are left. Of 189 coded recordings that `draft` was trained on, two shelves are more than 250 Hz too
+high; with 0.5 three are, with 6 dB four."""
 STEP_BANDS = 3
-"""Over so many bands levels and shares are taken there: 0.7 kHz at 16 kHz."""
+"""Levels and shares on both sides of a step are taken over this many bands: 0.7 kHz at 16 kHz."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -48,12 +51,13 @@ class Holes:
     """What was left out below a shelf.
 
     Attributes:
-        shelf_hz: the -6 dB edge of the file's band, all frames together.
-        from_hz: where most frames end: what is between here and the shelf, most of them leave out; the shelf
-            itself where they reach it.
-        kept_hz: the shelf, or a step below it above which an encoder short of bits kept a part only.
-        lowest_hz: the lowest band with holes in a tenth of the frames or more, None where there is none.
-        share: of the cells (frame by band) in the octave below the shelf, how many are empty; 0 to 1.
+        shelf_hz: the -6 dB edge of the file's band, over all frames together.
+        from_hz: where most frames end: most of them leave out the range from here to the shelf; equal to the
+            shelf where most frames reach it.
+        kept_hz: the shelf, or a step below it, above which an encoder short of bits kept only a part.
+        lowest_hz: the lowest band, within an octave below the shelf, with holes in at least a tenth of the
+            frames; None without one.
+        share: of empty cells among those in the octave below the shelf, 0 to 1.
     """
 
     shelf_hz: float
@@ -67,10 +71,10 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
     """The holes below the end of a band.
 
     Args:
-        powers: (frames, bands) mean power per bin, frames that sound only.
+        powers: (frames, bands) mean power per bin of the frames that sound.
         edges_hz: (bands + 1,) the bands' edges.
         edge_hz: where the loudest moments end.
-        full_hz: a shelf from here on is full, and left where it is, whatever loud moments lack.
+        full_hz: a shelf at or above this is full, and stays where it is whatever loud moments lack.
     """
     end = max(1, int(np.searchsorted(edges_hz, edge_hz)) - 1)
     cells, holed, loud = _empty(powers, end)
@@ -82,7 +86,7 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
     while shelf > most and missing_db[shelf - 1] > EDGE_DB:
         shelf -= 1
     if 4 < shelf == most < end and _missing_db(cells, most - 1)[most - 1] > EDGE_DB:
-        shelf -= 1  # an edge within it left most frames a part of this band
+        shelf -= 1  # the edge lies within this band, so most frames hold a part of it
     while shelf > max(4, end - THIRD) and empty[shelf - 1] > NEARLY_ALL:
         shelf -= 1
     if edges_hz[shelf] < full_hz:
@@ -103,7 +107,7 @@ def find_holes(powers: Powers, edges_hz: Floats, edge_hz: float, full_hz: float 
 
 
 def _step(cells: Powers, empty: Floats, lowest: int, end: int) -> int | None:
-    """The lowest band from `lowest` on, below `end`, at which there is a step, see STEP."""
+    """The lowest band of `lowest` to `end` at which there is a step, see STEP; None without one."""
     below = np.lib.stride_tricks.sliding_window_view(empty, STEP_BANDS).mean(axis=1)
     for band in range(max(lowest, STEP_BANDS + 1), end):
         above = empty[min(band + 1, len(empty) - 1) : band + 1 + STEP_BANDS]
@@ -117,8 +121,8 @@ def _step(cells: Powers, empty: Floats, lowest: int, end: int) -> int | None:
 
 
 def _missing_db(cells: Powers, start: int) -> Floats:
-    """(bands,): how far the mean of all frames lies below the straight line through the third of an octave
-    before band `start`; a line that rises is taken for flat."""
+    """(bands,): how many dB the mean of all frames lies below the straight line through the third of an
+    octave before band `start`; a line that rises is replaced by a flat one."""
     level = decibels(cells.mean(axis=0))
     before = np.arange(max(0, start - THIRD), start)
     slope = min(0.0, float(np.polyfit(before, level[before], 1)[0]))
@@ -126,8 +130,8 @@ def _missing_db(cells: Powers, start: int) -> Floats:
 
 
 def _empty(powers: Powers, end: int) -> tuple[Powers, NDArray[np.bool_], NDArray[np.intp]]:
-    """(frames, bands) of the frames that sound, which of their cells are empty although they do, and which
-    frames are the loudest."""
+    """The frames that sound, (frames, bands); which of their cells are empty; and which of them are
+    loudest."""
     under = middle(powers[:, max(0, end - 2 * THIRD) : max(4, end - THIRD)])
     sounding = under > under[loudest(under)].mean() * 10 ** (-SOUNDING_DB / 10)
     cells, level = powers[sounding], under[sounding, None]
@@ -142,8 +146,8 @@ def is_empty(cells: Floats, level: Floats, floor: Floats | None) -> NDArray[np.b
 
     Args:
         cells: (frames, bands) mean power per bin.
-        level: (frames, 1) of a band below.
-        floor: (frames, 1) of what is above the shelf; None where nothing is.
+        level: (frames, 1) of a sounding band below.
+        floor: (frames, 1) of the range above the shelf; None where there is none.
     """
     empty = cells < level * 10 ** (-HOLE_DB / 10)
     if floor is not None:

@@ -1,8 +1,8 @@
-"""Images: the mirror of its own band that a sound has above it where plain interpolation raised its rate.
+"""Images: the mirror of a sound's band that plain interpolation leaves above it when it raises the rate.
 
-Samples that are held, lines drawn between them, a cubic through four: none takes away what a rate of r
-repeats above r / 2. There every frame holds, bin by bin, what it holds as far below, quieter the further
-away. No sound is its own mirror but a steady tone, and that is one about each of its partials.
+Held samples, lines between samples, cubics through four of them: none removes what a rate of r repeats above
+r / 2. Every frame then mirrors, bin by bin, the range below r / 2 in the range above it, quieter with the
+distance. The only sound that is its own mirror is a steady tone, and it is one around each of its partials.
 """
 
 from __future__ import annotations
@@ -13,30 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000)
-"""What a source's rate may be: those that files have. Chords mirror themselves too, strings at 5.3 kHz."""
+"""The rates that a sound may have been raised from: those that files have. A mirror elsewhere is no image:
+chords have them too, strings at 5.3 kHz."""
 LEAST_RATE_HZ = 4000.0
-"""From here on mirrors are looked for: a tone is known by having many."""
+"""Mirrors are looked for from this rate on, also below RATES_HZ: a tone is recognised by having many."""
 AROUND_BINS = 16
-"""What a bin is held against: so many on either side."""
+"""A bin's level is taken relative to this many bins on either side."""
 MOST_NEPERS = 3.0
-"""No bin stands out of them by more: a partial is one bin among many."""
+"""Limit of that relative level, nepers of power: a partial is one bin among many."""
 REACH_BINS, LEAST_BINS, CLEAR_BINS = 200, 24, 3
-"""How far from a mirror's place the two sides are compared; the window's own lobe is left out."""
+"""The two sides are compared from CLEAR_BINS, beyond the window's own lobe, to REACH_BINS from the mirror's
+place; at least LEAST_BINS must be there."""
 LIKENESS = 0.5
-"""Correlation of the two sides from which on one is the other's image."""
+"""From this correlation of the two sides on, one is the image of the other."""
 PEAK_BINS = 3
 ALONE = 0.1
-"""A mirror's likeness stands out by this of all others below twice its rate: a steady tone has many."""
+"""The likeness of an image exceeds that of all other mirrors below twice its rate by this: a steady tone has
+many mirrors."""
 LAW_OF = ((0.1, 0.3), (0.3, 0.5))
-"""Where the levels are compared, as shares of r / 2 away from there."""
+"""Two ranges of distance from r / 2 at which levels are compared, as shares of r / 2."""
 LAW, LAW_SPREAD = (0.75, 5.0), 1.3
-"""An image lies below what it mirrors by (r - f) / f to some power: 1 where samples were held, 2 where lines
-were drawn between them (sinc and its square), 2.4 to 4 for cubics, and the same, up to this factor, near and
-further away; 0 for the sidebands of a tone."""
+"""At r - f, an image of what is at f is quieter by (r - f) / f to some power: 1 where samples were held, 2
+for lines between them (sinc and its square), 2.4 to 4 for cubics; 0 for the sidebands of a tone. LAW bounds
+that power, and LAW_SPREAD the ratio of its values in the two ranges of LAW_OF."""
 
 HELD_SHARE = 0.1
-"""So many of the frames, or more, change as often as samples that were held, and none more often: quiet ones
-of 16 bits less often. Of 656 recordings of 16 bits, whole, none does."""
+"""Samples were held where at least this share of the frames change at the lower rate, and none more often;
+quiet frames of 16 bits change less often. Of 656 whole recordings of 16 bits, none does so."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -44,13 +47,13 @@ Floats = NDArray[np.floating[Any]]
 def held_from_hz(changes_hz: Floats, rate_hz: float, bin_hz: float) -> float | None:
     """The rate from which a sound was raised by holding its samples, whatever the ratio, or None.
 
-    Where it is broken, a sample is held for two frames or three, by turns, and the images lie everywhere: the
-    mirror alone does not tell. But samples change as often as they once came.
+    At a fractional ratio a sample is held for, say, two frames or three in turn, and images lie everywhere:
+    the mirror alone does not find them. But samples still change at the lower rate.
 
     Args:
-        changes_hz: (frames,) how often a second a sample is another than the one before.
+        changes_hz: (frames,) how many times a second a sample differs from the one before.
         rate_hz: the clip's.
-        bin_hz: one change in a frame.
+        bin_hz: the resolution of `changes_hz`: one change in a frame.
 
     Returns:
         One of RATES_HZ.
@@ -66,8 +69,8 @@ def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | 
     """The rate from which a sound was raised by plain interpolation, or None.
 
     Args:
-        powers: (frames, bins) of a Hann window's bins from 0 Hz on.
-        bin_hz: their width.
+        powers: (frames, bins) of Hann-windowed frames, from 0 Hz on.
+        bin_hz: width of a bin.
         highest_hz: no mirror is looked for at or above this.
 
     Returns:
@@ -93,7 +96,7 @@ def raised_from_hz(powers: Floats, bin_hz: float, highest_hz: float) -> float | 
 
 
 def _whitened(powers: Floats) -> NDArray[np.float32]:
-    """(frames, bins): by how many nepers of power each bin stands out of those about it."""
+    """(frames, bins): the level of each bin relative to those around it, in nepers of power."""
     level = np.log(np.asarray(powers, np.float64) + 1e-20)
     sums = np.cumsum(np.pad(level, ((0, 0), (AROUND_BINS + 1, AROUND_BINS)), "edge"), axis=1)
     width = 2 * AROUND_BINS + 1
@@ -102,7 +105,8 @@ def _whitened(powers: Floats) -> NDArray[np.float32]:
 
 
 def _likeness(white: NDArray[np.float32], most: int, least: int) -> Floats:
-    """(most,): how alike the two sides of each place are, in half bins: s mirrors bin b to s - b."""
+    """(most,): how alike the two sides of each place are; places count half bins: s mirrors bin b to s -
+    b."""
     bins = white.shape[1]
     products = white.T @ white
     energy = np.diagonal(products)
@@ -120,7 +124,7 @@ def _likeness(white: NDArray[np.float32], most: int, least: int) -> Floats:
 
 
 def _falls_as_an_image(level_db: Floats, place: int) -> bool:
-    """Whether what lies above a mirror's place is as much quieter as an image would be."""
+    """Whether the range above a mirror's place is quieter than the one below as an image would be."""
     laws = []
     for shares in LAW_OF:
         away = np.arange(*(round(share * place / 2) for share in shares))

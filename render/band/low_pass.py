@@ -1,4 +1,4 @@
-"""The low-pass that ended a spectrum, by the best fit: its -6 dB edge."""
+"""Fits the low-pass that ended a spectrum, for its -6 dB edge."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEEP, GENTLE = (32, 36, 40, 48, 60, 72, 120, 240, 600), (6, 8, 10, 12, 14, 17, 20, 24, 28)
-"""Orders, 6 dB an octave each: from 32 on they lose 30 dB within a sixth of an octave, as a cliff does."""
+"""Orders that are tried, each 6 dB an octave: from 32 on they lose 30 dB within a sixth of an octave, as a
+cliff does."""
 
-LEAST_PASSED = 41.0
-"""Nepers of power beyond which a low-pass is taken to lose no more: 178 dB."""
+MOST_LOST = 41.0
+"""Greatest loss of a low-pass in nepers of power, 178 dB: what it would lose beyond is not counted."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -21,24 +22,25 @@ Floats = NDArray[np.floating[Any]]
 def fit(
     level_db: Floats, floor: float, first: int, per_octave: int, orders: tuple[int, ...]
 ) -> tuple[float, float]:
-    """The low-pass, over a straight trend and a floor, that makes a spectrum most nearly: all edges and all
-    orders at once, as (edges, orders, bands).
+    """The low-pass that, with a straight trend and a floor, comes closest to a spectrum.
+
+    All edges and orders are tried at once, in arrays of (edges, orders, bands).
 
     Args:
         level_db: (bands,) of the spectrum.
-        floor: power.
-        first: number of the first band, counted from the one above which the fall is looked for.
+        floor: its power.
+        first: number of the first band; band 0 is the one where the fall begins.
         per_octave: bands an octave.
         orders: STEEP or GENTLE.
 
     Returns:
-        The cost of the best fit, and its -6 dB edge in octaves above the lower end of band 0; an infinite
-        cost where there is nothing to fit.
+        The cost of the best fit, infinite where there is nothing to fit; and its -6 dB edge in octaves above
+        the lower end of band 0.
     """
     passes = _low_passes(first, first + len(level_db), per_octave, orders)
     if passes is None:
         return np.inf, 0.0
-    # The straight line through what passes, by least squares; 0.3 holds its slope back.
+    # The least-squares line through the bands that pass; 0.3 regularises its slope.
     count, x, xx = passes.count, passes.x, passes.xx
     y, xy = np.moveaxis((level_db @ passes.weighed)[:, None] - passes.line, -1, 0)
     scale = count * (xx + 0.3) - x**2
@@ -62,15 +64,17 @@ def fit(
 
 @dataclass(frozen=True, slots=True)
 class _LowPasses:
-    """Low-passes of some orders and all edges near a band, over the bands about it: what no clip changes.
+    """Low-passes of some orders and all edges near band 0: the part of a fit that is the same for all clips.
 
     Attributes:
-        octaves: (bands,) float32 from the lower end of the band.
-        edges: (edges,) octaves from there.
-        fall: (edges, orders, bands) float32 by how much the power is less.
-        weighed: (edges, bands, 2) the bands that pass, and their octaves, for a line by least squares.
-        line: that of the falls: (edges, orders, 2) sums.
-        count, x, xx: (edges, 1) sums of the bands that pass, of their octaves and of the squares.
+        octaves: (bands,) float32 above the lower end of band 0.
+        edges: (edges,) octaves above the same.
+        fall: (edges, orders, bands) float32 factors by which the power is reduced.
+        weighed: (edges, bands, 2) 1 and the octaves for bands that pass, else 0: the weights of the sums that
+            a least-squares line needs.
+        line: (edges, orders, 2) these sums of the falls in dB.
+        count, x, xx: (edges, 1) the number of bands that pass, and the sums of their octaves and their
+            squares.
     """
 
     octaves: NDArray[np.float32]
@@ -85,7 +89,7 @@ class _LowPasses:
 
 @lru_cache(maxsize=16)
 def _low_passes(first: int, end: int, per_octave: int, orders: tuple[int, ...]) -> _LowPasses | None:
-    """The low-passes over bands `first` to `end`, counted from the one where they end; None without edges."""
+    """The low-passes over bands `first` to `end`, see `fit`; None where no edge has bands enough below it."""
     octaves = (np.arange(first, end) + 0.5) / per_octave
     edges = np.arange(-0.25, 0.06, 1 / 144) if orders is STEEP else np.arange(-0.6, 0, 1 / 48)
     passed = octaves < edges[:, None]
@@ -94,7 +98,7 @@ def _low_passes(first: int, end: int, per_octave: int, orders: tuple[int, ...]) 
         return None
     # In single precision: within 1e-4 dB of double, at a sixth of its cost.
     beyond = np.minimum(octaves - edges[:, None, None], 2.0) * np.array(orders)[:, None]
-    fall = np.exp(np.minimum(beyond * np.log(4.0), LEAST_PASSED).astype(np.float32))
+    fall = np.exp(np.minimum(beyond * np.log(4.0), MOST_LOST).astype(np.float32))
     fall *= 3
     fall += 1
     weighed = np.stack([passed * octaves**power for power in (0, 1)], axis=-1)

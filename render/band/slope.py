@@ -1,9 +1,9 @@
-"""What the input's own low-pass took where its band ends.
+"""How much the input's own low-pass took where its band ends.
 
-From the cut-off on the original falls, and what is left of it is worth more than anything generated: raised
-by what the filter took, it is the original. Which filter that was is told from the clip's spectrum: of a
-family of low-passes, the one is taken whose removal leaves the most natural contour, in the sense of a
-Gaussian process (Rasmussen and Williams 2006, 2.2) that was measured on full-band recordings.
+From the cut-off on the original falls, but what is left of it is worth more than anything generated: raised
+by what the filter took, it is the original. The filter is found in the clip's spectrum: of a family of
+low-passes, it is the one whose removal leaves the most natural contour, by the likelihood of a Gaussian
+process (Rasmussen and Williams 2006, 2.2) that was measured on full-band recordings.
 """
 
 from __future__ import annotations
@@ -21,63 +21,68 @@ from render.band.spectrum import Powers, decibels
 Floats = NDArray[np.floating[Any]]
 
 MOST_DB = 42.0
-"""The greatest loss that is made good: an error in the filter's order is raised with it."""
+"""The greatest loss that is made good: the effect of an error in the filter's order grows with the loss."""
 FITTED_DB = 50.0
-"""The greatest loss that tells of the filter. Deeper, windowed sincs and elliptic filters rise again."""
+"""The greatest loss that the fit looks at: deeper down, windowed sincs and elliptic filters rise again."""
 ABOVE_FLOOR_DB = 12.0
-"""How far the signal must stand above what lies beyond the slope: noise then adds 0.3 dB to its power."""
+"""How far the signal must stand above the floor beyond the slope: noise then adds 0.3 dB to its power."""
 QUIET_DB = 25.0
-"""Frames this far below the loud ones do not count: their slope soon drowns in the floor."""
+"""Frames this many dB below the loud ones do not count: their slope soon drowns in the floor."""
 LEAST_OCTAVES = 1 / 48
-"""A slope shorter than a band is an edge: nothing is left on it."""
+"""A slope shorter than this, one band, is an edge: nothing of the original is left on it."""
 SILENT_DB = -150.0
-"""Power per bin below which what lies beyond is the rounding of 32-bit floats, not a noise."""
+"""A floor of less power per bin than this is the rounding of 32-bit floats, not noise."""
 BELOW_OCTAVES = (0.1, 0.35)
-"""Where the signal's level below the edge is taken."""
+"""Range below the edge, in octaves, over which the signal's level is taken."""
 FLOOR_EVEN_DB, FLOOR_BANDS, FLOOR_END_DB = 3.0, 4, 20.0
-"""A floor is as even over so many bands, and ends where it falls so far, for good, in as many: behind a
-converter's own low-pass there is less than beyond the slope."""
+"""A floor varies by less than FLOOR_EVEN_DB over FLOOR_BANDS, and ends where it falls by FLOOR_END_DB within
+as many bands and stays there: above a converter's own low-pass there is less than just beyond the slope."""
 HANN_BINS = 1.5
+"""Noise bandwidth of a Hann window."""
 ALONE_NEPERS = 9.0
-"""From here on cosh x is exp(x) / 2, in single precision."""
+"""From this x on cosh x is exp(x) / 2 in single precision."""
 DEEPEST_NEPERS = 40.0
-"""A filter of the family is taken to lose no more than this and 5 dB: 352 dB."""
+"""Greatest loss of a filter of the family: this many nepers of amplitude and 5 dB, 352 dB in all."""
 
 CONTOUR_OCTAVES = 1.0
 """How far below the edge the contour is looked at."""
 TILT_DB, TILT_SPREAD_DB = -5.0, 6.0
-"""The contour falls by so much an octave; mean and spread of 141 full-band recordings."""
+"""Tilt of a contour, dB per octave: mean and standard deviation over 141 full-band recordings."""
 WANDER_DB, GRAIN_DB = 3.0, 1.5
-"""About its line it wanders by so much in an octave (Brownian), and single bands stray by so much from that.
-The same recordings' levels a third of an octave apart differ by 3.3 dB beside the tilt, neighbours by 1.7."""
+"""Around its line a contour wanders by WANDER_DB per octave (Brownian); single bands stray from that by
+GRAIN_DB. In the same recordings, levels a third of an octave apart differ by 3.3 dB beside the tilt,
+neighbouring bands by 1.7."""
 OUTLIER = 4.0
-"""Deviations beyond so many standard ones count in proportion, not squared (Huber 1964): partials."""
+"""Deviations of more than this many standard deviations count in proportion, not squared (Huber 1964): they
+are partials."""
 EDGE_DB, BEYOND_EDGE_DB = 6.0, 10.0
-"""The cliff's edge is where 6 dB are lost, or more: what six filters, Butterworth's to elliptic ones, took
-there of 110 recordings beyond 6 dB has this mean. It counts where a contour is unlike those measured before:
-a single note or voice has peaks and gaps that many filters explain equally well, and one that took 30 dB is
-found in the gap before a partial. More than 6 dB too much is then made good in 2 % of the cases, for 4 %."""
+"""At the cliff's edge a filter takes EDGE_DB or more; BEYOND_EDGE_DB is the mean of what is beyond that, over
+six filters, Butterworth to elliptic, on 110 recordings. This prior counts where a contour is unlike those
+that were measured: a single note or voice has peaks and gaps that many filters explain equally well, and a
+filter that took 30 dB would be found in the gap before a partial. With it, more than 6 dB too much is made
+good in 2 % of the cases; without it, in 4 %."""
 OFFSETS = np.concatenate([np.arange(-60, -20, 3), np.arange(-20, 13)]) / 96
 ORDERS = np.geomspace(3, 240, 23)
 RIPPLES = (0.05, 0.9, 0.96)
-"""Where a low-pass of the family ends to be flat, as a share of its edge: a Butterworth low-pass falls from
-the start, a Chebyshev one (0.05 dB of ripple, order 8, run forwards and backwards) from 0.96 of its edge."""
+"""Where a low-pass of the family begins to fall, as a share of its edge: a Butterworth one does from the
+start, a Chebyshev one (0.05 dB of ripple, order 8, run forwards and backwards) from 0.96 of its edge."""
 FINER = ((1 / 192, 0.1), (1 / 384, 0.05))
-"""Steps of offset, in octaves, and of order, in nepers, around the best point of the grid, and once more."""
+"""Steps of offset (octaves) and of order (nepers) of two finer searches around the best point so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """The fall of the input's filter: of Chebyshev's first kind, or Butterworth's as `ripple_share` nears 0.
+    """The slope of the input's filter: a Chebyshev low-pass of the first kind, which nears a Butterworth one
+    as `ripple_share` nears 0.
 
     Attributes:
         edge_hz: where it has taken 6 dB.
         order: of the filter; 20 order dB a decade far above its edge.
         ripple_share: where the fall begins, as a share of the edge (on the bilinear transform's axis).
-        nyquist_hz: of the source: a digital filter has taken all there.
-        end_hz: as far as the input is more than noise; above it nothing can be made good.
-        noise_density: mean square per Hz of what lies beyond the slope, of all channels, raised by what is
-            made good at its end, as it weighs against the signal below the edge; 0 where there is silence.
+        nyquist_hz: of the source; a digital filter has taken everything there.
+        end_hz: up to here the input is more than noise; above it nothing can be made good.
+        noise_density: mean square per Hz of the noise beyond the slope, channels added, raised by what is
+            made good at the slope's end and by the signal's tilt from below the edge to there; 0 for silence.
     """
 
     edge_hz: float
@@ -123,7 +128,7 @@ def find_slope(
     for _ in range(2):
         over = np.flatnonzero(drowned | ((octaves > 0) & (natural - level > FITTED_DB)))
         before, end = end, int(over[0]) if over.size else len(octaves)
-        if end == before:  # the same bands tell of the same filter
+        if end == before:  # the same bands would give the same filter
             break
         fitted = np.flatnonzero((octaves > -CONTOUR_OCTAVES) & (np.arange(len(octaves)) < end))
         if not fitted.size or octaves[fitted[-1]] < LEAST_OCTAVES:
@@ -145,8 +150,8 @@ def find_slope(
 
 
 def _floor_top(level: Floats, first: int, most_db: float) -> int:
-    """How many bands lie below the place, above band `first`, where a floor of at most `most_db` ends; all,
-    where none does."""
+    """How many bands lie below the end of a floor of at most `most_db` above band `first`; all of them where
+    no floor ends."""
     ends = np.arange(first + FLOOR_BANDS, len(level) - FLOOR_BANDS)
     if not len(ends):
         return len(level)
@@ -160,8 +165,8 @@ def _floor_top(level: Floats, first: int, most_db: float) -> int:
 def _fit(
     hz: Floats, octaves: Floats, level: Floats, edge_hz: float, nyquist_hz: float
 ) -> tuple[float, float, float]:
-    """Edge (in octaves above `edge_hz`), order and ripple share of the low-pass without which `level` is the
-    most natural contour, an edge that has lost little being likelier than one that has lost much."""
+    """Edge (in octaves above `edge_hz`), order and ripple share of the low-pass whose removal makes `level`
+    the most natural contour. A small loss at the edge is more likely than a great one, see EDGE_DB."""
     whiten = _whitening(octaves.tobytes())
     strange = (level - level.mean() - TILT_DB * octaves).astype(np.float32)
     edge = int(np.searchsorted(octaves, 0.0))
@@ -176,7 +181,7 @@ def _fit(
         away *= 2
         away -= squared
         cost = np.einsum("hijk,hijk->hij", squared, away)
-        # How much further the contour strays than those that were measured.
+        # By what factor the contour strays further than those that were measured.
         grain = grain or max(1.0, float(cost.min()) / len(hz))
         cost += (grain - 1) * 2 / BEYOND_EDGE_DB * np.maximum(losses[..., edge] - EDGE_DB, 0)
         ripple, offset, order = np.unravel_index(int(cost.argmin()), cost.shape)
@@ -195,7 +200,7 @@ def _fit(
 
 @lru_cache(maxsize=8)
 def _whitening(octaves: bytes) -> NDArray[np.float32]:
-    """What makes the deviations of a natural contour at these (n,) octaves independent: (n, n)."""
+    """The (n, n) matrix that makes the deviations of a natural contour at these (n,) octaves independent."""
     at = np.frombuffer(octaves)
     above_start = at + CONTOUR_OCTAVES
     covariance = WANDER_DB**2 * np.minimum.outer(above_start, above_start)
@@ -206,26 +211,28 @@ def _whitening(octaves: bytes) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def _coarse_losses_db(analogue: bytes, edge_hz: float, nyquist_hz: float) -> NDArray[np.float32]:
-    """`_losses_db` on the coarse grid, kept for the next clip: edges come in steps, and the
-    clips of a batch often end alike. 0.7 MB each."""
+    """`_losses_db` on the coarse grid, 0.7 MB each, kept for the next clip: edges come in steps, and the
+    clips of a batch often end alike."""
     return _losses_db(np.frombuffer(analogue), _analogue(edge_hz * 2**OFFSETS, nyquist_hz), ORDERS)
 
 
 def _line(values: Floats, at: Floats, wanted: Floats) -> Floats:
-    """The straight line through values by least squares: NumPy's own takes ten times as long over a few."""
+    """The least-squares line through a few values, where it is `wanted`; NumPy's own takes ten times as
+    long."""
     middle = at.mean()
     away = at - middle
     return np.asarray(values.mean() + (away @ values) / (away @ away) * (wanted - middle))
 
 
 def _analogue(hz: Floats, nyquist_hz: float) -> Floats:
-    """A digital filter's frequency on the axis of the analogue one it was made of (bilinear transform)."""
+    """Where frequencies of a digital filter lie on the axis of its analogue prototype (bilinear
+    transform)."""
     return np.asarray(np.tan(np.pi / 2 * np.minimum(hz / nyquist_hz, 0.999)))
 
 
 def _loss_db(ratio: Floats, order: Any, ripple_share: float) -> Floats:
-    """10 log10(1 + 3 (T(ratio / ripple_share) / T(1 / ripple_share))^2), T Chebyshev's polynomial of `order`,
-    which is cosh(order arcosh(x)); at most 1 below x = 1, where it is taken to be that."""
+    """10 log10(1 + 3 (T(ratio / ripple_share) / T(1 / ripple_share))^2), where T(x) = cosh(order arcosh(x))
+    is Chebyshev's polynomial of `order`. Below x = 1, where it is at most 1, it is taken as 1."""
 
     def log_cosh(x: Floats) -> Floats:
         angle = order * np.arccosh(np.maximum(x, 1.0))
@@ -239,8 +246,8 @@ def _losses_db(analogue: Floats, edges: Floats, orders: Floats) -> NDArray[np.fl
     """`_loss_db` of many filters at once, in single precision: a tenth of its cost, 0.001 dB from it, and
     never above DEEPEST_NEPERS.
 
-    A quotient of two cosh, as of cosh x = exp(x) (1 + exp(-2 x)) / 2; the two angles are subtracted before
-    they are multiplied by the order, so that nothing cancels.
+    The quotient of two cosh is built from cosh x = exp(x) (1 + exp(-2 x)) / 2. The two angles are subtracted
+    before they are multiplied by the order, so that nothing cancels.
 
     Args:
         analogue: (n,) where the losses are wanted.

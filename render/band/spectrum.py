@@ -18,10 +18,10 @@ FRAME_S = 0.0427
 MAX_FRAMES = 8192
 BLOCK_SPECTRA = 64
 FINE_EVERY = 8
-"""Of so many frames one is kept bin by bin: images are in every frame, and the fewest tell."""
+"""One frame in this many is kept bin by bin: images are in every frame, so a few show them."""
 CLEAN_SHARE = 0.1
-"""Frames without a blemish count alone where they are so many: a quarter are, under crackle of 30 ticks a
-second, and an eighth of 50. Where fewer are, the blemishes are the sound."""
+"""Frames with a blemish are left out where at least this share of the frames have none: a quarter have none
+under crackle of 30 ticks a second, an eighth under 50. Where fewer have none, the blemishes are the sound."""
 SILENT_POWER = 1e-14
 
 Powers = NDArray[np.float32]
@@ -40,7 +40,7 @@ class Spectrum:
         bin_hz: width of a bin.
         at_s: (frames,) where in the clip each of the frames that sound begins.
         fine: (frames, bins) power of every FINE_EVERYth frame, whatever it holds.
-        changes_hz: (frames,) how often a second, in each of the frames that sound, a sample is another than
+        changes_hz: (frames,) how many times a second, in each of the frames that sound, a sample differs from
             the one before.
     """
 
@@ -53,7 +53,7 @@ class Spectrum:
     changes_hz: NDArray[np.float64]
 
     def below(self, top_hz: float) -> Spectrum:
-        """The same, as of a clip that holds nothing above `top_hz`."""
+        """The same without the range above `top_hz`."""
         bands, bins = int(np.searchsorted(self.edges_hz, top_hz)), int(top_hz / self.bin_hz) + 1
         return replace(
             self,
@@ -69,7 +69,7 @@ def measure(clip: Clip, top_hz: float = 24000.0) -> Spectrum:
 
     Args:
         clip: any rate.
-        top_hz: no band lies above, or above half the rate.
+        top_hz: the bands end here, or at half the rate where that is lower.
     """
     size = 2 ** round(np.log2(FRAME_S * clip.rate))
     hop = size // 2
@@ -130,7 +130,7 @@ def _in_bands(power: NDArray[np.float32], places: NDArray[np.float64]) -> Powers
 
 
 def power_below(power: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(frames, bins) to (frames, places): the power up to each place, bin n lying between n and n + 1."""
+    """(frames, bins) to (frames, places): the power up to each place; bin n spans n to n + 1."""
     sums = np.zeros((power.shape[0], power.shape[1] + 2))
     np.cumsum(power, axis=1, dtype=np.float64, out=sums[:, 1:-1])
     sums[:, -1] = sums[:, -2]
@@ -140,5 +140,5 @@ def power_below(power: NDArray[np.float32], places: NDArray[np.float64]) -> NDAr
 
 
 def decibels(power: Any, out: NDArray[np.float64] | None = None) -> Any:
-    """10 log10, of at least -200 dB; in the memory of `out`, where it is given."""
+    """10 log10(power), at least -200 dB; written to `out` where it is given."""
     return np.multiply(np.log10(np.maximum(power, 1e-20, out=out), out=out), 10, out=out)

@@ -11,7 +11,7 @@ from bridge.wire.messages import Done, Error, Stem
 from bridge.wire.ulid import new_ulid
 from presets.errors import RenderError
 from presets.report import EffectsReport, FilledCell, FillReport, LikeReport, RenderReport
-from render.band.cells import MOST_TOLD
+from render.band.cells import MOST_LISTED
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\N{SNOWMAN}" * 5000, "name \udcff of no encoding", ""])
@@ -41,7 +41,7 @@ def test_a_report_that_fits_stays_as_it_is(report: RenderReport) -> None:
 
 
 def test_a_report_of_the_most_cells_filled_lacks_none(report: RenderReport) -> None:
-    cells = tuple(FilledCell(1, n / 3, n / 3 + 0.1, 9000 / 7, 10000 / 7) for n in range(MOST_TOLD))
+    cells = tuple(FilledCell(1, n / 3, n / 3 + 0.1, 9000 / 7, 10000 / 7) for n in range(MOST_LISTED))
     filled = FillReport("x" * 200, 0.1, cells, 0.1)
     told = msgspec.structs.replace(report, filled=filled, cutoff_reason="x" * 500)
     assert bounded_report(told) == told

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from render.band.cells import HOP, MOST_TOLD, SIZE, Cells, holed_cells, told
+from render.band.cells import HOP, MOST_LISTED, SIZE, Cells, filled_stretches, holed_cells
 from render.band.cutoff import Cutoff
 from render.band.holes import Holes
 
@@ -44,7 +44,7 @@ def test_a_stretch_is_heard_alike_wherever_it_begins() -> None:
 def test_cells_are_told_with_what_a_filter_spreads_and_cut_to_the_result() -> None:
     empty = np.zeros((2, 40, 6), bool)
     empty[1, 10:13, 2] = empty[0, :2, 0] = True
-    (early, later), joined_s = told(CELLS, empty, 5, 100, 5 * HOP, 45 * HOP)
+    (early, later), joined_s = filled_stretches(CELLS, empty, 5, 100, 5 * HOP, 45 * HOP)
     assert joined_s == 0
     assert (early.channel, early.start_s) == (0, 0)
     assert later.channel == 1
@@ -55,8 +55,8 @@ def test_cells_are_told_with_what_a_filter_spreads_and_cut_to_the_result() -> No
 
 def test_too_many_cells_are_told_together_and_none_is_lost() -> None:
     empty = np.random.default_rng(3).random((2, 20000, 6)) < 0.3
-    cells, joined_s = told(CELLS, empty, 0, 0, 0, 20000 * HOP)
-    assert len(cells) <= MOST_TOLD
+    cells, joined_s = filled_stretches(CELLS, empty, 0, 0, 0, 20000 * HOP)
+    assert len(cells) <= MOST_LISTED
     assert joined_s > 0
     covered = np.zeros_like(empty)
     for cell in cells:
