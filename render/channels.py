@@ -1,7 +1,7 @@
 """Loudspeakers: which one each channel of a clip is for, as the mask that a WAV header holds.
 
-The channels of a clip stand in the order of their bits in the mask (the WAV order); what arrives in another
-order is put into it by `to_wav_order`. A mask of 0 means that nobody said which speakers are meant.
+The channels of a clip stand in the order of their bits in the mask (the WAV order); `to_wav_order` brings
+channels of another order into it. A mask of 0 means that the speakers are not known.
 
 Sources: Microsoft, "Multiple channel audio data and WAVE files" (mask, order); Xiph, Vorbis I specification
 4.3.9 and RFC 7845 5.1.1.2 (order of Vorbis and Opus); Apple Core Audio, CoreAudioBaseTypes.h (labels, layout
@@ -19,10 +19,10 @@ SPEAKERS = (
 )  # fmt: skip
 """Speaker n stands for bit n of a mask."""
 PAIRS = (("FL", "FR"), ("BL", "BR"), ("FLC", "FRC"), ("SL", "SR"), ("TFL", "TFR"), ("TBL", "TBR"))
-"""Left and right of one place."""
+"""Left and right speakers that belong together."""
 
 FLAC_MASKS = (0x4, 0x3, 0x7, 0x33, 0x37, 0x3F, 0x70F, 0x63F)
-"""What 1 to 8 channels of FLAC, Vorbis and Opus are for, where nothing else is said."""
+"""The masks of 1 to 8 channels in FLAC, Vorbis and Opus, unless the file gives another."""
 XIPH_ORDER = {
     3: (0, 2, 1), 5: (0, 2, 1, 3, 4), 6: (0, 2, 1, 5, 3, 4), 7: (0, 2, 1, 6, 5, 3, 4),
     8: (0, 2, 1, 7, 5, 6, 3, 4),
@@ -50,7 +50,7 @@ _FFMPEG_TAGS = {
 }  # fmt: skip
 """MPEG 6.1 A, 7.1 A and 7.1 C as ffmpeg writes them: in the WAV order."""
 FFMPEG = b"Lavf"
-"""How a file says that ffmpeg wrote it."""
+"""The mark of a file that ffmpeg wrote."""
 _BY_DESCRIPTION, _BY_BITMAP = 0, 1 << 16
 _REAR_LABELS = {33: "BL", 34: "BR", 42: "FC"}
 """Core Audio's labels past the mask's own (n + 1 is bit n): rear surround, and mono."""
@@ -62,9 +62,9 @@ def speakers(mask: int) -> list[str]:
 
 
 def to_wav_order(names: Sequence[str]) -> tuple[int, list[int]]:
-    """The mask of channels that arrive for `names`, and where each channel of the WAV order stands in them.
+    """The mask of the speakers `names`, and the index among them of each channel of the WAV order.
 
-    A name twice, or one that no mask holds, gives mask 0 and the order as it is.
+    A name that comes twice, or that no mask holds, gives mask 0 and the order unchanged.
     """
     bits = [SPEAKERS.index(name) if name in SPEAKERS else -1 for name in names]
     if -1 in bits or len(set(bits)) != len(bits):
@@ -77,8 +77,8 @@ def core_audio_order(chunk: bytes, channels: int, by_ffmpeg: bool = False) -> tu
 
     Args:
         chunk: tag, bitmap, count, descriptions; big-endian.
-        channels: of the file; a layout of another number of channels says nothing.
-        by_ffmpeg: whether ffmpeg wrote it, which means another order by three of the tags than Apple.
+        channels: of the file; a layout of another number of channels is ignored.
+        by_ffmpeg: whether ffmpeg wrote it: three of the tags then stand for another order than Apple's.
     """
     unsaid = 0, list(range(channels))
     try:

@@ -1,7 +1,7 @@
 """Clips: seekable sources of samples, from arrays, from files and from raw PCM on disk.
 
-Everything a render reads or hands back is a `Clip`. Plain PCM is read in place; what is coded is decoded
-once to raw PCM. Every source is checked against the same limits, at the latest when its samples are read.
+Everything a render reads or hands back is a `Clip`. Plain PCM is read in place; coded audio is decoded once
+to raw PCM. Every source is checked against the same limits, at the latest when its samples are read.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shared:
     """A clip that several threads may read.
 
     Args:
-        clip: read by one of them at a time.
+        clip: read by one thread at a time.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -75,7 +75,8 @@ class ArrayClip:
         limited: False for a render's own result, which may exceed what a source may hold.
 
     Raises:
-        InputError: not floating point, not 1 to 8 channels, no frames, not finite, beyond +-16, or the rate.
+        InputError: samples not floating point, not finite or beyond +-16; not 1 to 8 channels, no frames, or
+            a rate outside the limits.
     """
 
     def __init__(self, samples: NDArray[np.floating[Any]], rate: int, limited: bool = True) -> None:
@@ -98,11 +99,11 @@ class ArrayClip:
 
 
 class _DiskClip:
-    """What clips that hold a file share: what the source said of itself, and the file's end.
+    """What clips in a file share: facts about the source, and that they are closed.
 
     Args:
-        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
-        shortfall: what the source lacks, where that was accepted.
+        mask: which speakers the channels are for (see `render.channels`); 0 when not known.
+        shortfall: what is missing of the source, where that was accepted.
     """
 
     def __init__(self, mask: int, shortfall: Shortfall | None) -> None:
@@ -110,7 +111,7 @@ class _DiskClip:
         self.shortfall = shortfall
 
     def close(self) -> None:
-        """Let the file go, and remove it when it is a decoder's temporary one."""
+        """Close the file, and remove it if it is a decoder's temporary one."""
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +172,7 @@ class FileClip(_DiskClip):
         header: where its samples lie.
         name: for messages.
         shortfall: see `_DiskClip`.
-        on_bytes: told of what is read of the file, from byte `begins_at` on.
+        on_bytes: called with what is read of the file, from byte `begins_at` on.
     """
 
     def __init__(
@@ -243,9 +244,9 @@ def open_clip(
         scratch: folder for a decoder's temporary file (4 bytes a sample); the system's by default.
         stream: which audio stream of a file that holds several, 0 the first.
         accept_truncated: take what is there of a file that breaks off or is damaged; `shortfall` of the clip
-            says what is not.
+            says what is missing.
         hook: called often while a file is decoded; stops it by raising.
-        on_bytes: told of what is read of a file of plain PCM, see `render.sources.stretch.OnBytes`.
+        on_bytes: called with what is read of a file of plain PCM, see `render.sources.stretch.OnBytes`.
 
     Raises:
         InputError: missing, empty, not audio, truncated, or outside the limits of `check_shape`.
@@ -299,7 +300,7 @@ def _in_place(
 
 
 def read_padded(read: Callable[[int, int], Audio], clip: Clip, start: int, frames: int) -> Audio:
-    """`read(lo, hi)` of what lies inside the clip, with zeros around it up to (channels, frames)."""
+    """`read(lo, hi)` of the part that lies inside the clip, padded with zeros to (channels, frames)."""
     lo, hi = max(start, 0), min(start + frames, clip.frames)
     if lo == start and hi == start + frames:
         return read(lo, hi)

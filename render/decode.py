@@ -1,10 +1,10 @@
-"""Sources that cannot be read in place, decoded once to temporary PCM that can.
+"""Sources that cannot be read in place are decoded once, to temporary PCM that can.
 
-A length is believed as far as it proved right: every stream is decoded to its true end, and what is there is
-held against what the file promised. ffmpeg decodes; libsndfile where ffmpeg cannot or is not to be had, and
-first what it knows by a header of its own. Measured with libsndfile 1.2.2: of an MP3 without a Xing frame,
-of joined MP3, of chained Ogg and of FLAC with too low a count it loses the end, VOC and 8SVX in several
-blocks or channels it misreads, and surround comes in the codec's own order.
+The length that a file promises is checked: every stream is decoded to its true end, and the frames are
+compared with the promise. ffmpeg decodes; libsndfile does where ffmpeg cannot or is missing, and comes first
+for formats that it recognises by a header of their own. Measured with libsndfile 1.2.2: it loses the end of
+an MP3 without a Xing frame, of joined MP3, of chained Ogg and of FLAC with too low a count; it misreads VOC
+and 8SVX in several blocks or channels; and it leaves surround in the codec's own order.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from render.sources.stretch import Stretch
 
 BLOCK_FRAMES = 1 << 17
 LINKS_MAX = 4096
-"""Each stream of a joined file is decoded by a process of its own; a week of radio has fewer songs."""
+"""Most streams of a joined file, as each is decoded by its own process; a week of radio has fewer songs."""
 MISREAD = ("FLAC", "VOC", "SVX")
-"""What libsndfile knows and ffmpeg reads better."""
+"""Formats that libsndfile recognises but ffmpeg reads better."""
 GUESSED = "without a Xing frame libsndfile only guesses an MP3's length"
 FREE_FORMAT = f"an MP3 of free format, which ffmpeg does not read; {GUESSED}: lame --decode makes a WAV of it"
 NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
@@ -79,7 +79,7 @@ class Decoded:
 Parts: TypeAlias = list[tuple[int, int]]
 """First byte and end of each stream of a file."""
 Decoder: TypeAlias = Callable[[Wanted, Parts, Promise, PcmFile], str]
-"""Decodes parts of a file; "", or why it is not all there."""
+"""Decodes parts of a file; returns "", or why some of the audio is missing."""
 
 
 def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Decoded:
@@ -91,7 +91,7 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
         folder: where the temporary file goes; the system's temporary folder when None.
 
     Raises:
-        InputError: nobody can read it, it breaks off, or its samples are outside the limits.
+        InputError: no decoder can read it, it breaks off, or its samples are outside the limits.
         OutputError: no room in the folder.
     """
     parts = links(wanted.file)
@@ -130,7 +130,7 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
 
 
 def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[Decoder, Parts]]:
-    """Who is asked, in order, and for which parts of the file."""
+    """The decoders to try, in order, and the parts of the file that each gets."""
     if lack_of("ffmpeg"):
         return [(_by_libsndfile, parts)]
     is_ogg = magic(wanted.file) == b"OggS"
@@ -144,14 +144,14 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
                     return [(_by_libsndfile, parts), (_by_ffmpeg, parts)]
         except soundfile.SoundFileError:
             pass
-    joined = tagged_parts(wanted.file)  # ffmpeg stumbles at tags inside a stream, but not at all of them
+    joined = tagged_parts(wanted.file)  # ffmpeg stumbles over some of the tags inside a stream
     in_parts = [(_by_ffmpeg, joined)] if 1 < len(joined) <= LINKS_MAX else []
-    by_libsndfile = [(_by_libsndfile, parts)] if not is_ogg else []  # it passes over holes in silence
+    by_libsndfile = [(_by_libsndfile, parts)] if not is_ogg else []  # it skips gaps in Ogg without an error
     return [(_by_ffmpeg, parts), *in_parts, *by_libsndfile]
 
 
 def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:
-    """ "", or why it is not all there."""
+    """See `Decoder`."""
     for part in parts:
         link = part if len(parts) > 1 else None
         ends_anywhere = promise.ends_anywhere
@@ -161,7 +161,7 @@ def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> 
 
 
 def _by_libsndfile(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:
-    """ "", or why it is not all there."""
+    """See `Decoder`."""
     if wanted.stream:
         return f"it has no audio stream {wanted.stream} that libsndfile could read"
     try:
@@ -204,7 +204,7 @@ def _shortfall(promise: Promise, out: PcmFile, reason: str) -> Shortfall | None:
 
 
 def _told_by_container(wanted: Wanted, out: PcmFile, shortfall: Shortfall) -> Shortfall:
-    """With the number of frames that the container speaks of, where that is no estimate."""
+    """The shortfall with the number of frames that the container promises, unless that is an estimate."""
     told = ffmpeg.probe(wanted.path, wanted.stream)
     if told is None or told.seconds is None or out.head is None or told.is_estimate:
         return shortfall
@@ -213,7 +213,7 @@ def _told_by_container(wanted: Wanted, out: PcmFile, shortfall: Shortfall) -> Sh
 
 
 def _kept(out: PcmFile, shortfall: Shortfall | None, folder: Path | None) -> Decoded:
-    """The file out of the folder that is about to be removed."""
+    """Moves the file out of the folder that is about to be removed."""
     assert out.head is not None
     handle, path = tempfile.mkstemp(prefix="airband-", suffix=".f32", dir=folder)
     os.close(handle)

@@ -1,10 +1,10 @@
-"""The two ends of a clip: a generated band that begins or stops at once spills below the cut-off.
+"""The two ends of a clip, where a generated band that begins or stops abruptly spills below the cut-off.
 
-Cut to the clip, a high band d has energy below the cut-off again: -65 to -85 dB of a loud recording that
-starts in full swing. Fading d in over 5 ms would do, and take the edge off every tightly cut drum hit. So the
-least change is sought that empties the low band: a c over a short stretch at each end, found by conjugate
-gradients on the energy of d + c below the cut-off, from c = 0 and only until the spill is small enough. Its
-first 5 ms then change by 13 to 30 dB less than their own level, in about 10 steps.
+A high band d that is cut to the clip has energy below the cut-off again: -65 to -85 dB for a loud recording
+that starts in full swing. Fading d in over 5 ms would remove it, and blunt every tightly cut drum hit.
+Instead, the least change c that empties the low band is added over a short stretch at each end. Conjugate
+gradients on the energy of d + c below the cut-off find it: they start at c = 0 and stop once the spill is
+small enough, after about 10 steps. The change of the first 5 ms is then 13 to 30 dB below their own level.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from render.filters import STOP_EDGE, fast_length
 from render.upscaler import Audio
 
 SPILL_DB = -100.0
-"""What each end may leave below the cut-off relative to the clip's low band: 10 dB better than promised."""
+"""What each end may spill below the cut-off, relative to the clip's low band: 10 dB better than promised."""
 
 LOW_EDGE = 0.85
-"""Where the low band ends for that, as a part of the cut-off."""
+"""Upper end of that low band, as a share of the cut-off."""
 
 STRETCH_PERIODS = 8
 """Length of the stretch that may change, in periods of a tenth of the cut-off: 20 ms at 4 kHz."""
 
 FADE_BETA = 12.6
-"""Of the Kaiser window that the fade beyond that stretch is made by: over its length 123 dB fit into a
-transition of a tenth of the cut-off (Kaiser 1974)."""
+"""Kaiser beta of the fade beyond that stretch: at its length, a transition of a tenth of the cut-off reaches
+123 dB (Kaiser 1974)."""
 
 MAX_STEPS = 64
 ROUNDING = 1e-13
-"""A direction that spills no more than this part of its energy is not told from one that spills nothing."""
+"""A direction that spills at most this share of its energy cannot be told from one that spills nothing."""
 
 Samples = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Contained:
     """A high band that ends with its clip and spills nothing below the cut-off.
 
     Args:
-        band: what is added to a clip; of one that was resampled twice a frame beyond the clip is left out.
+        band: what is added to a clip; a frame beyond the clip, which resampling twice can give, is left out.
         frames: of the clip.
         cutoff_hz: the -6 dB edge below which it is empty.
         energy: (channels,) sum of squares of each channel's low band over the whole clip, at the band's rate.
@@ -99,7 +99,7 @@ class Contained:
 def faded_out(frames: int) -> Samples:
     """(frames,) from 1 to 0, as the integral of a Kaiser window.
 
-    A cosine spills more than a band raised by 24 dB may, and the change would make up for that.
+    A cosine fade of a band raised by 24 dB spills more than is allowed, and the change would compensate it.
     """
     window = np.cumsum(np.kaiser(frames, FADE_BETA))
     return np.asarray(1 - window / window[-1])
@@ -109,12 +109,12 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
     """The change within `free` that brings the energy of `samples` below a frequency down to `spill`.
 
     The energy of v below frequency f is v' G v with G[i, j] = 2f sinc(2f (i - j)) (Slepian 1978), a
-    convolution; conjugate gradients (Hestenes and Stiefel 1952) on (d + c)' G (d + c) reach the change in the
-    directions that spill the most first, so stopping early leaves the others alone. Outside `free` c is 0:
-    of G only the block within is applied, but once to d. Nearly all eigenvalues of G are next to 0 or 1, and
-    rounding would soon decide what comes next: each residual is made orthogonal to the earlier ones again,
-    twice (Golub and Van Loan 2013, 10.3.4). Of the last step only a part is taken, that which
-    `spill` asks for: a slightly other d has a slightly other c, also where it takes one step more.
+    convolution. Conjugate gradients (Hestenes and Stiefel 1952) on (d + c)' G (d + c) first change the
+    directions that spill the most, so stopping early leaves the others alone. Outside `free` c is 0: the
+    whole of G is applied once, to d, and then only its block within `free`. Nearly all eigenvalues of G are
+    close to 0 or 1, and rounding would soon decide the directions: each residual is made orthogonal to the
+    earlier ones again, twice (Golub and Van Loan 2013, 10.3.4). The last step is cut short where `spill` is
+    reached, so that a slightly different d has a slightly different c, even where it takes one step more.
 
     Args:
         samples: (n,) d.
@@ -155,15 +155,15 @@ def least_change(samples: Samples, free: slice, edge: float, spill: float) -> Sa
 
 
 class _Low:
-    """G, on (n,) samples: what of them lies below `edge` cycles per sample."""
+    """G, applied to (n,) samples: their part below `edge` cycles per sample."""
 
     def __init__(self, n: int, edge: float) -> None:
         self._n = n
-        self._padded = np.zeros(fast_length(2 * n))  # a transform that has to pad takes twice as long
+        self._padded = np.zeros(fast_length(2 * n))  # a transform that pads by itself takes twice as long
         self._response = _low_response(len(self._padded), edge)
 
     def __call__(self, samples: Samples) -> Samples:
-        # NumPy's transforms: short ones, whose call is half of what SciPy's take.
+        # NumPy's transforms: these are short, and half the time of SciPy's would go into the call.
         self._padded[: self._n] = samples
         bins = np.fft.rfft(self._padded)
         bins *= self._response

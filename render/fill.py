@@ -1,8 +1,9 @@
-"""Holes filled: what a codec left out below the end of a band, made by the model as the band above is.
+"""Fills holes: the model generates what a codec left out below the end of a band, as it does the band above.
 
-Where a cell is empty (render/band/cells.py), y gains b * m (g - x): b is a linear-phase band-pass of the
-cell's band, m opens over its frames and is shut outside, and g is made as if the clip ended below its lowest
-hole. So nothing changes outside the cells, and the band above the cut-off is what it is without.
+Where a cell is empty (render/band/cells.py), b * m (g - x) is added to the output: b is a linear-phase
+band-pass of the cell's band, m is open over the cell's frames and shut outside, and g is generated as if the
+clip ended below its lowest hole. So nothing changes outside the cells, and the band above the cut-off is the
+same as without filling.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from render.upscaler import Audio, StepHook
 
 
 class HoleFiller:
-    """Renders what windows of a clip add to its holes, any of them, in any order.
+    """Renders what is added to the holes of a clip, for any of its windows in any order.
 
     Args:
         source: the clip at 48 kHz.
@@ -34,7 +35,7 @@ class HoleFiller:
         preset, model: the knobs and the model.
         policy: how the model sees the channels.
         cells: where holes may be.
-        on_step: told of the model's steps.
+        on_step: called at each of the model's steps.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class HoleFiller:
         self._spared = policy.spared
         self._cells = cells
         self._from_hz = float(cells.edges_hz[0])
-        # Whatever the stem, what is added is g - x: `full` less `low` is `high`.
+        # g - x is added whatever the stem is: `full` less `low` is `high`.
         self._restorer = Restorer(msgspec.structs.replace(preset, stem="full"), self._from_hz, policy)
         self._bands = band_passes(cells.edges_hz, CROSSOVER_OCTAVES)
         self.reach = self._bands[0].reach
@@ -68,7 +69,7 @@ class HoleFiller:
         return [self._part(index, samples[index], made.get(index), heard[index]) for index in indices]
 
     def report(self, lo: int, hi: int) -> FillReport:
-        """What was written into, of the samples [lo, hi) of the clip, in seconds from `lo` on."""
+        """What was filled of the samples [lo, hi) of the clip; times are in seconds from `lo` on."""
         spread = self.reach + SIZE
         first, end = max(lo - spread, 0) // HOP, -(-(hi + spread) // HOP)
         empty = self._empty[:, first:end]
@@ -82,7 +83,7 @@ class HoleFiller:
         """What the cells of a window hold, and which of them are to be filled."""
         heard = self._cells.heard(samples, self._grid.extent(index)[0])
         heard.empty[self._spared] = False
-        # At its ends a clip has no room for what a filter spreads.
+        # At the ends of the clip there is no room for what the filter spreads.
         room = -(-(self.reach + SIZE) // HOP)
         numbers = heard.first + np.arange(heard.empty.shape[1])
         heard.empty[:, (numbers < room) | (numbers >= self._empty.shape[1] - room)] = False
@@ -112,8 +113,8 @@ class HoleFiller:
         )
 
     def _opening(self, difference: Audio, start: int, heard: Heard) -> NDArray[np.float32]:
-        """(channels, frames, bands) of the frames heard: 0 outside the holes; in them 1, less where the model
-        made more than can have been there."""
+        """(channels, frames, bands) for the frames heard: 0 outside the holes; in them 1, or less where the
+        model made more than the codec can have left out."""
         power, first = self._cells.power(difference, start)
         at = slice(first - heard.first, first - heard.first + power.shape[1])
         opening = heard.empty.astype(np.float32)

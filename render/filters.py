@@ -1,8 +1,8 @@
-"""The filters at the seam between what is there and what is generated: linear phase, no delay.
+"""The filters at the seam between the original and the generated band: linear phase, no delay.
 
-Transforms are NumPy's: to load SciPy's takes a fifth of an engine's start. NumPy's are in float32 where they
-are scaled by 1 / size, as one forward is with `norm="forward"` and one back by default; others go through
-double precision and take four times as long.
+Transforms are NumPy's: loading SciPy's takes a fifth of an engine's start. NumPy's stay in float32 where they
+scale by 1 / size, which is the forward one with `norm="forward"` and the inverse one by default; others go
+through double precision and take four times as long.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from render.upscaler import Audio
 
 STOP_DB = 115.0
 BETA = 0.1102 * (STOP_DB - 8.7)
-"""Kaiser's, for that stop band."""
+"""Kaiser's beta for that stop band."""
 BESSEL_TERMS = 30
-"""Of the series of the Bessel function I0; at BETA the last one is below 1e-20 of the sum."""
+"""Terms of the series of the Bessel function I0; at BETA the last one is below 1e-20 of the sum."""
 STOP_EDGE = 0.9
-"""Below this part of the cut-off nothing is let through, whatever width the crossover asks for."""
+"""Nothing is let through below this share of the cut-off, however wide the crossover is to be."""
 SEAM_OCTAVES = 1.0
-"""How far above a crossover the level of the generated band is brought to the original's end."""
+"""Width above a crossover over which the level of the generated band is matched to the end of the
+original."""
 SHAPE_REACH = 1024
-"""Frames to each side of a filter of any shape: it follows what is wider than 100 Hz."""
+"""Frames on each side of a filter of any shape: it follows features wider than 100 Hz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Filter:
     """A linear-phase FIR filter at 48 kHz, applied by overlap-add.
 
     Attributes:
-        taps: (2 reach + 1,); reach is by how many frames a signal is spread on each side, the delay is nil.
+        taps: (2 reach + 1,); a signal is spread by `reach` frames on each side and not delayed.
     """
 
     taps: NDArray[np.float64]
@@ -49,7 +50,7 @@ class Filter:
 
     @property
     def size(self) -> int:
-        """Length of a transform; a block of signal is that less twice the reach."""
+        """Length of a transform; a block of signal is shorter by twice the reach."""
         return max(1 << 14, 1 << (8 * self.reach - 1).bit_length())
 
     @cached_property
@@ -57,26 +58,26 @@ class Filter:
         """The transform of the taps."""
         return np.fft.rfft(self.taps, self.size).astype(np.complex64)
 
-    @lru_cache(maxsize=16)  # noqa: B019 - with it the response, which a batch of clips that end alike shares
+    @lru_cache(maxsize=16)  # noqa: B019 - keeps the response too, for clips of a batch that end alike
     def reaching(self, reach: int) -> Filter:
         """The same filter with zeros for taps up to `reach`."""
         return self if reach == self.reach else Filter(np.pad(self.taps, reach - self.reach))
 
     def __call__(self, samples: Audio) -> Audio:
-        """(channels, n) -> (channels, n + 2 reach): what stood at 0 stands at `reach`."""
+        """(channels, n) -> (channels, n + 2 reach): sample 0 moves to `reach`."""
         return added([(self, samples)])
 
 
 def added(signals: Sequence[tuple[Filter, Audio]]) -> Audio:
-    """The sum of signals, each through its own filter: as many transforms back as for one.
+    """The sum of signals, each through its own filter, with no more inverse transforms than one signal takes.
 
     Args:
-        signals: filters of one reach, and (channels, n) each.
+        signals: filters of the same reach, each with its (channels, n).
 
     Returns:
-        (channels, n + 2 reach): what stood at 0 stands at `reach`.
+        (channels, n + 2 reach): sample 0 moves to `reach`.
     """
-    # One channel after the other: a transform of several rows may round a row by its place among them.
+    # One channel after the other: in a transform of several rows, rounding may depend on a row's place.
     filters = [through for through, _ in signals]
     rows = zip(*(samples for _, samples in signals), strict=True)
     return np.stack([_added(filters, channel) for channel in rows])
@@ -86,7 +87,7 @@ def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) ->
     size, tail, frames = filters[0].size, 2 * filters[0].reach, len(signals[0])
     block = size - tail
     whole, rest = divmod(frames, block)
-    rows = np.zeros((whole + bool(rest), size), np.float32)  # a transform that has to pad takes twice as long
+    rows = np.zeros((whole + bool(rest), size), np.float32)  # a transform that pads takes twice as long
     total = np.zeros((len(rows), size // 2 + 1), np.complex64)
     for through, samples in zip(filters, signals, strict=True):
         rows[:whole, :block] = samples[: whole * block].reshape(whole, block)
@@ -100,7 +101,7 @@ def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) ->
     out = np.concatenate([spread[:, :block].reshape(-1), spread[-1, block:]])[: frames + tail]
     if not any(samples.all() for samples in signals):
         sounds = np.any(signals, axis=0)
-        # Silence stays silence: a transform leaves rounding noise also where nothing is within its reach.
+        # Silence stays silence: a transform leaves rounding noise even where no sound is within reach.
         sounding = np.pad(np.cumsum(sounds), (tail + 1, tail), "edge")
         sounding[: tail + 1] = 0
         out[sounding[tail + 1 :] == sounding[: -tail - 1]] = 0
@@ -111,9 +112,9 @@ def _added(filters: Sequence[Filter], signals: Sequence[NDArray[np.float32]]) ->
 def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
     """The high-pass of a cut-off: -6 dB there, at least 110 dB down below 0.9 of it.
 
-    A Kaiser-windowed sinc (Kaiser 1974; Oppenheim and Schafer, section 7.5), taken from a unit impulse. Its
-    transition reaches from the cut-off by half of `crossover_octaves` down and as many Hz up, 0.1 of the
-    cut-off at the most, and not past 24 kHz.
+    A unit impulse minus a Kaiser-windowed sinc (Kaiser 1974; Oppenheim and Schafer, section 7.5). Its
+    transition reaches half of `crossover_octaves` below the cut-off and as many Hz above it: at most 0.1 of
+    the cut-off, and not past 24 kHz.
 
     Args:
         cutoff_hz: 1000 to 23000.
@@ -124,11 +125,11 @@ def highpass(cutoff_hz: float, crossover_octaves: float) -> Filter:
 
 @lru_cache(maxsize=8)
 def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_octaves: float) -> Filter:
-    """What to add of the input itself, to make good what its filter took between the cut-off and a crossover.
+    """Applied to the input, gives what its own filter took between the cut-off and a crossover.
 
-    It is E K - (1 - H), E what the filter took, H the high-pass of the crossover and K its complement in
-    power, K^2 + H^2 = 1: what is made good and what is generated have nothing to do with each other, so it is
-    their powers that must add up. A high-pass of its own lets nothing through below 0.9 of the cut-off.
+    It is E K - (1 - H): E undoes the input's filter, H is the high-pass of the crossover and K its complement
+    in power, K^2 + H^2 = 1. The restored input and the generated band are uncorrelated, so it is their powers
+    that must add up. A further high-pass lets nothing through below 0.9 of the cut-off.
 
     Args:
         slope: of the input's filter.
@@ -152,7 +153,7 @@ def made_good(slope: Slope, cutoff_hz: float, crossover_hz: float, crossover_oct
 
 @lru_cache(maxsize=8)
 def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
-    """The high-pass of a crossover, times what falls from 1 there to 0 within SEAM_OCTAVES above it."""
+    """The high-pass of a crossover times a low-pass that falls from 1 there to 0 at SEAM_OCTAVES above it."""
     upper = _highpass(crossover_hz, crossover_octaves)
     reach = 2 * (len(upper) // 2)
     size = 1 << (8 * reach - 1).bit_length()
@@ -163,10 +164,10 @@ def seam(crossover_hz: float, crossover_octaves: float) -> Filter:
 
 
 def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list[Filter]:
-    """Band-passes side by side that add up to one: -6 dB at the edges, all of one reach.
+    """Adjacent band-passes that add up to one: -6 dB at the edges, all of the same reach.
 
     Args:
-        edges_hz: (bands + 1,) rising; each has a transition as a high-pass of that cut-off has.
+        edges_hz: (bands + 1,) rising; the transition at each is that of `highpass`.
         crossover_octaves: width of the transitions.
     """
     passes = [_highpass(float(hz), crossover_octaves) for hz in edges_hz]
@@ -176,7 +177,7 @@ def band_passes(edges_hz: NDArray[np.float64], crossover_octaves: float) -> list
 
 
 def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
-    """A filter of any gain: `gain_db` at `hz`, straight over octaves between them, 0 dB below the first.
+    """A filter of any gain: `gain_db` at `hz`, interpolated linearly over octaves, 0 dB below the first.
 
     Args:
         hz: (n,) rising.
@@ -191,13 +192,14 @@ def shaped(hz: NDArray[np.float64], gain_db: NDArray[np.float64]) -> Filter:
 
 @lru_cache(maxsize=64)
 def fast_length(frames: int) -> int:
-    """The least product of 2, 3 and 5 that is no less than `frames`: a transform of it is fast."""
+    """The least product of 2s, 3s and 5s that is at least `frames`: a transform of that length is fast."""
     odd: list[int] = [3**three * 5**five for three in range(12) for five in range(9)]
     return min(each << (-(-frames // each) - 1).bit_length() for each in odd)
 
 
 def _in_turn(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The taps of one filter after the other; by transforms, in a fifth of what np.convolve takes here."""
+    """The taps of two filters in series; by transforms, in a fifth of the time that np.convolve takes
+    here."""
     count = len(first) + len(second) - 1
     size = fast_length(count)
     taps: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(first, size) * np.fft.rfft(second, size), size)[
@@ -226,7 +228,7 @@ def _passed(cutoff_hz: float, crossover_octaves: float, size: int) -> NDArray[np
 
 @lru_cache(maxsize=8)
 def _kaiser(reach: int) -> NDArray[np.float64]:
-    """np.kaiser(2 reach + 1, BETA), whose own Bessel function takes several times as long as its series."""
+    """np.kaiser(2 reach + 1, BETA) by the series; NumPy's Bessel function takes several times as long."""
     quarter = (BETA / 2) ** 2 * (1 - np.linspace(-1, 1, 2 * reach + 1) ** 2)
     term, window = np.ones_like(quarter), np.ones_like(quarter)
     for count in range(1, BESSEL_TERMS):

@@ -1,4 +1,4 @@
-"""Windows through the model: read, encode, upscale, compare with the original, weigh, filter."""
+"""Takes windows through the model: read, encode, upscale, compare with the original, weight, filter."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from render.stereo import StereoPolicy
 from render.upscaler import Audio, StepHook, Upscaler, Window
 
 MODEL_PEAK = 0.5
-"""The peak that AudioSR's training brought every clip to; `Window.gain` brings this one there."""
+"""AudioSR was trained on clips scaled to this peak; `Window.gain` scales this clip to it."""
 
 
 class Model:
-    """The model on windows of a clip: the channels as its policy sees them, as many at once as it takes.
+    """Runs the model on windows of a clip: channels as the stereo policy groups them, windows in batches.
 
     Args:
         preset, upscaler: the knobs and the model.
-        policy: how it sees the channels.
+        policy: how the model sees the channels.
         peak: of the whole source.
-        correction: what comes out goes through; see render/like.py.
+        correction: filter for the model's output; see render/like.py.
 
     Attributes:
         generates: whether anything is made at all.
@@ -58,8 +58,8 @@ class Model:
         """What the model makes of windows.
 
         Args:
-            places: (channels, frames) each, and its first frame in the clip.
-            cutoff_hz: where the band that is there ends.
+            places: (channels, frames) of each window, and its first frame in the clip.
+            cutoff_hz: where the original band ends.
             on_step: handed to the model.
 
         Returns:
@@ -86,15 +86,15 @@ class Model:
 
 
 class Generator:
-    """Renders windows of a clip, any of them, in any order.
+    """Renders any windows of a clip, in any order.
 
     Args:
         source: the clip at 48 kHz.
         grid: where its windows lie.
         preset, model: the knobs and the model.
         policy: how the model sees the channels.
-        cutoff: where the band that is there ends, and how.
-        on_step: told of the model's steps.
+        cutoff: where the original band ends, and how.
+        on_step: called at each of the model's steps.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Generator:
         self._restorer = Restorer(preset, cutoff.hz, policy, slope, matched_hz)
         filters = [highpass(crossover_hz, width), seam(crossover_hz, width)]
         if slope:
-            shape = replace(slope, noise_density=0.0)  # which a batch of clips that end alike shares
+            shape = replace(slope, noise_density=0.0)  # then clips of a batch that end alike share the filter
             filters.append(made_good(shape, cutoff.hz, crossover_hz, width))
         self.reach = max(each.reach for each in filters)
         self._highpass, self._seam, *self._made_good = (each.reaching(self.reach) for each in filters)
@@ -131,7 +131,7 @@ class Generator:
         """What each window adds to the clip, as `Segments` wants it: (channels, kept + 2 reach) float32."""
         heard = {index: self._source.read(*self._grid.extent(index)) for index in indices}
         gates = {index: self._gate(index, heard[index]) for index in indices}
-        # The model need not see what will be shut out altogether.
+        # The model need not see windows that the gate shuts out altogether.
         sounding = [index for index in indices if gates[index].any()]
         made: dict[int, Audio] = {}
         if self._preset.stem != "low":

@@ -1,4 +1,4 @@
-"""How loud a clip is: taken in the first pass over a source, which also holds every sample to the limits."""
+"""Measures the levels of a clip, in the first pass over a source; it also checks every sample's limits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from render.upscaler import Audio
 BLOCK_FRAMES = 1 << 17
 """Frames read at once."""
 TRANSFORM_FRAMES = 1 << 15
-"""Frames transformed at once, in a third of the time that a whole block takes; the last block, which is no
-whole one, is transformed at its own length."""
+"""Frames transformed at once, in a third of the time that transforming a whole block takes; a shorter last
+block is transformed at its own length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Levels:
 
     Attributes:
         peak: the largest sample of all.
-        power: (channels, bins) energy of each channel by frequency, 0 to half the rate, of the blocks of each
-            length of transform; the sum of all is the sum of squares.
+        power: by length of transform, (channels, bins) energy of each channel by frequency, 0 to half the
+            rate; over all lengths it adds up to the sum of squares.
         rate: of the clip.
     """
 
@@ -44,14 +44,14 @@ class Levels:
 
 
 class LevelMeter:
-    """A clip whose levels are taken while somebody else reads it, so that one pass serves both.
+    """Measures a clip's levels while another reads the clip through it, so that one pass serves both.
 
-    A read from its start towards its end is served from blocks that the meter has taken; what it passes over
-    is taken too. A read further back goes to the clip again.
+    Reads that go forwards are served from blocks that the meter has measured; blocks that they skip are
+    measured too. A read further back goes to the clip again.
 
     Args:
         clip: any clip.
-        on_share: told which share of it has been taken.
+        on_share: called with the share of the clip that has been measured.
     """
 
     def __init__(self, clip: Clip, on_share: Callable[[float], None]) -> None:
@@ -59,7 +59,7 @@ class LevelMeter:
         self._clip, self._on_share = clip, on_share
         self._blocks: deque[Audio] = deque()
         self._held = range(0)
-        """The frames in `_blocks`; those before `stop` were taken."""
+        """The frames in `_blocks`; all those before `stop` have been measured."""
         self._peak = 0.0
         self._power: dict[int, NDArray[np.float64]] = {}
 
@@ -72,7 +72,7 @@ class LevelMeter:
         return read_padded(self._read, self, start, frames)
 
     def levels(self) -> Levels:
-        """The levels of the whole clip, the rest of which is read now; raises as `read` does."""
+        """The levels of the whole clip; reads the rest of it, and raises as `read` does."""
         while self._held.stop < self.frames:
             self._take(self._held.stop)
         return Levels(self._peak, self._power, self.rate)
@@ -86,7 +86,7 @@ class LevelMeter:
         return np.concatenate(self._blocks, axis=1)[:, lo - first : hi - first]
 
     def _take(self, keep_from: int) -> None:
-        """Takes one block more, and lets go of those that end before a frame."""
+        """Measures the next block, and drops those that end before frame `keep_from`."""
         start = self._held.stop
         block = self._clip.read(start, min(BLOCK_FRAMES, self.frames - start))
         check_samples(block, start, "the source")

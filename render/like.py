@@ -1,10 +1,10 @@
-"""What a full-band recording of the same source teaches: `like`.
+"""The knob `like`: a full-band recording of the same source corrects the generated band.
 
-The largest error of any model is the clip's own long-term contour: how a voice, an instrument, a room goes
-on above the cut-off. A second recording of the same source knows it. It is cut as the clip is, rendered by
-the same model, and what comes out is compared with what was there; the mean error of each band, smoothed,
-corrects the clip's generated band. A recording of something else would mislead: it is told by its spectrum
-below the cut-off, which must be like the clip's.
+The largest error of any model is in the clip's own long-term contour: how this voice, instrument or room goes
+on above the cut-off. A second recording of the same source shows it. It is cut as the clip is and rendered by
+the same model, and the result is compared with the recording; the mean error of each band, smoothed, corrects
+the clip's generated band. A recording of something else would mislead: it is recognised by its spectrum below
+the cut-off, which must resemble the clip's.
 """
 
 from __future__ import annotations
@@ -36,41 +36,42 @@ Recordings = Sequence[tuple[str, Clip]]
 Levels = NDArray[np.float64]
 
 LONGEST_S = 20.48
-"""How much of the recordings is rendered in all, the first seconds that sound of each: four of the draft's
+"""Length rendered of all recordings together, from where each begins to sound: four of the draft's
 windows."""
 HUSH = 1e-4
-"""A second without a larger sample before the first that sounds is passed over: -80 dBFS, above the noise of
-16 bits."""
+"""Seconds at the start without a sample larger than this are skipped: -80 dBFS, above the noise of 16
+bits."""
 FFT, HOP = 2048, 512
 BANDS_PER_OCTAVE = 6
 LOWEST_BAND_HZ = 300.0
 LEAST_DB, MOST_DB = 0.1, 12.0
-"""The smallest correction that is worth a filter, and the greatest."""
+"""The smallest correction that is worth a filter, and the greatest that is applied."""
 ACTIVE_DB = 40.0
-"""Frames further than this below the loudest do not count."""
+"""Frames this many dB below the loudest, or more, do not count."""
 KNOWN_SHARE = 0.97
-"""How far up a recording says anything, as a share of its Nyquist frequency."""
+"""A recording is used up to this share of its Nyquist frequency."""
 EDGE_ORDER = 120.0
-"""How an edge that shows no slope is cut: 36 dB within a twentieth of an octave."""
+"""Order of the filter that cuts a recording where the clip's edge shows no slope: 36 dB within a twentieth of
+an octave."""
 MOVEMENT_WEIGHT = 0.5
 ALIKE_DB, UNLIKE_DB = 2.0, 3.0
-"""Differences of the low band up to which a recording is believed, and from which on it is of another kind.
-Of 135 training recordings at 4 kHz, eight in ten pairs of one source are 1.3 to 3.3 dB apart in speech, up to
-9 in effects; pairs of two domains 4 to 11 dB. LSD above the cut-off grows by more than 0.02 in 0.4 to 1 % of
-the pairs of two domains; with 3 and 4 dB it would in 3 to 5 %."""
+"""Up to the first difference of the low bands a correction is applied in full; from the second on, the
+recording is of another kind. Of 135 training recordings at 4 kHz, eight in ten pairs of one source are 1.3 to
+3.3 dB apart in speech and up to 9 in effects, pairs of two domains 4 to 11 dB. LSD above the cut-off grows by
+more than 0.02 in 0.4 to 1 % of the pairs of two domains; with 3 and 4 dB it would in 3 to 5 %."""
 EMPTY_DB = 40.0
-"""A band this far below the recording's own was never generated."""
+"""Where the model's band is this many dB below the recording's, it generated nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What recordings taught.
+    """What the recordings taught.
 
     Attributes:
         hz: (bands,) the bands' centres, from the cut-off up.
         error_db: (bands,) what to add to the generated band there.
         difference_db: how far the recordings' low band is from the clip's; None where that cannot be told.
-        share: of the mean error that is taken: 1 for the same source, 0 for one of another kind.
+        share: of the mean error that is applied: 1 for the same source, 0 for one of another kind.
         reason: one sentence for the user.
     """
 
@@ -89,7 +90,7 @@ class Lesson:
 
     @property
     def report(self) -> LikeReport:
-        """What the report says of it."""
+        """The lesson's part of the render's report."""
         least_db, most_db = float(self.error_db.min()), float(self.error_db.max())
         return LikeReport(self.reason, self.share, self.difference_db, least_db, most_db)
 
@@ -107,9 +108,9 @@ def learn(
     Args:
         recordings: full-band ones of the same source, with their names.
         source: the clip, at 48 kHz.
-        cutoff: where it ends, and how.
+        cutoff: where the clip's band ends, and how.
         preset, upscaler: as for the clip.
-        on_step: told of the model's steps; cancels by raising.
+        on_step: called at each of the model's steps; cancels by raising.
 
     Raises:
         InputError: a recording that is not full-band, cannot be read, is silent or too short.
@@ -140,7 +141,7 @@ def learn(
         share, reason = 0.0, "nothing to learn: the model leaves the band empty"
     elif difference_db is None:
         reason = (
-            "of the source, its channels added, less than half a second sounds: too little to tell its kind"
+            "less than half a second of the source sounds, its channels added: too little to tell its kind"
         )
     elif not share:
         reason = f"its low band differs by {difference_db:.1f} dB: a recording of another kind, left out"
@@ -152,7 +153,7 @@ def learn(
 
 @contextmanager
 def blamed_on_like() -> Iterator[None]:
-    """Makes what is wrong with a recording an error of the knob `like`: it is no fault of the source."""
+    """Turns an InputError about a recording into one of the knob `like`: the source is not at fault."""
     try:
         yield
     except InputError as error:
@@ -162,12 +163,12 @@ def blamed_on_like() -> Iterator[None]:
 
 
 def _believed(difference_db: float) -> float:
-    """The share of a correction that is taken of a recording so far apart."""
+    """The share of a correction that is applied, by the difference of the low bands."""
     return float(np.clip((UNLIKE_DB - difference_db) / (UNLIKE_DB - ALIKE_DB), 0, 1))
 
 
 def check_full_band(name: str, recording: Clip) -> None:
-    """Raises InputError where a recording ends before a full band does, naming where."""
+    """Raises InputError where a recording's band ends below a full band; the message names where."""
     found = find_cutoff(recording, "auto")
     if found.hz is not None:
         raise InputError(
@@ -177,7 +178,7 @@ def check_full_band(name: str, recording: Clip) -> None:
 
 
 def degrade(full: Audio, cutoff: Cutoff) -> Audio:
-    """`full`, (channels, frames) at 48 kHz, as the clip's own filter would have left it; no lag."""
+    """`full`, (channels, frames) at 48 kHz, filtered as the clip was, without delay."""
     from scipy import fft
 
     assert cutoff.hz is not None
@@ -197,22 +198,22 @@ def band_edges(cutoff_hz: float) -> Levels:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A sound's bands: mean and standard deviation of their decibels over the frames that sound."""
+    """Mean and standard deviation of the level of each band, in dB, over the frames that sound."""
 
     level_db: Levels
     movement_db: Levels
 
 
 def unlike_db(one: Profile, other: Profile, low: NDArray[np.bool_]) -> float:
-    """How far the low bands of two sounds are apart, whatever their loudness: RMS of the differences of their
-    levels, less the mean, and of half those of their movement."""
+    """How far apart the low bands of two sounds are in dB, whatever their loudness: root of the mean square
+    differences of their levels (less the mean) and, weighted by MOVEMENT_WEIGHT, of their movement."""
     level = (one.level_db - other.level_db)[low]
     movement = (one.movement_db - other.movement_db)[low]
     return float(np.sqrt(np.mean((level - level.mean()) ** 2) + MOVEMENT_WEIGHT**2 * np.mean(movement**2)))
 
 
 def _profile(samples: Audio, edges_hz: Levels) -> Profile | None:
-    """None of silence, or of less than half a second."""
+    """The profile of (channels, frames); None for silence or less than half a second."""
     from scipy import fft
 
     if samples.shape[1] < RATE_HZ // 2:
@@ -231,7 +232,7 @@ def _profile(samples: Audio, edges_hz: Levels) -> Profile | None:
 
 
 def _excerpt(clip: Clip, seconds: float) -> Audio:
-    """The first seconds that sound, the mean of the channels: (1, frames) at 48 kHz."""
+    """The first `seconds` from where the clip begins to sound, channels averaged: (1, frames) at 48 kHz."""
     seconds_in = range(0, clip.frames, RATE_HZ)
     start = next((at for at in seconds_in if np.abs(clip.read(at, RATE_HZ)).max() > HUSH), 0)
     samples = clip.read(start, min(clip.frames - start, round(seconds * RATE_HZ)))
@@ -239,14 +240,14 @@ def _excerpt(clip: Clip, seconds: float) -> Audio:
 
 
 def _filled(errors_db: Levels) -> Levels:
-    """(recordings, bands) to their mean; bands that none of them reaches take the error below them."""
+    """(recordings, bands) to their mean; bands that no recording reaches take the error of the last below."""
     known = int(np.count_nonzero(~np.isnan(errors_db).all(axis=0)))
     mean: Levels = np.nanmean(errors_db[:, :known], axis=0)
     return np.pad(mean, (0, errors_db.shape[1] - known), mode="edge")
 
 
 def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler, on_step: StepHook) -> Audio:
-    """What the model makes of `samples`: the whole of it, without a gain or a gate."""
+    """`samples` rendered by the model: the full stem, without gain or gate."""
     clip = ArrayClip(samples, RATE_HZ)
     plain = msgspec.structs.replace(
         preset, stem="full", high_gain_db=0.0, gate_db="off", start=None, end=None, like=None
@@ -261,5 +262,5 @@ def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler
 
 
 def _smooth(errors_db: Levels) -> Levels:
-    """Over three bands, half an octave."""
+    """Smoothed over three bands, half an octave."""
     return np.asarray(np.convolve(np.pad(errors_db, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid"))

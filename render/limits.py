@@ -1,4 +1,4 @@
-"""Every source is held to the limits of `presets.limits`, wherever its samples come from."""
+"""Checks every source against the limits of `presets.limits`, wherever its samples come from."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def check_finite(block: NDArray[np.floating[Any]], made_by: str, at_s: float) ->
 
 
 def unreadable(name: str, error: OSError) -> InputError:
-    """The error for a source that a disk or a network does not give."""
+    """The error for a source that the disk or the network fails to deliver."""
     return InputError(f"{name} cannot be read: {error.strerror}", "source")
 
 
 def truncated(name: str, shortfall: Shortfall) -> InputError:
-    """The error for a source that holds less than it says."""
+    """The error for a source that holds less than it promises."""
     kind = "truncated" if shortfall.promised is not None else "truncated or damaged"
     return InputError(f"{name} is {kind}: {shortfall} (--accept-truncated takes what is there)", "source")

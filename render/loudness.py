@@ -1,4 +1,4 @@
-"""Loudness and true peak after ITU-R BS.1770-4, and the gain that brings a stem to what is asked.
+"""Loudness and true peak after ITU-R BS.1770-4, and the gain that brings a stem to the values asked for.
 
 Integrated loudness: K-weighting (Annex 1, figures 2 to 4), mean squares over 400 ms blocks that overlap by
 three quarters, gated at -70 LUFS and at 10 LU below what remains. True peak: Annex 2, four times oversampled.
@@ -24,10 +24,10 @@ PIECE_FRAMES = 1 << 17
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 TRUE_PEAK_RATE_HZ = 176400
-"""Oversample at least to here: four times 44.1 kHz, by Annex 2."""
+"""The lowest rate to oversample to: four times 44.1 kHz, by Annex 2."""
 TAPS_PER_PHASE, KAISER_BETA = 48, 7.0
-"""Of the filter that oversamples: 0.04 dB down at 0.46 of the rate (20.3 kHz at 44.1 kHz), images 72 dB down.
-The example of Annex 2 has 12 taps a phase."""
+"""The oversampling filter: 0.04 dB down at 0.46 of the rate (20.3 kHz at 44.1 kHz), images 72 dB down. The
+example of Annex 2 has 12 taps a phase."""
 
 SURROUND = 1.41
 WEIGHTS = {
@@ -35,8 +35,8 @@ WEIGHTS = {
     6: (1, 1, 1, 0, SURROUND, SURROUND),
     8: (1, 1, 1, 0, 1, 1, SURROUND, SURROUND),
 }
-"""Channel weights of Annex 3 in the order of WAV: the LFE does not count, the sides (60 to 120 degrees) count
-more, the back of 7.1 does not. All ones for other layouts."""
+"""Channel weights of Annex 3 in the WAV order: the LFE does not count, the sides (60 to 120 degrees) count
+more, the back of 7.1 counts like the front. All ones for other layouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,10 @@ def true_peak_dbtp(clip: Clip) -> float:
 def k_weighting(rate_hz: int) -> Floats:
     """The two filters of Annex 1 as second-order sections.
 
-    The Recommendation gives their coefficients at 48 kHz only. These are the analogue prototypes that the
-    bilinear transform takes there: a shelf of +4 dB above 1682 Hz and a high-pass at 38 Hz.
+    The Recommendation gives their coefficients at 48 kHz only. Here they come, for any rate, from the
+    analogue
+    prototypes that the bilinear transform turns into those: a shelf of +4 dB above 1682 Hz and a high-pass at
+    38 Hz.
     """
     k = math.tan(math.pi * 1681.974450955533 / rate_hz)
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)

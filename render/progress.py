@@ -1,4 +1,4 @@
-"""How far a render is: one count that never goes back, and the place where a cancel comes in."""
+"""How far a render has come: one count that never goes back. A cancel comes in through its hook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Progress:
         self._taken = 0
         self._step = 0
         self._ended = False
-        self._lock = threading.Lock()  # the model's thread and the writer's both tell
+        self._lock = threading.Lock()  # the model's thread and the writer's both report
 
     def analysed(self, share: float) -> None:
         """This share of the source has been analysed."""
@@ -36,7 +36,7 @@ class Progress:
         self._reach("learn", ANALYSIS)
 
     def end(self) -> None:
-        """The render is over, as it should be or not: a model still at work ahead of it is stopped."""
+        """The render is over, finished or not: stops a model that still works ahead of it."""
         self._ended = True
 
     def generated(self, step: Step) -> None:
@@ -46,7 +46,7 @@ class Progress:
         self._reach("render", ANALYSIS + self._taken)
 
     def filled(self, step: Step) -> None:
-        """The model took a step in holes: none of the count, for nobody knows how many there will be."""
+        """The model took a step in holes. It does not count: how many there will be is not known."""
         self._check()
         self._reach("render", self._step)
 

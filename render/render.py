@@ -63,12 +63,12 @@ def render(
     hear the selection alone.
 
     Args:
-        source: 4 to 384 kHz, 1 to 8 channels; read in two passes. Analysis is the first; in the second the
-            model's input goes ahead of the original that its band is added to.
-        preset: every knob; `model` has become `upscaler` already.
+        source: 4 to 384 kHz, 1 to 8 channels; read in two passes. Analysis is the first; in the second, the
+            model's input is read ahead of the original that its band is added to.
+        preset: every knob; `upscaler` stands in for its `model`.
         upscaler: the model.
-        on_step: told of progress, step by step of one count; cancels by raising.
-        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        on_step: called with progress, one count over all stages; cancels by raising.
+        mask: which speakers the channels are for (see `render.channels`); 0 when not known.
         recordings: what the knob `like` names: full-band recordings of the same source, by name.
         spool: file for the result as interleaved little-endian float32, so that memory does not grow with the
             clip; in memory when None. A render that does not finish removes it.
@@ -76,7 +76,7 @@ def render(
     Raises:
         InputError: the source breaks off, or holds samples beyond the limits; a recording is not full-band.
         UsageError: a selection that is empty or outside the source, an effect that refuses its parameters.
-        PluginError: an external plugin failed, and was not to be bypassed.
+        PluginError: an external plugin failed whose `on_error` is not `bypass`.
         OutputError: the spool cannot be written.
         RenderError: a stage made NaN or infinity, or an effect before the model samples beyond the limits;
             the message says which.
@@ -234,7 +234,7 @@ def _summed(parts: list[Clip], channels: int, wanted: range, progress: Progress)
 
 
 def _checked(blocks: Iterator[Audio], rate: int, made_by: str) -> Iterator[Audio]:
-    """The blocks as they are; raises RenderError at one that is not finite."""
+    """Passes the blocks on; raises RenderError at one that is not finite."""
     start = 0
     for block in blocks:
         check_finite(block, made_by, start / rate)

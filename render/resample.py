@@ -18,14 +18,15 @@ from render.clip import Clip, read_padded
 from render.upscaler import Audio
 
 CONTEXT_FRAMES = 512
-"""Frames of the lower rate that reach a sample. Measured: 256 and more add no error at all."""
+"""Context on each side of a block, in frames of the lower rate. Measured: 256 and more add no error at
+all."""
 
 INPUT_FRAMES = 1 << 15
-"""Input frames resampled at once, at the least: such blocks cost what one stream does, blocks of 8192 frames
-twice that (measured from 44.1 to 48 kHz)."""
+"""Least input frames resampled at once: such blocks take as long as one stream does, blocks of 8192 frames
+twice as long (measured from 44.1 to 48 kHz)."""
 
 KEPT_FRAMES = 1 << 19
-"""Resampled frames kept, 11 s at 48 kHz: what a model reads ahead is then there when the original is read."""
+"""Resampled frames kept, 11 s at 48 kHz: those that a model read ahead are still there for the original."""
 
 
 def resampled_frames(frames: int, rate_in: int, rate_out: int) -> int:
@@ -42,14 +43,14 @@ class ResampledClip:
     """A clip at another rate, resampled as it is read.
 
     The source is cut into blocks on an absolute grid, each resampled with context on both sides, so a sample
-    never depends on where a read began. The blocks used last are kept: several may read the clip, each from
-    its own place and in a thread of its own. Against one stream over the whole clip the difference is below
-    -160 dB, but for soxr's first samples, which are off by up to 5 % where no zeros stand before them. At
-    rates without a small common ratio (44,099 Hz) it is -100 dB, because a stream's phase drifts there, which
-    blocks do not let it do for long.
+    never depends on where a read began. The blocks used last are kept, so that several threads may read the
+    clip, each from its own place. The difference from one stream over the whole clip is below -160 dB, except
+    in soxr's first samples, which are off by up to 5 % where no zeros precede them. At rates without a small
+    common ratio (44,099 Hz) it is -100 dB, because there a stream's phase drifts; in blocks it cannot drift
+    for long.
 
     Args:
-        source: the clip to resample; zeros are taken to stand around it.
+        source: the clip to resample; it counts as surrounded by zeros.
         rate_hz: the rate wanted.
     """
 
@@ -65,7 +66,7 @@ class ResampledClip:
         context_units = -(-CONTEXT_FRAMES // min(unit_in, unit_out))
         self._context_in, self._context_out = context_units * unit_in, context_units * unit_out
         self._blocks: OrderedDict[int, Audio] = OrderedDict()
-        """Those used last come last."""
+        """The most recently used come last."""
         self._kept = max(2, KEPT_FRAMES // self._block_out)
         self._lock = threading.Lock()
 

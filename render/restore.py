@@ -1,12 +1,12 @@
-"""The low band put back: what of a generated signal reaches the output,
+"""Puts the low band back: of the original x and the generated g, the output is
 y = x + h * (g - x) + k * x + s * (m - 1) g.
 
-h is a linear-phase high-pass, so below the cut-off nothing of g arrives and nothing of x changes. Where the
+h is a linear-phase high-pass, so below the cut-off nothing of g passes and nothing of x changes. Where the
 input's own filter falls so gently that something of the original is left above the cut-off, h begins only
-where that ends, and k makes good what the filter took until then. m brings the generated band, where it
-begins, to the level at which the original ends, and s lets that go within an octave (render/filters.py). What
-changes with time (level match, m, gate, fades) is applied before the filters: after them, it would spread
-below the cut-off.
+where that ends, and k makes good what the filter took up to there. m brings the level at which the generated
+band begins to the level at which the original ends, and s fades that match out within an octave
+(render/filters.py). Gains that change with time (level match, m, gate, fades) are applied before the filters:
+after them, they would spread below the cut-off.
 """
 
 from __future__ import annotations
@@ -26,41 +26,44 @@ FRAME = 2400
 """Gate and level match look at the signal in frames of 50 ms on an absolute grid."""
 
 KNEE_DB = 6.0
-"""The gate opens over this range below its threshold: a small change of level makes a small change of it."""
+"""The gate opens over this range below its threshold, so that a small change of level changes it little."""
 
 MATCH_BAND = (0.5**0.5, 0.9)
-"""Levels are compared in the half octave below h's transition, as parts of the cut-off."""
+"""Levels are compared in the half octave below h's transition; shares of the cut-off."""
 
 SEAM_BELOW, SEAM_ABOVE = (2 ** (-1 / 3), 2 ** (-1 / 12)), (2 ** (1 / 24), 2 ** (7 / 24))
-"""Where the original ends and the generated band begins, as parts of the crossover: a quarter of an octave
-each, clear of what a steep filter bites off (from 0.955 of its edge on) and of the crossover itself."""
+"""Where the end of the original and the start of the generated band are measured, as shares of the crossover:
+a quarter of an octave each, clear of what a steep filter takes (from 0.955 of its edge on) and of the
+crossover itself."""
 
 SEAM_TILT_DB = -1.9
-"""What lies between the two: 3/8 of an octave, at the 5 dB an octave that sound falls by in the mean."""
+"""Level from the first of these to the second: 3/8 of an octave, and sound falls by 5 dB an octave on
+average."""
 
 SEAM_OWN_DB, SEAM_WEIGHT = 3.0, 0.7
-"""A step of so many dB may be the sound's own (full-band recordings' levels 3/8 of an octave apart differ by
-about 3.5 dB beside the tilt); how much of what goes beyond is taken away."""
+"""A step of up to SEAM_OWN_DB may be the sound's own (levels of full-band recordings 3/8 of an octave apart
+differ by about 3.5 dB beside the tilt); the share SEAM_WEIGHT of what goes beyond is removed."""
 
 SEAM_MOST_DB = 12.0
-"""The most a seam match changes, up or down: as far as the level match raises."""
+"""The most a seam match changes, up or down: as much as the level match may raise."""
 
 MATCH_SPAN = 11
-"""Frames a level is taken over: 0.55 s, Hann-weighted."""
+"""Frames that a level is averaged over: 0.55 s, Hann-weighted."""
 
 MATCH_FLOOR = 1e-11
-"""Mean square below which a level is none: -110 dBFS."""
+"""Mean square below which nothing counts as a level: -110 dBFS."""
 
 
 class Restorer:
-    """From a window and what was generated for it to the difference that the high-pass will let through.
+    """Computes, from a window and what was generated for it, the differences that the filters then let
+    through.
 
     Args:
         preset: gate, gain of the generated band, and which stem is wanted.
-        cutoff_hz: the -6 dB edge of the band that is there.
+        cutoff_hz: the -6 dB edge of the original band.
         policy: how the model saw the channels.
         slope: of the input's filter, where there is one.
-        crossover_hz: where the generated band begins, where its level there is to be matched.
+        crossover_hz: where the generated band begins; None where its level there is not to be matched.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Restorer:
     def difference(
         self, samples: Audio, generated: Audio | None, start: int, lo: int, hi: int, gate: Audio
     ) -> tuple[Audio, Audio | None]:
-        """gate (gain g - x) and gate gain (m - 1) g, the stretch of them that a window is kept for.
+        """gate (gain g - x) and gate gain (m - 1) g, over the frames that a window is kept for.
 
         Args:
             samples: (channels, frames) of the window at 48 kHz, context included.
@@ -99,8 +102,8 @@ class Restorer:
             gate: of these frames, see `gate`.
 
         Returns:
-            (channels, hi - lo) float32 each; `high` leaves x out, so that `full` = `low` + `high`. The second
-            is None where nothing is generated, or no seam is to be matched.
+            (channels, hi - lo) float32 each; the stem `high` leaves x out, so that `full` = `low` + `high`.
+            The second is None where nothing is generated, or no seam is to be matched.
         """
         kept = slice(lo - start, hi - start)
         seam: Audio | None = None
@@ -125,8 +128,8 @@ class Restorer:
     def gate(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
         """1 where a channel sounds, 0 where it is silent: (channels, hi - lo), or (1, 1) when all sound.
 
-        A frame sounds when its RMS (less its mean, for the sake of DC) is above the threshold. The gate opens
-        in the frame before and closes in the one after, so an attack is never cut.
+        A frame sounds when its RMS (without its mean, so that DC does not count) is above the threshold. The
+        gate opens in the frame before and closes in the one after, so an attack is never cut.
         """
         if self._gate_db is None:
             return np.ones((1, 1), np.float32)
@@ -145,11 +148,11 @@ class Restorer:
             generated: what the model made of them, decoded.
 
         Returns:
-            The level match, (channels, frames) in dB: it brings g to x's level just below the cut-off. Up to
-            +12 dB are made good; a model that leaves its low band empty (30 dB and more below x) says
-            nothing about its level and is left as it is.
-            The seam match, likewise, or None where there is no seam: it brings a matched g, where it begins,
-            to where x ends, with what the input's filter took made good.
+            The level match, (channels, frames) in dB: it brings g to x's level just below the cut-off. It
+            raises by up to 12 dB; a model that leaves its low band empty (30 dB or more below x) has no level
+            to compare there and is not changed.
+            The seam match, (channels, frames) in dB, or None where there is no seam: after the level match,
+            it brings the level at which g begins to that at which x ends once its filter's loss is made good.
             The index of the first frame.
         """
         x, first = self._powers_of(samples, start)
@@ -175,16 +178,16 @@ class Restorer:
         return self._last[1:]
 
     def _share(self, signal: Levels) -> Levels:
-        """Signal over signal and noise, of levels in the match band."""
+        """signal / (signal + noise), of levels in the match band."""
         if not self._slope_noise:
             return np.ones(1)
         return np.asarray(signal / (signal + self._slope_noise + MATCH_FLOOR))
 
     def original(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:
-        """x, the stretch of it that a window is kept for, quieter where what its filter left is mere noise.
+        """x over the frames that a window is kept for, attenuated where its filter left only noise.
 
-        Raised by what the filter took, noise would be heard in pauses: x is weighed by signal / (signal +
-        noise), both as they come out (Wiener 1949), following the signal as the level match does.
+        Raised by what the filter took, that noise would be heard in pauses. So x is weighted by signal /
+        (signal + noise), both at the level of the output (Wiener 1949), as fast as the level match follows.
 
         Args:
             samples, start, lo, hi: as for `difference`.
@@ -238,7 +241,7 @@ def frames_of(samples: Audio, start: int) -> tuple[NDArray[np.float32], int]:
 
 
 def over_samples(values: NDArray[np.float32], first: int, lo: int, hi: int, frame: int = FRAME) -> Audio:
-    """Values per frame, standing at the frames' centres, as a smooth curve over [lo, hi).
+    """Interpolates one value per frame, at the frames' centres, to a smooth curve over [lo, hi).
 
     Args:
         values: (channels, count).

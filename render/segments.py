@@ -6,9 +6,9 @@ the context is discarded. Neighbours meet in a short fade around the seam betwee
 
 The two sides of a fade add up to one in amplitude. That is right for signals that agree: neighbours see the
 same samples and the same noise around their seam, since noise is keyed by position. (Measured on 14 clips cut
-at 8 kHz: the bands that `draft` gives two neighbours around their seam correlate to 0.93 and more, 0.998 in
-the median.) How long a fade is, is the model's to say: neighbours that agree but for their level want a long
-one, for a step of level is heard, and neighbours that do not want a short one.
+at 8 kHz: around a seam, the bands that `draft` gives the two neighbours correlate by 0.93 and more, 0.998 in
+the median.) The model sets the length of the fade: neighbours that agree in all but level need a long one,
+because a step of level is heard; neighbours that do not agree need a short one.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Segments:
         source: the clip the windows look at; gives rate, channels and length.
         grid: where the windows lie.
         renderer: what renders them.
-        stop: frame beyond which nothing will be asked for, so that no window is rendered ahead for it.
+        stop: no frame from here on will be read, so no window is rendered ahead for one.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Segments:
         self._ahead = (batch, self._thread.submit(self._render, batch)) if batch else None
 
     def _rendered(self, batch: range) -> list[Audio]:
-        if self._ahead is None:  # and nothing runs in the thread: a clip of one batch need not start it
+        if self._ahead is None:  # nothing runs ahead: a clip of one batch need not start the thread
             return self._render(batch)
         if self._ahead[0] != batch:
             self._begin(batch)

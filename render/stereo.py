@@ -1,4 +1,4 @@
-"""Which channels a model sees together, and how what it made becomes the clip's channels again."""
+"""Which channels a model sees together, and how its output becomes the clip's channels again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class StereoPolicy:
     - `independent`: as they are, each under its own noise.
     - `mono`: their mean, once; every channel gets the result at its own level.
 
-    Left and right are told by their speakers; the two channels of a clip of two are a pair unless the mask
-    says otherwise. Nothing is generated into a low-frequency channel (LFE) unless that is asked for.
+    Left and right are found by their speakers; two channels are a pair unless the mask says otherwise.
+    Nothing is generated into a low-frequency channel (LFE) unless `lfe` asks for it.
 
     Args:
         stereo: the knob.
         channels: of the clip, in the WAV order.
-        links_channels: whether the model takes linked channels in one window; else they come one by one
-            under one group, which is the same noise.
-        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        links_channels: whether the model takes linked channels in one window; else they come one by one in
+            the same group, and so with the same noise.
+        mask: which speakers the channels are for (see `render.channels`); 0 when not known.
         lfe: whether the low-frequency channel is generated into.
 
     Attributes:
@@ -45,7 +45,8 @@ class StereoPolicy:
         places = self._places(names, [n for n in range(channels) if n not in self.spared], channels)
         self._channels = channels
         self._order = [channel for place in places for channel in place]
-        """Of the clip's channels, as they are encoded: left beside its right, without what is spared."""
+        """The clip's channels in the order of the encoded ones: left beside its right, without spared
+        ones."""
         self._mono = stereo == "mono" and len(self._order) > 1
         starts = [int(at) for at in np.cumsum([0, *map(len, places)])]
         pairs = [(at, at + 1) for at, place in zip(starts, places, strict=False) if len(place) == 2]
@@ -68,7 +69,7 @@ class StereoPolicy:
 
     @staticmethod
     def _places(names: list[str], used: list[int], channels: int) -> list[list[int]]:
-        """The channels that are used, left beside its right."""
+        """The channels that are used, in groups: a left with its right, others alone."""
         if not names:
             return [used] if channels == 2 else [[channel] for channel in used]
         right_of = {
@@ -95,7 +96,7 @@ class StereoPolicy:
         return encoded
 
     def decode(self, encoded: Audio) -> Audio:
-        """(encoded channels, frames) -> (channels, frames), with zeros in what is spared."""
+        """(encoded channels, frames) -> (channels, frames), with zeros in the spared channels."""
         if self._passes and not self.recodes:
             return encoded
         samples = np.zeros((self._channels, encoded.shape[1]), np.float32)

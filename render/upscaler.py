@@ -1,8 +1,8 @@
 """What a model is to a render: the interface that render calls and every model implements.
 
-A model works at 48 kHz on windows that lie on an absolute grid. It hands back, for each window, a signal of
-the same shape whose band above the cut-off is generated; what it returns below the cut-off, and in the
-context that the render discards, does not reach the stem.
+A model works at 48 kHz on windows that lie on an absolute grid. For each window it returns a signal of the
+same shape whose band above the cut-off is generated; what it returns below the cut-off, or in the context
+that the render discards, does not reach the stem.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Window:
             Zeros stand before the clip's start and after its end.
         start: position of `samples[:, 0]` in the clip, frames at 48 kHz; a multiple of CELL_FRAMES, may be
             negative.
-        cutoff_hz: the -6 dB edge of the band that is there.
+        cutoff_hz: the -6 dB edge of the original band.
         group: which channel group of the clip this is; windows of one group share their noise.
-        gain: what to multiply the samples by to bring the whole clip's peak to the level the model was
-            trained at (one value for the clip); the model undoes it in what it returns.
+        gain: factor that brings the peak of the whole clip to the level the model was trained at; the model
+            undoes it in what it returns.
     """
 
     samples: Audio
@@ -88,10 +88,11 @@ class Upscaler(Protocol):
         digest: of the weights, part of the cache key ("none" where there are none).
         body_cells: cells of CELL_FRAMES kept of one window.
         context_cells: cells rendered on each side and discarded; at least one (0.64 s).
-        fade_frames: over which one window goes over into the next; even, and at most a cell.
+        fade_frames: length of the fade from one window into the next; even, and at most a cell.
         links_channels: True when the model itself keeps the channels of one window together, so that `linked`
             stereo hands it all channels of a window at once; False when it renders each channel by itself.
-        generates: False for a model that returns its input: the slope of the input's filter is then left too.
+        generates: False for a model that returns its input; the slope of the input's filter is then not made
+            good either.
     """
 
     name: str
@@ -103,7 +104,7 @@ class Upscaler(Protocol):
     generates: bool
 
     def batch(self, preset: Preset) -> int:
-        """How many windows are worth handing over in one call: as many as gain from each other."""
+        """How many windows are worth handing over in one call."""
         ...
 
     def steps(self, preset: Preset) -> int:

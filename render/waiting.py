@@ -1,4 +1,4 @@
-"""Waiting for another program without becoming deaf: a cancel is heard while it says nothing."""
+"""Waits for another program and calls a hook meanwhile, so that a cancel gets through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import Executor, wait
 from typing import TypeVar
 
 HOOK_S = 0.2
-"""How often the hook is called meanwhile."""
+"""How often the hook is called."""
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ def wait_for(work: Callable[[], T], thread: Executor, hook: Callable[[], None]) 
 
     Args:
         work: waits for another program, and ends when that does.
-        thread: does it.
-        hook: called every HOOK_S until it is done; by raising it ends the waiting, but not the work.
+        thread: runs it.
+        hook: called every HOOK_S until `work` is done; by raising it ends the waiting, but not the work.
     """
     done = thread.submit(work)
     while not wait((done,), HOOK_S).done:
