@@ -1,6 +1,7 @@
-"""A rendered clip becomes a file: WAV, FLAC or AIFF, dithered where it is integer. The last step but one.
+"""Encodes a rendered clip as a WAV, FLAC or AIFF file, dithered where samples are integers.
 
-What is written lies beside its destination under a hidden name; `render.files.publish` makes it visible.
+The file lies beside its destination under a hidden name; as the last step `render.files.publish` makes it
+visible.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ENCODER_FRAMES = 48000
 STRETCH_FRAMES = 2400
 """Dither is off in every stretch of this many frames that lies on the integer grid already."""
 FLAC_MASK_TAG = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK"
-"""The comment by which FLAC tells which speakers are meant."""
+"""The comment that holds the mask of speakers."""
 RIFF_BYTES_MAX = 2**32 - 2**24
 """Audio of a plain WAV or AIFF file; the rest of its 4 GiB is kept for metadata."""
 
@@ -55,7 +56,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What was written: `digest` is blake2b-256 of the file's bytes, `peak_dbfs` of the samples before it."""
+    """What was written: `digest` is blake2b-256 of the file's bytes, `peak_dbfs` the peak before encoding."""
 
     encoding: Encoding
     digest: str
@@ -142,7 +143,7 @@ def encode(
 
 
 class _Blocks:
-    """A clip block by block, (frames, channels); `peak` is that of what was read."""
+    """A clip block by block, (frames, channels); `peak` is that of the blocks read so far."""
 
     def __init__(self, clip: Clip, name: str) -> None:
         self.clip = clip
@@ -205,7 +206,7 @@ def _write_flac(blocks: _Blocks, path: Path, how: Encoding, preset: Preset, mask
     except (soundfile.SoundFileError, AssertionError) as error:
         # soundfile asserts where a write came back short, and keeps no errno.
         raise OSError(str(error) or "short write") from None
-    if not is_usual(mask, clip.channels):  # without it some readers take back for side
+    if not is_usual(mask, clip.channels):  # else some readers take back speakers for side ones
         from mutagen.flac import FLAC
 
         tags = FLAC(path)
@@ -223,7 +224,7 @@ def quantised(block: NDArray[np.float32], bits: int, rng: np.random.Generator | 
     """Samples as integers of `bits`, left-justified in 32: dithered when there is a generator, saturating.
 
     Args:
-        block: (frames, channels), full scale +-1. Blocks but the last are a multiple of STRETCH_FRAMES long.
+        block: (frames, channels), full scale +-1; a multiple of STRETCH_FRAMES long, except the last one.
         bits: 16 or 24.
         rng: two draws a sample; the same sequence whatever the block size.
     """
@@ -242,7 +243,7 @@ def quantised(block: NDArray[np.float32], bits: int, rng: np.random.Generator | 
 
 
 def over(peak: float, bits: int) -> str:
-    """What to say of a peak that `bits` do not hold, with the ways out."""
+    """The message for a peak that `bits` cannot hold, with the ways out."""
     return (
         f"the peak is {decibels(peak):+.2f} dBFS and {bits}-bit samples end at 0 dBFS; keep 32-bit float "
         "(--bit-depth 32 --format wav), turn the generated band down (--high-gain-db) or let it clip (--clip)"

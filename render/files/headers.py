@@ -13,7 +13,7 @@ import struct
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 USUAL_MASKS = (0, 0x4, 0x3)
-"""By the number of channels: what a file of one or two is taken to be for where nothing is said."""
+"""The mask that a file of one or two channels is taken to have where it gives none, by number of channels."""
 SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format tag in a subformat's GUID."""
 AIFC_VERSION = 0xA2805140
@@ -24,7 +24,7 @@ BITMAP_LAYOUT = 1 << 16
 
 
 def is_usual(mask: int, channels: int) -> bool:
-    """Whether a file needs no word on its speakers: nothing is said, or it is mono or stereo."""
+    """Whether a file needs no mask: the speakers are not known, or it is plain mono or stereo."""
     return mask in (0, *USUAL_MASKS[channels : channels + 1])
 
 
@@ -38,13 +38,13 @@ def wav_header(
     large_chunks: int = 0,
     wording: bytes = b"",
 ) -> bytes:
-    """RIFF, or RF64.
+    """The header of a WAV file, RIFF or RF64.
 
     Args:
         frames, channels, rate: of the samples.
         bits: 16 or 24 (integer) or 32 (float).
-        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
-        long: RF64.
+        mask: which speakers the channels are for (see `render.channels`); 0 when not known.
+        long: whether to write RF64.
         large_chunks: how many chunks of 4 GiB and more will follow; RF64 keeps room for their sizes.
         wording: the end of the subformat's GUID, where that is not SUBFORMAT.
     """
@@ -63,7 +63,8 @@ def wav_header(
 
 
 def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int, wording: bytes) -> bytes:
-    """Size and body: 16 bytes for integers, 18 for floats, 40 where speakers are told."""
+    """Size and body of `fmt `: 16 bytes for integers, 18 for floats, 40 where there is a mask or
+    subformat."""
     block = channels * bits // 8
     about = struct.pack("<HIIHH", channels, rate, rate * block, block, bits)
     if channels > 2 or not is_usual(mask, channels) or wording:
@@ -75,7 +76,7 @@ def _fmt(tag: int, channels: int, rate: int, bits: int, mask: int, wording: byte
 
 
 def aiff_header(frames: int, channels: int, rate: int, bits: int, mask: int, wording: bytes = b"") -> bytes:
-    """AIFF, or AIFF-C for floats.
+    """The header of an AIFF file; AIFF-C for floats and for `wording`.
 
     Args:
         frames, channels, rate, bits, mask: as for `wav_header`.

@@ -18,27 +18,27 @@ from presets.errors import OutputError
 from render.files.sidecar import name_bytes
 
 SWEEP_S = 1.0
-"""How often, at most, a process looks through a folder for what killed ones left: among thousands of files
-that takes a hundredth of a second."""
+"""Least time between two searches of a folder for what killed processes left: among thousands of files a
+search takes a hundredth of a second."""
 
 _serial = itertools.count()
 _swept_s: dict[tuple[int, int], float] = {}
-"""By device and inode: one path may lead to one folder now and to another next."""
+"""When a folder was last searched, by device and inode: a path may later lead to another folder."""
 
 
 @contextmanager
 def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
-    """A hidden path in `out`'s folder to write to; whatever is still there at the end is removed.
+    """A hidden path in `out`'s folder to write to; it is removed if it is still there at the end.
 
-    Missing folders are made, in the group of the folder above where that hands its group on (setgid). What
-    processes of this machine that no longer live left in the folder is removed first; a process
-    looks for that once in SWEEP_S at most. The path is locked meanwhile: a process in another container may
-    bear this machine's name, and its number means nothing here.
+    Missing folders are made, with the group of the folder above where that is setgid. Parts that dead
+    processes of this machine left in the folder are removed first; a process searches for them at most once
+    in SWEEP_S. The part is locked while it is written: a process in another container may have this machine's
+    name, and its process number means nothing here.
 
     Args:
         out: what the path will become.
-        umask: permissions that the file and the folders do not get: those of the user for whom an engine,
-            which keeps its own files to itself, writes. This process's own by default.
+        umask: permissions that the file and the folders do not get. An engine, whose own files are private,
+            gives the umask of the user for whom it writes; by default this process's own.
 
     Raises:
         OutputError: the folder cannot be made or written.
@@ -47,9 +47,9 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
     part = out.with_name(f".airband-{tag}-{socket.gethostname()}-{os.getpid()}-{next(_serial)}.part")
     handle = None
     try:
-        with told(out):
+        with as_output_error(out):
             _make_folder(out.parent, umask)
-            with suppress(PermissionError):  # a drop box: what is in it is for others to see
+            with suppress(PermissionError):  # a drop box, which this user cannot list
                 _sweep(out.parent)
             part.touch(exist_ok=False)
             if os.name != "nt":  # an open file cannot be renamed there
@@ -66,27 +66,27 @@ def part_beside(out: Path, umask: int | None = None) -> Iterator[Path]:
 
 
 def write_whole(out: Path, content: bytes) -> None:
-    """A file of these bytes appears as `out`, in the place of one that is there.
+    """Writes these bytes as `out`, which appears whole and replaces a file that is there.
 
     Raises:
-        OutputError: no room, no permission. `out` is then as it was.
+        OutputError: no room, no permission. `out` is then unchanged.
     """
     with part_beside(out) as part:
-        with told(out):
+        with as_output_error(out):
             part.write_bytes(content)
         put_in_place(part, out)
 
 
 def put_in_place(part: Path, out: Path) -> None:
-    """A finished part becomes `out`, in one step.
+    """Renames a finished part to `out`, in one step.
 
-    A file that is there hands on its permissions, and as far as the user may give them its owner, its group
-    and its extended attributes.
+    A file that it replaces passes on its permissions and, as far as the user may set them, its owner, group
+    and extended attributes.
 
     Raises:
-        OutputError: no permission. `out` is then as it was.
+        OutputError: no permission. `out` is then unchanged.
     """
-    with told(out):
+    with as_output_error(out):
         if out.exists():
             _hand_on(out, part)
         settle(part)
@@ -97,9 +97,9 @@ def put_in_place(part: Path, out: Path) -> None:
 def _hand_on(out: Path, part: Path) -> None:
     about = out.stat()
     for owner, group in ((-1, about.st_gid), (about.st_uid, -1)):
-        with suppress(OSError, AttributeError):  # another's; Windows
+        with suppress(OSError, AttributeError):  # not the user's to set; Windows
             os.chown(part, owner, group)
-    with suppress(OSError, AttributeError):  # none there; not on this system
+    with suppress(OSError, AttributeError):  # not in this file system; not on this system
         for name in os.listxattr(out):
             with suppress(OSError):
                 os.setxattr(part, name, os.getxattr(out, name))
@@ -108,19 +108,19 @@ def _hand_on(out: Path, part: Path) -> None:
 
 
 def permit(made: Path, folder: Path, most: int, umask: int) -> None:
-    """Gives what was just made in a folder what a umask leaves of the permissions `most`.
+    """Gives `made`, which was just made in `folder`, the permissions `most` less those of a umask.
 
-    A default access list (ACL) of the folder stands in the place of any umask, and has given them already.
+    A default access list (ACL) of the folder takes the place of any umask and has set them already.
     """
-    with suppress(OSError, AttributeError):  # no access lists there; not on this system
+    with suppress(OSError, AttributeError):  # no access lists in this file system; not on this system
         if "system.posix_acl_default" in os.listxattr(folder):
             return
-    with suppress(OSError):  # one mode for all
+    with suppress(OSError):  # a file system with one mode for all files
         made.chmod(most & ~umask | made.stat().st_mode & stat.S_ISGID)
 
 
 def own_umask() -> int:
-    """This process's umask. Linux tells it; elsewhere it is set for a moment, which other threads see."""
+    """This process's umask. Linux tells it; elsewhere it is changed for a moment, which other threads see."""
     with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
         for line in status:
             if line.startswith("Umask:"):
@@ -131,7 +131,7 @@ def own_umask() -> int:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the parts of this machine's dead processes, unless the folder was looked through just now."""
+    """Removes the parts of this machine's dead processes, unless the folder was searched just now."""
     about, now_s = os.stat(folder), time.monotonic()
     identity = about.st_dev, about.st_ino
     if now_s - _swept_s.get(identity, -SWEEP_S) < SWEEP_S:
@@ -141,7 +141,7 @@ def _sweep(folder: Path) -> None:
     for name in os.listdir(folder):
         found = ours.fullmatch(name)
         if found and not _lives(found[1]):
-            with suppress(OSError):  # somebody else's, in a folder where each may remove but his own
+            with suppress(OSError):  # another user's, in a folder where each may remove only his own
                 _remove_unless_locked(folder / name)
 
 
@@ -155,7 +155,8 @@ def _remove_unless_locked(path: Path) -> None:
 
 
 def _is_locked_now(handle: int) -> bool:
-    """Locks an open file until it is closed; False where another process has. True without such locks."""
+    """Locks an open file until it is closed. False where another process holds it; True without such
+    locks."""
     try:
         import fcntl
 
@@ -179,7 +180,7 @@ def _make_folder(folder: Path, umask: int | None) -> None:
 
 
 def settle(path: Path) -> None:
-    """Returns when a file, or the names in a folder, are on the disk."""
+    """Waits until a file, or the names in a folder, are on the disk."""
     with suppress(PermissionError):  # Windows opens no folders
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -192,7 +193,7 @@ def settle(path: Path) -> None:
 
 
 def _lives(pid: str) -> bool:
-    if os.name == "nt":  # signal 0 is no mere question there
+    if os.name == "nt":  # signal 0 does more than ask there
         return True
     try:
         os.kill(int(pid), 0)
@@ -204,8 +205,8 @@ def _lives(pid: str) -> bool:
 
 
 @contextmanager
-def told(out: Path) -> Iterator[None]:
-    """Any OSError within as the OutputError of a file: what is refused, and the way out."""
+def as_output_error(out: Path) -> Iterator[None]:
+    """Turns an OSError inside into an OutputError about a file: what is refused, and the way out."""
     try:
         yield
     except OSError as error:
@@ -216,5 +217,5 @@ def told(out: Path) -> Iterator[None]:
             reason = "no permission to write there; choose another folder"
         elif error.errno == errno.ENAMETOOLONG:
             most = name_bytes(out.parent)
-            reason = f"{reason}; a name there has {most} bytes at the most, choose a shorter one"
+            reason = f"{reason}; a name there may have up to {most} bytes, choose a shorter one"
         raise OutputError(f"{out}: {reason}", str(out)) from None

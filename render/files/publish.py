@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
-from render.files.parts import part_beside, settle, told
+from render.files.parts import as_output_error, part_beside, settle
 from render.files.sidecar import StemRecord, sidecar, sidecar_path, written
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from render.files.carried.metadata import Metadata
 
 FORCE = "--force replaces it"
-"""The way out that a refusal ends with; who has no such flag names another."""
+"""The way out that a refusal ends with; callers without this flag put their own in its place."""
 
 
 def check_destination(out: Path, source: Path | None = None, *, force: bool = False) -> None:
@@ -36,12 +36,12 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
         force: whether an existing file may be replaced.
 
     Raises:
-        OutputError: it is the source, no regular file, exists and `force` is off, or cannot be: a name that
-            is too long, no permission to look or to write.
+        OutputError: it is the source, is no regular file, exists while `force` is off, or cannot be made: a
+            name that is too long, no permission to look or to write.
     """
     if "\0" in str(out):
         raise OutputError(f"{str(out)!r}: a path holds no NUL", str(out))
-    with told(out):
+    with as_output_error(out):
         if out.exists():
             if source is not None and source.exists() and out.samefile(source):
                 raise OutputError(f"{out}: is the source itself; choose another name or folder", str(out))
@@ -54,7 +54,7 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
 
 
 def _ask_folder(out: Path) -> None:
-    """Raises OSError where the nearest folder that is there takes no file of that name, or none of ours."""
+    """Raises OSError where the nearest existing folder takes no file of that name, or none of this user."""
     folder = out.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -95,7 +95,7 @@ def deliver(
     """
     how = encoding(record.preset, record.source_name, out.name)
     check_destination(out, source, force=force)
-    with part_beside(out, umask) as part, told(out):
+    with part_beside(out, umask) as part, as_output_error(out):
         encoded = encode(clip, part, how, record.preset, carried, mask)
         return publish(part, out, encoded, record, force=force, umask=umask)
 
@@ -123,10 +123,10 @@ def publish(
         The sidecar's content.
 
     Raises:
-        OutputError: `out` exists and `force` is off, no room, no permission. `out` is then as it was.
+        OutputError: `out` exists and `force` is off, no room, no permission. `out` is then unchanged.
     """
     said = sidecar(out, encoded, record)
-    with told(out), part_beside(sidecar_path(out), umask) as note:
+    with as_output_error(out), part_beside(sidecar_path(out), umask) as note:
         note.write_bytes(written(said))
         settle(note)
         settle(part)
@@ -154,7 +154,7 @@ def _move_without_replacing(part: Path, out: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keeps others who publish in a folder waiting, so that a stem and its sidecar are of one render.
+    """Locks a folder against others who publish in it, so that a stem and its sidecar are of one render.
 
     Where the system has no such lock, two who replace the same file at the same moment may still mix them.
     """

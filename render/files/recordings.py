@@ -10,7 +10,7 @@ from render.files.encode import file_digest
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".m4a", ".opus", ".w64")
 MOST_FILES = 16
-"""More are not opened: each would lend little over a second."""
+"""Further files are not opened: each of so many gives little over a second."""
 
 
 def recordings(like: Path) -> list[Path]:
@@ -33,7 +33,7 @@ def recordings(like: Path) -> list[Path]:
 
 
 def recordings_digest(like: str | None) -> str:
-    """What a result owes to the recordings: a digest of their bytes; "" where there are none."""
+    """A digest of the recordings' bytes, as a part of a result's key; "" where there are none."""
     if like is None:
         return ""
     digests = [file_digest(path) for path in recordings(Path(like))]

@@ -1,7 +1,7 @@
-"""A stem back beside the picture it was taken from: one audio stream replaced, everything else copied.
+"""Puts a stem back beside the picture it was taken from: replaces one audio stream, copies everything else.
 
-The sound is put in without loss, from the very sample on at which ffmpeg hears the old stream begin: edit
-lists, priming of the encoder and streams that start late are in that number.
+The sound is stored without loss and begins at the very sample at which ffmpeg hears the old stream begin:
+that position includes edit lists, priming of the encoder and streams that start late.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CODECS = {
     ".mp4": ("alac", "mp4"),
     ".m4v": ("alac", "mp4"),
 }
-"""How the sound is kept, by the ending of the result: as float, or where a format has none in 24 bits."""
+"""Codec and container by the suffix of the result: float, or 24 bits where the format has no float."""
 
 
 def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force: bool = False) -> None:
@@ -42,7 +42,7 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
 
     Raises:
         InputError: no ffmpeg on PATH, or it cannot read the video.
-        OutputError: another ending, a peak that the format would clip, or the destination is refused.
+        OutputError: another suffix, a peak that the format would clip, or the destination is refused.
     """
     check_out(video, out, force=force)
     codec, container = CODECS[out.suffix.lower()]
@@ -73,7 +73,7 @@ def check_out(video: Path, out: Path, *, force: bool = False) -> None:
     """Refuses a result before any work is done for it; arguments as for `remux`.
 
     Raises:
-        OutputError: another ending than those that are written, or the destination is refused.
+        OutputError: a suffix that is not in CODECS, or the destination is refused.
     """
     if out.suffix.lower() not in CODECS:
         raise OutputError(f"{out}: --remux writes {', '.join(CODECS)}, not {out.suffix!r}", "remux")
@@ -116,7 +116,7 @@ def _audio_streams(video: Path) -> list[dict[str, Any]]:
 
 
 def _first_sample(video: Path, stream: int) -> int:
-    """Where, on the time line of the picture, the first decoded sample stands; in samples of the source."""
+    """The position of the first decoded sample on the time line of the picture, in samples of the source."""
     show = ["-map", f"0:a:{stream}", "-af", "ashowinfo", "-frames:a", "1", "-f", "null", "-"]
     told = _run("ffmpeg", "-nostats", *_input(video), *show, name=video.name, level="info")
     found = re.search(r"\bn:0\s+pts:(-?\d+)", told)
@@ -131,7 +131,7 @@ def _rate_of(stem: Path) -> int:
     try:
         return int(soundfile.info(os.fsencode(stem)).samplerate)
     except soundfile.SoundFileError as error:
-        raise InputError(f"{stem}: is no stem of this render any more ({error})", "remux") from None
+        raise InputError(f"{stem}: cannot be read as audio any more ({error})", "remux") from None
 
 
 def _shift(start: int, rate_in: int, rate_out: int) -> str:
@@ -143,7 +143,7 @@ def _shift(start: int, rate_in: int, rate_out: int) -> str:
 
 
 def _run(program: Program, *arguments: str, name: str, level: str = "error") -> str:
-    """What a program says: ffprobe on its output, ffmpeg on its errors."""
+    """What a program prints: ffprobe to stdout, ffmpeg to stderr."""
     if lack := lack_of(program):
         raise InputError(f"{name}: {lack}; --remux needs it", "remux")
     guard = ["-v", level, *(["-nostdin"] if program == "ffmpeg" else [])]

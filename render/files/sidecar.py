@@ -1,4 +1,4 @@
-"""What is said of a stem beside it, in `<name>.airband.json`, and by which a finished one is known again."""
+"""The sidecar of a stem, `<name>.airband.json`: what the stem is, and how a finished one is recognised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from render.files.recordings import recordings_digest
 SUFFIX = ".airband.json"
 SIDECAR_BYTES_MAX = 16 * 1024**2
 NAME_BYTES = 143
-"""A name of this length has room on every file system in use; eCryptfs has the least."""
+"""A name of up to this length fits on every file system in use; eCryptfs allows the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class StemRecord:
 
     Attributes:
         source_name: the source's file name, or "" for an array.
-        preset_name, preset: the preset by name and whole, `model` as asked for.
-        report: the render's own account, with the source's digest, the model that was chosen and its weights.
+        preset_name, preset: the preset's name, and the preset with `model` as it was asked for.
+        report: the render's report, with the source's digest, the model that was chosen and its weights.
     """
 
     source_name: str
@@ -47,10 +47,10 @@ class StemRecord:
 
 
 def render_key(source_digest: str, preset: Preset, model: str, model_digest: str) -> str:
-    """The name of a result by its content: equal keys mean equal stems.
+    """The key of a result: equal keys mean equal stems.
 
     It is blake2b-256 over the source's digest, every knob, the model that was chosen, its weights and the
-    version of Airband. The preset's description has no part in it, nor has `model`, which may say `auto`;
+    version of Airband. The preset's description does not count, nor does its `model`, which may be `auto`;
     the recordings of `like` count by their bytes, not by their path.
 
     Raises:
@@ -71,8 +71,8 @@ def sidecar_path(out: Path) -> Path:
 def with_ending(path: Path, ending: str) -> Path:
     """`kick.wav` -> `kick.wav` and the ending, in the same folder.
 
-    A name that the file system has no room for with this ending keeps its beginning, and gets a digest of the
-    whole in place of the rest.
+    A name that would be too long for the file system keeps its beginning; a digest of the whole name takes
+    the place of the rest.
     """
     name = os.fsencode(path.name)
     if len(name) + len(ending) <= NAME_BYTES or len(name) + len(ending) <= name_bytes(path.parent):
@@ -83,7 +83,7 @@ def with_ending(path: Path, ending: str) -> Path:
 
 
 def name_bytes(folder: Path) -> int:
-    """How long a name in `folder` may be."""
+    """How long a name in `folder` may be, in bytes."""
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):  # Windows; a folder that is not there yet
@@ -91,7 +91,7 @@ def name_bytes(folder: Path) -> int:
 
 
 class DoneStem(NamedTuple):
-    """A finished stem, as its sidecar tells it."""
+    """A finished stem, as its sidecar describes it."""
 
     digest: str
     nbytes: int
@@ -99,7 +99,7 @@ class DoneStem(NamedTuple):
 
 
 def read_sidecar(out: Path) -> dict[str, Any] | None:
-    """What the sidecar of `out` says; None where there is none, or `out` itself is no file."""
+    """The content of the sidecar of `out`; None where there is none, or `out` itself is no file."""
     path = sidecar_path(out)
     if not (os.path.isfile(path) and os.path.isfile(out)):  # a named pipe would be waited on
         return None
@@ -112,16 +112,16 @@ def read_sidecar(out: Path) -> dict[str, Any] | None:
 
 
 def written(said: dict[str, Any]) -> bytes:
-    """What a sidecar says, as it stands in its file."""
+    """A sidecar's content as the bytes of its file."""
     try:
         text = msgspec.json.format(msgspec.json.encode(said), indent=1)
-    except UnicodeEncodeError:  # a name that is no text, as Python writes it
+    except UnicodeEncodeError:  # a name with bytes that are not UTF-8
         text = json.dumps(said, indent=1).encode()
     return text + b"\n"
 
 
 def find_done(out: Path, key: str) -> DoneStem | None:
-    """The stem at `out` if it is what `key` names: its sidecar has that key, and the file its digest."""
+    """The stem at `out` if its sidecar has this key, and the file the digest that the sidecar gives."""
     said = read_sidecar(out)
     if said is None:
         return None
@@ -154,7 +154,7 @@ def find_result(
 def unlike(
     out: Path, source_digest: Callable[[], str], preset: Preset, model: str, model_digest: str
 ) -> str | None:
-    """What parts the stem at `out` from a render, in words; None where its sidecar does not tell.
+    """How the stem at `out` differs from a render, in words; None where its sidecar does not tell.
 
     Args:
         out, source_digest, preset, model, model_digest: as for `find_result`.
@@ -192,7 +192,7 @@ def _unlike(knob: str, was: object, wanted: object) -> str:
 
 
 def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:
-    """What the sidecar of `out` says, as plain values."""
+    """The content of the sidecar of `out`, as plain values."""
     report = record.report
     return {
         "airband": VERSION,

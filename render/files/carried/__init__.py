@@ -1,1 +1,1 @@
-"""What goes along from a source file to its stem: tags, covers, markers, loops, time references."""
+"""What a stem takes over from its source file: tags, covers, markers, loops, time references."""

@@ -1,4 +1,4 @@
-"""What an AIFF file's chunks say: texts; and places in it, moved to the stem's time line.
+"""Reads and writes an AIFF file's chunks: its texts, and its markers on the stem's time line.
 
 Source: Apple, "Audio Interchange File Format", version 1.3: MARK, INST, NAME, AUTH, (c), ANNO.
 """
@@ -14,12 +14,12 @@ from render.files.carried.tags import Tag
 from render.files.carried.timing import Timing
 
 TEXTS = {"TITLE": b"NAME", "ARTIST": b"AUTH", "COPYRIGHT": b"(c) ", "COMMENT": b"ANNO"}
-"""A tag's name as a chunk."""
+"""The chunk of each tag."""
 NAMES = {name: tag for tag, name in TEXTS.items()}
 TEXT_BYTES_MAX = 8000
-"""libsndfile 1.2.2 reads no AIFF file with a longer text. The end is kept; ID3 has the whole."""
+"""libsndfile 1.2.2 reads no AIFF file with a longer text. Only its end is kept here; ID3 has all of it."""
 TRANSIENTS = b"trns"
-"""The beats of an Apple Loop, in a form nobody published: true at the source's own rate and start only."""
+"""The beats of an Apple Loop, in an unpublished format: valid only at the source's own rate and start."""
 
 
 class Marker(NamedTuple):
@@ -53,7 +53,7 @@ def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing) -> list[AnyChunk]:
 
 
 def markers(chunk: AnyChunk) -> list[Marker]:
-    """The markers of a MARK chunk; none where it is damaged, or another."""
+    """The markers of a MARK chunk; none where it is damaged, or a chunk of another name."""
     if chunk.name != b"MARK" or not isinstance(chunk, Chunk):
         return []
     padded, end = _markers(chunk.body, 2)
@@ -64,9 +64,9 @@ def markers(chunk: AnyChunk) -> list[Marker]:
 
 
 def _markers(body: bytes, even: int) -> tuple[list[Marker], int]:
-    """Markers and where they end, where a name with its length fills up to a multiple of `even` bytes.
+    """The markers and where they end, if a name and its length byte are padded to a multiple of `even` bytes.
 
-    AIFF makes that 2; some writers leave the pad byte out.
+    AIFF requires 2; some writers leave the pad byte out.
     """
     found, at = [], 2
     try:
@@ -89,7 +89,7 @@ def marked(places: Iterable[Marker]) -> bytes:
 
 
 def _loops(chunk: AnyChunk, gone: set[int]) -> AnyChunk:
-    """An INST chunk whose loops between markers that are gone do not play."""
+    """An INST chunk in which loops between markers that are gone are switched off."""
     if not isinstance(chunk, Chunk) or len(chunk.body) < 20:
         return chunk
     values = list(struct.unpack_from(">6bh6H", chunk.body))
@@ -100,5 +100,5 @@ def _loops(chunk: AnyChunk, gone: set[int]) -> AnyChunk:
 
 
 def text_chunks(texts: Iterable[Tag]) -> list[Chunk]:
-    """The chunks of those texts for which AIFF has one."""
+    """The chunks for those texts that AIFF has a chunk for."""
     return [Chunk(TEXTS[tag], text.encode()[-TEXT_BYTES_MAX:]) for tag, text in texts if tag in TEXTS]

@@ -1,6 +1,6 @@
-"""What broadcasting adds to a WAV file: bext as texts that FLAC holds, and back; iXML in the stem's time.
+"""What broadcasting adds to a WAV file: bext, to and from the texts that FLAC holds; iXML in the stem's time.
 
-The names of the texts are those under which ffmpeg reads and writes the fields.
+The texts have the names under which ffmpeg reads and writes the fields.
 
 Sources: EBU Tech 3285 v2 (bext), the iXML specification 3.01.
 """
@@ -28,12 +28,12 @@ POINT_HALVES = "SYNC_POINT_HIGH", "SYNC_POINT_LOW"
 """The elements of iXML that hold a count of samples, its upper and its lower 32 bits."""
 MEASURED = ("LOUDNESS", "BWF_LOUDNESS_VALUE", "BWF_LOUDNESS_RANGE", "BWF_MAX_TRUE_PEAK_LEVEL",
             "BWF_MAX_MOMENTARY_LOUDNESS", "BWF_MAX_SHORT_TERM_LOUDNESS")  # fmt: skip
-"""Elements of iXML that are true of the source's samples alone."""
+"""Elements of iXML that are valid for the source's samples only."""
 TIME_REFERENCE, CODING_HISTORY = "TIME_REFERENCE", "CODING_HISTORY"
 
 
 def texts(body: bytes) -> list[Tag]:
-    """What a bext chunk says; nothing where it is damaged."""
+    """The texts of a bext chunk; none where it is damaged."""
     if len(body) < HEAD_BYTES:
         return []
     found = [(name, _text(body[at : at + size])) for name, at, size in FIELDS]
@@ -63,7 +63,7 @@ def bext(said: Iterable[Tag]) -> bytes:
 
 
 def moved(said: Iterable[Tag], timing: Timing) -> tuple[Tag, ...]:
-    """Texts whose time reference counts at the stem's rate and from its start."""
+    """The texts, with the time reference moved to the stem's rate and start."""
     return tuple(
         (name, str(timing.scaled(int(text) + timing.start)))
         if name.upper() == TIME_REFERENCE and _is_count(text)
@@ -73,7 +73,9 @@ def moved(said: Iterable[Tag], timing: Timing) -> tuple[Tag, ...]:
 
 
 def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
-    """Rates, time stamps and sync points to the stem's, loudness left out; AIRBAND says what was done.
+    """The content of an iXML chunk with the stem's rates, time stamps and sync points, and without loudness.
+
+    Its element AIRBAND says what was done.
 
     Args:
         body: of an iXML chunk; empty for a new one.
@@ -81,7 +83,7 @@ def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
         made: what was done.
 
     Raises:
-        ParseError, ValueError: it is damaged.
+        ParseError, ValueError: `body` is damaged.
     """
     text = body.rstrip(b"\0 \r\n")
     if text:
@@ -114,8 +116,8 @@ def ixml(body: bytes, timing: Timing, made: Provenance) -> bytes:
 
 
 def _move_sync_points(points: ElementTree.Element, timing: Timing) -> None:
-    """Relative ones count from the file's start, absolute ones from midnight; a group's offset is at the
-    recorder's own clock."""
+    """Moves sync points: relative ones count from the file's start, absolute ones from midnight. A group's
+    offset counts by the recorder's own clock and stays."""
     for point in points.findall("SYNC_POINT"):
         at = _count(point, POINT_HALVES)
         if at is None or point.findtext("SYNC_POINT_FUNCTION", "").strip() == "GROUP_OFFSET":
@@ -133,7 +135,8 @@ def _move_sync_points(points: ElementTree.Element, timing: Timing) -> None:
 
 
 def _count(parent: ElementTree.Element, halves: tuple[str, str]) -> int | None:
-    """A count of samples that stands in two elements; the upper is 0 where only the lower is there."""
+    """A count of samples that stands in two elements: a missing upper one is 0, a missing lower one gives
+    None."""
     high, low = (parent.findtext(half) for half in halves)
     return None if low is None else (int(high or 0) << 32) + int(low or 0)
 

@@ -20,7 +20,8 @@ from render.sources.after_audio import CHUNKS_MAX, chunks_at_end, is_file
 from render.sources.pcm_chunks import after_id3, large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
-"""A chunk up to this size is read; a cover picture or the description of an hour's objects is smaller."""
+"""A chunk up to this size is held in memory; a cover picture, or an hour's description of objects, is
+smaller."""
 UNKNOWN_SIZE = 0xFFFFFFFF
 """In RF64 and BW64: look the size up in ds64."""
 COPY_BYTES = 1024**2
@@ -72,7 +73,7 @@ class Chunks:
     Attributes:
         form: RIFF, RIFX, RF64, BW64, AIFF or AIFC.
         chunks: all but the audio, in the file's order.
-        stray_bytes: what follows the last chunk and is none, or one too many.
+        stray_bytes: bytes after the last chunk that are no chunk, or belong to chunks beyond CHUNKS_MAX.
     """
 
     form: bytes
@@ -81,7 +82,7 @@ class Chunks:
 
 
 def form_of(path: Path) -> bytes:
-    """RIFF, RIFX, RF64, BW64, AIFF or AIFC as the file begins behind ID3 tags; empty for any other file."""
+    """RIFF, RIFX, RF64, BW64, AIFF or AIFC, read after any ID3 tags; empty for any other file."""
     with path.open("rb") as file:
         file.seek(after_id3(file))
         head = file.read(12)
@@ -153,7 +154,7 @@ def is_large(chunk: AnyChunk) -> bool:
 
 
 def append_chunks(path: Path, chunks: Sequence[AnyChunk]) -> None:
-    """Writes chunks after the audio and puts the file's size right; the audio is not touched.
+    """Writes chunks after the audio and corrects the file's size; the audio is not touched.
 
     Args:
         path: a finished WAV or AIFF file that nobody else reads yet.
@@ -190,7 +191,7 @@ def append_chunks(path: Path, chunks: Sequence[AnyChunk]) -> None:
 
 
 def _write_large_sizes(file: BinaryIO, path: Path, chunks: Sequence[AnyChunk]) -> None:
-    """Fills in the table of ds64, which stands first in the files written here."""
+    """Fills in the table of ds64, which is the first chunk in the files written here."""
     file.seek(12)
     name, nbytes = struct.unpack("<4sI", file.read(8))
     if name != b"ds64" or nbytes < 28 + 12 * len(chunks):
@@ -226,7 +227,7 @@ def _write(file: BinaryIO, chunk: AnyChunk, order: str) -> None:
 
 
 def name_of(chunk: AnyChunk) -> str:
-    """What a chunk is called where a user reads it: its name, and of a LIST its kind too."""
+    """A chunk's name as a user reads it; a LIST includes its kind."""
     name = chunk.name.decode("latin-1").strip()
     if chunk.name == b"LIST" and isinstance(chunk, Chunk):
         return f"LIST {chunk.body[:4].decode('latin-1')}"

@@ -1,4 +1,4 @@
-"""Metadata blocks of a FLAC file: read whole, written to a finished stem with seek points of its own.
+"""Reads the metadata blocks of a FLAC file, and writes them to a finished stem with seek points of its own.
 
 Source: RFC 9639, "Free Lossless Audio Codec", sections 8 (metadata blocks) and 9 (frames).
 """
@@ -23,13 +23,14 @@ from render.sources.tag_search import TAGS_BYTES_MAX
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
 BLOCK_BYTES_MAX = 2**24 - 1
 BLOCKS_MAX, COMMENTS_MAX = 4096, 1 << 16
-"""No file in use holds so many; more are named and left behind."""
+"""No file in use holds more; further ones are reported and not carried."""
 FOREIGN = (b"riff", b"aiff", b"w64 ")
-"""Applications whose blocks are another file's chunks around these very samples (flac's foreign metadata)."""
+"""Applications whose blocks are the chunks of another file with these same samples (flac's foreign
+metadata)."""
 SEEK_S = 10.0
-"""A seek point stands every so often, as `flac` writes them."""
+"""Distance of seek points, as `flac` writes them."""
 MASK_TAG = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK"
-"""The comment by which FLAC tells which speakers are meant."""
+"""The comment that holds the mask of speakers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The block's name for a user."""
         if self.kind == APPLICATION:
             return f"APPLICATION {self.body[:4].decode('ascii', 'replace')}"
         return {CUESHEET: "CUESHEET", PICTURE: "PICTURE"}.get(self.kind, f"block {self.kind}")
@@ -49,7 +50,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Flac:
-    """What a FLAC file says: its comments, its other blocks, whether it has seek points, what is no block."""
+    """A FLAC file's metadata: comments, other blocks, whether it has seek points, and names of what was not
+    read."""
 
     comments: tuple[Tag, ...] = ()
     blocks: tuple[Block, ...] = ()
@@ -58,7 +60,7 @@ class Flac:
 
 
 def read_flac(path: Path) -> Flac:
-    """The metadata of a FLAC file; what cannot be read is told among `others`."""
+    """The metadata of a FLAC file; what cannot be read is named in `others`."""
     comments: list[Tag] = []
     blocks: list[Block] = []
     seeks, others, room = False, [], TAGS_BYTES_MAX
@@ -112,7 +114,7 @@ def read_flac(path: Path) -> Flac:
 
 
 def moved_blocks(blocks: tuple[Block, ...], timing: Timing) -> tuple[list[Block], list[str]]:
-    """The blocks on the stem's time line, and the names of those that do not hold there."""
+    """The blocks on the stem's time line, and the names of those that are not valid there."""
     kept, lost = [], []
     still = timing.whole and timing.rate_in == timing.rate_out
     for block in blocks:
@@ -128,7 +130,7 @@ def moved_blocks(blocks: tuple[Block, ...], timing: Timing) -> tuple[list[Block]
 
 
 def chapters(places: Sequence[Marker], rate_hz: int) -> tuple[Tag, ...]:
-    """The comments that tell of places, as https://wiki.xiph.org/Chapter_Extension has them."""
+    """Places as comments, after https://wiki.xiph.org/Chapter_Extension."""
     comments: list[Tag] = []
     for number, frame, name in places:
         minutes, ms = divmod(round(Fraction(1000 * frame, rate_hz)), 60_000)
@@ -141,12 +143,12 @@ def write_flac(path: Path, comments: list[Tag], blocks: list[Block], seeks: bool
     """Gives a finished FLAC file its metadata.
 
     Args:
-        path: written by an encoder just now; nobody else reads it yet.
-        comments, blocks: what to write, in order, in place of what is there.
+        path: just written by an encoder; nobody else reads it yet.
+        comments, blocks: what to write, in order; they replace what is there.
         seeks: whether to add a seek table of the file's own frames.
 
     Raises:
-        OutputError: a block larger than 16 MiB, or a file that is none of an encoder's.
+        OutputError: a block larger than 16 MiB, or a file whose metadata cannot be read or written.
     """
     from mutagen.flac import FLAC
 
@@ -160,7 +162,7 @@ def write_flac(path: Path, comments: list[Tag], blocks: list[Block], seeks: bool
         points = _seek_points(path, file.info.sample_rate, file.info.total_samples) if seeks else b""
         if file.tags is None:
             file.add_tags()
-        own = [tag for tag in file.tags if tag[0].upper() == MASK_TAG]  # the encoder's word on the speakers
+        own = [tag for tag in file.tags if tag[0].upper() == MASK_TAG]  # as the encoder wrote it
         file.tags[:] = [tag for tag in comments if not own or tag[0].upper() != MASK_TAG] + own
         file.metadata_blocks = [
             block for block in file.metadata_blocks if block.code in (STREAMINFO, COMMENT)
@@ -174,7 +176,7 @@ def write_flac(path: Path, comments: list[Tag], blocks: list[Block], seeks: bool
 
 
 class _Raw:
-    """A block as mutagen writes them."""
+    """A block in the form that mutagen writes."""
 
     def __init__(self, code: int, body: bytes) -> None:
         self.code, self._body = code, body
@@ -195,7 +197,7 @@ def _comments(body: bytes) -> Iterator[Tag]:
 
 
 def _moved_cuesheet(body: bytes, timing: Timing) -> bytes | None:
-    """Offsets at the stem's rate; no longer those of a CD. None where the sheet is damaged."""
+    """The cue sheet with offsets at the stem's rate, no longer marked as a CD's; None where it is damaged."""
     try:
         out = bytearray(body)
         lead_in = struct.unpack_from(">Q", body, 128)[0]
@@ -217,7 +219,7 @@ def _seek_points(path: Path, rate_hz: int, frames: int) -> bytes:
     """A seek table: for a sample every SEEK_S seconds, the FLAC frame that holds it.
 
     Frames are found by their header, whose CRC and number must be right. A file whose frames cannot all be
-    found has no table.
+    found gets no table.
     """
     step, points, wanted = int(SEEK_S * rate_hz), [], 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -248,7 +250,7 @@ def _audio_offset(data: mmap.mmap) -> int:
 
 
 def _frame_samples(data: mmap.mmap, at: int, number: int) -> int | None:
-    """The samples of frame `number` of fixed size if its header stands at `at`, else None."""
+    """How many samples frame `number` has, if its header (of a fixed block size) is at `at`; else None."""
     if at < 0 or data[at : at + 2] != b"\xff\xf8":
         return None
     head = data[at : at + 16]

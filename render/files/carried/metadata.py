@@ -1,9 +1,9 @@
-"""What a source says of itself, carried over to the stem in whatever the stem's format has a place for.
+"""Carries the metadata of a source over to the stem, as far as the stem's format has a place for it.
 
 A stem of its source's own kind gets all of it: chunks of WAV and AIFF files, blocks and comments of FLAC.
-Between kinds go texts and pictures, cues and markers. Positions follow the audio: they are rescaled when the
-rate changes and moved when a selection is rendered. What no longer holds (checksums, peak envelopes, measured
-loudness in bext) is dropped; what has no place in the stem is told of by name.
+Texts, pictures, cues and markers are carried between kinds. Positions follow the audio: they are rescaled
+when the rate changes and moved when a selection is rendered. What no longer holds (checksums, peak envelopes,
+measured loudness in bext) is dropped; what has no place in the stem is reported by name.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from render.sources.container_tags import ContainerTags, Place, caf_places, chun
 from render.sources.tag_search import TAGS_BYTES_MAX, id3_bytes, id3_nbytes
 
 AUDIO_CHUNKS = frozenset({b"fmt ", b"fact", b"data", b"ds64", b"COMM", b"SSND", b"FVER"})
-"""They describe the samples; the stem has its own."""
+"""Chunks that describe the samples; the stem has its own."""
 STALE_CHUNKS = frozenset({b"PEAK", b"MD5 ", b"levl", b"JUNK", b"junk", b"FLLR", b"PAD ", b"slnt", b"CHAN"})
-"""True of the source's samples alone, or padding."""
+"""Chunks that are valid for the source's samples only, or padding."""
 WAVE_FORMS, AIFF_FORMS = (b"RIFF", b"RF64", b"BW64"), (b"AIFF", b"AIFC")
 FLAC = b"fLaC"
 SOFTWARE = "AIRBAND"
-"""The Vorbis comment that says what was done; one for each time."""
+"""The Vorbis comment that says what was done; each render adds one."""
 
 NOTHING = Tags()
 
@@ -53,21 +53,22 @@ Names: TypeAlias = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A file's own words.
+    """The metadata of a file.
 
     Attributes:
         form: RIFF, RF64, BW64, AIFF, AIFC or fLaC; empty for other files.
-        chunks: of a WAV or AIFF file, but those that describe the samples.
-        blocks: of a FLAC file, but those that describe the samples, and its comments.
-        tags: texts and pictures, whatever they were kept in; of a FLAC file all comments.
+        chunks: of a WAV or AIFF file, without those that describe the samples.
+        blocks: of a FLAC file, without comments and those that describe the samples.
+        tags: texts and pictures, whatever holds them; of a FLAC file all comments.
         seeks: whether a FLAC file has seek points.
         made: what was done, in a line; empty for a source.
-        places: chapters and markers that a container holds; of a source.
-        for_wave: of a stem: what was done as an iXML chunk, and what else a WAV file says in its own chunks.
-        for_aiff, for_flac: of a stem: the places, in their words.
-        wording: of the sample format, where it is not the usual one: the end of a WAV subformat's GUID (as of
-            ambisonics), or AIFF-C's name of plain integers.
-        others: what was found and cannot be carried to any file, by name.
+        places: of a source: chapters and markers of its container.
+        for_wave: of a stem: chunks to write to a WAV file: iXML with what was done, and what else it can
+            hold.
+        for_aiff, for_flac: of a stem: the places as AIFF chunks and as FLAC comments.
+        wording: how the sample format is named, where not as usual: the end of a WAV subformat's GUID (for
+            instance of ambisonics), or AIFF-C's name of plain integers.
+        others: names of what was found and cannot be carried to any file.
     """
 
     form: bytes = b""
@@ -92,7 +93,7 @@ class Metadata:
 
 
 def read(path: Path) -> Metadata:
-    """The metadata of an audio file; what of it cannot be read is told among `others`."""
+    """The metadata of an audio file; what cannot be read of it is named in `others`."""
     form = form_of(path)
     if form == b"RIFX":
         return _read_big_endian(path)
@@ -107,7 +108,7 @@ def read(path: Path) -> Metadata:
         return Metadata(FLAC, (), flac.blocks, tags, flac.seeks, others=flac.others)
     tags, told, others = read_tags(path), ContainerTags(), chunk_names(path)
     if tags.texts or tags.pictures:
-        if head[4:] == b"ftyp":  # mutagen knows but one of the two kinds of chapters in MP4
+        if head[4:] == b"ftyp":  # mutagen reads only one of the two kinds of chapters in MP4
             told = container_tags(path)
     else:
         texts = _known_texts(path)
@@ -183,7 +184,7 @@ def attach(path: Path, format: Format, metadata: Metadata) -> None:
 
 
 def said(metadata: Metadata) -> Counter[str]:
-    """How often a file says what, by name: what an edit compares before and after."""
+    """How many items of metadata a file holds, by name; an edit compares this before and after."""
     chunks = [chunk for chunk in metadata.chunks if chunk.name not in STALE_CHUNKS]
     names = [*map(name_of, chunks), *(block.name for block in metadata.blocks)]
     names += [name.upper() for name, _ in metadata.tags.texts]
@@ -226,7 +227,7 @@ def _wording(found: Chunks) -> bytes:
 
 
 def _read_big_endian(path: Path) -> Metadata:
-    """Of a RIFX file, whose chunks count in the other order: its texts, and the names of the rest."""
+    """The texts of a RIFX file, whose chunks have the other byte order, and the names of the rest."""
     texts: list[Tag] = []
     others: Names = []
     for chunk in read_chunks(path).chunks:
@@ -309,14 +310,14 @@ def _for_flac(metadata: Metadata) -> tuple[tuple[list[Tag], list[Block]], Names]
 
 
 def _broadcast_texts(metadata: Metadata) -> list[Tag]:
-    """What a WAV file's bext says, but for names that it says otherwise already."""
+    """The texts of a WAV file's bext, without those whose names its tags have already."""
     have = {name.upper() for name, _ in metadata.tags.texts}
     bodies = [c.body for c in metadata.chunks if isinstance(c, Chunk) and c.name == b"bext"]
     return [tag for body in bodies for tag in broadcast.texts(body) if tag[0] not in have]
 
 
 def _list(texts: tuple[Tag, ...]) -> list[Tag]:
-    """Texts for a store that holds one value a name."""
+    """The texts with one value for each name: several are joined by semicolons."""
     joined: dict[str, str] = {}
     for name, text in texts:
         key = name.upper()
@@ -325,14 +326,14 @@ def _list(texts: tuple[Tag, ...]) -> list[Tag]:
 
 
 def _moved_places(places: Sequence[Place], timing: Timing) -> list[Marker]:
-    """Places on the stem's time line, numbered from 1 on; those that a selection leaves out go."""
+    """Places on the stem's time line, numbered from 1 on; those outside a selection are dropped."""
     frames = [(timing.position(round(place.at_s * timing.rate_in)), place.name) for place in places]
     there = [(frame, name) for frame, name in frames if frame is not None]
     return [Marker(number, frame, name.encode()) for number, (frame, name) in enumerate(there, start=1)]
 
 
 def _known_texts(path: Path) -> tuple[Tag, ...]:
-    """The texts libsndfile knows of files whose tags mutagen does not read: CAF, W64, ..."""
+    """The texts that libsndfile reads of files whose tags mutagen does not: CAF, W64, ..."""
     import soundfile
 
     try:

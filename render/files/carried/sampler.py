@@ -1,7 +1,7 @@
-"""How a sampler plays a file, in the words of WAV and of AIFF: root note, ranges and loops.
+"""How a sampler plays a file (root note, ranges and loops), converted between WAV and AIFF.
 
-A WAV file's loops are counts of frames, and the last one sounds; an AIFF file's loops lie between two
-markers, and a marker lies before its frame.
+A loop of a WAV file has a first and a last frame, and the last one sounds; a loop of an AIFF file lies
+between two markers, and a marker lies before its frame.
 
 Sources: Microsoft, "Multimedia data standards update" (smpl, inst); Apple, AIFF 1.3 (INST, MARK).
 """
@@ -15,8 +15,9 @@ from render.files.carried.aiff_chunks import Marker, markers
 from render.files.carried.chunks import AnyChunk, Chunk
 
 PLAY_MODES = {0: 1, 1: 2}
-"""An AIFF loop's mode for a WAV loop's type: forward, and forward and back. There are two loops at most."""
+"""An AIFF loop's mode for a WAV loop's type: forward, and forward and back."""
 LOOPS_MAX = 2
+"""AIFF holds two loops at most."""
 ALL_NOTES = (0, 127, 1, 127)
 """Lowest and highest note, lowest and highest velocity."""
 
@@ -51,7 +52,7 @@ def for_aiff(chunks: Iterable[AnyChunk], taken: Iterable[int]) -> tuple[list[Mar
 
     Args:
         chunks: of the WAV file.
-        taken: numbers of markers that are there.
+        taken: numbers that other markers have.
 
     Returns:
         No markers and b"" where the file has neither chunk, or more loops than AIFF holds, or a damaged one.

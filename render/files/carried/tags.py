@@ -1,8 +1,8 @@
 """Tags and cover pictures of any audio file, under one set of names: those of Vorbis comments.
 
-mutagen reads ID3 (MP3, AAC, and chunks of WAV and AIFF files), Vorbis comments, MP4, APE and ASF. A name
-that one of them has and the others have not becomes a free field (`TXXX` in ID3); what cannot be said in text
-or as a picture is told by its name.
+mutagen reads ID3 (MP3, AAC, and chunks of WAV and AIFF files), Vorbis comments, MP4, APE and ASF. A name that
+a format does not have becomes a free field there (`TXXX` in ID3); what is neither text nor picture is
+reported by name.
 
 Sources: https://id3.org/id3v2.4.0-frames, https://xiph.org/vorbis/doc/v-comment.html, and the mappings at
 https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html
@@ -65,7 +65,7 @@ class Tags:
         texts: names and values, in order.
         pictures: each as the content of a FLAC PICTURE block.
         id3: the ID3v2 tag as it stands, where there is one.
-        others: what of it has no place among texts and pictures, by name.
+        others: names of what is neither text nor picture.
     """
 
     texts: tuple[Tag, ...] = ()
@@ -75,7 +75,7 @@ class Tags:
 
 
 def read_tags(path: Path) -> Tags:
-    """The tags of a file that is neither WAV, AIFF nor FLAC; none where mutagen knows no tag of it."""
+    """The tags of a file that is neither WAV, AIFF nor FLAC; none where mutagen finds none."""
     from mutagen.apev2 import APEv2
     from mutagen.asf import ASFTags
     from mutagen.id3 import ID3
@@ -199,7 +199,8 @@ def to_id3(texts: Iterable[Tag], pictures: Iterable[bytes]) -> bytes:
 
 
 def _meant(text: str, frame: Any) -> str:
-    """A text that says it is Latin-1 but is UTF-8, as many writers have it (libsndfile among them)."""
+    """A frame's text; taken for UTF-8 where it says Latin-1 but is UTF-8, as many writers (such as
+    libsndfile) have it."""
     if frame.encoding == 0:
         try:
             return text.encode("latin-1").decode()
@@ -213,7 +214,7 @@ def _frame_name(frame: bytes) -> str:
 
 
 def _with_ape(path: Path, tags: Tags) -> Tags:
-    """What a file's own tag says, and what the APE tag behind it adds to that."""
+    """A file's own tags, with what an APE tag at its end adds to them."""
     try:
         found = find_ape(path)
         ape = Tags() if found is None else _from_ape(found)
@@ -226,7 +227,7 @@ def _with_ape(path: Path, tags: Tags) -> Tags:
 
 
 def _extended(raw: bytes, texts: Iterable[Tag]) -> bytes:
-    """An ID3v2.4 tag of all that another holds, and texts."""
+    """An ID3v2.4 tag with all frames of another tag, and these texts."""
     from mutagen.id3 import ID3
 
     tag = ID3(io.BytesIO(raw))
@@ -300,7 +301,7 @@ def _from_asf(tag: Any) -> Tags:
 
 
 def _asf_picture(value: bytes) -> bytes:
-    """A FLAC PICTURE block of what stands in WM/Picture; empty where it is not whole.
+    """The content of WM/Picture as a FLAC PICTURE block; empty where it is not whole.
 
     Source: https://learn.microsoft.com/en-us/windows/win32/wmformat/wm-picture
     """

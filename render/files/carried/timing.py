@@ -1,4 +1,4 @@
-"""Where a stem lies in its source, and what was done to it: what positions and histories are written from."""
+"""Where a stem lies in its source, and what was done to it; positions and histories are made from these."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Timing:
         return self.whole and self.rate_in == self.rate_out
 
     def scaled(self, frame: int) -> int:
-        """A count of source frames in frames of the stem, to the nearest."""
+        """A count of source frames, converted to frames of the stem and rounded."""
         return round(Fraction(frame * self.rate_out, self.rate_in))
 
     def position(self, frame: int) -> int | None:
         """Where a source frame lies in the stem, or None when the selection leaves it out.
 
-        The whole leaves nothing out, not even what stands past its end.
+        The whole source leaves nothing out, not even positions past its end.
         """
         inside = self.whole or self.start <= frame <= self.start + self.frames_in
         return self.scaled(frame - self.start) if inside else None

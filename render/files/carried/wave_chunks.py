@@ -1,4 +1,4 @@
-"""What a WAV file's chunks say: texts; and places in it and how it was made, moved to the stem's time line.
+"""Reads and writes a WAV file's chunks: its texts, and its positions and history on the stem's time line.
 
 Positions follow the audio: they are rescaled when the rate changes and moved when a selection is rendered.
 A chunk that cannot be parsed is passed on as it is.
@@ -28,7 +28,7 @@ INFO = {
     "SUBJECT": b"ISBJ", "KEYWORDS": b"IKEY", "SOURCE": b"ISRC", "MEDIA": b"IMED", "TECHNICIAN": b"ITCH",
     "BPM": b"IBPM", "LANGUAGE": b"ILNG", "COMPOSER": b"IMUS", "LYRICIST": b"IWRI", "PRODUCER": b"IPRO",
 }  # fmt: skip
-"""A tag's name in the INFO list."""
+"""The name of each tag in the INFO list."""
 INFO_NAMES = {name: tag for tag, name in INFO.items()}
 LOUDNESS_UNSET = 0x7FFF
 """EBU Tech 3285 v2: the value of a loudness field that is not in use."""
@@ -37,7 +37,7 @@ CART_TIMERS, CART_TIMER_COUNT = 684, 8
 OBJECTS = (b"axml", b"bxml", b"sxml", b"chna")
 """The audio definition model: objects whose times count from the start of the whole file."""
 SLICES = b"strc"
-"""The slices of an Acid loop, in a form nobody published: true at the source's own rate and start only."""
+"""The slices of an Acid loop, in an unpublished format: valid only at the source's own rate and start."""
 SAMPLE_TIME = re.compile(rb"(\d\d:\d\d:\d\d\.)(\d{1,9})S(\d{4,6})(?!\d)")
 """BS.2076-2: a time whose fraction counts samples, as 00:00:05.22050S44100."""
 
@@ -66,7 +66,7 @@ def moved_chunks(chunks: Iterable[AnyChunk], timing: Timing, made: Provenance) -
 
 
 def _objects(chunk: AnyChunk, timing: Timing) -> AnyChunk:
-    """Times in seconds hold at any rate; those that count samples are counted at the stem's."""
+    """A chunk of the object model at the stem's rate: times that count samples are rescaled."""
     if timing.rate_in == timing.rate_out or chunk.name == b"chna":
         return chunk
     if isinstance(chunk, StoredChunk) and chunk.name == b"axml" and not _counts_samples(chunk):
@@ -119,7 +119,7 @@ def _moved(chunk: Chunk, timing: Timing, made: Provenance, kept: frozenset[int])
 
 
 def _bext(body: bytes, timing: Timing, made: Provenance) -> bytes:
-    """TimeReference to the stem's rate and start, loudness unset, one line more of coding history."""
+    """A bext chunk with the stem's time reference, loudness unset, and one more line of coding history."""
     body = body.ljust(602, b"\0")
     reference = struct.unpack_from("<Q", body, 338)[0] + timing.start
     version = struct.unpack_from("<H", body, 346)[0]
@@ -149,7 +149,7 @@ def _cues(body: bytes) -> list[tuple[int, int, bytes, int, int, int]]:
 
 
 def _cue_ids(chunks: Iterable[AnyChunk], timing: Timing) -> frozenset[int]:
-    """The cue points that the selection keeps; labels of the others go with them."""
+    """The numbers of the cue points that the selection keeps; labels of the others are dropped with them."""
     try:
         found = [chunk for chunk in chunks if isinstance(chunk, Chunk) and chunk.name == b"cue "]
         cues = [cue for chunk in found for cue in _cues(chunk.body)]
@@ -190,7 +190,7 @@ def _smpl(body: bytes, timing: Timing) -> bytes:
         loop = list(struct.unpack_from("<6I", body, 36 + 24 * index))
         first, after = timing.position(loop[2]), timing.position(loop[3] + 1)  # the last frame sounds too
         if first is not None and after is not None:
-            # Its length is its pitch where it holds one cycle: that, not its end, is taken to the nearest.
+            # The length of a loop of one cycle is its pitch: the length is rounded, not the end.
             last = first + timing.scaled(loop[3] + 1 - loop[2]) - 1
             loops.append(struct.pack("<6I", *loop[:2], first, last, *loop[4:]))
     tail = body[36 + 24 * head[7] :]
@@ -199,7 +199,7 @@ def _smpl(body: bytes, timing: Timing) -> bytes:
 
 
 def _plst(body: bytes, timing: Timing) -> bytes:
-    """The lengths of a playlist's segments."""
+    """A plst chunk with the lengths of its segments rescaled."""
     out = bytearray(body)
     for index in range(struct.unpack_from("<I", body)[0]):
         at = 8 + 12 * index
@@ -208,7 +208,7 @@ def _plst(body: bytes, timing: Timing) -> bytes:
 
 
 def _cart(body: bytes, timing: Timing) -> bytes:
-    """The post timers: those that the selection leaves out are unset."""
+    """A cart chunk with its post timers moved; those that the selection leaves out are unset."""
     out = bytearray(body)
     for at in range(CART_TIMERS, CART_TIMERS + 8 * CART_TIMER_COUNT, 8):
         name, frame = struct.unpack_from("<4sI", body, at)
@@ -219,7 +219,7 @@ def _cart(body: bytes, timing: Timing) -> bytes:
 
 
 def cues(places: Sequence[Marker]) -> list[Chunk]:
-    """The cue points of places, and the labels that name them."""
+    """Chunks with cue points for places, and the labels that name them."""
     points = [struct.pack("<II4sIII", at.number, at.frame, b"data", 0, 0, at.frame) for at in places]
     labels = [Chunk(b"labl", struct.pack("<I", at.number) + at.name + b"\0").packed() for at in places]
     return [
@@ -258,7 +258,7 @@ def info_texts(body: bytes, order: str = "<") -> list[Tag]:
 
     Args:
         body: of the chunk, from `INFO` on.
-        order: of its sizes' bytes, as `struct` has it.
+        order: byte order of its sizes, as in `struct`.
     """
     found, at = [], 4
     while at + 8 <= len(body):
@@ -270,13 +270,13 @@ def info_texts(body: bytes, order: str = "<") -> list[Tag]:
 
 
 def info_list(texts: Iterable[Tag]) -> list[Chunk]:
-    """The INFO list of those texts for which it has a place; none where it has none."""
+    """The INFO list of those texts that it has names for; nothing where it has none."""
     entries = [Chunk(INFO[name], text.encode() + b"\0").packed() for name, text in texts if name in INFO]
     return [Chunk(b"LIST", b"INFO" + b"".join(entries))] if entries else []
 
 
 def text_of(body: bytes) -> str:
-    """Text of a chunk: UTF-8, or what Windows and the old Mac wrote."""
+    """The text of a chunk: UTF-8, or else Latin-1."""
     body = body.rstrip(b"\0")
     try:
         return body.decode()

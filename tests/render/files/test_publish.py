@@ -400,7 +400,7 @@ def test_a_name_without_room_for_its_ending_has_a_shorter_sidecar_that_is_found_
         deliver(CLIP, tmp_path / f"{'x' * 252}.wav", record)
     assert len(list(tmp_path.iterdir())) == 4
     for folder in (tmp_path, tmp_path / "not" / "there"):
-        with pytest.raises(OutputError, match="a name there has 255 bytes at the most, choose a shorter one"):
+        with pytest.raises(OutputError, match="a name there may have up to 255 bytes, choose a shorter one"):
             check_destination(folder / f"{'x' * 252}.wav")
 
 
