@@ -1,1 +1,1 @@
-"""What a source file says of itself, how far that is to be trusted, and who decodes it."""
+"""What a source file says of itself, how far that can be trusted, and what decodes it."""

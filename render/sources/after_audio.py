@@ -1,7 +1,7 @@
-"""What follows the audio in a file of plain PCM: chunks, as it should, or what shows that its size is wrong.
+"""What follows the audio in a file of plain PCM: chunks, as it should be, or signs that its size is wrong.
 
-A size of 32 bits starts again at 4 GiB, a recorder that was killed leaves the size of a moment ago, and
-files that were joined with `cat` state the first one's. Whoever believes such a size loses the rest.
+A 32-bit size wraps at 4 GiB, a recorder that was killed leaves an earlier size, and files that were joined
+with `cat` state the size of the first. A reader that trusts such a size loses the rest.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
 OTHER_HEADS = (W64_RIFF, b"caff\0\1", b".snd\0\0", b"dns.")
 """How W64, CAF and AU files begin."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-"""How the tags begin that some programs put behind a file without making chunks of them."""
+"""First bytes of tags that some programs append to a file without making chunks of them."""
 CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
-"""What is cut off where one of these says that it goes on past the end of the file is no audio."""
+"""A chunk of these names is no audio, even if by its size it goes on past the end of the file."""
 AT_THE_END = re.compile(
     b"|".join(map(re.escape, sorted(CHUNKS | {b"cue ", b"smpl", b"inst", b"PEAK", b"MARK"})))
 )
-"""With which the chunks begin that are looked for behind audio of no known size."""
+"""Names of the chunks that are looked for after audio of unknown size."""
 TAIL_BYTES = 1 << 23
-"""So far before the end of the file."""
+"""They are looked for this far from the end of the file on."""
 CHUNKS_MAX = 4096
-"""No file in use holds so many; more are not looked at, for a file of nothing else would take minutes."""
+"""No file in use holds more chunks; further ones are not read, since a file of chunks alone would take
+minutes."""
 ZEROS_BYTES = 1 << 20
-"""Padding is looked at as far as this."""
+"""Padding is read up to this length."""
 WRAP = 1 << 32
 UNKNOWN_SIZE = 0xFFFFFFFF
-"""In RF64 and BW64: a size that ds64 tells."""
+"""In RF64 and BW64: the size stands in ds64."""
 
 
 def beyond_4_gib(file: BinaryIO, at: int, size: int, end: int, order: str) -> int:
-    """The size of audio whose 32-bit field holds `size`, which started again at each 4 GiB.
+    """The true size of audio whose 32-bit size field, `size`, wrapped at 4 GiB; else `size`.
 
     Args:
         file: open for reading.
@@ -51,14 +52,14 @@ def beyond_4_gib(file: BinaryIO, at: int, size: int, end: int, order: str) -> in
 
 
 def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tuple[str, bool]:
-    """What is wrong with what follows the audio, in words, "" for nothing; and whether it may be audio.
+    """What is wrong after the audio, in words, "" for nothing; and whether what follows may be audio.
 
     Args:
         file: open for reading.
         at: where the audio ends.
         end: of the file, in bytes.
         order: of the bytes, `<` or `>`.
-        tolerated: so many bytes that are no chunk are nobody's loss.
+        tolerated: up to this many bytes that are no chunk are ignored.
     """
     for _ in range(CHUNKS_MAX):
         if (start := _next_chunk(file, at, end, order)) is None:
@@ -78,14 +79,14 @@ def doubt(file: BinaryIO, at: int, end: int, order: str, tolerated: int) -> tupl
             return "", False
     left = end - at
     if left > tolerated and _zeros(file, at) < min(left, ZEROS_BYTES):
-        return f"{left} bytes follow the audio that its header speaks of, and are no chunk", True
+        return f"{left} bytes that are no chunk follow the audio that its header promises", True
     return "", False
 
 
 def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
-    """Where audio ends whose size was never filled in: at the chunks behind it, or at the end of the file.
+    """Where audio ends whose size was never filled in: at the chunks after it, or at the end of the file.
 
-    They are known by the name of the first, and by sizes that lead to the end of the file to the byte.
+    The chunks are recognised by the name of the first, and by sizes that lead exactly to the end of the file.
 
     Args:
         file: open for reading.
@@ -95,7 +96,7 @@ def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
     """
     begin = max(at, end - TAIL_BYTES)
     file.seek(begin)
-    astray: set[int] = set()  # chains that meet go on alike
+    astray: set[int] = set()  # places of chains that do not lead to the end
     for found in AT_THE_END.finditer(file.read(max(0, end - begin))):
         place = begin + found.start()
         while place < end and place not in astray and (chunk := _chunk(file, place, end, order)) is not None:
@@ -107,7 +108,7 @@ def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
 
 
 def another(file: BinaryIO, at: int) -> str:
-    """What is wrong where another file stands at a place, in words; "" where none does."""
+    """The words for another file that begins at a place; "" where none does."""
     return f"another file follows at byte {at}" if is_file(file, at) else ""
 
 
@@ -120,7 +121,7 @@ def is_file(file: BinaryIO, at: int) -> bool:
 
 
 def _chunk(file: BinaryIO, at: int, end: int, order: str) -> tuple[bytes, int] | None:
-    """Name and size of the chunk at a place; None where none stands that ends within the file."""
+    """Name and size of the chunk at a place; None where there is none that ends within the file."""
     if not 0 <= at <= end - 8:
         return None
     file.seek(at)
@@ -148,7 +149,7 @@ def _next_chunk(file: BinaryIO, at: int, end: int, order: str) -> int | None:
 
 
 def _zeros(file: BinaryIO, at: int) -> int:
-    """How many zeros stand at a place, ZEROS_BYTES at most."""
+    """How many zeros stand at a place, counted up to ZEROS_BYTES."""
     file.seek(at)
     piece = file.read(ZEROS_BYTES)
     return len(piece) - len(piece.lstrip(b"\0"))

@@ -1,6 +1,6 @@
-"""What containers say of themselves that no library for tags reads.
+"""Metadata of containers that no tag library reads: texts and chapters as ffprobe gives them, CAF markers.
 
-That is texts and chapters as ffprobe tells them, the markers of CAF, and other chunks by name.
+Other chunks are reported by name.
 
 Sources: Apple, Core Audio Format 1.0 (chunks, `mark`, `strg`); Sonic Foundry, Wave64; ffprobe(1).
 """
@@ -24,12 +24,12 @@ NAMES = {
     "ALBUM_ARTIST": "ALBUMARTIST", "TRACK": "TRACKNUMBER", "DISC": "DISCNUMBER", "ENCODED_BY": "ENCODEDBY",
     "PART_NUMBER": "TRACKNUMBER", "DATE_RELEASED": "DATE",
 }  # fmt: skip
-"""What ffprobe calls by another name than Vorbis comments do."""
+"""Names of Vorbis comments where ffprobe uses another."""
 OF_THE_FILE = frozenset(
     {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "CREATION_TIME", "HANDLER_NAME", "VENDOR_ID"}
     | {"DURATION", "ENCODER", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "LANGUAGE"}
 )
-"""They tell how the container was written, not what it holds."""
+"""Texts about how the container was written, not about what it holds."""
 CAF_OWN = frozenset(
     {b"desc", b"data", b"chan", b"free", b"kuki", b"pakt", b"info", b"ovvw", b"peak", b"edct"}
 )
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContainerTags:
-    """Texts by the names of Vorbis comments; chapters; and what else there is, by name."""
+    """Texts by the names of Vorbis comments; chapters; and the names of what else there is."""
 
     texts: tuple[tuple[str, str], ...] = ()
     places: tuple[Place, ...] = ()
@@ -57,7 +57,7 @@ class ContainerTags:
 
 
 def container_tags(path: Path) -> ContainerTags:
-    """What ffprobe knows of a file and of its first stream of sound; nothing where it cannot be run."""
+    """What ffprobe finds in a file and its first audio stream; nothing where it cannot be run."""
     from render.sources.ffmpeg import GUARD
 
     if lack_of("ffprobe"):
@@ -79,7 +79,7 @@ def container_tags(path: Path) -> ContainerTags:
             if name not in OF_THE_FILE and not name.startswith("_STATISTICS"):
                 texts.setdefault(name, str(text))
     pictures = [s for s in streams if (s.get("disposition") or {}).get("attached_pic")]
-    begins_s = max(Fraction(0), _seconds(sound.get("start_time")))  # what stands before 0, decoders leave out
+    begins_s = max(Fraction(0), _seconds(sound.get("start_time")))  # decoders leave out what is before 0
     places = [
         Place(max(Fraction(0), _seconds(chapter.get("start_time")) - begins_s), _title(chapter))
         for chapter in told.get("chapters") or []
@@ -108,7 +108,7 @@ def chunk_names(path: Path) -> tuple[str, ...]:
 
 
 def caf_places(path: Path) -> tuple[Place, ...]:
-    """The markers of a CAF file by their names; none where it has none, or a damaged list of them."""
+    """The markers of a CAF file, with their names; none where it has none or their list is damaged."""
     if _kind(path)[0] != "CAF":
         return ()
     bodies = {name: body for name, body in _chunks(path) if name in CAF_PLACES | {b"desc"}}
@@ -125,7 +125,7 @@ def caf_places(path: Path) -> tuple[Place, ...]:
 
 
 def _caf_string(strings: bytes, wanted: int) -> str:
-    """The text of a number; "" where there is none."""
+    """The string with the number `wanted`; "" where there is none."""
     count = struct.unpack_from(">I", strings.ljust(4, b"\0"))[0]
     texts = 4 + CAF_STRING_BYTES * count
     for at in range(4, min(texts, len(strings) - CAF_STRING_BYTES + 1), CAF_STRING_BYTES):
@@ -136,7 +136,7 @@ def _caf_string(strings: bytes, wanted: int) -> str:
 
 
 def _kind(path: Path) -> tuple[str, frozenset[bytes]]:
-    """CAF or W64, and which of its chunks are no news; "" for any other file."""
+    """CAF or W64, and which of its chunks need not be reported; "" for any other file."""
     with path.open("rb") as file:
         head = file.read(16)
     if head[:4] == b"caff":

@@ -1,4 +1,5 @@
-"""The bytes of a file, read a piece at a time: a map of a file that somebody cuts short ends the process."""
+"""Reads the bytes of a file a piece at a time: a memory map would end the process when the file is cut
+short."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from presets.errors import InputError
 
 PIECE_BYTES = 1 << 18
 OVERLAP_BYTES = 64
-"""Pieces that are searched share so much: no pattern matches more."""
+"""Pieces that are searched overlap by this: no pattern matches more bytes."""
 
 
 class Content:
@@ -29,7 +30,7 @@ class Content:
         return self._size
 
     def read(self, at: int, size: int) -> bytes:
-        """So many bytes from a place on, fewer where the file ends.
+        """`size` bytes from `at` on, fewer at the end of the file.
 
         Raises:
             InputError: the file is shorter than when it was opened.
@@ -45,7 +46,7 @@ class Content:
         """Where a pattern of at most OVERLAP_BYTES is first found, -1 where it is not.
 
         Args:
-            at, end: where to begin, and before which place a match ends; the file's end when None.
+            at, end: where to begin, and where a match must have ended; the file's end when None.
 
         Raises:
             InputError: as `read`.

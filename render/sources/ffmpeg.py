@@ -1,6 +1,6 @@
 """ffmpeg as a decoder: the samples of one audio stream, channels in the WAV order, block by block.
 
-It is asked for a float WAV on its standard output, whose head tells rate, channels and speakers.
+It writes a float WAV to its standard output, whose header gives rate, channels and speakers.
 """
 
 from __future__ import annotations
@@ -29,28 +29,30 @@ FORMATS = (
     "flv,mpc,mpc8,tak,shn,dsf,iff,voc,xwma,rm,sox,ircam,mxf,gxf,nut,wtv,mlp,loas,swf,roq,adx,hcom,mmf,oma,qcp,nistsphere"
 )
 """Containers it may open: none that refers to other files or addresses (playlists, concat scripts), and none
-that has no header and is known by a file's name alone."""
+without a header that is recognised by the file's name alone."""
 GUARD = ("-protocol_whitelist", "file,subfile", "-format_whitelist", FORMATS)
 SELF_SYNCHRONISING = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "mpegts"})
-"""Streams without a length of their own, which a recorder may end anywhere: the last packet may be a part,
-and a duration is an estimate."""
+"""Streams without a length of their own, which a recorder may end anywhere: the last packet may be
+incomplete, and the duration is an estimate."""
 TAIL_FRAMES = 1 << 14
-"""An error so near to the end is the last packet's: ffmpeg decodes a few packets ahead of what it writes."""
+"""An error within this distance of the end is in the last packet: ffmpeg decodes a few packets ahead of what
+it writes."""
 BLOCK_BYTES = 1 << 20
 FIELDS = "format=format_name,duration:stream=duration,sample_rate,channels"
 """What ffprobe is asked for."""
 PASSES_OVER = ("matroska,webm", "ogg")
-"""Readers that pass over damaged bytes: what they call an error is a loss, but to ffmpeg no failure."""
+"""Demuxers that skip damaged bytes: an error that they report is a loss, though ffmpeg does not fail."""
 CHECKED = ("-xerror", "-err_detect", "crccheck")
 """Stops at the first error, and compares what is decoded with the checksums that lossless codecs keep."""
 WRONG_SUM = "CRC error"
-"""What the decoder of FLAC says of damaged samples, which it then hands out all the same."""
+"""What the FLAC decoder reports of damaged samples, which it outputs all the same."""
 READER = re.compile(r"(?:\[\S* @ [^\]]*\] )?\[info\] Input #0, (\S+), from ")
-"""Which of them reads the file."""
+"""Names the demuxer that reads the file."""
 SHAPE = re.compile(r"\[graph\S* @ .*samplerate:(\d+) chlayout:(\S+)")
-"""Its word on the rate and the speakers of what comes next; once a stream, unless they change within it."""
+"""Rate and speakers of what follows; printed once a stream, unless they change within it."""
 PROBLEM = re.compile(r"(?:\[(\S*) @ [^\]]*\] )?\[(?:error|fatal)\] (.*)")
-"""Who says it, and what; a reader goes by its name up to ffmpeg 7, by `in#0` or `in#0/name` since."""
+"""An error: who reports it, and what; a demuxer has its own name up to ffmpeg 7, `in#0` or `in#0/name`
+since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Probe:
     """What ffprobe tells of a file and of one of its audio streams.
 
     Attributes:
-        container: by ffmpeg's name.
+        container: ffmpeg's name for it.
         seconds: of the stream; None where it has none.
         rate, channels: of the stream; 0 where there is no such stream, or nothing is told.
     """
@@ -89,11 +91,11 @@ def decode(
         link: first byte and end of the part to decode; None for the whole.
         stream: which audio stream, 0 the first.
         out: gets the samples; what it held already stays.
-        hook: called often, also while ffmpeg says nothing; stops the work by raising.
-        ends_anywhere: whether the last packet may be a part, as it may in `SELF_SYNCHRONISING` streams.
+        hook: called often, even while ffmpeg outputs nothing; stops the work by raising.
+        ends_anywhere: whether the last packet may be incomplete, as in `SELF_SYNCHRONISING` streams.
 
     Returns:
-        "" when all was decoded, else ffmpeg's reason; `out` then holds what could be decoded none the less.
+        "" when all was decoded, else ffmpeg's reason; `out` then holds what could still be decoded.
 
     Raises:
         InputError: samples beyond the limits, or a rate or number of channels other than `out` holds already.
@@ -145,7 +147,7 @@ def _run(
     *,
     strict: bool,
 ) -> str:
-    """One run; "" or ffmpeg's reason to give up."""
+    """One run of ffmpeg; "", or why something is missing."""
     name = f"file:{source.absolute()}"
     if link is not None:
         name = f"subfile,,start,{link[0]},end,{link[1]},,:{name}"
@@ -180,13 +182,13 @@ def _run(
 
 
 def _check_shape(lines: list[str], source: Path) -> None:
-    """Refuses a stream that changes its rate or its speakers: ffmpeg would convert what comes after."""
+    """Refuses a stream that changes its rate or its speakers: ffmpeg would convert what follows."""
     shapes = list(dict.fromkeys(found.groups() for line in lines if (found := SHAPE.search(line))))
     if len(shapes) > 1:
         (rate, speakers), (then_rate, then_speakers) = shapes[:2]
         raise InputError(
-            f"{source.name} changes within from {rate} Hz, {speakers}, to {then_rate} Hz, {then_speakers}; "
-            "take the parts apart",
+            f"{source.name} changes within the file from {rate} Hz, {speakers}, to {then_rate} Hz, "
+            f"{then_speakers}; split it there",
             "source",
         )
 
@@ -216,7 +218,7 @@ def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], Non
 
 
 def _plain(line: str, source: Path) -> str:
-    """A line of ffmpeg's without paths, and without the list of what it may open."""
+    """A message of ffmpeg's without paths, and without the list of formats it may open."""
     return (
         line.replace(f" '{FORMATS}'", "").replace("file:", "").replace(f"{source.absolute()}: ", "").strip()
     )

@@ -1,4 +1,4 @@
-"""What the compressed frames of an ID3v2 tag would take in memory: mutagen inflates them without a bound.
+"""How much memory the compressed frames of an ID3v2 tag would take: mutagen inflates them without a bound.
 
 Sources: https://id3.org/id3v2.3.0 (3.3.1), https://id3.org/id3v2.4.0-structure (3.1, 4.1),
 https://id3.org/id3v2-chapters-1.0
@@ -14,13 +14,13 @@ from contextlib import suppress
 HEADER_BYTES = 10
 """Of a tag, and of each of its frames."""
 UNSYNCHRONISED, EXTENDED = 0x80, 0x40
-"""Flags of a tag: a zero stands after each 0xFF of it; it begins with a header more."""
+"""Flags of a tag: a zero follows each 0xFF in it; it begins with an extended header."""
 COMPRESSED = {3: 0x0080, 4: 0x0008}
-"""Version -> flag of a frame that is zlib's, after 4 bytes with its size."""
+"""Version -> flag of a frame that holds zlib data, after 4 bytes with its size."""
 
 HOLDS_FRAMES = (b"CHAP", b"CTOC")
 STEP_BYTES = 1024**2
-"""Inflated at a time, so that what comes before a fault is counted."""
+"""Bytes inflated at a time, so that those before a fault are counted."""
 
 Frame = tuple[bytes, int, bytes]
 """Name, flags, content."""
@@ -29,12 +29,12 @@ Frame = tuple[bytes, int, bytes]
 def inflates_beyond(tag: bytes, limit: int) -> bool:
     """Whether a tag's compressed frames hold more than `limit` bytes together, or chapters lie in chapters.
 
-    Sizes and flags that readers take in more than one way are taken in each; of what does not inflate, the
+    Sizes and flags that readers interpret in more than one way are tried in each. Where inflating fails, the
     bytes before the fault count, as a reader has them in memory by then.
 
     Args:
         tag: an ID3v2 tag as it stands.
-        limit: bytes; about so many are needed to find out.
+        limit: bytes; finding out takes about as many.
     """
     if len(tag) < HEADER_BYTES or tag[3] not in COMPRESSED:
         return False
@@ -53,7 +53,8 @@ def _readings(tag: bytes) -> Iterator[Iterator[Frame]]:
 
 
 def _walks(body: bytes, version: int) -> Iterator[Iterator[Frame]]:
-    """Frames by sizes of 8 bits a byte, and in 2.4 also of 7, as they should be there."""
+    """Frames by sizes of 8 bits a byte; in version 2.4 also by sizes of 7 bits a byte, which it
+    prescribes."""
     yield _walk(body, _plain)
     if version == 4:
         yield _walk(body, _synchsafe)
@@ -69,7 +70,7 @@ def _walk(body: bytes, size_of: Callable[[bytes], int]) -> Iterator[Frame]:
 
 
 def _weight(frames: Iterator[Frame], version: int, limit: int, is_nested: bool = False) -> int:
-    """What compressed frames hold together; of what is beyond the limit, a byte."""
+    """How many bytes the compressed frames hold together, counted to one beyond the limit."""
     weight = 0
     for name, flags, content in frames:
         if flags & COMPRESSED[version]:
@@ -86,7 +87,7 @@ def _weight(frames: Iterator[Frame], version: int, limit: int, is_nested: bool =
 
 
 def _inflated(content: bytes, most: int) -> Iterator[bytes]:
-    """What zlib makes of a frame's content, after its size or without one; at most so many bytes of it."""
+    """A frame's content inflated, with and without a size before it: the first `most` bytes of each."""
     for stream in {content[4:], content, _synchronised(content[4:]), _synchronised(content)}:
         inflater, found = zlib.decompressobj(), bytearray()
         with suppress(zlib.error):
@@ -98,7 +99,7 @@ def _inflated(content: bytes, most: int) -> Iterator[bytes]:
 
 
 def _after_chapter(name: bytes, content: bytes) -> bytes:
-    """The frames in a chapter (after a name and 16 bytes) or a table (after a name and its chapters')."""
+    """The frames in a chapter (after its name and 16 bytes) or a table (after its name and its chapters')."""
     begin = content.find(b"\0") + 1
     if name == b"CHAP":
         return content[begin + 16 :]

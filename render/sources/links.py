@@ -1,6 +1,6 @@
-"""Streams that stand one after the other in a file: chained Ogg, joined FLAC and MP3.
+"""Finds streams that follow each other in one file: chained Ogg, joined FLAC and MP3.
 
-A decoder that reads over a joint loses what follows it, or the delay and padding that each stream states.
+A decoder that misses a joint loses what follows it, or the delay and padding that each stream states.
 
 Sources: RFC 3533 (Ogg), RFC 9639 (FLAC), https://id3.org/id3v2.4.0-structure.
 """
@@ -22,13 +22,13 @@ BEGINS = 2
 TAG = re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xf0][\x00-\x7f]{4}|TAG")
 ID3V1_BYTES = 128
 MPEG_SYNC = re.compile(rb"\xff[\xe2-\xff]")
-"""Eleven bits of an MPEG audio frame (MP3, MP2, AAC in ADTS)."""
+"""The sync word, eleven bits, of an MPEG audio frame (MP3, MP2, AAC in ADTS)."""
 
 
 def links(file: BinaryIO) -> list[tuple[int, int]]:
-    """First byte and end of each stream of Ogg or FLAC, which are decoded one by one.
+    """First byte and end of each stream of a joined Ogg or FLAC file, to be decoded one by one.
 
-    One that reaches over the whole file where nothing is joined, and for other kinds.
+    Where nothing is joined, and for other kinds, one stream spans the whole file.
 
     Args:
         file: open for reading, not empty.
@@ -67,7 +67,7 @@ def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
 
 
 def ogg_lacks(file: BinaryIO) -> str:
-    """What shows that an Ogg file is not whole, in words; "" for one that is, and for other kinds."""
+    """Why an Ogg file is not whole, in words; "" for one that is, and for other kinds."""
     content = Content(file)
     first = _after_tags(content, 0)
     if content.read(first, 4) != b"OggS":
@@ -115,7 +115,7 @@ def _ogg_pages(content: Content, at: int) -> Iterator[_Page]:
 
 
 def _flac_starts(content: Content, at: int) -> Iterator[int]:
-    """Where each stream starts; what stands in metadata, such as another file in a block, starts none.
+    """Where each stream starts; metadata is skipped, since a block may hold another file.
 
     Args:
         content: of the file.
@@ -134,7 +134,7 @@ def _flac_starts(content: Content, at: int) -> Iterator[int]:
 
 
 def magic(file: BinaryIO) -> bytes:
-    """The first four bytes of a file behind its tags.
+    """The first four bytes of a file after its tags.
 
     Args:
         file: open for reading, not empty.
@@ -144,7 +144,7 @@ def magic(file: BinaryIO) -> bytes:
 
 
 def _after_tags(content: Content, at: int) -> int:
-    """Where the ID3 tags end that stand at a place."""
+    """Where the ID3 tags that begin at a place end."""
     while found := TAG.match(head := content.read(at, 10)):
         if found[0] == b"TAG":
             at += ID3V1_BYTES

@@ -1,6 +1,7 @@
-"""Atoms of MOV and MP4, and the channels of plain PCM in them, in any order that a `chan` atom tells.
+"""Atoms of MOV and MP4, and the order of the channels of plain PCM in them, as a `chan` atom gives it.
 
-ffmpeg hands them out as they stand; codecs such as AAC and ALAC it brings into the WAV order itself.
+ffmpeg leaves these channels in the file's order; those of codecs such as AAC and ALAC it brings into the WAV
+order itself.
 
 Source: Apple, QuickTime File Format (sample descriptions, `chan`).
 """
@@ -18,7 +19,7 @@ PCM = frozenset(
     {b"lpcm", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw"}
     | {b"ipcm", b"fpcm"}
 )
-"""Names of sample descriptions whose channels ffmpeg leaves where they stand."""
+"""Names of sample descriptions whose channels ffmpeg leaves in the file's order."""
 PATH = (b"mdia", b"minf", b"stbl", b"stsd")
 DESCRIPTION_BYTES_MAX = 1 << 16
 

@@ -1,7 +1,7 @@
-"""Chunks of files that hold plain PCM, and sizes, believed only where they can be true.
+"""Chunks of files that hold plain PCM, and their sizes, which are trusted only where they can be true.
 
-A recorder that was killed, or one that writes to a pipe, leaves a placeholder; some writers count the header
-in. Those are read to the end of the file.
+A recorder that was killed, or one that writes to a pipe, leaves a placeholder; some writers include the
+header in the size. Such files are read to their end.
 
 Sources: Microsoft RIFF specification 1.0; EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64); ID3v2.4.
 """
@@ -15,11 +15,13 @@ from typing import BinaryIO
 from render.sources.after_audio import CHUNKS_MAX
 
 HEADER_BYTES_MAX = 48
-"""A promise missed by at most so much counted in the header's own bytes: RIFF, fmt and data have 44."""
+"""A size that exceeds the file by at most this includes the header's own bytes: RIFF, fmt and data have
+44."""
 
 
 def after_id3(file: BinaryIO, at: int = 0) -> int:
-    """Where a file, or a stream in it, begins behind ID3v2 tags, which some programs put before any kind.
+    """Where a file, or a stream in it, begins after ID3v2 tags, which some programs put before any kind of
+    file.
 
     Args:
         file: open for reading.
@@ -49,7 +51,10 @@ def is_placeholder(size: int) -> bool:
 
 
 def sized(at: int, size: int, end: int, first: int = 0) -> tuple[int | None, int]:
-    """Promised and held bytes of audio that starts at `at` in a file from byte `first` to `end`."""
+    """Promised and held bytes of audio that starts at `at` in a file from byte `first` to `end`.
+
+    The promise is None where `size` cannot be trusted.
+    """
     there = max(0, end - at)
     if size <= there and not is_placeholder(size):
         return size, size
@@ -83,7 +88,7 @@ def chunks_from(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator
 
 
 def body(file: BinaryIO, at: int, size: int, most: int = 1 << 16) -> bytes:
-    """The first bytes of a chunk, which starts at byte `at` behind its size."""
+    """The first `most` bytes of a chunk's content, which starts at byte `at`."""
     file.seek(at)
     return file.read(min(size, most))
 
@@ -99,7 +104,8 @@ def large_sizes(ds64: bytes) -> dict[bytes, int]:
 
 
 def only_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
-    """Whether chunks alone stand from `at` to the end: then a size of 0 means that there is no audio."""
+    """Whether nothing but chunks stands from `at` to the end: then a size of 0 means that there is no
+    audio."""
     for _ in range(CHUNKS_MAX):
         if at + 8 > end:
             break

@@ -30,8 +30,8 @@ class PcmFile:
     Args:
         path: a new file.
         name: of the source, for messages.
-        layout: mask, and where channel n of the WAV order stands in what is written, where a container knows
-            better than its decoder.
+        layout: mask, and where channel n of the WAV order stands in what is written; None where the decoder
+            knows it.
     """
 
     def __init__(self, path: Path, name: str, layout: tuple[int, list[int]] | None = None) -> None:
@@ -43,7 +43,7 @@ class PcmFile:
         self._file = path.open("wb")
 
     def begin(self, head: Head) -> None:
-        """Before the samples of each link.
+        """Called before the samples of each link.
 
         Raises:
             InputError: a rate or number of channels outside the limits, or other than the link before had.
@@ -53,7 +53,7 @@ class PcmFile:
         if (head.rate, head.channels) != (first.rate, first.channels):
             raise InputError(
                 f"{self._name} is joined from {first.rate} Hz, {first.channels} channels, and "
-                f"{head.rate} Hz, {head.channels} channels after frame {self.frames}; take the parts apart",
+                f"{head.rate} Hz, {head.channels} channels after frame {self.frames}; split it there",
                 "source",
             )
         if self._layout is not None and len(self._layout[1]) == head.channels:
@@ -86,7 +86,7 @@ class PcmFile:
             self.head = None
 
     def close(self) -> None:
-        """No more samples come.
+        """Called after the last samples.
 
         Raises:
             OutputError: no room for the last of them.

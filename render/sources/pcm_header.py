@@ -45,15 +45,16 @@ class PcmHeader:
     """What the header of a file says of its samples.
 
     Attributes:
-        rate, channels: as they stand there.
+        rate, channels: as the header states them.
         subtype: libsndfile's name of the sample format, "" where the samples are coded by a codec.
         big_endian: byte order of the samples.
         at: first byte of audio.
-        promised: bytes of audio that the header speaks of; None where it leaves that open.
-        held: bytes of audio that are there, the promise at the most.
-        mask: which speakers (see `render.channels`); 0 when unsaid.
+        promised: bytes of audio that the header states; None where it leaves that open.
+        held: bytes of audio that are there, at most the promise; to the end of the file where what follows
+            the promise may be audio.
+        mask: which speakers (see `render.channels`); 0 when not known.
         order: where channel n of the WAV order stands in the file.
-        doubt: why it is not to be believed, in words; "" where nothing speaks against it.
+        doubt: why the header cannot be trusted, in words; "" where nothing speaks against it.
     """
 
     rate: int
@@ -69,7 +70,7 @@ class PcmHeader:
 
     @property
     def frame_bytes(self) -> int:
-        """Of plain PCM."""
+        """Bytes of a frame of plain PCM."""
         return SAMPLE_BYTES[self.subtype] * self.channels
 
 
@@ -154,7 +155,7 @@ def _w64(file: BinaryIO) -> PcmHeader | None:
             about = _fmt(body(file, at + 24, size - 24), "<")
         elif name == b"data" and sound is None:
             sound = at + 24, 0 if is_placeholder(size) else size - 24
-            why = another(file, sum(sound))  # without the padding that belongs behind it
+            why = another(file, sum(sound))  # right after the data, before the padding
         if why or size < 24 or is_placeholder(size):
             break
         at += -(-size // 8) * 8

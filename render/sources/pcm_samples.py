@@ -1,7 +1,7 @@
-"""Plain PCM as it lies in a file, to samples: straight from its bytes, whatever is read at a time.
+"""Converts plain PCM, as it lies in a file, to samples, straight from bytes of any number.
 
-libsndfile would ask for a few kilobytes at once, each through a call of Python: a seventh of the time of a
-render by `draft`.
+libsndfile would read a few kilobytes at a time, each through a Python call: a seventh of the time of a render
+by `draft`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def samples_of(raw: NDArray[np.uint8], subtype: str, big_endian: bool) -> NDArra
     """
     end = ">" if big_endian else "<"
     if subtype in ("FLOAT", "DOUBLE"):
-        with np.errstate(over="ignore", invalid="ignore"):  # held to the limits by whoever reads
+        with np.errstate(over="ignore", invalid="ignore"):  # the reader checks the limits
             return raw.view(f"{end}f{4 if subtype == 'FLOAT' else 8}").astype(np.float32)
     if subtype == "PCM_U8":
         return _scaled(raw.view(np.int8) ^ -128, 8)
     if subtype == "PCM_24":
-        # Four bytes every three, of which the lowest is a neighbour's and goes.
+        # Four bytes at a stride of three; the lowest is a neighbour's and is masked out.
         padded = np.pad(raw, (0, 1) if big_endian else (1, 0))
         return _scaled(np.ndarray(len(raw) // 3, f"{end}i4", padded.data, strides=(3,)) & ~0xFF, 32)
     if subtype in WIDTHS:
@@ -47,7 +47,7 @@ def _scaled(integers: NDArray[np.signedinteger], bits: int) -> NDArray[np.float3
 
 @cache
 def _codes(subtype: str) -> NDArray[np.float32]:
-    """What each byte of mu-law or A-law stands for."""
+    """The sample of each byte of mu-law or A-law."""
     every = io.BytesIO(bytes(range(256)))
     return np.asarray(
         soundfile.read(every, dtype="float32", samplerate=8000, channels=1, subtype=subtype, format="RAW")[0]

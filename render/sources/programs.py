@@ -12,9 +12,9 @@ _seen_to_run: set[str] = set()
 
 
 def lack_of(program: Program) -> str:
-    """Why a program cannot be asked, in words; "" where it can.
+    """Why a program cannot be run, in words; "" where it can.
 
-    One on PATH may be of another machine, or lack the libraries that it was built with.
+    A program on PATH may be for another machine, or lack the libraries that it was built with.
     """
     path = shutil.which(program)
     if path is None:
@@ -32,5 +32,5 @@ def lack_of(program: Program) -> str:
 
 
 def ended(code: int) -> str:
-    """How a program ended that says nothing itself, by its return code."""
+    """How a program that printed no reason ended, by its return code."""
     return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"

@@ -1,5 +1,5 @@
-"""What a file says of itself without being decoded: rate, channels, how long it is where that can be relied
-on, and whether it shows that it was cut.
+"""What a file shows without being decoded: rate, channels, its length where that can be relied on, and
+whether it was cut.
 
 Sources: RFC 9639 (FLAC); the Xing and LAME info tags (http://gabriel.mp3-tech.org/mp3infotag.html);
 Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg); EA IFF 85;
@@ -23,11 +23,11 @@ from render.sources.pcm_header import PcmHeader, read_header
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
-"""Who fills in delay and padding beside a Xing tag."""
+"""Encoders that fill in delay and padding beside a Xing tag."""
 MPEG_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-"""By the version of MPEG, 1, 2 and 2.5 as a frame's header has them, and the rate's index there."""
+"""By the code of the MPEG version in a frame's header (1, 2 and 2.5), and the index of the rate there."""
 LIBSNDFILE = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"riff", b".snd")
-"""How files begin that libsndfile is asked about; others it takes for MP3, and remarks on stderr."""
+"""First bytes of the files that libsndfile is asked about; it takes others for MP3, and prints to stderr."""
 UNKNOWN_FRAMES = 1 << 40
 """libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
 FORMS = {b"RIFF": "<I", b"FORM": ">I"}
@@ -43,10 +43,10 @@ class Promise:
 
     Attributes:
         frames: of all its streams together; None where it says nothing that can be relied on.
-        slack: frames by which less is no loss.
-        share: of the promised bytes, how many are there.
+        slack: how many frames fewer are no loss.
+        share: of the promised bytes that are there, 0 to 1.
         cut: how it shows that it was cut, in words; "" when it does not.
-        ends_anywhere: whether its header was never finished, so that its last packet may be a part.
+        ends_anywhere: whether its header was never finished, so that its last packet may be incomplete.
     """
 
     frames: int | None = None
@@ -57,7 +57,7 @@ class Promise:
 
 
 class Shape(NamedTuple):
-    """Rate in Hz, channels, and frames; None where they are not told."""
+    """Rate in Hz, channels, and frames; None where their number is not known."""
 
     rate: int
     channels: int
@@ -65,9 +65,9 @@ class Shape(NamedTuple):
 
 
 def read_shape(path: Path) -> Shape | None:
-    """What a file's header tells; None where it takes a decoder to tell, or nothing shows that it is audio.
+    """The shape by a file's header; None where only a decoder can tell, or nothing shows that it is audio.
 
-    Plain PCM and MP3 are told without libsndfile, which loads NumPy.
+    Plain PCM and MP3 are read without libsndfile, which loads NumPy.
     """
     with path.open("rb") as file:
         if (header := read_header(file)) is not None and header.subtype and header.channels > 0:
@@ -91,8 +91,10 @@ def read_shape(path: Path) -> Shape | None:
 
 
 def shows_cut(path: Path) -> bool:
-    """Whether a file of which `read_shape` tells is not all there, as far as that shows without decoding all
-    of it: by what it promises, and by its last frame, which libsndfile is asked for. Damage amidst does not.
+    """Whether a file that `read_shape` knows is incomplete, as far as that shows without decoding all of it.
+
+    It shows by what the file promises, and by the last frame, which libsndfile is asked for; damage in the
+    middle does not show.
     """
     with path.open("rb") as file:
         header, end = read_header(file), os.fstat(file.fileno()).st_size
@@ -141,7 +143,7 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
 
 
 def _container_lacks(file: BinaryIO, head: bytes) -> str:
-    """What shows that a container is not whole, or not all, in words; "" where nothing does."""
+    """Why a container is not whole, or not all of the file, in words; "" where nothing shows it."""
     end = os.fstat(file.fileno()).st_size
     promised = 0
     if head[:4] in FORMS:
@@ -155,7 +157,7 @@ def _container_lacks(file: BinaryIO, head: bytes) -> str:
 
 
 def _read(file: BinaryIO, at: int) -> bytes:
-    """The head of a stream; zeros stand for what a file of a few bytes lacks of its fixed fields."""
+    """The head of a stream, padded with zeros where the file is too short for its fixed fields."""
     file.seek(at)
     return file.read(HEAD_BYTES).ljust(64, b"\0")
 
@@ -166,7 +168,8 @@ def _flac_frames(head: bytes) -> int | None:
 
 
 class _Mp3Tag(NamedTuple):
-    """What an MP3's first frame says of all: packets and bytes, 0 where unsaid; and what its encoder adds."""
+    """What an MP3's first frame says of the whole: packets and bytes (0 if unknown), and its encoder's
+    field."""
 
     packets: int = 0
     nbytes: int = 0
@@ -174,7 +177,8 @@ class _Mp3Tag(NamedTuple):
 
 
 def info_tag(file: BinaryIO) -> bytes:
-    """What the encoder of an MP3 wrote beside the Xing tag in its first frame; zeros where there is none."""
+    """The encoder's field beside the Xing tag in an MP3's first frame, 36 bytes; zeros where there is
+    none."""
     return _mp3_tag(_read(file, after_id3(file, 0))).encoder.ljust(36, b"\0")
 
 

@@ -1,4 +1,4 @@
-"""A stretch of a file as a file of its own: what libsndfile reads when only some of the bytes are meant."""
+"""A stretch of a file as a file of its own, so that libsndfile reads only those bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 OnBytes = Callable[[int, memoryview], None]
-"""Told of bytes as they are read: where in the file they begin, and the bytes, valid during the call."""
+"""Called with bytes as they are read: where in the file they begin, and the bytes, valid during the call."""
 
 
 class Stretch(io.RawIOBase):

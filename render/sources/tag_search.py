@@ -1,4 +1,4 @@
-"""Which tags stand in a file, found by mutagen within bounds.
+"""Finds the tags in a file with mutagen, within bounds.
 
 Sources: https://id3.org/id3v2.4.0-structure, https://wiki.hydrogenaud.io/index.php?title=APEv2_specification
 """
@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 TAGS_BYTES_MAX = 64 * 1024**2
-"""What the tags of a file may weigh; more is named and left behind. Reading them takes four times that."""
+"""The largest tags that are read of a file; larger ones are reported and not carried. Reading takes four
+times as much memory."""
 READ_BYTES_MAX = TAGS_BYTES_MAX + 4 * 1024**2
-"""What is read of a file for them: around its tags mutagen looks at headers and frames."""
+"""The most that is read of a file for its tags: mutagen also looks at headers and frames around them."""
 
 
 class Bounded(io.BufferedReader):
-    """A file of which mutagen reads so much and no more: a size that a tag only claims is not believed."""
+    """A file of which mutagen can read only READ_BYTES_MAX, whatever size a tag claims."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(open(path, "rb", buffering=0))  # noqa: SIM115 - closed with this one
         self._left = READ_BYTES_MAX
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file; raises ValueError beyond the bound."""
+        """See `io.BufferedReader.read`; raises ValueError beyond the bound."""
         wanted = self._left + 1 if size is None or size < 0 else size
         content = super().read(min(wanted, self._left + 1))
         self._left -= len(content)
@@ -52,7 +53,7 @@ def _found(content: io.BufferedReader, has_id3: bool) -> Any:
     except mutagen.MutagenError:
         if not has_id3:
             raise
-        file = None  # what an ID3 tag stands before is taken for MP3, and may be AAC
+        file = None  # mutagen takes what follows an ID3 tag for MP3, but it may be AAC
     if file is not None:
         return file.tags
     content.seek(0)
@@ -78,7 +79,7 @@ def find_ape(path: Path) -> Any:
 
 
 def id3_nbytes(path: Path) -> int:
-    """What the ID3v2 tag at the start of a file weighs, as its head says; 0 where there is none."""
+    """The size of the ID3v2 tag at the start of a file, by its header; 0 where there is none."""
     with path.open("rb") as file:
         head = file.read(10)
     if len(head) < 10 or head[:3] != b"ID3":

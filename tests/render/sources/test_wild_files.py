@@ -138,7 +138,7 @@ def test_a_stream_that_changes_its_rate_or_its_speakers_is_refused(
         ffmpeg("-i", tones(channels, rate, 3), "-c:a", codec, path)
         content += path.read_bytes()
     path.write_bytes(content)
-    with pytest.raises(InputError, match=f"{name} (changes within|is joined) from .*take the parts apart"):
+    with pytest.raises(InputError, match=f"{name} (changes within the file|is joined) from .*split it there"):
         opened(path)
 
 
