@@ -1,1 +1,1 @@
-"""What crosses between client and engine (messages, frames, transfers), and how they find each other."""
+"""The protocol between client and engine (messages, frames, transfers), and how the two find each other."""

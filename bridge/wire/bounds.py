@@ -1,4 +1,4 @@
-"""Bounds of what is said about a job, so that it always fits a header and can always be encoded."""
+"""Size limits on texts and reports about a job, so that each fits a header and can always be encoded."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from presets.limits import HEADER_BYTES
 from presets.report import RenderReport
 
 TEXT_CHARS = 4096
-"""The longest text of a message (`messages.Text`)."""
+"""The longest text of a message, in characters (`messages.Text`)."""
 FIELD_CHARS = 256
 REPORT_BYTES = HEADER_BYTES // 2
-"""The most a report may weigh, packed: the rest of the header is for the stems and their paths."""
+"""The largest packed report: half of the header, so that the stems and their paths fit as well."""
 REPORT_STEPS = ((1000, 1000), (1000, 200), (200, 50), (80, 8))
-"""(characters of a text, items of a list) that are kept, the next pair when the report is still too large."""
+"""(characters kept of a text, items kept of a list): the next pair is tried while the report is too large."""
 
 
 def bounded_text(text: str, chars: int = TEXT_CHARS) -> str:
-    """`text` of at most `chars` characters, cut in its middle, without what UTF-8 cannot hold."""
+    """`text` cut in the middle to at most `chars` characters; what UTF-8 cannot encode is replaced."""
     text = text.encode("utf-8", "replace").decode()
     if len(text) <= chars:
         return text
@@ -30,12 +30,12 @@ def bounded_text(text: str, chars: int = TEXT_CHARS) -> str:
 
 
 def bounded_field(field: str | None) -> str | None:
-    """The name of what an error is about, bounded."""
+    """The name of the field that an error is about, cut to FIELD_CHARS."""
     return None if field is None else bounded_text(field, FIELD_CHARS)
 
 
 def bounded_report(report: RenderReport) -> RenderReport:
-    """A report of at most REPORT_BYTES: its long texts and lists are cut.
+    """A report of at most REPORT_BYTES: long texts and lists are cut.
 
     Raises:
         RenderError: a number in it is NaN or infinite, which neither a message nor a sidecar can hold.

@@ -1,4 +1,4 @@
-"""CURVE keys: who an engine on tcp is, and who may speak with it (rfc.zeromq.org/spec/26, 27)."""
+"""CURVE keys: the identity of an engine on tcp, and of those who may connect (rfc.zeromq.org/spec/26, 27)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge.wire.private_files import (
 from presets.errors import EngineError, UsageError
 
 LOCK_WAIT_S = 10.0
-"""How long to wait for somebody else who writes a file of keys, which takes a moment."""
+"""How long to wait for another process that writes the same key file; a write takes milliseconds."""
 
 
 class KeyPair(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def new_keys() -> KeyPair:
 
 
 def own_keys(state: Path, role: Literal["client", "engine"] = "client") -> KeyPair:
-    """The user's keys across machines, as a client or for an engine; made when first asked for.
+    """The user's own key pair on this machine, as a client or for an engine; made on first use.
 
     Raises:
         EngineError: the key file is open to others, or is not one.
@@ -49,7 +49,7 @@ def own_keys(state: Path, role: Literal["client", "engine"] = "client") -> KeyPa
     content = read_private(path, secret=True)
     if content is None:
         with _writing(path):
-            content = read_private(path, secret=True)  # of somebody who came just before
+            content = read_private(path, secret=True)  # another process may have written it meanwhile
             if content is None:
                 keys = new_keys()
                 write_private(path, keys)
@@ -58,10 +58,10 @@ def own_keys(state: Path, role: Literal["client", "engine"] = "client") -> KeyPa
 
 
 def read_allow_list(path: Path) -> frozenset[bytes]:
-    """The public keys of those who may connect; see `allowed` for the file.
+    """The public keys that may connect; `allowed` describes the file.
 
     Raises:
-        UsageError: no such file, others may write it, no keys in it, or a line that is not a key.
+        UsageError: there is no such file, others may write it, it holds no key, or a line is not a key.
     """
     if not path.exists():
         raise UsageError(f"{path}: no such allow-list", "allow")
@@ -72,12 +72,12 @@ def read_allow_list(path: Path) -> frozenset[bytes]:
 
 
 def allowed(path: Path) -> dict[str, str]:
-    """The keys of an allow-list with their names; empty without a file.
+    """The keys of an allow-list, each with its name; empty when there is no file.
 
-    One key a line, a name may follow; `# ` begins a comment line.
+    Each line holds one key, which a name may follow; `# ` begins a comment line.
 
     Raises:
-        UsageError: others may write it, or a line that is not a key.
+        UsageError: others may write the file, or a line is not a key.
     """
     try:
         content = read_private(path, secret=False)
@@ -92,7 +92,7 @@ def allowed(path: Path) -> dict[str, str]:
 
 
 def allow(path: Path, key: str, name: str = "") -> None:
-    """Adds a key to an allow-list, or gives it another name; raises UsageError when it is none."""
+    """Adds a key to an allow-list, or renames one; raises UsageError when `key` is not a CURVE key."""
     with _writing(path):
         keys = allowed(path)
         keys[check_key(key, "the key").decode()] = " ".join(name.split())
@@ -100,7 +100,7 @@ def allow(path: Path, key: str, name: str = "") -> None:
 
 
 def revoke(path: Path, key: str) -> None:
-    """Takes a key, or all of a name, off an allow-list; raises UsageError when it is not on it."""
+    """Removes a key, or all keys of a name, from an allow-list; raises UsageError when none matches."""
     with _writing(path):
         keys = allowed(path)
         left = {each: name for each, name in keys.items() if key not in (each, name)}
@@ -116,7 +116,7 @@ def _write_allow_list(path: Path, keys: dict[str, str]) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """One writer of a file of keys at a time: what it read is still there when it writes."""
+    """Lets one process at a time read and rewrite a key file, so that no change is lost."""
     make_private_folder(path.parent)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
@@ -132,7 +132,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def check_key(key: str, where: str) -> bytes:
-    """A CURVE key in Z85 as bytes; raises UsageError naming `where` it stands."""
+    """A CURVE key in Z85, as bytes; raises UsageError that says `where` the key was found."""
     try:
         if len(z85.decode(key.encode("ascii"))) == 32:
             return key.encode("ascii")

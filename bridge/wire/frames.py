@@ -1,9 +1,9 @@
 """Message <-> frames, as two pure functions: no socket, no state.
 
-A message travels as `[header]`, or as `[header][buffer]` when it is one of those that carry bytes (`chunk`,
-`data`). The header is one msgpack map; it is unpacked with limits on every size, then checked to hold plain
-values only, then converted into one of the structs of `bridge.wire.messages`. Whatever the frames hold,
-`decode` returns a message or raises one WireError.
+A message travels as `[header]`; those that carry bytes (`chunk`, `data`) travel as `[header][buffer]`. The
+header is one msgpack map. It is unpacked with limits on every size, checked to hold plain values only, and
+converted into one of the structs of `bridge.wire.messages`. Whatever the frames hold, `decode` returns a
+message or raises WireError.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from presets.limits import CHUNK_BYTES, HEADER_BYTES
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 DEPTH = 16
-"""How deep a header may nest; the deepest message of protocol 1, a preset's effects, needs six."""
+"""How deep a header may nest. The deepest message of protocol 1, a preset with effects, needs six levels."""
 ITEMS = 4096
 """The most entries of one map or array in a header."""
 
@@ -36,8 +36,8 @@ def encode(message: Message, buffer: Buffer | None = None) -> list[bytes | memor
         buffer: contiguous bytes for a `chunk` or `data`, at most CHUNK_BYTES; they are not copied.
 
     Raises:
-        WireError: a header over HEADER_BYTES, a value that has no place on the wire (NaN, an integer beyond
-            64 bits), a buffer that is missing, unwanted or over the limit.
+        WireError: a header over HEADER_BYTES, a value that the wire cannot hold (NaN, an integer beyond
+            64 bits), or a buffer that is missing, unwanted or too large.
     """
     try:
         header = msgpack.packb(_plain(msgspec.to_builtins(message)), use_bin_type=True)
@@ -57,17 +57,17 @@ def decode(frames: Sequence[Buffer], kind: Literal["engine"]) -> tuple[EngineMes
 def decode(
     frames: Sequence[Buffer], kind: Literal["client", "engine"]
 ) -> tuple[ClientMessage | EngineMessage, memoryview | None]:
-    """The message and buffer of some frames, as they came from a peer that is not to be trusted.
+    """The message and buffer in some frames that an untrusted peer sent.
 
     Args:
-        frames: what stood after the routing identity.
+        frames: the frames after the routing identity.
         kind: `client` for what clients send, `engine` for what the engine sends.
 
     Returns:
         The message, and a view of its bytes for a `chunk` or `data` (None for all others).
 
     Raises:
-        WireError: anything else; `field` is the place in the header where it is known.
+        WireError: the frames hold no valid message; `field` is the place in the header, where it is known.
     """
     if not 1 <= len(frames) <= 2:
         raise WireError(f"a message of {len(frames)} frames; it has one or two")
@@ -83,7 +83,7 @@ def decode(
     return message, buffer
 
 
-# A struct keeps what is known of its types; that of a bare union msgspec gathers for each message, in 30 us.
+# msgspec keeps a struct's type information; that of a bare union it gathers again per message, in 30 us.
 class _FromClient(msgspec.Struct):
     message: ClientMessage
 
@@ -117,9 +117,10 @@ def _unpack(header: Buffer) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`value` itself, if it is made of plain values, finite numbers and text keys, DEPTH deep at most.
+    """`value` itself, if it is plain values, finite numbers and text keys, at most DEPTH deep; else
+    ValueError.
 
-    `max_ext_len=0` lets an empty ext value through, and a field of type Any would take it.
+    `max_ext_len=0` lets an empty ext value through, and a field of type Any would accept it.
     """
     level = [value]
     for _ in range(DEPTH + 1):

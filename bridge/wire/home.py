@@ -1,10 +1,10 @@
 """How client and engine find each other: the folders of an engine, and its connection file.
 
-An engine belongs to a state folder and holds the lock in it for as long as it lives. The lock tells which
-process that is, since when, and where it listens; the connection file beside it tells clients all they need
-once the engine serves. So all who share a state folder find the same engine, whatever their environment says,
-and no two state folders ever meet. The socket lies in a runtime folder named after the state folder; when it
-is wiped, the engine makes it anew.
+An engine belongs to a state folder and holds the lock in it for as long as it lives. The lock file says which
+process that is, when it started and where it listens; the connection file beside it holds all that clients
+need once the engine serves. So all who share a state folder find the same engine, whatever their environment,
+and engines of different state folders never meet. The socket lies in a runtime folder named after the state
+folder; when that folder is wiped, the engine makes it again.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from presets.printable import is_utf8
 from presets.version import VERSION as SOFTWARE
 
 START_BYTES = 16 * 1024**2
-"""What must be free in the state folder for an engine to start: its database and its log."""
+"""Free space that an engine needs in the state folder to start, for its database and its log."""
 
 
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the connection file says.
+    """The content of the connection file.
 
     Attributes:
-        endpoint: where the engine listens; "" in the lock of one that is starting.
-        pid, birth, host: its process, see `process_birth`, and the machine that it runs on.
+        endpoint: where the engine listens; "" in the lock of an engine that is starting.
+        pid, birth, host: its process (see `process_birth`) and the machine that it runs on.
         started_s: when it started, seconds since 1970.
-        engine, protocol: the versions of its software and of what it speaks.
-        server_key, client: over tcp, the engine's CURVE key and the keys to use.
+        engine, protocol: the versions of its software and of the protocol it speaks.
+        server_key, client: over tcp, the engine's CURVE key and the key pair for the client to use.
         roots: folders below which it opens the paths that jobs name.
-        on_demand: a client started it, so that another version's client may replace it.
-        quota_bytes: how much its spool may hold; 0 where that is not told.
+        on_demand: a client started it, so a client of another version may replace it.
+        quota_bytes: how much its spool may hold; 0 when that is unknown.
     """
 
     endpoint: str
@@ -66,17 +66,17 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_alive_here(self) -> bool:
-        """Whether its process is one of this machine that lives, and not another under the same number."""
+        """Whether its process lives on this machine, and the pid was not given to another process since."""
         return self.birth != "" and self.birth == process_birth(self.pid)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it is another version's, which a client of this one may replace."""
+        """Whether it is an engine of another version that a client of this version may replace."""
         return self.on_demand and self.engine != SOFTWARE and self.is_alive_here
 
     @property
     def is_reachable(self) -> bool:
-        """False when the file of its ipc socket is not there, or cannot be seen from here."""
+        """False when the file of its ipc socket does not exist or cannot be seen from here."""
         path = self.endpoint.removeprefix("ipc://")
         return path == self.endpoint or os.path.exists(path)
 
@@ -87,7 +87,7 @@ class Home:
 
     Attributes:
         state: jobs, spool, log, lock and connection file; survives a restart.
-        runtime: the socket; means nothing once the engine is gone.
+        runtime: the socket; of no use once the engine is gone.
     """
 
     state: Path
@@ -105,12 +105,12 @@ class Home:
 
     @property
     def lock(self) -> Path:
-        """Locked by the engine that owns the state folder."""
+        """The file that the engine of this state folder keeps locked."""
         return self.state / "engine.lock"
 
     @property
     def log(self) -> Path:
-        """What an engine that a client started has to say."""
+        """The output of an engine that a client started."""
         return self.state / "engine.log"
 
     @property
@@ -120,15 +120,15 @@ class Home:
 
 
 def find_home(state: Path | None = None) -> Home:
-    """The folders of the engine on `state` (default: the user's own); nothing is made yet.
+    """The folders of the engine on `state` (default: the user's own state folder); creates nothing.
 
-    The runtime folder lies in the first of $XDG_RUNTIME_DIR, where that is the user's own, the user's
-    temporary folder, /tmp and the state folder that may be written and leaves room for the address of a
-    socket (107 bytes of UTF-8): jobs of a cluster may have a long TMPDIR, what `sudo -E` keeps is another
-    user's, and to a service of systemd's /tmp may be read-only.
+    The runtime folder lies in the first of these that is writable and short enough for the address of a
+    socket (107 bytes of UTF-8): $XDG_RUNTIME_DIR if it is the user's own, the user's temporary folder, /tmp,
+    the state folder. Cluster jobs may have a long TMPDIR, `sudo -E` keeps another user's $XDG_RUNTIME_DIR,
+    and /tmp may be read-only for a systemd service.
 
     Raises:
-        EngineError: nobody knows where the user's own state would lie.
+        EngineError: the user has no known home folder.
     """
     try:
         state = user_state_path("airband", appauthor=False) if state is None else state
@@ -138,7 +138,7 @@ def find_home(state: Path | None = None) -> Home:
     name = hashlib.blake2b(os.fsencode(state), digest_size=8).hexdigest()
     base = os.environ.get("XDG_RUNTIME_DIR")
     bases = [Path(base) / "airband"] if base and _is_own_folder(base) else []
-    with suppress(FileNotFoundError):  # nowhere may be written
+    with suppress(FileNotFoundError):  # no temporary folder is writable
         bases.append(_temp_folder(Path(tempfile.gettempdir())))
     if os.name == "posix":
         bases.append(_temp_folder(Path("/tmp")))
@@ -147,35 +147,35 @@ def find_home(state: Path | None = None) -> Home:
 
 
 def prepare(home: Home) -> None:
-    """Makes the state folder, for its owner alone.
+    """Makes the state folder, open to its owner alone.
 
     Raises:
         EngineError: it cannot be made, or belongs to somebody else.
-        OutputError: no room on its disk.
+        OutputError: its disk has less than START_BYTES free.
     """
     make_private_folder(home.state)
     free = shutil.disk_usage(home.state).free
     if free < START_BYTES:
         raise OutputError(
-            f"no room on disk: {free / 1e6:.1f} MB are free in {home.state}, an engine wants "
+            f"no room on disk: {free / 1e6:.1f} MB are free in {home.state}, an engine needs "
             f"{START_BYTES / 1e6:.1f} MB to start; make room, or choose another --state"
         )
 
 
 def make_runtime(home: Home) -> None:
-    """Makes the runtime folder, for its owner alone; raises EngineError as `prepare` does."""
+    """Makes the runtime folder, open to its owner alone; raises EngineError as `prepare` does."""
     make_private_folder(home.runtime.parent)
     make_private_folder(home.runtime)
 
 
 def claim(home: Home) -> FileLock:
-    """Takes a prepared state folder for this process, and says so in the connection file.
+    """Locks a prepared state folder for this process, and writes that process into the lock file.
 
     Raises:
         EngineError: another engine runs on it.
     """
     lock = FileLock(home.lock)
-    if lock.acquire(timeout_s=1.0):  # a client that looks whether it is held holds it for a moment
+    if lock.acquire(timeout_s=1.0):  # a client that checks the lock holds it for a moment
         home.connection.unlink(missing_ok=True)  # left over from an engine that was killed
         lock.write(msgspec.json.encode(this_process("", 0)))
         return lock
@@ -187,7 +187,7 @@ def claim(home: Home) -> FileLock:
 def this_process(
     endpoint: str, protocol: int, server_key: str = "", client: KeyPair | None = None
 ) -> Connection:
-    """The connection to this very process."""
+    """The connection to the current process."""
     pid = os.getpid()
     return Connection(
         endpoint=endpoint,
@@ -203,10 +203,10 @@ def this_process(
 
 
 def is_running(home: Home) -> bool:
-    """Whether an engine holds the state folder; a connection file without one is stale.
+    """Whether an engine holds the state folder; if none does, a connection file there is stale.
 
     Raises:
-        EngineError: the folder cannot be looked into.
+        EngineError: the lock file cannot be opened.
     """
     try:
         return is_held(home.lock)
@@ -218,24 +218,24 @@ def is_running(home: Home) -> bool:
 
 
 def ipc_endpoint(home: Home) -> str | None:
-    """Where to bind: a socket in the runtime folder, or None where the system has no ipc transport."""
+    """The endpoint to bind: a socket in the runtime folder, or None where the system has no ipc transport."""
     return f"ipc://{home.socket}" if zmq.has("ipc") else None
 
 
 def write_connection(home: Home, connection: Connection) -> None:
-    """Publishes the connection file: readable by the user alone, and never seen half-written."""
+    """Writes the connection file at once (nobody sees half of it), readable by the user alone."""
     write_private(home.connection, connection)
 
 
 def remove_connection(home: Home) -> None:
-    """Withdraws the connection file, if it is this process's."""
+    """Removes the connection file if this process wrote it."""
     connection = read_connection(home)
     if connection is not None and connection.pid == os.getpid():
         home.connection.unlink(missing_ok=True)
 
 
 def read_holder(home: Home) -> Connection | None:
-    """Which process holds, or last held, the state folder; its endpoint is "" while it starts."""
+    """The process that holds, or last held, the state folder; its endpoint is "" while it starts."""
     try:
         return msgspec.json.decode(home.lock.read_bytes(), type=Connection)
     except (OSError, msgspec.DecodeError):
@@ -246,7 +246,7 @@ def read_connection(home: Home) -> Connection | None:
     """The connection file, or None when there is none.
 
     Raises:
-        EngineError: others could have written or read it, or it is not a connection file.
+        EngineError: others can write or read the file, or it is not a connection file.
     """
     content = read_private(home.connection, secret=True)
     return None if content is None else parse_private(content, Connection, home.connection)
@@ -262,7 +262,7 @@ def _is_own_folder(path: str) -> bool:
 
 
 def _can_be_used(folder: Path) -> bool:
-    """Whether a folder is the user's own, or may be made."""
+    """Whether a folder belongs to the user and is writable, or can be created."""
     return _is_own_folder(str(folder)) if os.path.lexists(folder) else os.access(folder.parent, os.W_OK)
 
 

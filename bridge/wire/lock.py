@@ -1,4 +1,4 @@
-"""A lock on a file that the operating system drops when its holder dies, however it dies."""
+"""A file lock that the operating system releases when its holder dies, however it dies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FileLock:
     """An exclusive lock between processes, held from `acquire` to `release` or to the end of the process.
 
     Args:
-        path: the file to lock; it is made when missing, and stays.
+        path: the file to lock; it is created if missing, and stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -20,7 +20,7 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, timeout_s: float = 0.0) -> bool:
-        """Whether the lock could be had within `timeout_s`."""
+        """Tries for up to `timeout_s` to take the lock; returns whether it did."""
         deadline = time.monotonic() + timeout_s
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         while not _lock(fd):
@@ -33,21 +33,21 @@ class FileLock:
 
     @property
     def is_in_place(self) -> bool:
-        """False when the locked file no longer lies at its path, so that others could lock a new one."""
+        """False when another file, or none, now lies at the path, so that others could lock that one."""
         try:
             return self._fd is not None and os.path.samestat(os.fstat(self._fd), os.stat(self._path))
         except OSError:
             return False
 
     def write(self, content: bytes) -> None:
-        """Says in the locked file whose lock it is; for a lock that is held."""
+        """Replaces the content of the locked file, which tells others who holds it; the lock must be held."""
         assert self._fd is not None
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.write(self._fd, content)
         os.ftruncate(self._fd, len(content))
 
     def release(self) -> None:
-        """Gives the lock back; a lock that is not held stays as it is."""
+        """Releases the lock; does nothing if it is not held."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

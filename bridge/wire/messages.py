@@ -1,15 +1,15 @@
 """Protocol 1 on one page: every message, every limit.
 
 A message is `[header]` or `[header][buffer]`. The header is one msgpack map with a `type` and the fields of
-one struct below; the buffer is raw bytes. Client messages are answered in this way:
+one struct below; the buffer is raw bytes. The engine answers client messages as follows:
 
     hello                       welcome, or error{version}
-    submit                      accepted (also for a job that is known: its state, where its upload stands),
+    submit                      accepted (for a known job: with its state and the offset its upload is at),
                                 busy, or error
     submit of pcm or file       grant: the client may send that many more bytes, from `offset` on
     chunk                       grant as the engine writes, or busy; after the last one accepted{queued} once
-                                all is checked and stored, or failed; cancelled where somebody does that
-    watch                       its state as accepted, progress (conflated), then done, failed or cancelled
+                                all is checked and stored, or failed; cancelled if somebody cancels the job
+    watch                       accepted with its state, progress (conflated), then done, failed or cancelled
     status, jobs                listing
     fetch                       data, at most `bytes` of them; the client asks again for more
     cancel, forget              accepted with the new state (cancelled), or error
@@ -18,8 +18,8 @@ one struct below; the buffer is raw bytes. Client messages are answered in this 
     bye                         nothing; jobs go on
     anything, while closing     closing
 
-A job is named by the client (a ULID): to submit it again is safe. Where its upload then stands at the end of
-the source, an empty last chunk brings the digest. A range of the source is the knobs `start` and `end`.
+The client names a job (with a ULID), so it can safely submit it again. If the engine then already has the
+whole source, an empty last chunk brings the digest. The knobs `start` and `end` select a range of the source.
 Offsets and sizes count bytes; positions in audio count frames.
 """
 
@@ -44,9 +44,9 @@ from presets.schema import Preset
 
 VERSION = 1
 
-# In Python `$` also matches before a final newline: `(?!\n)` keeps that out, for JSON Schema as well.
+# In Python `$` also matches before a final newline; `(?!\n)` excludes that, for JSON Schema as well.
 JobId = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$(?!\\n)")]
-"""A ULID in Crockford's base 32: 48 bits of milliseconds, 80 of chance."""
+"""A ULID in Crockford's base 32: 48 bits of milliseconds since 1970, 80 random bits."""
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$(?!\\n)")]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
 """blake2b-256, hexadecimal."""
@@ -82,14 +82,14 @@ class Pcm(msgspec.Struct, frozen=True, tag="pcm", tag_field="kind", forbid_unkno
 
 
 class File(msgspec.Struct, frozen=True, tag="file", tag_field="kind", forbid_unknown_fields=True):
-    """A source sent as the bytes of an audio file; `name` is for messages and the suffix."""
+    """A source sent as the bytes of an audio file; `name` serves messages, its suffix names the format."""
 
     name: Annotated[str, Meta(min_length=1, max_length=255)]
     nbytes: Annotated[int, Meta(ge=1, le=CLIP_BYTES)]
 
 
 class Path(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
-    """A source that both sides can see, below one of the engine's roots."""
+    """A source that the engine opens by its path, which lies below one of the engine's roots."""
 
     path: PathText
 
@@ -98,17 +98,17 @@ Source = Pcm | File | Path
 
 
 class DeliverPcm(msgspec.Struct, frozen=True, tag="pcm", tag_field="kind", forbid_unknown_fields=True):
-    """The stem waits in the engine as samples, fetched as planar f4."""
+    """The stem stays in the engine as samples; `fetch` gives it as planar f4."""
 
 
 class DeliverFile(msgspec.Struct, frozen=True, tag="file", tag_field="kind", forbid_unknown_fields=True):
-    """The stem waits in the engine as a finished audio file; format and bit depth are the preset's."""
+    """The stem stays in the engine as a finished audio file; the preset sets format and bit depth."""
 
 
 class DeliverPath(msgspec.Struct, frozen=True, tag="path", tag_field="kind", forbid_unknown_fields=True):
-    """The engine publishes the finished file and its sidecar at `path`; `force` allows replacing one.
+    """The engine writes the finished file and its sidecar at `path`; `force` allows it to replace a file.
 
-    `umask` is the client's: what the engine makes for it has the permissions the client's own files would.
+    `umask` is the client's, so that the engine's files get the permissions that the client's own would have.
     """
 
     path: PathText
@@ -120,7 +120,7 @@ Deliver = DeliverPcm | DeliverFile | DeliverPath
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What this engine takes, told in the welcome."""
+    """The engine's limits, sent with the welcome."""
 
     header: int = HEADER_BYTES
     chunk: int = CHUNK_BYTES
@@ -130,7 +130,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model as the engine sees it; `why` says what is missing when it is not ready."""
+    """A model as the engine sees it; when it is not ready, `why` says what is missing."""
 
     name: Name
     ready: bool
@@ -140,7 +140,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A finished stem that can be fetched, or was published at `path`."""
+    """A finished stem: it can be fetched, or it was written at `path`."""
 
     name: Name
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX_HZ)]
@@ -191,7 +191,7 @@ class Submit(Message, frozen=True, tag="submit"):
 
 
 class Chunk(Message, frozen=True, tag="chunk"):
-    """A piece of the source in the buffer. The last one carries the digest of the whole."""
+    """A piece of the source, in the buffer. The last piece carries the digest of the whole."""
 
     job: JobId
     offset: Count
@@ -200,7 +200,7 @@ class Chunk(Message, frozen=True, tag="chunk"):
 
 
 class Watch(Message, frozen=True, tag="watch"):
-    """Asks for a job's progress and its end."""
+    """Asks for a job's progress and outcome."""
 
     job: JobId
 
@@ -232,7 +232,7 @@ class Fetch(Message, frozen=True, tag="fetch"):
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
-    """Ends a job; what runs stops within one step."""
+    """Cancels a job; a running render stops within one step."""
 
     job: JobId
 
@@ -244,14 +244,14 @@ class Forget(Message, frozen=True, tag="forget"):
 
 
 class Prioritise(Message, frozen=True, tag="prioritise"):
-    """Gives an unfinished job another priority, and with it another place among its client's jobs."""
+    """Gives an unfinished job another priority, and so another place among its client's jobs."""
 
     job: JobId
     priority: Annotated[int, Meta(ge=-9, le=9)]
 
 
 class Ping(Message, frozen=True, tag="ping"):
-    """Asks whether the engine's loop turns."""
+    """Asks whether the engine's loop still runs."""
 
     t: float = 0.0
 
@@ -264,7 +264,7 @@ class Bye(Message, frozen=True, tag="bye"):
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
-    """The answer to hello. `session` is what to resume with; `engine` the version of the software."""
+    """The answer to hello. `session` serves to resume; `engine` is the version of the software."""
 
     v: int
     engine: str
@@ -275,7 +275,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
-    """The job is known. `offset` is where its upload goes on, `position` its place in the queue, from 1."""
+    """The job is known. `offset` is where its upload continues, `position` its place in the queue, from 1."""
 
     job: JobId
     state: State
@@ -292,7 +292,7 @@ class Busy(Message, frozen=True, tag="busy"):
 
 
 class Error(Message, frozen=True, tag="error"):
-    """A request that cannot be honoured; `code` is one of presets.errors."""
+    """A request that cannot be honoured; `code` is an error code of presets.errors."""
 
     code: Annotated[str, Meta(max_length=64)]
     message: Text
@@ -309,7 +309,7 @@ class Grant(Message, frozen=True, tag="grant"):
 
 
 class Progress(Message, frozen=True, tag="progress"):
-    """Where a running job is; a later one replaces an earlier one that was not sent yet."""
+    """Where a running job is; an update replaces an earlier one that was not sent yet."""
 
     job: JobId
     stage: str
@@ -325,7 +325,7 @@ class Listing(Message, frozen=True, tag="listing"):
 
 
 class Data(Message, frozen=True, tag="data"):
-    """A piece of a stem in the buffer."""
+    """A piece of a stem, in the buffer."""
 
     job: JobId
     stem: Name
@@ -334,9 +334,9 @@ class Data(Message, frozen=True, tag="data"):
 
 
 class Done(Message, frozen=True, tag="done"):
-    """The end of a job that worked. `report` is what the sidecar says of the render, see presets.report.
+    """The end of a job that worked. `report` is the sidecar's account of the render, see presets.report.
 
-    `already` tells that nothing was written: the destination held this very result.
+    `already` means that nothing was written: the destination already held this very result.
     """
 
     job: JobId
@@ -348,7 +348,7 @@ class Done(Message, frozen=True, tag="done"):
 
 
 class Failed(Message, frozen=True, tag="failed"):
-    """The end of a job that did not work."""
+    """The end of a job that failed."""
 
     job: JobId
     code: Annotated[str, Meta(max_length=64)]
@@ -369,7 +369,7 @@ class Pong(Message, frozen=True, tag="pong"):
 
 
 class Closing(Message, frozen=True, tag="closing"):
-    """The engine is leaving; what is queued continues when it is started again."""
+    """The engine is shutting down; queued jobs continue when it is started again."""
 
     reason: Text
 

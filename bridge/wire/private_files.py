@@ -1,4 +1,4 @@
-"""Folders and small files that belong to one user alone: made, read and written so that nobody else can."""
+"""Folders and small files that only their owner can read or write."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from presets.errors import EngineError
 T = TypeVar("T")
 
 FILE_BYTES = 64 * 1024
-"""More than any file read here may weigh."""
+"""The largest file read here."""
 OWN = re.compile(
     r"engine\.(lock|sock|key|json|log)|(client|allowed)\.keys?|jobs\.sqlite|console\.lock|clips|[0-9a-f]{16}"
 )
-"""What lies in a folder that Airband has made: one of these at the least."""
+"""Names that Airband gives files and folders; a folder that holds at least one of them is Airband's."""
 
 
 def make_private_folder(folder: Path) -> None:
-    """Makes a folder with mode 0700, or sees to it that one that is there belongs to the user alone.
+    """Makes a folder with mode 0700, or makes sure that an existing one belongs to the user alone.
 
     Raises:
         EngineError: it belongs to somebody else, cannot be made or written, or is open to others and holds
-            what Airband has not made: the user's home, or /tmp.
+            files that Airband did not make (the user's home, or /tmp).
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,10 +51,10 @@ def make_private_folder(folder: Path) -> None:
 
 
 def read_private(path: Path, secret: bool) -> bytes | None:
-    """The content of a file that nobody else may write (nor read, if it holds a secret); None without a file.
+    """The content of a file that nobody else may write (nor read, if it is secret); None if there is no file.
 
     Raises:
-        EngineError: it cannot be read, is no file, is open to others, or is longer than FILE_BYTES.
+        EngineError: it cannot be read, is not a regular file, is open to others, or exceeds FILE_BYTES.
     """
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -63,7 +63,7 @@ def read_private(path: Path, secret: bool) -> bytes | None:
     except OSError as error:
         raise EngineError(f"{path} cannot be read: {error.strerror}") from None
     about = os.fstat(fd)
-    if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe that would be waited for
+    if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe, on which a read would block
         os.close(fd)
         raise EngineError(f"{path} is no file")
     with os.fdopen(fd, "rb") as file:
@@ -85,7 +85,7 @@ def write_private(path: Path, value: Any) -> None:
 
 
 def write_private_text(path: Path, text: str) -> None:
-    """Writes a file of mode 0600, never seen half-written; EngineError if it cannot be."""
+    """Writes a file of mode 0600, all at once (nobody sees half of it); raises EngineError on failure."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -98,7 +98,7 @@ def write_private_text(path: Path, text: str) -> None:
 
 
 def parse_private(content: bytes, kind: type[T], path: Path) -> T:
-    """What `read_private` read from `path` as a struct; raises EngineError when it is not one."""
+    """Parses what `read_private` read from `path` as a `kind`; raises EngineError if it is not one."""
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError as error:

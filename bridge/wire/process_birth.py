@@ -1,4 +1,4 @@
-"""When a process was born: a process number alone may have been given to another one since."""
+"""When a process was born: a pid alone may since have been given to another process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 
 def process_birth(pid: int) -> str:
-    """A text that differs for any two processes that ever bore this number; "" when none bears it now.
+    """A text that differs between any two processes that had this pid; "" when no process has it now.
 
-    On Linux the kernel's own clock ticks since boot (proc_pid_stat(5), field 22), which no change of the wall
-    clock moves, with the boot's id. Elsewhere the start time as `ps` tells it; on Windows always "".
+    On Linux it is the boot id and the kernel's start time in ticks since boot (proc_pid_stat(5), field 22),
+    which changes of the wall clock do not move. Elsewhere it is the start time that `ps` tells; on Windows
+    always "".
     """
     with suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
         if sys.platform == "linux":
@@ -26,7 +27,7 @@ def process_birth(pid: int) -> str:
 
 
 def boot_id() -> str:
-    """Which boot of the machine this is; "" where the system does not tell."""
+    """The id of this boot of the machine; "" where the system has none."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

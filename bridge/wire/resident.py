@@ -1,7 +1,7 @@
-"""How much memory this process holds: the one figure in which all that libzmq gathers shows.
+"""How much memory this process holds, which is the only figure that shows libzmq's buffers.
 
-libzmq gathers a message of many frames, and what its peers send faster than they are read, in memory of its
-own that no option bounds.
+libzmq buffers messages of many frames, and messages that arrive faster than they are read, in memory that no
+option bounds.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from functools import cache
 
 
 def resident_bytes() -> int:
-    """The resident size of this process; 0 where the system does not tell (anywhere but on Linux)."""
+    """The resident size of this process in bytes; 0 except on Linux."""
     with suppress(OSError, ValueError, IndexError):
         return int(os.pread(_statm(os.getpid()), 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
-@cache  # asked several times a second, also by a fork
+@cache  # asked several times a second; keyed by pid, since a forked child needs its own
 def _statm(pid: int) -> int:
-    """A process's figures, open."""
+    """The open descriptor of a process's memory figures."""
     return os.open(f"/proc/{pid}/statm", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))

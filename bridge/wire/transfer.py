@@ -1,9 +1,9 @@
-"""Clips in pieces, by byte credit: the two halves of a transfer, without sockets.
+"""Transfer of clips in pieces, by byte credit: sender and receiver, without sockets.
 
 The receiver grants credit: "you may send bytes up to here". The sender cuts pieces that end within it and
-hashes them as they leave; the last one carries the digest of the whole. All positions are absolute, so a
-transfer goes on after a lost connection wherever the receiver says it stands, and a piece that arrives twice
-does no harm.
+hashes them as they leave; the last piece carries the digest of the whole. All positions are absolute, so
+after a lost connection a transfer continues at the offset that the receiver names, and a piece that arrives
+twice does no harm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def hasher() -> hashlib.blake2b:
-    """An empty blake2b-256, the digest of everything Airband transfers."""
+    """An empty blake2b-256, the digest of all that Airband transfers."""
     return hashlib.blake2b(digest_size=32)
 
 
@@ -31,7 +31,7 @@ class Bytes(Protocol):
     nbytes: int
 
     def read(self, offset: int, count: int) -> memoryview:
-        """Bytes [offset, offset + count); they stay as they are for as long as the view lives."""
+        """Bytes [offset, offset + count); they do not change for as long as the view lives."""
         ...
 
 
@@ -56,8 +56,8 @@ class ArrayBytes:
 class FileBytes:
     """The bytes of a file, as a context manager.
 
-    Each piece is read into memory of its own: one copy more than a mapping, but a file that shrinks while it
-    is sent gives an error instead of a SIGBUS.
+    Each piece is read into memory of its own. That is one copy more than a memory map, but a file that
+    shrinks while it is sent raises an error instead of a SIGBUS.
 
     Args:
         path: an existing file.
@@ -95,7 +95,7 @@ class FileBytes:
         return memoryview(piece)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._file.close()
 
     def __enter__(self) -> FileBytes:
@@ -106,7 +106,7 @@ class FileBytes:
 
 
 class Piece(NamedTuple):
-    """What goes into one `chunk`: `digest` is set on the last one."""
+    """The content of one `chunk`; `digest` is set on the last one."""
 
     offset: int
     buffer: memoryview
@@ -115,11 +115,11 @@ class Piece(NamedTuple):
 
 
 class Sender:
-    """Cuts a source into pieces within the credit that was granted, and hashes it on the way.
+    """Cuts a source into pieces within the granted credit, and hashes it on the way.
 
     Args:
         source: what to send.
-        chunk_bytes: the most one piece may weigh.
+        chunk_bytes: the size of the largest piece.
     """
 
     def __init__(self, source: Bytes, chunk_bytes: int = CHUNK_BYTES) -> None:
@@ -132,10 +132,10 @@ class Sender:
         self._finished = False
 
     def resume(self, offset: int) -> None:
-        """Goes on at `offset`, where the receiver stands; credit granted before is void.
+        """Continues at `offset`, the receiver's position; credit granted before is void.
 
         Raises:
-            WireError: an offset beyond the source's end.
+            WireError: `offset` lies beyond the end of the source.
         """
         if not 0 <= offset <= self._source.nbytes:
             raise WireError(f"resumed at byte {offset} of {self._source.nbytes}", "offset")
@@ -143,11 +143,11 @@ class Sender:
         self._finished = False
 
     def grant(self, offset: int, count: int) -> None:
-        """Takes credit for bytes [offset, offset + count); a grant that was overtaken changes nothing."""
+        """Takes credit for bytes [offset, offset + count); a smaller grant changes nothing."""
         self._limit = max(self._limit, min(offset + count, self._source.nbytes))
 
     def next(self) -> Piece | None:
-        """The next piece, or None until more credit comes, and after the last."""
+        """The next piece; None while there is no credit, and after the last piece."""
         total = self._source.nbytes
         count = min(self._chunk_bytes, self._limit - self._offset)
         if self._finished or (count <= 0 and self._offset < total):
@@ -160,7 +160,7 @@ class Sender:
         return Piece(offset, buffer, self._finished, self._hash.hexdigest() if self._finished else None)
 
     def _absorb(self, offset: int, buffer: memoryview) -> None:
-        """Hashes what was not hashed yet: also what the receiver already had, and nothing twice."""
+        """Hashes each byte of the source once and in order, also those that the receiver already had."""
         while self._hashed < offset:
             missed = self._source.read(self._hashed, min(self._chunk_bytes, offset - self._hashed))
             self._hash.update(missed)
@@ -171,21 +171,21 @@ class Sender:
 
 
 class Receiver:
-    """Takes pieces in order and keeps account of credit; what is in them is for others to check.
+    """Takes pieces in order and keeps account of credit; it does not check their content.
 
     Attributes:
         nbytes: the size of the whole.
-        offset: the byte that is next.
-        credit_bytes: how much the sender may be ahead; it may be set anew before any grant.
-        digest: what the last piece said of the whole; None before it came.
+        offset: the next byte to come.
+        credit_bytes: how far the sender may be ahead; it may be changed before any grant.
+        digest: the digest of the whole that the last piece brought; None until then.
 
     Args:
         nbytes: the size of the whole.
-        offset: how much of it earlier transfers brought.
+        offset: how many bytes earlier transfers brought.
         credit_bytes: see above.
 
     Raises:
-        WireError: more is there than the whole.
+        WireError: `offset` exceeds `nbytes`.
     """
 
     def __init__(self, nbytes: int, offset: int = 0, credit_bytes: int = CREDIT_BYTES) -> None:
@@ -197,14 +197,14 @@ class Receiver:
 
     @property
     def complete(self) -> bool:
-        """Whether the last piece came."""
+        """Whether the last piece has come."""
         return self.digest is not None
 
     def grant(self, settled: int | None = None) -> tuple[int, int] | None:
-        """Credit (offset, bytes) to tell the sender, or None while it has more than half of it left.
+        """The credit to tell the sender, as (offset, bytes); None while more than half of the last is left.
 
         Args:
-            settled: up to which byte nothing waits for the receiver any more; up to its offset by default.
+            settled: the receiver has dealt with all bytes before this one (default: before its offset).
         """
         settled = self.offset if settled is None else settled
         if not self.is_grant_due(settled):
@@ -213,7 +213,7 @@ class Receiver:
         return self.offset, self._granted - self.offset
 
     def is_grant_due(self, settled: int) -> bool:
-        """Whether `grant` gives any; from any thread."""
+        """Whether `grant` would give credit; safe from any thread."""
         is_low = (self._granted - settled) * 2 <= self.credit_bytes
         return is_low and self._end_of_credit(settled) > self._granted
 
@@ -222,21 +222,22 @@ class Receiver:
         return self._granted - settled
 
     def renew(self, settled: int | None = None) -> tuple[int, int]:
-        """Credit (offset, bytes) for a sender that starts anew here; what was granted before is void."""
+        """Credit (offset, bytes) for a sender that starts again here; credit granted before is void."""
         self._granted = max(self.offset, self._end_of_credit(self.offset if settled is None else settled))
         return self.offset, self._granted - self.offset
 
     def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:
-        """What is new in a piece, to be written at the position `offset` had before the call.
+        """The new bytes of a piece, to be written at the position that `offset` had before the call.
 
         Args:
             offset: where the piece begins; bytes before the receiver's own offset are skipped.
             buffer: its bytes.
-            last: whether it is said to be the end.
-            digest: that of the whole, with the last piece.
+            last: whether the sender calls it the last piece.
+            digest: the digest of the whole, with the last piece.
 
         Raises:
-            WireError: a gap, bytes beyond the credit or the end, an end that is none or has no digest.
+            WireError: a gap, bytes beyond the credit or the end, or a last piece short of the end or without
+                a digest.
         """
         end = offset + len(buffer)
         if self.complete:
@@ -261,7 +262,7 @@ class Receiver:
 
 
 class CheckedReceiver(Receiver):
-    """A receiver that hashes what it takes, and has its digest only where that is the one of what came.
+    """A receiver that hashes what it takes; its digest is set only if it matches the received bytes.
 
     Args:
         nbytes: the size of the whole.
@@ -272,7 +273,7 @@ class CheckedReceiver(Receiver):
         self._hash = hasher()
 
     def take(self, offset: int, buffer: memoryview, last: bool, digest: str | None) -> memoryview:
-        """As `Receiver.take`; raises WireError also for another digest than that of what came."""
+        """As `Receiver.take`; raises WireError also when the digest does not match the received bytes."""
         fresh = super().take(offset, buffer, last, digest)
         self._hash.update(fresh)
         self.digest = None
@@ -283,6 +284,6 @@ class CheckedReceiver(Receiver):
 
 
 def check_digest(found: hashlib.blake2b, said: str | None) -> None:
-    """Raises WireError where what came has another digest than the sender said."""
+    """Raises WireError unless the sender's digest matches that of the received bytes."""
     if said != found.hexdigest():
         raise WireError(f"digest {said} of what was sent, {found.hexdigest()} of what arrived", "digest")

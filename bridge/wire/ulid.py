@@ -10,6 +10,6 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_ulid() -> str:
-    """26 characters: 48 bits of milliseconds since 1970, then 80 bits of chance."""
+    """26 characters: 48 bits of milliseconds since 1970, then 80 random bits."""
     value = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)
     return "".join(ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
