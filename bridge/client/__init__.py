@@ -1,1 +1,1 @@
-"""The client of an engine: a job is named, handed over, watched and fetched."""
+"""The client of an engine: it submits jobs, watches them and fetches their results."""

@@ -1,6 +1,6 @@
-"""Jobs of a batch handed over by a thread, a few ahead of the one that is followed.
+"""Submits the jobs of a batch from a thread, a few ahead of the job that the caller follows.
 
-An engine answers once a job is on its disk, and that takes as long as the render of a short clip.
+An engine answers a submit once the job is on its disk, which takes as long as the render of a short clip.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from bridge.wire.ulid import new_ulid
 from presets.errors import AirbandError, BusyError, EngineError
 
 AHEAD = 8
-"""Jobs handed over before the first of them is over: enough to keep an engine of several workers busy."""
+"""How many jobs may be submitted and unfinished at a time: enough to keep an engine's workers busy."""
 SLICE_S = 0.5
-"""The longest the caller sleeps at a stretch: on Windows a sleeping main thread does not see Ctrl-C."""
+"""The longest single wait of the caller, in seconds: on Windows a waiting main thread ignores Ctrl-C."""
 CALLED_OFF_S = 2.0
-"""How long the hand-over that is under way may still take when the batch is called off."""
+"""How long `close` waits for a submit that is under way, in seconds."""
 
 T = TypeVar("T")
 E = TypeVar("E")
 
 
 class Ahead(Generic[T, E]):
-    """Hands tasks over in their order.
+    """Submits tasks in their order, as an iterable.
 
     Args:
-        renderer: any thread may call it.
-        tasks: what is to be done.
-        hand_over: hands a task over as the job of a name; gives the job, or what became of the task without
-            one. Called in a thread.
+        renderer: the tasks' renderer; it must be safe to call from any thread.
+        tasks: the tasks.
+        hand_over: submits a task as a job with the given name. Returns the job, or another outcome of the
+            task if it needs no job. Called in a thread.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Ahead(Generic[T, E]):
         self._room, self._called_off = threading.Semaphore(AHEAD), threading.Event()
         self._started: SimpleQueue[tuple[str, Job | E] | BaseException] = SimpleQueue()
         self._unfinished: set[str] = set()
-        """Jobs by name, from just before they are handed over until they are over."""
+        """Names of jobs, from just before they are submitted until the caller is done with them."""
         self._thread = threading.Thread(target=self._work, name="airband-ahead", daemon=True)
 
     def __iter__(self) -> Iterator[tuple[T, Job | E]]:
-        """Each task once it is handed over; it is over when the next is asked for.
+        """Yields each task with its job once submitted; asking for the next means that this one is over.
 
-        Raises what `hand_over` raised, but for BusyError, upon which it is called again.
+        Raises what `hand_over` raised, except BusyError, after which it is called again.
         """
         self._thread.start()
         for task in self._tasks:
@@ -62,10 +62,10 @@ class Ahead(Generic[T, E]):
             self._room.release()
 
     def close(self) -> None:
-        """Cancels what is not over."""
+        """Cancels all jobs that are not over."""
         self._called_off.set()
         self._room.release()
-        with suppress(EngineError):  # one that is gone is not waited for job by job
+        with suppress(EngineError):  # if the engine is gone, do not wait for it job by job
             for job in list(self._unfinished):
                 self._cancel(job)
         if self._thread.is_alive():
@@ -86,7 +86,7 @@ class Ahead(Generic[T, E]):
                 self._unfinished.add(job)
                 started = self._taken(task, job)
                 if not isinstance(started, Job) or self._called_off.is_set():
-                    self._cancel(job)  # a hand-over that failed half-way, or came too late
+                    self._cancel(job)  # a submit that failed half-way, or came too late
                 self._started.put((job, started))
         except BaseException as error:
             self._started.put(error)
@@ -104,5 +104,5 @@ class Ahead(Generic[T, E]):
             self._renderer.cancel(job)
         except EngineError:
             raise
-        except AirbandError:  # the engine does not know it yet, or any more
+        except AirbandError:  # the engine does not know the job yet, or no longer
             pass

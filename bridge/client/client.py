@@ -1,7 +1,7 @@
-"""Client: hands clips to an engine and brings back what it made of them.
+"""Client: hands clips to an engine and brings back the results.
 
-Jobs belong to the engine: a connection that breaks is made again, uploads go on where they stood, and what
-was asked is asked again. All methods may be called from any thread.
+Jobs belong to the engine. When a connection breaks, the client makes it again, continues uploads at the
+engine's offset and repeats unanswered requests. All methods may be called from any thread.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ from bridge.wire.transfer import Bytes, CheckedReceiver, Sender
 from presets.errors import AirbandError, BusyError, EngineError
 
 TIMEOUT_S = 30.0
-"""How long an engine may take to answer a message, or to come back."""
+"""How long an engine may take to answer a message, or to come back, in seconds."""
 BUSY_LEAST_S, BUSY_PAUSE_S = 0.05, 0.25
-"""How long to wait before asking a busy engine again; twice as long each time, up to what it asks for."""
+"""How long to wait before asking a busy engine again, in seconds: at least the first; the second is doubled
+each time, up to the engine's own `retry_s`."""
 
 
 class Client(Renderer):
     """A connection to an engine, as a context manager; made by `connect`.
 
     Args:
-        line: the way to the engine.
+        line: the connection to the engine, which is made again when it breaks.
         local: whether the engine sees the caller's files.
-        timeout_s: how long it may take to answer.
+        timeout_s: how long the engine may take to answer.
     """
 
     def __init__(self, line: Reconnecting, local: bool, timeout_s: float) -> None:
@@ -76,17 +77,17 @@ class Client(Renderer):
         server_key: str = "",
         timeout_s: float = TIMEOUT_S,
     ) -> Self:
-        """Finds an engine, or starts one, and connects to it.
+        """Finds an engine or starts one, and connects to it.
 
         Args:
             endpoint: an engine to use in place of the user's own: `ipc://PATH` or `tcp://HOST:PORT`.
-            state: the state folder whose engine to use, and where the client's keys are.
-            start: start an engine when none runs; it leaves when it was idle for 15 minutes.
+            state: the state folder whose engine to use; it also holds the client's keys.
+            start: start an engine when none runs; it exits after 15 minutes without work.
             server_key: the CURVE key of an engine at a tcp endpoint, 40 characters.
             timeout_s: how long the engine may take to answer, or to come back when it was lost.
 
         Raises:
-            EngineError: none runs and `start` is off, it could not be started, or it does not answer.
+            EngineError: no engine runs and `start` is off, it could not be started, or it does not answer.
             VersionError: it speaks another protocol.
         """
         home = find_home(None if state is None else Path(state))
@@ -95,7 +96,7 @@ class Client(Renderer):
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The engine's models, as it told them when the connection was made."""
+        """The engine's models, as listed when the connection was made."""
         welcome = self._line.welcome
         return welcome.models if welcome else ()
 
@@ -106,7 +107,7 @@ class Client(Renderer):
         return welcome.presets if welcome else ()
 
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
-        """What happens to a job; see `bridge.client.renderer.Renderer.watch`."""
+        """The events of a job; see `bridge.client.renderer.Renderer.watch`."""
         deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         try:
             yield from self._line.stream(
@@ -128,7 +129,7 @@ class Client(Renderer):
         return self._listing(asked, lambda message: isinstance(message, Listing | Error))
 
     def status(self, job: str) -> JobStatus:
-        """One job's line; UsageError if the engine does not know it."""
+        """The status of one job; UsageError if the engine does not know it."""
 
         def accepts(message: EngineMessage) -> bool:
             return isinstance(message, Listing) or (isinstance(message, Error) and message.job == job)
@@ -136,7 +137,7 @@ class Client(Renderer):
         return self._listing(Status(job_id(job)), accepts)[0]
 
     def cancel(self, job: str) -> State:
-        """Ends a job that has not ended; the state it then has."""
+        """Cancels a job unless it has ended; returns its state."""
         return self._ended(Cancel(job_id(job)), job)
 
     def forget(self, job: str) -> None:
@@ -144,10 +145,10 @@ class Client(Renderer):
         self._ended(Forget(job_id(job)), job)
 
     def prioritise(self, job: str, priority: int) -> State:
-        """Gives a job that has not ended another priority, -9 to 9; the state it is in.
+        """Gives an unfinished job another priority, -9 to 9; returns its state.
 
         Raises:
-            UsageError: it has ended, or there is no such job or priority.
+            UsageError: the job has ended or does not exist, or the priority is out of range.
         """
         asked = Prioritise(job_id(job), checked_priority(priority))
         answer = self._ask(asked, answers(job, Accepted))
@@ -187,12 +188,12 @@ class Client(Renderer):
         try:
             self._submit(submit, sender)
         except BaseException:
-            if is_new:  # nobody else knows its name, so nobody could take it up again
+            if is_new:  # nobody else knows the job's name, so nobody could resume it
                 self._abandon(submit.job)
             raise
 
     def _submit(self, submit: Submit, sender: Sender | None) -> None:
-        """Submits until it is taken; while the engine has no room, for as long as it may be silent."""
+        """Submits until the engine accepts; asks a busy engine again for up to `timeout_s`."""
         deadline_s = time.monotonic() + self._timeout_s
         pause_s = BUSY_PAUSE_S
         while True:

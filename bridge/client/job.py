@@ -1,4 +1,4 @@
-"""A job and its result, as a caller holds them."""
+"""A job and its result, as the caller sees them."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ Event: TypeAlias = Accepted | Progress | Done | Failed | Cancelled
 
 
 class JobHolder(Protocol):
-    """Who holds jobs and their stems, as far as a `Job` and its `Result` need it."""
+    """The part of a renderer that a `Job` and its `Result` need."""
 
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
-        """What happens to a job from now on, up to and including its end; EngineError after `timeout_s`."""
+        """Events of a job from now up to and including its end; EngineError after `timeout_s`."""
         ...
 
     def fetch(self, job: str, stem: Stem) -> Iterator[memoryview]:
-        """A finished stem in pieces, in order; WireError at the end if its digest is wrong."""
+        """A finished stem in pieces, in order; WireError at the end if the digest is wrong."""
         ...
 
     def status(self, job: str) -> JobStatus:
-        """One job; UsageError if it is not known."""
+        """The status of one job; UsageError if it is not known."""
         ...
 
     def cancel(self, job: str) -> State:
-        """Ends a job that has not ended; the state it then has."""
+        """Cancels a job unless it has ended; returns its state."""
         ...
 
     def forget(self, job: str) -> None:
@@ -65,9 +65,9 @@ class Job:
     """One render, wherever it runs.
 
     Args:
-        renderer: who runs it.
+        renderer: the engine or in-process renderer that runs it.
         id: its ULID.
-        submit: what was asked, where that is known.
+        submit: the request, where it is known.
     """
 
     def __init__(self, renderer: JobHolder, id: str, submit: Submit | None = None) -> None:
@@ -85,13 +85,13 @@ class Job:
         return self._renderer.status(self.id).state
 
     def wait(self, timeout_s: float | None = None) -> Result:
-        """The result, once it is there.
+        """Waits for the job to end, and returns its result.
 
         Args:
-            timeout_s: give up waiting after so long; the job goes on. None waits as long as it takes.
+            timeout_s: stop waiting after so many seconds; the job continues. None waits without limit.
 
         Raises:
-            AirbandError: why the job failed, as the class that says so; Cancelled if it was cancelled.
+            AirbandError: the job failed, as the class of its error; Cancelled if it was cancelled.
             EngineError: no result within `timeout_s`, or the engine is gone and does not come back.
         """
         for _ in () if self._done else self.progress(timeout_s):
@@ -101,7 +101,7 @@ class Job:
         return Result(self._renderer, self._done, self._submit)
 
     def progress(self, timeout_s: float | None = None) -> Iterator[Progress]:
-        """Each step the job makes while it is iterated, up to its end; raises as `wait` does."""
+        """Yields each step of the job up to its end; raises as `wait` does."""
         for event in self._renderer.watch(self.id, timeout_s):
             if isinstance(event, Progress):
                 yield event
@@ -110,7 +110,7 @@ class Job:
                 self._done = done
 
     def cancel(self) -> State:
-        """Ends the job, if it has not ended; the state it then has."""
+        """Cancels the job unless it has ended; returns its state."""
         return self._renderer.cancel(self.id)
 
     def forget(self) -> None:
@@ -119,7 +119,7 @@ class Job:
         self._done = None
 
     def _check(self, stem: Stem) -> None:
-        """Raises WireError for a stem that is not where it was asked for."""
+        """Raises WireError if the stem is not where the request wanted it: in the engine, or at a path."""
         if self._submit is None or bool(stem.path) == isinstance(self._submit.deliver, DeliverPath):
             return
         where = f"at {stem.path}" if stem.path else "in the engine"
@@ -127,12 +127,12 @@ class Job:
 
 
 class Result:
-    """A finished render; its samples or bytes stay in the engine until they are asked for.
+    """A finished render; its samples or bytes stay in the engine until they are read.
 
     Args:
-        renderer: who holds it.
-        done: how the job ended.
-        submit: what was asked, where that is known.
+        renderer: the renderer that holds it.
+        done: the message that ended the job.
+        submit: the request, where it is known.
     """
 
     def __init__(self, renderer: JobHolder, done: Done, submit: Submit | None = None) -> None:
@@ -146,37 +146,37 @@ class Result:
 
     @property
     def stem(self) -> Stem:
-        """What came out: its name, rate, channels, frames, size and digest."""
+        """The stem's name, rate, channels, frames, size and digest."""
         return self._done.stems[0]
 
     @property
     def rate(self) -> int:
-        """Of the stem, Hz."""
+        """Sample rate of the stem, in Hz."""
         return self.stem.rate
 
     @property
     def path(self) -> Path | None:
-        """Where the engine wrote the file, when it did."""
+        """The file that the engine wrote; None when it wrote none."""
         return Path(self.stem.path) if self.stem.path else None
 
     @property
     def report(self) -> RenderReport:
-        """What the render says of itself: cut-off and how it was found, seed, peak, model and why."""
+        """The render's report: cut-off and how it was found, seed, peak, model and why it was chosen."""
         return self._done.report
 
     @property
     def already(self) -> bool:
-        """True when nothing was written, for the destination held this very result."""
+        """True when nothing was written because the destination already held this very result."""
         return self._done.already
 
     @property
     def seconds(self) -> float:
-        """How long the work took."""
+        """How long the render took."""
         return self._done.seconds
 
     @cached_property
     def audio(self) -> Audio:
-        """The stem as (channels, frames) float32, full scale +-1; fetched when first asked for."""
+        """The stem as (channels, frames) float32, full scale +-1; fetched on first use."""
         import numpy as np
 
         shape = (self.stem.channels, self.stem.frames)
@@ -192,15 +192,15 @@ class Result:
         return audio
 
     def save(self, path: Name, force: bool = False) -> Path:
-        """Writes the stem and its sidecar to a file of the caller's; visible only when whole.
+        """Writes the stem and its sidecar to a file of the caller's, which appears only when complete.
 
         Args:
-            path: the destination. A stem delivered as pcm is encoded as its suffix says; one delivered as a
-                file is written as it is.
-            force: whether a file that is there may be replaced.
+            path: the destination. A stem delivered as pcm is encoded in the format of the suffix; one
+                delivered as a file is written unchanged.
+            force: whether an existing file may be replaced.
 
         Raises:
-            OutputError: the destination exists, has no room, or may not be written.
+            OutputError: the destination exists or may not be written, or its disk is full.
         """
         from render.clip import ArrayClip
         from render.files.publish import deliver
@@ -210,7 +210,8 @@ class Result:
             raise OutputError(f"the engine has written {self.path} already; copy it from there", str(path))
         if self._submit is None:
             raise UsageError(
-                "what this job was asked for is not known here; take its `audio` or `pieces`", "job"
+                "this job's request is not known here, so it cannot be encoded; use its `audio` or `pieces`",
+                "job",
             )
         record = self._record(self._submit)
         if isinstance(self._submit.deliver, DeliverFile):
@@ -220,14 +221,14 @@ class Result:
         return path
 
     def pieces(self) -> Iterator[memoryview]:
-        """The stem's bytes as they are in the engine: planar float32, or those of an encoded file."""
+        """The stem's bytes as the engine holds them: planar float32, or an encoded file."""
         return self._renderer.fetch(self._done.job, self.stem)
 
     @property
     def _is_pcm(self) -> bool:
         if self._submit is not None:
             return not isinstance(self._submit.deliver, DeliverFile) and self.path is None
-        # A file of float samples has a header more, one of fewer bits is smaller by far more than a header.
+        # Without the request, the size tells: a float file is larger by its header, other files far smaller.
         return self.path is None and self.stem.nbytes == 4 * self.stem.channels * self.stem.frames
 
     def _decoded(self, shape: tuple[int, int]) -> Audio:

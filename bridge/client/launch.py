@@ -1,4 +1,4 @@
-"""The engine of a state folder: found where it runs, started where none does."""
+"""Finds the engine of a state folder, or starts one where none runs."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from presets.errors import EngineError, OutputError, VersionError
 from presets.version import VERSION as SOFTWARE
 
 IDLE_EXIT_S = 900
-"""An engine that a client started leaves after so long without work."""
+"""An engine that a client started exits after so long without work, in seconds."""
 START_S = 60.0
-"""How long an engine may take to come up: to look for a GPU it imports torch, perhaps off a slow disk."""
+"""How long an engine may take to start: to look for a GPU it imports torch, perhaps from a slow disk."""
 REACH_S = 1.5
-"""How long a running engine's socket may be missing: the engine looks after it twice a second."""
+"""How long a running engine's socket may be missing: the engine checks for it twice a second."""
 POLL_S = 0.005
 LOG_LINES = 10
 LOG_BYTES = 1024 * 1024
-"""A log beyond this size begins anew with the next engine."""
+"""A log larger than this is deleted when the next engine starts."""
 
 
 def find_engine(home: Home, timeout_s: float = START_S) -> Connection | None:
-    """The engine that runs on a state folder, or None; a connection file left over counts for nothing.
+    """The engine that runs on a state folder, or None; a stale connection file does not count.
 
     Raises:
         VersionError: it speaks another protocol.
-        EngineError: it is there but did not come up within `timeout_s`, or cannot be reached from here; a
-            connection file open to others.
+        EngineError: it did not come up within `timeout_s` or cannot be reached from here, or its connection
+            file is open to others.
     """
     found = _find(home, timeout_s)
     if found is not None and found.protocol != VERSION:
@@ -56,7 +56,7 @@ def _find(home: Home, timeout_s: float) -> Connection | None:
         if connection is not None and (connection.protocol != VERSION or connection.is_reachable):
             return connection
         holder = read_holder(home)
-        if holder is None or holder.endpoint:  # it makes a lost file, or its lost socket, anew
+        if holder is None or holder.endpoint:  # it serves; a lost connection file or socket it makes again
             unreachable_s = unreachable_s or now_s
             if now_s - unreachable_s > REACH_S:
                 raise _unreachable(home, holder)
@@ -69,7 +69,7 @@ def _find(home: Home, timeout_s: float) -> Connection | None:
 def _unreachable(home: Home, holder: Connection | None) -> EngineError:
     if holder is None:
         return EngineError(
-            f"an engine holds {home.state} but says not how to reach it: it is older, or stuck; "
+            f"an engine holds {home.state} but does not say how to reach it: it is older, or stuck; "
             f"end the process that has {home.lock} open, or choose another --state"
         )
     way_out = "end it with `airband stop`" if holder.is_alive_here else "stop it there"
@@ -80,14 +80,15 @@ def _unreachable(home: Home, holder: Connection | None) -> EngineError:
 
 
 def ensure_engine(home: Home, timeout_s: float = START_S) -> Connection:
-    """The engine of a state folder, started if none runs; of two clients that come at once one starts it.
+    """The engine of a state folder, started if none runs; if two clients come at once, one of them starts it.
 
-    One of another version that a client started is told to leave; its running jobs end before it does, and
-    what is queued goes on in the new one.
+    An engine of another version that a client started is told to exit. It finishes its running jobs first;
+    the new engine continues with the queued ones.
 
     Raises:
-        VersionError: one runs that speaks another protocol, or that still renders after `timeout_s`.
-        EngineError: it could not be started; the message ends with what it last said.
+        VersionError: the engine speaks another protocol, or one of another version still renders after
+            `timeout_s`.
+        EngineError: it could not be started; the message ends with the engine's last output.
     """
     found = _find(home, timeout_s)
     if found is not None and not found.is_outdated:
@@ -113,14 +114,14 @@ def _end(outdated: Connection, home: Home, timeout_s: float) -> None:
         if time.monotonic() > deadline_s:
             raise VersionError(
                 f"engine {outdated.pid} is airband {outdated.engine} and makes way for {SOFTWARE} once its "
-                f"running job has ended, which took longer than {timeout_s:g} s; come again, or end it with "
+                f"running job has ended, which took longer than {timeout_s:g} s; try again, or end it with "
                 "`airband stop --now`"
             )
         time.sleep(POLL_S)
 
 
 def no_engine(home: Home) -> EngineError:
-    """What to say when none runs and none may be started."""
+    """The error when no engine runs and none may be started."""
     stale = home.connection.exists()
     left = " (a connection file is left over from one that is gone)" if stale else ""
     return EngineError(f"no engine runs on {home.state}{left}; start one with `airband serve`")
@@ -131,7 +132,7 @@ def _opened_log(home: Home) -> BinaryIO:
         if home.log.exists() and home.log.stat().st_size > LOG_BYTES:
             home.log.unlink()
         return home.log.open("ab")
-    except OSError as error:  # a disk has no room for a file though bytes are free: no inodes, a quota
+    except OSError as error:  # a disk with free bytes may still have no inodes or no quota left
         raise OutputError(
             f"{home.log} cannot be made: {error.strerror}; make room there, or choose another --state"
         ) from None
@@ -151,12 +152,12 @@ def _start(home: Home, timeout_s: float) -> Connection:
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        except OSError as error:  # a Python inside another program may not know its own
+        except OSError as error:  # embedded in another program, Python may not know its own executable
             raise EngineError(
                 f"the engine cannot be started by {sys.executable!r}: {error.strerror}; start one with "
                 "`airband serve`"
             ) from None
-    # Whoever starts a process must take its exit code one day, or it stays as a zombie.
+    # A process whose exit code nobody collects stays as a zombie.
     threading.Thread(target=process.wait, name="airband-engine-exit", daemon=True).start()
     deadline_s = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline_s:
@@ -175,14 +176,14 @@ def _give_up(home: Home, process: subprocess.Popen[bytes], said_from: int, timeo
         process.kill()
         why = f"did not come up in {timeout_s:g} s"
     else:
-        found = find_engine(home, timeout_s)  # somebody else's, which came first
+        found = find_engine(home, timeout_s)  # another client's engine, which came first
         if found is not None:
             return found
         why = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     with home.log.open("rb") as log:
         log.seek(said_from)
         said = log.read(LOG_BYTES).decode(errors="replace").splitlines()[-LOG_LINES:]
-    told = f"says: {' | '.join(said)}" if said else "holds no word of it"
+    told = f"says: {' | '.join(said)}" if said else "says nothing about it"
     raise EngineError(f"the engine started on {home.state} {why}; {home.log} {told}")
 
 
@@ -194,9 +195,9 @@ def _command(home: Home) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with one folder to import from: that of these packages, where they are not installed.
+    """This process's environment, with a PYTHONPATH of one folder: that of these packages, if not installed.
 
-    What else the caller imports from (a plugin host's folders, a script's own) is none of the engine's.
+    Other folders that the caller imports from (a plugin host's, a script's own) are not for the engine.
     """
     ours = str(Path(__file__).resolve().parents[2])
     rest = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

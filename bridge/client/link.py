@@ -1,7 +1,9 @@
-"""One connection to an engine: a DEALER socket, the thread that owns it, and who waits for which message.
+"""One connection to an engine: a DEALER socket, the thread that owns it, and the callers that wait for
+messages.
 
-Callers put frames into an outbox and wake the thread through a pair of sockets; the thread hands what arrives
-to those who wait. A link lives once: when the peer goes, everybody who waits is told, and a new link is made.
+Callers put frames into an outbox and wake the thread through a socket pair; the thread hands arriving
+messages to the callers that wait for them. A link is never reused: when the peer goes, all waiting callers
+are told, and a new link is made.
 """
 
 from __future__ import annotations
@@ -30,17 +32,17 @@ from presets.limits import CHUNK_BYTES
 Kinds: TypeAlias = tuple[type[Message], ...]
 
 EVENT = struct.Struct("=H")
-"""How a monitor's message begins (zmq_socket_monitor); pyzmq's own parser would load asyncio."""
+"""The start of a monitor message (zmq_socket_monitor); pyzmq's own parser would load asyncio."""
 DRAINED_MAX = 64
-"""Messages taken at a time: a peer that never stops talking holds up neither what is sent nor a close."""
+"""Messages read in a row, so that a peer that never stops sending holds up neither sending nor closing."""
 LINGER_MS = 500
-"""How long a closing link goes on delivering what was sent."""
+"""How long a closing link still tries to deliver sent messages."""
 QUEUE_MESSAGES = 16
-"""Messages that libzmq keeps each way, of a MiB at most."""
+"""Messages that libzmq queues in each direction, each at most 1 MiB."""
 
 
 class Link:
-    """A connection that is up or will never be.
+    """A connection that is up or lost for good.
 
     Args:
         endpoint: `ipc://...` or `tcp://...`.
@@ -83,26 +85,27 @@ class Link:
         return self._lost is None
 
     def send(self, message: Message, buffer: memoryview | None = None, timeout_s: float = math.inf) -> None:
-        """Sends what has no answer of its own.
+        """Sends a message that needs no answer.
 
         Args:
-            message, buffer: what to send; a buffer waits until the outbox has room for it.
-            timeout_s: how long the engine may take nothing of what waits.
+            message, buffer: what to send; with a buffer, the call waits until the outbox has room.
+            timeout_s: how long to wait for room, that is, how long the engine may read nothing.
 
         Raises:
-            LinkLost: the link broke, or the engine took nothing.
+            LinkLost: the link broke, or the engine read nothing.
         """
         if buffer is not None and not self._outbox.wait_for_room(timeout_s):
-            self.drop("it takes nothing of what it is sent")
+            self.drop("it reads nothing of what it is sent")
         self._post(message, buffer, None)
 
     def request(self, message: Message, accepts: Accepts, timeout_s: float) -> EngineMessage:
-        """Sends a message and waits for its answer: the next that `accepts` takes, or an error.
+        """Sends a message and waits for its answer: the next message that `accepts` takes, or an error.
 
-        The engine answers in order, so the first who waits for such a message is the one it is for.
+        The engine answers in order, so an answer goes to the first caller that waits for such a message.
 
         Raises:
-            AirbandError: what the engine says is wrong; EngineError when it says nothing within `timeout_s`.
+            AirbandError: the error that the engine reports; EngineError if it does not answer within
+                `timeout_s`.
             LinkLost: the link broke, or the engine is closing.
         """
         replies = Replies()
@@ -123,7 +126,7 @@ class Link:
 
     @contextmanager
     def open(self, job: str, *kinds: type[Message]) -> Iterator[Replies]:
-        """All messages of some kinds about a job, from now until the end of the block."""
+        """Collects all messages of the given kinds about a job, until the end of the block."""
         replies = Replies()
         opened = (kinds, replies)
         with self._lock:
@@ -139,7 +142,7 @@ class Link:
                     del self._open[job]
 
     def drop(self, reason: str, kind: type[LinkLost] = LinkLost) -> None:
-        """Declares the link lost: everybody who waits, or will, is told."""
+        """Declares the link lost, and tells every present and future waiter."""
         with self._lock:
             if self._lost is None:
                 self._lost = kind(f"lost the engine at {self.endpoint}: {reason}")
@@ -152,7 +155,7 @@ class Link:
         self._wake()
 
     def close(self) -> None:
-        """Delivers what was sent, then ends the thread; in a forked child it does nothing."""
+        """Delivers sent messages, then ends the thread; does nothing in a forked child."""
         if self._pid != os.getpid():
             return
         self._closing = True
@@ -173,7 +176,7 @@ class Link:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(OSError):  # full: it is awake; closed: it has ended
+        with suppress(OSError):  # full: the thread is awake; closed: it has ended
             self._bell.send(b"!")
 
     def _run(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
@@ -190,7 +193,7 @@ class Link:
                 self._drain(dealer)
                 if monitor in ready:
                     (event,) = EVENT.unpack_from(monitor.recv_multipart()[0])
-                    while self._drain(dealer):  # what came before the peer went
+                    while self._drain(dealer):  # messages that arrived before the peer went
                         pass
                     self.drop(_REASONS.get(event, "the connection broke"))
                 self._sign_of_life.look(bool(self._expected or self._open))
@@ -229,7 +232,7 @@ class Link:
         message, _ = reply
         job = getattr(message, "job", None)
         if isinstance(message, Error) and job is None and message.code == WireError.code:
-            self.drop(f"it does not follow: {message.message}", NotUnderstood)
+            self.drop(f"it does not understand this client: {message.message}", NotUnderstood)
             return
         with self._lock:
             if isinstance(message, Closing):

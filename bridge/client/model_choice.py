@@ -1,4 +1,4 @@
-"""Which model a render takes, and why: the one asked for, or with `auto` the best that is ready."""
+"""Which model a render uses, and why: the requested one, or with `auto` the best that is ready."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMBEDDED = "draft"
 
 
 class Choice(NamedTuple):
-    """A model and, in a few words, why it was taken."""
+    """A model, and in a few words why it was chosen."""
 
     model: Model
     reason: str
@@ -22,15 +22,15 @@ class Choice(NamedTuple):
 def choose(asked: str, models: Sequence[Model]) -> Choice:
     """The model for a render.
 
-    AudioSR on a CPU costs tens of seconds per second of audio, so `auto` takes it only on a GPU.
+    AudioSR on a CPU needs tens of seconds per second of audio, so `auto` uses it only on a GPU.
 
     Args:
         asked: a model's name, or `auto`.
-        models: what the engine has.
+        models: the engine's models.
 
     Raises:
-        UsageError: there is no such model; the message lists those there are.
-        ModelError: it is there but not ready; the message says what is missing.
+        UsageError: there is no such model; the message lists the engine's models.
+        ModelError: the model is not ready; the message says what is missing.
     """
     by_name = {model.name: model for model in models}
     if asked != "auto":

@@ -1,4 +1,4 @@
-"""What a link has still to send: callers add to it, the link's thread takes from it."""
+"""Messages that a link has still to send: callers add them, the link's thread takes them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TypeAlias
 from presets.limits import CREDIT_BYTES
 
 UNSENT_BYTES = CREDIT_BYTES
-"""Of buffers that may wait to be sent: as much as an engine gives credit for."""
+"""Limit for buffers that wait to be sent: as much as an engine gives credit for."""
 
 Frames: TypeAlias = list[bytes | memoryview]
 
 
 class Outbox:
-    """Messages in the order in which they go."""
+    """Unsent messages, in order."""
 
     def __init__(self) -> None:
         self._went = threading.Condition()
@@ -29,7 +29,7 @@ class Outbox:
 
     @property
     def waiting_bytes(self) -> int:
-        """Of the buffers that wait."""
+        """Size of the buffers that wait."""
         return self._waiting_bytes
 
     def put(self, frames: Frames, nbytes: int) -> None:
@@ -39,7 +39,7 @@ class Outbox:
             self._waiting_bytes += nbytes
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Waits until another buffer may wait, or nothing goes any more; False where none went in time."""
+        """Waits until a buffer may be added or the outbox is closed; False if nothing was sent in time."""
         with self._went:
             while not self._is_over and self._waiting_bytes >= UNSENT_BYTES:
                 if not self._went.wait(min(timeout_s, threading.TIMEOUT_MAX)):
@@ -47,7 +47,7 @@ class Outbox:
         return True
 
     def flush(self, send: Callable[[Frames], object]) -> None:
-        """Sends all; what `send` raises ends it, and that message stays the first."""
+        """Sends all messages; if `send` raises, that message stays the first."""
         while self._waiting:
             frames, nbytes = self._waiting[0]
             send(frames)
@@ -57,7 +57,7 @@ class Outbox:
                 self._went.notify_all()
 
     def end(self) -> None:
-        """Nothing goes any more: whoever waits for room need not."""
+        """Closes the outbox: releases all who wait for room."""
         with self._went:
             self._is_over = True
             self._went.notify_all()

@@ -20,21 +20,21 @@ from presets.errors import EngineError, UsageError, VersionError
 from presets.version import VERSION as SOFTWARE
 
 TRIES = 10
-"""How often one thing is asked of engines that go away over it."""
+"""How often a request is repeated while the engine goes away each time."""
 PAUSE_S, PAUSE_CAP_S = 0.05, 2.0
 
 T = TypeVar("T")
 
 
 class Reconnecting:
-    """The way to one engine, from several threads.
+    """The connection to one engine, shared by several threads and made again when it breaks.
 
     Args:
-        home: the folders of the engine, and of the user's keys.
-        endpoint: an engine elsewhere; None for the one that belongs to `home`.
+        home: the folders of the engine and of the user's keys.
+        endpoint: an engine elsewhere; None for the engine of `home`.
         server_key: the CURVE key of an engine over tcp.
         start: whether to start an engine where none runs.
-        timeout_s: how long an engine may take to answer, or to come back.
+        timeout_s: how long the engine may take to answer, or to come back.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Reconnecting:
         self.welcome: Welcome | None = None
 
     def link(self) -> Link:
-        """The link, made if there is none or it broke.
+        """The current link; a new one if there is none or it broke.
 
         Raises:
-            EngineError: no engine, or none that answers; VersionError: one of another version.
+            EngineError: there is no engine, or it does not answer. VersionError: it is of another version.
         """
         if self._pid != os.getpid():
             raise EngineError(f"this client belongs to process {self._pid}; make a new one after a fork")
@@ -66,20 +66,20 @@ class Reconnecting:
 
     @property
     def live(self) -> Link | None:
-        """The link if it is up; none is made."""
+        """The link if it is up, else None; never makes one."""
         link = self._link
         return link if link is not None and link.up else None
 
     def stream(self, work: Callable[[Link], Iterator[T]], deadline_s: float = math.inf) -> Iterator[T]:
-        """What `work` yields, called again over a new link whenever one breaks under it.
+        """Yields the items of `work`, which is called again with a new link whenever its link breaks.
 
         Args:
-            work: must bear to be called again after any of its items.
-            deadline_s: no pause between tries lasts longer than this (monotonic clock).
+            work: it must allow being called again after any of its items.
+            deadline_s: pauses between tries end at this time (monotonic clock).
 
         Raises:
-            EngineError: the link broke TRIES times without one item between.
-            VersionError: the engine is of another version, and one does not follow the other.
+            EngineError: the link broke TRIES times without an item in between.
+            VersionError: the engine is of another version, and one of the two does not understand the other.
         """
         pauses = _pauses()
         while True:
@@ -92,8 +92,8 @@ class Reconnecting:
                 if isinstance(lost, NotUnderstood) and self.welcome and self.welcome.engine != SOFTWARE:
                     raise VersionError(
                         f"the engine is airband {self.welcome.engine}, this client {SOFTWARE}; one does not "
-                        f"follow the other ({lost}); run both from one installation (`airband stop` ends the "
-                        "engine)"
+                        f"understand the other ({lost}); run both from one installation (`airband stop` ends "
+                        "the engine)"
                     ) from None
                 pause_s = next(pauses, None)
                 if pause_s is None:
@@ -101,14 +101,14 @@ class Reconnecting:
             time.sleep(max(0.0, min(pause_s, deadline_s - time.monotonic())))
 
     def retry(self, work: Callable[[Link], T]) -> T:
-        """What `work` returns, called again as in `stream`."""
+        """Returns the result of `work`, which is repeated as in `stream`."""
         return next(self.stream(lambda link: iter((work(link),))))
 
     def close(self) -> None:
-        """Says goodbye; in a forked child it does nothing."""
+        """Says goodbye and closes the link; does nothing in a forked child."""
         if self._pid != os.getpid():
             return
-        self._closed = True  # at once: who connects just now has the lock, and gives up
+        self._closed = True  # before taking the lock, so that a connect in progress, which holds it, gives up
         with self._lock:
             if self._link is not None:
                 with suppress(LinkLost):

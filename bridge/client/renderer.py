@@ -1,4 +1,4 @@
-"""The interface of what renders jobs: an engine over a socket, or one in process."""
+"""The interface of renderers: an engine over a socket, or one in this process."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from bridge.wire.ulid import new_ulid
 from presets.errors import UsageError
 
 PAGE_JOBS = 200
-"""The most jobs that one message lists."""
+"""The most jobs that one message can list."""
 
 
 class Renderer(JobHolder, Protocol):
-    """What renders jobs: `bridge.Client`, and `engine.local.LocalRenderer` without a socket."""
+    """Renders jobs: `bridge.Client`, or `engine.local.LocalRenderer` without a socket."""
 
     local: bool
-    """Whether it sees the caller's files, so that paths can be given in place of bytes."""
+    """Whether it sees the caller's files, so that it takes paths in place of bytes."""
 
     @property
     def models(self) -> Sequence[Model]:
-        """What can be asked for by the knob `model`."""
+        """The models that the knob `model` can name."""
         ...
 
     @property
     def presets(self) -> Sequence[str]:
-        """What can be asked for by name."""
+        """The names of the presets."""
         ...
 
     def submit(
@@ -59,25 +59,25 @@ class Renderer(JobHolder, Protocol):
         preset_name: str | None = None,
         **knobs: Any,
     ) -> Job:
-        """Hands a clip over; returns once the engine has all of it, and the caller may change or delete it.
+        """Submits a clip. Returns once the engine has all of it, so the caller may change or delete it.
 
         Args:
-            source: a file's path, or (array, rate in Hz); arrays, of NumPy or PyTorch, are
-                (channels, frames), (frames,) or (1, channels, frames), float with full scale +-1, or int16.
+            source: a file's path, or (array, rate in Hz). Arrays, of NumPy or PyTorch, are (channels,
+                frames), (frames,) or (1, channels, frames), either float with full scale +-1 or int16.
             preset: a preset's name, the path of a .toml file, or a Preset.
             deliver: `pcm` gives `Result.audio`; `file` an encoded file to `Result.save`; `path` has the
                 engine write `out`.
-            out: the destination for `path`; its suffix says the format.
+            out: the destination for `path`; its suffix sets the format.
             force: whether `out` may be replaced.
-            priority: -9 to 9; among one client's jobs the higher goes first.
-            job: a ULID, to take up an earlier submit again; a fresh one by default.
-            preset_name: what to call a Preset in the record.
-            knobs: values to lay over the preset (`cutoff`, `seed`, `stereo`, ...).
+            priority: -9 to 9; a client's jobs of higher priority go first.
+            job: a ULID, to resume an earlier submit; a fresh one by default.
+            preset_name: the name under which a Preset is recorded.
+            knobs: values that override the preset's (`cutoff`, `seed`, `stereo`, ...).
 
         Raises:
-            UsageError, InputError, OutputError: what cannot be honoured.
-            BusyError: the engine's quota is reached and stayed so.
-            EngineError: no engine.
+            UsageError, InputError, OutputError: the request cannot be honoured.
+            BusyError: the engine's quota was reached and did not free up in time.
+            EngineError: there is no engine.
         """
         params, name = parameters(preset, preset_name, knobs)
         where, upload = open_source(source, self.local)
@@ -95,19 +95,19 @@ class Renderer(JobHolder, Protocol):
 
     @abstractmethod
     def _hand_over(self, submit: Submit, source: Bytes | None, *, is_new: bool) -> None:
-        """Submits a job and sends its source; `is_new` when nobody else knows the job's name yet."""
+        """Submits a job and sends its source; `is_new` means that nobody else knows the job's name yet."""
         ...
 
     def job(self, job: str) -> Job:
-        """A job by its ULID, whoever submitted it; UsageError for what is no ULID."""
+        """A job by its ULID, whoever submitted it; UsageError if `job` is not a ULID."""
         return Job(self, job_id(job))
 
     def jobs(self, limit: int | None = 200, *, unfinished: bool = False) -> Sequence[JobStatus]:
-        """The jobs there are, newest first.
+        """The engine's jobs, newest first.
 
         Args:
-            limit: at most so many; None for all.
-            unfinished: leave out those that have ended.
+            limit: the most jobs to list; None for all.
+            unfinished: leave out jobs that have ended.
         """
         jobs: list[JobStatus] = []
         while limit is None or len(jobs) < limit:
@@ -129,7 +129,7 @@ class Renderer(JobHolder, Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go; jobs go on."""
+        """Releases the renderer's resources; jobs go on."""
         ...
 
     def __reduce__(self) -> NoReturn:
@@ -143,7 +143,7 @@ class Renderer(JobHolder, Protocol):
 
 
 def checked_priority(priority: int) -> int:
-    """`priority`; raises UsageError where it is outside -9 to 9."""
+    """`priority`; raises UsageError if it is outside -9 to 9."""
     if isinstance(priority, bool) or not isinstance(priority, Integral) or not -9 <= priority <= 9:
         raise UsageError(f"priority = {priority!r}; allowed: whole numbers from -9 to 9", "priority")
     return int(priority)

@@ -1,4 +1,4 @@
-"""Queues of the engine's replies: a link's thread fills them, callers wait on them."""
+"""Queues of the engine's replies: a link's thread fills them, callers read them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from bridge.wire.messages import EngineMessage, Error, Message, Progress
 from presets.limits import CREDIT_BYTES
 
 SLICE_S = 0.5
-"""The longest a caller sleeps at a stretch: on Windows a sleeping main thread does not see Ctrl-C."""
+"""The longest single wait of a caller, in seconds: on Windows a waiting main thread ignores Ctrl-C."""
 UNREAD_BYTES = 8 * CREDIT_BYTES
-"""What may wait for one caller: eight threads that fetch one stem have so much on its way."""
+"""Limit for unread messages of one caller: eight threads that fetch one stem have this much under way."""
 MESSAGE_BYTES = 1024
-"""What a message that waits costs beside its own bytes."""
+"""What a waiting message costs in addition to its own bytes (an estimate)."""
 
 Reply: TypeAlias = tuple[EngineMessage, memoryview | None]
 Accepts: TypeAlias = Callable[[EngineMessage], bool]
 
 
 class LinkLost(Exception):
-    """The engine is gone or going; what was asked can be asked again over another link."""
+    """The engine is gone or going; the request can be repeated over another link."""
 
 
 class NotUnderstood(LinkLost):
-    """The link is gone because the engine, or this client, does not follow the other's messages."""
+    """The link was dropped because engine and client do not understand each other's messages."""
 
 
 class NoAnswer(Exception):
@@ -35,10 +35,11 @@ class NoAnswer(Exception):
 
 
 class Replies:
-    """The messages that one caller waits for, in the order in which they came.
+    """The messages that one caller waits for, in order of arrival.
 
-    Of progress that nobody has read yet the last is kept. Beyond UNREAD_BYTES all are thrown away, and the
-    caller is told that the link is lost: it asks again, and goes on where it stood.
+    Of several unread progress messages in a row only the last is kept. Beyond UNREAD_BYTES all unread
+    messages are
+    dropped and the caller is told that the link is lost: it asks again and continues where it stopped.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Replies:
         self._lost: LinkLost | None = None
 
     def put(self, reply: Reply, nbytes: int) -> None:
-        """Adds a message, which came as `nbytes`."""
+        """Adds a message that arrived as `nbytes` bytes."""
         nbytes += MESSAGE_BYTES
         with self._came:
             if self._lost is not None:
@@ -63,13 +64,13 @@ class Replies:
             self._came.notify()
 
     def end(self, lost: LinkLost) -> None:
-        """Adds the news that no more will come."""
+        """Tells the caller that no more messages will come."""
         with self._came:
             self._lost = self._lost or lost
             self._came.notify()
 
     def get(self, deadline_s: float) -> Reply:
-        """The next message; raises NoAnswer at `deadline_s` (monotonic), LinkLost with the link."""
+        """The next message; raises NoAnswer at `deadline_s` (monotonic), LinkLost once the link is lost."""
         with self._came:
             while (left_s := deadline_s - time.monotonic()) > 0:
                 if self._waiting:
@@ -87,7 +88,7 @@ def _is_progress(reply: Reply) -> bool:
 
 
 def answers(job: str, *kinds: type[Message]) -> Accepts:
-    """Accepts the messages of some kinds about a job, and errors that are about it or about nothing else."""
+    """Accepts messages of the given kinds about a job, and errors about that job or about no job at all."""
 
     def accepts(message: EngineMessage) -> bool:
         if isinstance(message, Error):

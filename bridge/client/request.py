@@ -1,4 +1,4 @@
-"""The parts of a `submit` message, made from what a caller gave. No sockets."""
+"""Builds the parts of a `submit` message from the caller's arguments. No sockets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DeliverAs: TypeAlias = Literal["pcm", "file", "path"]
 
 SOURCES = "give the path of a file, or the pair (samples, rate in Hz)"
 NAME_CHARS = 255
-"""The most of a file's name that a message holds; the end is kept."""
+"""The longest file name that a message holds, in characters; of a longer one the end is kept."""
 
 
 PresetName: TypeAlias = "str | os.PathLike[str] | Preset"
@@ -39,12 +39,12 @@ PresetName: TypeAlias = "str | os.PathLike[str] | Preset"
 
 
 def parameters(preset: PresetName, preset_name: str | None, knobs: dict[str, Any]) -> tuple[Preset, str]:
-    """The complete preset of a job, and what to call it.
+    """The complete preset of a job, and the name it is recorded under.
 
     Args:
         preset: see `PresetName`.
-        preset_name: what to call a Preset; its name, or `custom`, when not given.
-        knobs: values to lay over the preset.
+        preset_name: the name of a Preset; by default its own name, or `custom`.
+        knobs: values that override the preset's.
 
     Raises:
         UsageError: an unknown preset or knob, or a value outside its bounds.
@@ -56,10 +56,10 @@ def parameters(preset: PresetName, preset_name: str | None, knobs: dict[str, Any
 
 
 def with_like(params: Preset, local: bool) -> Preset:
-    """`params` as the engine is to see them: the recordings of `like` by a path from the root.
+    """`params` for the engine: the path of the recordings in `like` is made absolute.
 
     Raises:
-        UsageError: the engine runs elsewhere and cannot see them, or their path is no text.
+        UsageError: the engine runs elsewhere and cannot see them, or their path is not UTF-8.
     """
     if params.like is None:
         return params
@@ -80,25 +80,25 @@ def with_like(params: Preset, local: bool) -> Preset:
 
 
 def clipping(preset: Preset) -> Preset:
-    """`preset`, whose samples beyond full scale may clip."""
+    """`preset`, with samples beyond full scale allowed to clip."""
     return msgspec.structs.replace(preset, delivery=msgspec.structs.replace(preset.delivery, clip=True))
 
 
 def label(preset: str) -> str:
-    """What a preset is called on the wire: its name, or its file's in the letters that names may have."""
+    """A preset's name on the wire: its own, or its file's stem in the characters allowed in names."""
     stem = Path(preset).stem if preset.endswith(".toml") else preset
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:64] or "custom"
 
 
 def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractContextManager[Bytes | None]]:
-    """What a message says of a source, and its bytes to send after it (None where the engine reads them).
+    """A source as a message describes it, and the bytes to send after it (None where the engine reads them).
 
     Args:
         source: a file, or an array with its rate.
-        local: whether the engine sees the caller's files: it then gets paths in place of bytes.
+        local: whether the engine sees the caller's files; it then gets a path in place of bytes.
 
     Raises:
-        InputError: a source that is not there, or no audio by its shape, type or rate.
+        InputError: the source does not exist, or its shape, type or rate is not that of audio.
     """
     if isinstance(source, tuple):
         if len(source) != 2:
@@ -118,7 +118,7 @@ def open_source(source: Source, local: bool) -> tuple[messages.Source, AbstractC
 
 
 def _path(name: Name, error: type[AirbandError], field: str, wanted: str) -> Path:
-    """From the root; raises `error`, which says what is `wanted`, for what names no file."""
+    """`name` as an absolute path; raises `error`, which says what is `wanted`, if it names no file."""
     try:
         text = os.fsdecode(name)
     except TypeError:
@@ -139,7 +139,7 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
     shape = "x".join(map(str, samples.shape))
     if samples.ndim == 0:
         raise InputError(f"the samples are of type {type(array).__name__}: {SOURCES}", "source")
-    if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return it
+    if samples.ndim == 3 and len(samples) == 1:  # a batch of one, as generators return
         samples = samples[0]
     if samples.ndim not in (1, 2) or not (samples.dtype.kind == "f" or is_int16):
         raise InputError(
@@ -157,12 +157,12 @@ def _planar(array: NDArray[Any]) -> NDArray[Any]:
         )
     if samples.shape[1] == 0:
         raise InputError(f"array of {shape}: no frames", "source")
-    with np.errstate(over="ignore"):  # what is too large for float32 is refused as infinite
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite and are refused later
         return np.ascontiguousarray(samples, "<i2" if is_int16 else "<f4")
 
 
 def _as_numpy(array: Any) -> NDArray[Any]:
-    """`array` as NumPy's, also where it is a PyTorch tensor: with a gradient, on a GPU, in bfloat16."""
+    """`array` as a NumPy array, even if it is a PyTorch tensor with a gradient, on a GPU or in bfloat16."""
     import numpy as np
 
     try:
@@ -189,10 +189,10 @@ def _rate(rate_hz: float) -> int:
 def delivery(
     deliver: DeliverAs, out: Name | None, force: bool, source: Source, local: bool
 ) -> messages.Deliver:
-    """Where a job's result goes, as a message says it; see `bridge.client.renderer.Renderer.submit`.
+    """Where a job's result goes, as a message states it; see `bridge.client.renderer.Renderer.submit`.
 
     Raises:
-        UsageError: a delivery that does not exist, or that this engine cannot make.
+        UsageError: there is no such delivery, or this engine cannot make it.
         OutputError: `out` is the source itself.
     """
     if (deliver == "path") != (out is not None):
@@ -225,10 +225,10 @@ def delivery(
 
 
 def job_id(job: str) -> str:
-    """`job` itself; raises UsageError when it is not a ULID."""
+    """`job` itself; raises UsageError if it is not a ULID."""
     try:
         return msgspec.convert(job, JobId)
     except msgspec.ValidationError:
         raise UsageError(
-            f"{job!r} is no job's name, which is a ULID of 26 characters; `airband jobs` lists them", "job"
+            f"{job!r} is not a job's name, a ULID of 26 characters; `airband jobs` lists them", "job"
         ) from None

@@ -1,8 +1,8 @@
-"""When an engine is asked for a sign of life, and when it has given none.
+"""When to ping an engine, and when to give it up.
 
-libzmq's own heartbeats end the process, by an assertion, where one is due on a connection that the engine has
-closed while messages waited: after a laptop has slept. A ping is a message like any other here, so that its
-answer also shows that the engine is not within a message that has no end.
+libzmq's own heartbeats can kill the process: an assertion fails when a heartbeat is due on a connection that
+the engine has closed while messages waited, as after a laptop has slept. Here a ping is an ordinary message,
+so its answer also shows that the engine is not stuck in an endless message.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ from collections.abc import Callable
 from bridge.wire.resident import resident_bytes
 
 WATCH_S = 0.1
-"""How often to look; libzmq takes in about 1 GB/s over ipc."""
+"""How often to check, in seconds; libzmq takes in about 1 GB/s over ipc."""
 PING_S, ANSWER_S = 5.0, 15.0
-"""After how long a silence an engine that is waited for is pinged, and how long it may owe the answer."""
+"""Seconds of silence after which an awaited engine is pinged, and seconds it may then take to answer."""
 GROWTH_BYTES = 128 * 1024**2
-"""By how much this process may grow while no message comes whole before the engine is pinged, and by how much
-again before it is given up. An engine answers within milliseconds: few programs grow as fast."""
+"""How much this process may grow while no complete message arrives before the engine is pinged, and how much
+more before it is given up. An engine answers within milliseconds, and few programs grow so fast."""
 
 
 class SignOfLife:
-    """Watches over one engine; for the thread that reads its messages.
+    """Watches one engine; used by the thread that reads its messages.
 
     Args:
         ask: sends a ping.
-        give_up: takes the reason why the engine is not waited for any more.
+        give_up: drops the engine, for the given reason.
     """
 
     def __init__(self, ask: Callable[[], None], give_up: Callable[[str], None]) -> None:
         self._ask, self._give_up = ask, give_up
         self._heard_s: float | None = None
-        """When the last message came."""
+        """When the last message arrived."""
         self._asked_s: float | None = None
-        """When the engine was pinged that has said nothing since, for its silence."""
+        """When the engine was pinged for its silence; None once it has answered."""
         self._least_bytes = math.inf
-        """What this process held at the least since the last message, or since the ping for its growth."""
+        """The smallest size of this process since the last message, or since the ping for its growth."""
         self._is_suspect = False
 
     def heard(self) -> None:
-        """A message has come whole."""
+        """Notes that a complete message has arrived."""
         self._heard_s, self._asked_s = time.monotonic(), None
         self._least_bytes, self._is_suspect = math.inf, False
 
     def look(self, is_awaited: bool) -> None:
-        """Asks or gives up where that is due; to be called every WATCH_S.
+        """Pings or gives up where due; to be called every WATCH_S.
 
         Args:
-            is_awaited: whether somebody waits for what the engine, which has greeted, will say.
+            is_awaited: whether a caller waits for a message of the engine, which has greeted.
         """
         self._look_at_growth()
         now_s = time.monotonic()

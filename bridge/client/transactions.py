@@ -30,7 +30,7 @@ OUTCOMES = (Done, Failed, Cancelled)
 
 
 def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) -> None:
-    """Submits a job and sends its source from where the engine stands; returns once the engine has it all.
+    """Submits a job and sends its source from the engine's offset on; returns once the engine has all of it.
 
     Args:
         link: to the engine.
@@ -39,8 +39,8 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
         timeout_s: how long the engine may be silent.
 
     Raises:
-        BusyError: no room now; AirbandError: what the engine found wrong.
-        LinkLost: the link broke; to call again goes on.
+        BusyError: the engine has no room now. AirbandError: the error that the engine reports.
+        LinkLost: the link broke; calling again continues the upload.
     """
     with link.open(submit.job, Grant, Accepted, Busy, Error, *OUTCOMES) as replies:
         accepts = answers(submit.job, Accepted, Busy, *OUTCOMES)
@@ -61,7 +61,7 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
                     return
                 case Done() | Failed() | Cancelled():
                     return
-                case Busy(_, retry_s, message):  # the upload was silent, and its room went to others
+                case Busy(_, retry_s, message):  # the upload paused too long, and its room went to others
                     raise BusyError(message or "the engine has no room for the rest now", retry_s=retry_s)
                 case Error() as error:
                     raise error_class(error.code)(error.message, error.field)
@@ -70,7 +70,7 @@ def upload(link: Link, submit: Submit, sender: Sender | None, timeout_s: float) 
 def watch(
     link: Link, job: str, deadline_s: float, timeout_s: float
 ) -> Iterator[Accepted | Progress | Done | Failed | Cancelled]:
-    """What happens to a job, up to its end; raises NoAnswer at `deadline_s` (monotonic), LinkLost."""
+    """Yields a job's events up to its end; raises NoAnswer at `deadline_s` (monotonic), LinkLost."""
     with link.open(job, Accepted, Progress, *OUTCOMES) as replies:
         link.request(Watch(job), answers(job, Accepted, *OUTCOMES), timeout_s)
         while True:
@@ -84,14 +84,14 @@ def watch(
 def fetch(
     link: Link, job: str, stem: str, receiver: CheckedReceiver, digest: str, timeout_s: float
 ) -> Iterator[memoryview]:
-    """What the receiver still lacks of a stem, in pieces.
+    """Yields the rest of a stem that the receiver still lacks, in pieces.
 
-    Pieces are asked for one by one, so many ahead that the engine never waits, and taken in order; what
-    another thread asked for arrives here too, and is passed over.
+    Pieces are requested one by one, far enough ahead that the engine never waits, and taken in order. Pieces
+    that another thread requested arrive here too, and are skipped.
 
     Raises:
-        AirbandError: what the engine says; WireError if the digest is wrong at the end.
-        LinkLost: the link broke; to call again goes on.
+        AirbandError: the error that the engine reports; WireError if the digest is wrong at the end.
+        LinkLost: the link broke; calling again continues.
     """
     with link.open(job, Data, Error) as replies:
         asked, granted = receiver.offset, sum(receiver.renew())

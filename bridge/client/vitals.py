@@ -1,4 +1,4 @@
-"""What an engine takes of its machine: the memory of its processes, the room of its spool."""
+"""Resources that an engine uses: the memory of its processes, the disk space of its spool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def memory_mb(pid: int) -> dict[int, float]:
-    """The resident memory of a process and of those it started; empty where there is no `ps`."""
+    """The resident memory in MiB of a process and its descendants, by pid; empty where there is no `ps`."""
     if not shutil.which("ps") or not pid:
         return {}
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False)
@@ -22,7 +22,7 @@ def memory_mb(pid: int) -> dict[int, float]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files below a folder weigh; what links lead to does not lie there."""
+    """The size of all files below a folder; symbolic links are not followed."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
