@@ -1,1 +1,1 @@
-"""Many files: planned, run, watched for, replaced in place."""
+"""Batches of files: planning, running, watching a folder, editing in place."""

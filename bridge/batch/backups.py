@@ -1,8 +1,8 @@
-"""What files were before `airband edit` changed them: every version, by its digest, until it is restored.
+"""Backups of files that `airband edit` changed: every version, under its digest, until it is restored.
 
-`edits/<digest of the path>/` in the state folder holds, for one file, the bytes of each version that an edit
-replaced, and `history.json`, which says what became what. The history is written before the file is replaced:
-a crash in between leaves an edit whose `before` is what the file still holds, and that counts for nothing.
+For each file, `edits/<digest of the path>/` in the state folder holds the bytes of each version that an edit
+replaced, and `history.json`, the list of edits. The history is written before the file is replaced: a crash
+in between leaves an edit whose `before` is still the file's content, and such an edit is ignored.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from render.files.encode import file_digest
 from render.files.parts import part_beside, put_in_place
 
 LOCK_S = 60.0
-"""How long to wait for another `airband edit` that replaces or restores a file."""
+"""How long to wait for another `airband edit` that is replacing or restoring a file, in seconds."""
 
 
 class Edit(msgspec.Struct, frozen=True):
     """One edit of one file.
 
     Attributes:
-        before, after: blake2b-256 of its bytes.
+        before, after: blake2b-256 of the file's bytes before and after.
         when_s: seconds since 1970.
-        recipe: names the preset it was made by; "" where that is not known.
+        recipe: identifies the preset of the edit; "" when unknown.
     """
 
     before: str
@@ -51,10 +51,10 @@ class History(msgspec.Struct):
 
 
 class Backups:
-    """The backups of one state folder.
+    """The backups in one state folder.
 
     Args:
-        home: the folders; made when missing.
+        home: the engine's folders; created if missing.
     """
 
     def __init__(self, home: Home) -> None:
@@ -62,22 +62,22 @@ class Backups:
         self._folder = home.state / "edits"
 
     def recipe_of(self, path: Path) -> str:
-        """The recipe that `replace` was given for a file; "" where its last edit has not made what it is."""
+        """The recipe of a file's last edit; "" if the file is no longer the result of that edit."""
         with self._alone(path) as (_, history):
             last = history.edits[-1] if history.edits and path.is_file() else None
             return last.recipe if last is not None and last.after == file_digest(path) else ""
 
     def replace(self, path: Path, part: Path, before: str, recipe: str = "") -> None:
-        """Puts a finished part in the place of a file whose bytes are kept.
+        """Replaces a file by a finished part, and keeps the old bytes.
 
         Args:
-            path: the file, no symbolic link.
-            part: in the same folder.
-            before: digest of what `part` was made from.
-            recipe: what names the preset it was made by, for `recipe_of`.
+            path: the file, not a symbolic link.
+            part: the new content, a file in the same folder.
+            before: digest of the file's bytes that `part` was made from.
+            recipe: identifies the preset of the edit, for `recipe_of`.
 
         Raises:
-            OutputError: the file is no longer that, or one of them cannot be written. It is then as it was.
+            OutputError: the file has changed since, or a file cannot be written. `path` is then unchanged.
         """
         with self._alone(path) as (folder, history):
             if _kept(path, folder) != before:
@@ -88,18 +88,18 @@ class Backups:
             put_in_place(part, path)
 
     def undo(self, path: Path, force: bool = False) -> Edit:
-        """Restores the bytes a file had before its last edit; once more goes one edit further back.
+        """Restores the bytes a file had before its last edit; a second call goes back one edit further.
 
         Args:
-            path: the file, no symbolic link. It may have been deleted since.
-            force: restore it also when it was changed since that edit; the change is lost.
+            path: the file, not a symbolic link. It may have been deleted since.
+            force: restore it even if it was changed after that edit; the change is lost.
 
         Returns:
-            What was undone.
+            The edit that was undone.
 
         Raises:
             InputError: no edit of this file is known.
-            OutputError: it was changed since, the backup is damaged, or it cannot be written.
+            OutputError: the file was changed since, its backup is damaged, or it cannot be written.
         """
         with self._alone(path) as (folder, history):
             now = file_digest(path) if path.is_file() else ""
@@ -123,7 +123,7 @@ class Backups:
 
     @contextmanager
     def _alone(self, path: Path) -> Iterator[tuple[Path, History]]:
-        """The folder and history of one file, while no other process is at any."""
+        """The folder and history of one file, under a lock that keeps all other processes away."""
         name = hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
         folder = self._folder / name
         try:
@@ -134,7 +134,7 @@ class Backups:
             try:
                 yield folder, _read(folder, path)
             finally:
-                with suppress(OSError):  # versions are still kept in it
+                with suppress(OSError):  # not empty: it still holds versions
                     folder.rmdir()
                 lock.release()
         except OSError as error:
@@ -143,7 +143,7 @@ class Backups:
 
 
 def _kept(path: Path, folder: Path) -> str:
-    """Copies a file's bytes into its folder, under their digest, which is returned."""
+    """Copies a file's bytes into `folder`, named by their digest; returns the digest."""
     part = folder / "part"
     shutil.copyfile(path, part)
     with part.open("rb") as file:

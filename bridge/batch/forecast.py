@@ -1,6 +1,6 @@
-"""What a batch would do, without doing it: rendered, done already, or refused; and how long it would take.
+"""Predicts what a batch would do (render, skip or refuse each item) and how long it would take.
 
-Of a coded source its header and its end are looked at; damage in between only a render finds.
+Of a compressed source only the header and the end are read; damage in between shows only in a render.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from render.sources.pcm_header import read_header
 from render.sources.promises import Shape, read_shape, shows_cut
 
 AHEAD = 16
-"""So many items are looked at while a decoder is asked about one."""
+"""How many items are examined ahead while a decoder reads one."""
 
 
 class Foreseen(NamedTuple):
-    """What would become of one item.
+    """The predicted outcome of one item.
 
     Attributes:
-        what: `render`, `skipped` where it is done already, or `refused`.
-        audio_s: seconds of audio to render, where the source tells without being decoded.
-        work_s: how long that would take, where it was measured here.
-        error: why, when refused.
+        what: `render`, `skipped` if it is done already, or `refused`.
+        audio_s: seconds of audio to render; None if that is unknown without decoding.
+        work_s: seconds the render would take; None if no such render was measured on this machine.
+        error: the reason, if refused.
     """
 
     item: Item
@@ -52,13 +52,13 @@ def forecast(
     speeds: Speeds,
     check: Callable[[Task], None] | None = None,
 ) -> Iterator[Foreseen]:
-    """What would become of each item, in the order of the batch.
+    """Yields the predicted outcome of each item, in the order of the batch.
 
     Args:
-        tasks: planned.
-        refused: what the plan refused.
-        speeds: as measured here.
-        check: as for `run_tasks`; it may ask a program, so several items are checked side by side.
+        tasks: the planned renders.
+        refused: the items that the plan refused.
+        speeds: measured on this machine.
+        check: as for `run_tasks`; it may call a program, so several items are checked in parallel.
     """
     for item, error in refused:
         yield Foreseen(item, "refused", error=error)
@@ -83,7 +83,7 @@ def _settled(lot: Foreseen | Future[Foreseen]) -> Foreseen:
 
 
 def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
-    """What becomes of an item; None where a decoder has to be asked."""
+    """The outcome of an item; None if a decoder is needed to tell."""
     item, order = task
     preset = order.preset
     try:
@@ -103,7 +103,7 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
 def _by_programs(
     task: Task, speeds: Speeds, lot: Foreseen | None, check: Callable[[Task], None] | None
 ) -> Foreseen:
-    """What becomes of an item of which no header tells, or that is to be checked."""
+    """The outcome of an item whose header tells too little, or that must be checked."""
     lot = lot or _by_decoder(task, speeds)
     if check and lot.what == "render":
         try:
@@ -114,7 +114,7 @@ def _by_programs(
 
 
 def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:
-    """What becomes of a source whose header does not tell: ffprobe tells, or the decoder that would fail."""
+    """The outcome of a source whose header tells too little: by ffprobe, or by opening it with a decoder."""
     from render.clip import open_clip
     from render.sources import ffmpeg
 
@@ -132,16 +132,16 @@ def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:
 
 
 def _told_by_header(source: Path, preset: Preset) -> Shape | None:
-    """None where nothing but a decoder tells, or a coded file seems to be cut.
+    """The shape of a source by its header; None if only a decoder can tell, or a coded file seems truncated.
 
     Raises:
-        InputError: plain PCM that a render would not take.
+        InputError: plain PCM that a render would refuse.
     """
     from render.clip import open_clip
 
     with source.open("rb") as file:
         header = read_header(file)
-    if header is not None and header.subtype:  # read in place: to open it takes no longer than its header
+    if header is not None and header.subtype:  # PCM, read in place: opening it reads no more than the header
         with open_clip(source, stream=preset.stream, accept_truncated=preset.accept_truncated) as clip:
             return Shape(clip.rate, clip.channels, clip.frames)
     shape = None if preset.stream else read_shape(source)
@@ -149,10 +149,10 @@ def _told_by_header(source: Path, preset: Preset) -> Shape | None:
 
 
 def _render_of(task: Task, shape: Shape, speeds: Speeds) -> Foreseen:
-    """The render of a source of that shape.
+    """The outcome of a source of the given shape.
 
     Raises:
-        InputError, UsageError: what the render would say to it.
+        InputError, UsageError: as the render itself would raise.
     """
     from render.band.cutoff import given
     from render.limits import check_shape

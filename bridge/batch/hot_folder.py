@@ -1,8 +1,8 @@
-"""A folder under watch: which of its files are complete and not yet rendered, looked at again and again.
+"""A watched folder: finds, at each scan, the files that are complete and not yet rendered.
 
-What is done stands in the sidecars of the results, so a watcher that was killed goes on where it was. A file
-counts as complete when its size and time stood still for a while; one that the engine cannot read then is
-told of once, and tried again when it changes. Nothing is deleted: the result of a file that is gone stays.
+What is done is recorded in the results' sidecars, so a watcher that was killed continues where it was. A file
+counts as complete once its size and time have not changed for a while. A complete file that the engine cannot
+read is reported once, and tried again when it changes. Nothing is deleted: results of deleted files stay.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from presets.schema import Preset
 from render.files.publish import FORCE
 
 PRESET_FILE = "airband.toml"
-"""A preset in a folder: for its files, and those below it down to folders with one of their own."""
+"""A preset in a folder: for its files, and for those of subfolders without a preset of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a file looked like, the preset it was seen with, and another that would become the same result."""
+    """A file's appearance, its preset, and another source (`rival`) that would become the same result."""
 
     size: int
     changed_ns: int
@@ -42,8 +42,8 @@ class Look:
 
 @dataclass(slots=True)
 class FileState:
-    """A look, what the file would become (None: nothing that can be), since when both stand (seconds,
-    monotonic), and whether the file was dealt with as it is."""
+    """The last look at a file; its destination (None: it cannot have one); since when both are unchanged
+    (monotonic seconds); and whether the file was dealt with in this state."""
 
     look: Look
     out: Path | None
@@ -53,7 +53,7 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A complete file that is to be rendered; `force` where its result replaces an earlier one."""
+    """A complete file to render; `force` if the result replaces an earlier one."""
 
     item: Item
     preset: Preset
@@ -62,20 +62,20 @@ class Ready:
 
 
 class HotFolder:
-    """A folder under watch.
+    """A watched folder.
 
     Attributes:
-        look_s: how long the last look at all of it took.
+        look_s: how long the last scan took, in seconds.
 
     Args:
-        folder: what is watched.
-        out: where results go; never looked into.
+        folder: the folder to watch.
+        out: the folder for results; never scanned.
         preset, preset_name: for files in folders without a preset file.
-        recursive: watch subfolders too; what is found there keeps its place below `out`.
-        settle_s: how long a file must stand still.
+        recursive: watch subfolders too; their results lie in the same subfolders of `out`.
+        settle_s: how long a file must stay unchanged, in seconds.
 
     Raises:
-        UsageError: there is no such folder, `out` is a file, or results would lie among the sources.
+        UsageError: the folder does not exist, `out` is a file, or results would lie among the sources.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class HotFolder:
 
     @property
     def restless(self) -> bool:
-        """Whether a file was seen that has not stood still long enough, or not been dealt with."""
+        """Whether some file has changed too recently, or was not yet dealt with."""
         return any(not state.over for state in self._seen.values())
 
     def scan(self, now_s: float) -> Iterator[Ready | Event]:
-        """Looks at everything: what is to be rendered, and what is wrong with preset files that are new and
-        with folders that cannot be looked into any more.
+        """Scans the folder. Yields files to render, and new errors: of preset files, and of folders that can
+        no longer be listed.
 
         Args:
             now_s: the time, monotonic.
@@ -154,12 +154,12 @@ class HotFolder:
         self.look_s = time.monotonic() - began_s
 
     def over(self, source: Path) -> None:
-        """A file was dealt with, well or badly: it is let alone until it changes."""
+        """Marks a file as dealt with, whatever the outcome: it is ignored until it changes."""
         if source in self._seen:
             self._seen[source].over = True
 
     def changed(self, source: Path) -> bool:
-        """Whether a file looks another way than when it was last seen; it is then seen anew."""
+        """Whether a file looks different from when it was last scanned; the next scan takes it as new."""
         seen = self._seen.get(source)
         now = _look(source)
         return seen is None or now != replace(seen.look, preset=None, rival=None)
@@ -177,7 +177,7 @@ class HotFolder:
         return in_folder(source, self.out / source.parent.relative_to(self.folder), preset)
 
     def _out_of(self, source: Path, look: Look) -> Path | None:
-        """What a file would become; None for a format that cannot be: that is told of when its turn comes."""
+        """A file's destination; None for a format that has none, which is reported when its turn comes."""
         seen = self._seen.get(source)
         if seen is not None and seen.look.preset is look.preset:
             return seen.out
@@ -187,7 +187,7 @@ class HotFolder:
         return None
 
     def _preset_for(self, folder: Path) -> tuple[Preset | None, str]:
-        """The preset for a folder's files; None where its file is damaged, which raises the first time."""
+        """The preset for a folder's files; None if its file is damaged, which raises the first time."""
         while True:
             path = folder / PRESET_FILE
             if (look := _look(path)) is not None:
@@ -206,9 +206,9 @@ class HotFolder:
 
 
 def rounds(hot: HotFolder, renderer: Renderer) -> Generator[Event]:
-    """One look at the folder, and the rendering of what it found; close the iterator to cancel.
+    """Scans the folder once and renders what it found; close the iterator to cancel.
 
-    Files that are gone by the time they would be read are passed over.
+    Files that vanish before they are read are ignored.
 
     Raises:
         EngineError: the engine went away and did not come back.
@@ -242,7 +242,7 @@ def rounds(hot: HotFolder, renderer: Renderer) -> Generator[Event]:
 
 
 def _without_force(event: Event) -> Event:
-    """An event whose error names no flag that a watch has not: it replaces what it made itself, alone."""
+    """The event, with other advice than --force, which `watch` lacks: it replaces only its own results."""
     error = event.error
     if not isinstance(error, OutputError) or not error.message.endswith(FORCE):
         return event
@@ -252,9 +252,9 @@ def _without_force(event: Event) -> Event:
 
 
 def _counts(failed: Event, order: Order) -> bool:
-    """False for a file that is gone, and for one whose earlier result appeared while it was being rendered.
+    """False for a file that is gone, and for one whose result appeared while it was being rendered.
 
-    That result comes from a job which a watcher that was killed had left behind; the next look replaces it.
+    Such a result comes from a job that a killed watcher left behind; the next scan replaces it.
     """
     overtaken = isinstance(failed.error, OutputError) and not order.force and is_ours(failed.item)
     return os.path.exists(failed.item.source) and not overtaken
@@ -265,7 +265,7 @@ def _look(path: Path, preset: Preset | None = None) -> Look | None:
         about = path.stat()
     except OSError:
         try:
-            about = path.lstat()  # a link to nothing is told of too
+            about = path.lstat()  # a broken link is reported too
         except OSError:
             return None
     return Look(about.st_size, about.st_mtime_ns, about.st_ino, preset)

@@ -1,7 +1,7 @@
-"""Files rendered in place, as an external sample editor must: what the host knows of a file stays true.
+"""Renders files in place, for use as an external sample editor: all that the host knows of a file stays true.
 
-Length, rate, channels, container, bit depth and metadata stay; the file is replaced in one step, or left as
-it is. Hosts keep warp markers, edits and fades only on these terms.
+Length, rate, channels, container, bit depth and metadata are kept; the file is replaced in one step or left
+unchanged. Otherwise hosts would lose warp markers, edits and fades.
 """
 
 from __future__ import annotations
@@ -46,18 +46,19 @@ def edit(
     *,
     drop_metadata: bool = False,
 ) -> Generator[Event]:
-    """Renders files in place, one after the other; close the iterator to cancel the one under way.
+    """Renders files in place, one after the other; close the iterator to cancel the current one.
 
-    A file in which nothing is missing, one that this very edit has made, and one at a rate that results
-    cannot have, is left as it is: that is told as done, not as a failure: a host has no use for one.
+    A file is left unchanged, and reported as done, if nothing is missing in it, if this same edit has already
+    made it, or if its rate is not one that results can have. These are not failures: a host could not use
+    them.
 
     Args:
-        renderer: who renders.
+        renderer: the engine or in-process renderer.
         paths: the files.
-        order: the preset; its rate, format and bit depth give way to each file's own.
-        backups: where what is replaced is kept.
+        order: the preset; each file's own rate, format and bit depth override it.
+        backups: keeps the replaced versions.
         rate_hz: a rate to change to; None keeps each file's own.
-        drop_metadata: whether a file may say less of itself than before; else one that would is refused.
+        drop_metadata: whether a file may lose metadata; otherwise a file that would is refused.
 
     Raises:
         EngineError: the engine went away and did not come back.
@@ -116,34 +117,34 @@ def _edited(
 
 
 def _looked_at(path: Path) -> Any:
-    """What libsndfile knows of a file that can be put back as it was."""
+    """What libsndfile knows of a file; raises InputError if it cannot be written back in the same format."""
     import soundfile
 
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OutputError(f"{path}: no permission to change it", str(path))
     try:
         about = _bw64(path) or soundfile.info(os.fsencode(path))
-    except (soundfile.SoundFileError, TypeError) as error:  # the latter for .raw
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError for .raw
         raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
     kind = "big-endian WAV (RIFX)" if form_of(path) == b"RIFX" else about.format
     if kind not in FORMATS or about.subtype not in BITS:
         raise InputError(
-            f"{path}: {kind} of {about.subtype} cannot be written as it was read; in place go WAV, "
-            "FLAC and AIFF of 16 or 24 bits or 32-bit float; `airband render` makes another file of it",
+            f"{path}: {kind} of {about.subtype} cannot be edited in place; possible are WAV, FLAC and AIFF "
+            "of 16 or 24 bits or 32-bit float; `airband render` makes another file of it",
             str(path),
         )
     return about
 
 
 def _bw64(path: Path) -> Any:
-    """The same of a BW64 file, which libsndfile does not know by that name; None for any other."""
+    """The same for a BW64 file, which libsndfile does not recognise; None for any other."""
     if form_of(path) != b"BW64":
         return None
     fmt = next((c for c in read_chunks(path).chunks if isinstance(c, Chunk) and c.name == b"fmt "), None)
     if fmt is None or len(fmt.body) < 16:
         return None
     tag, _channels, rate, _bytes, _block, bits = struct.unpack_from("<HHIIHH", fmt.body)
-    if tag == 0xFFFE and len(fmt.body) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the tag proper begins the GUID
+    if tag == 0xFFFE and len(fmt.body) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the GUID begins with the actual tag
         tag = struct.unpack_from("<H", fmt.body, 24)[0]
     subtype = {(1, 16): "PCM_16", (1, 24): "PCM_24", (3, 32): "FLOAT"}.get((tag, bits), f"{bits} bits")
     return SimpleNamespace(samplerate=rate, format="RF64", subtype=subtype)
@@ -168,7 +169,7 @@ def _changes(report: RenderReport, preset: Preset, rate_hz: int) -> bool:
 
 
 def _without_bit_depth(error: AirbandError) -> AirbandError:
-    """An error without the way out that an edit has not: a file keeps its bits."""
+    """The error, without advice to change the bit depth, which an edit must keep."""
     if isinstance(error, OutputError) and error.field == "bit_depth":
         peak = error.message.partition(";")[0]
         error = OutputError(
@@ -178,11 +179,11 @@ def _without_bit_depth(error: AirbandError) -> AirbandError:
 
 
 def _check_words(path: Path, left_out: Iterable[str]) -> None:
-    """Refuses what would leave a file with less to say of itself."""
+    """Refuses a result that would lose metadata."""
     if lost := sorted(set(left_out)):
         raise OutputError(
-            f"{path}: would lose {', '.join(lost)}; --drop-metadata lets it go, and `airband render` leaves "
-            "this file as it is",
+            f"{path}: would lose {', '.join(lost)}; --drop-metadata allows that, `airband render` makes "
+            "another file instead",
             "metadata",
         )
 

@@ -1,4 +1,4 @@
-"""Which part of a batch is meant: names by pattern, a shard of a farm, what failed the last time."""
+"""Selects part of a batch: names by pattern, or the shard of one machine."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Member = TypeVar("Member")
 
 
 class Shard(NamedTuple):
-    """One machine's part of a batch: part `number`, from 1 on, of `of`."""
+    """One machine's part of a batch: part `number`, from 1 to `of`."""
 
     number: int
     of: int
 
     def part(self, members: Sequence[Member], clip: Callable[[Member], object] = id) -> list[Member]:
-        """Every `of`-th clip's members: the parts of one list share nothing, and leave nothing out.
+        """The members of every `of`-th clip; the parts of a list do not overlap, and together are all of it.
 
         Args:
-            members: of the whole.
-            clip: what members that stay together have in common, such as takes of one clip.
+            members: of the whole batch.
+            clip: gives the key that members which must stay together share, such as takes of one clip.
         """
         places: dict[object, int] = {}
         of_member = [places.setdefault(clip(member), len(places)) for member in members]
@@ -33,7 +33,7 @@ class Shard(NamedTuple):
 
 
 def shard(text: str) -> Shard:
-    """`2/8` as a Shard.
+    """Parses `2/8` as a Shard.
 
     Raises:
         UsageError: anything but i/n with 1 <= i <= n.
@@ -45,9 +45,10 @@ def shard(text: str) -> Shard:
 
 
 def by_name(include: Sequence[str], exclude: Sequence[str]) -> Callable[[Path], bool]:
-    """Tells whether a source is meant: one of `include` matches it, or there are none, and none of `exclude`.
+    """Returns a filter for sources: some `include` pattern must match (if there are any), and no `exclude`
+    pattern.
 
-    A pattern with a slash is held against the whole path, any other against the file's name.
+    A pattern with a slash is matched against the whole path, any other against the file's name.
     """
 
     def matches(source: Path, pattern: str) -> bool:

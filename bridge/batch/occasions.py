@@ -1,4 +1,4 @@
-"""When to look at a folder under watch: at once, after changes, while a file settles, and now and then."""
+"""When to scan a watched folder: at the start, after changes, while a file settles, and at intervals."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from threading import Event
 from bridge.batch.hot_folder import HotFolder
 
 RESCAN_S = 5.0
-"""A look at the folder is due after so long in any case: network drives do not tell of every change."""
+"""The longest time between scans, in seconds: network drives do not report every change."""
 POLL_S = 1.0
-"""The time between looks where the system tells of no change."""
+"""The time between scans where the system reports no changes, in seconds."""
 BUSY_PAUSES, IDLE_PAUSES = 4, 20
-"""So many times what a look took passes before the next one, while something happens and while nothing does:
-a look at 10,000 files takes half a second."""
+"""The pause before the next scan, in multiples of the last scan's duration, while there are changes and while
+there are none: a scan of 10,000 files takes half a second."""
 
 
 def occasions(hot: HotFolder, settle_s: float, stop: Event | None = None) -> Iterator[None]:
-    """The moments at which to look.
+    """Yields whenever the folder is due for a scan.
 
-    Where the system cannot tell of changes (the folder is gone, a name in it is not UTF-8, there are no more
-    watches to be had) it is looked at every second, until it can again.
+    Where the system cannot report changes (the folder is gone, a name in it is not UTF-8, or the limit of
+    watches is reached), the folder is scanned every second until it can again.
 
     Args:
         hot: the folder.
-        settle_s: how long its files must stand still.
-        stop: ends the iteration within a second when it is set.
+        settle_s: how long its files must stay unchanged, in seconds.
+        stop: when set, ends the iteration within a second.
     """
     from watchfiles import watch as changes
 
@@ -50,7 +50,7 @@ def occasions(hot: HotFolder, settle_s: float, stop: Event | None = None) -> Ite
                 for heard in told:
                     if stop and stop.is_set():
                         return
-                    if _identity(hot.folder) != folder:  # another one of that name
+                    if _identity(hot.folder) != folder:  # replaced by another folder of that name
                         break
                     is_news |= bool(heard)
                     pause_s, busy = time.monotonic() - looked_s, is_news or hot.restless

@@ -1,4 +1,4 @@
-"""Whose result a file is, as its sidecar tells: a watch folder replaces its own and nobody else's."""
+"""Whose result a file is, by its sidecar: a watch folder replaces only its own results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from render.files.sidecar import read_sidecar
 
 
 def is_ours(item: Item) -> bool:
-    """Whether the destination holds a result as it was delivered, of this source or of one that is gone."""
+    """Whether the destination holds an unchanged result of this source, or of a source that is gone."""
     said = read_sidecar(item.out)
     try:
         if said is None or said["output"]["digest"] != file_digest(item.out):
@@ -27,10 +27,10 @@ def is_ours(item: Item) -> bool:
 
 
 def rivals(outs: Mapping[Path, Path]) -> dict[Path, Path]:
-    """For each source that would become the same result as another, that other.
+    """For each source that would become the same result as another source, that other source.
 
     Args:
-        outs: what each source becomes. One whose result is there already keeps its place and has no rival.
+        outs: each source's destination. A source whose result already lies there keeps it and has no rival.
     """
     by_out: dict[Path, list[Path]] = {}
     for source, out in outs.items():

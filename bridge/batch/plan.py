@@ -1,7 +1,7 @@
-"""Sources on one side, a destination on the other: which source becomes which stem.
+"""Plans a batch: which source becomes which stem at the destination.
 
-What `airband render` and a watch folder hand to the engine is decided before the first job is sent. A source
-that cannot be rendered, or that would become the same file as another, is refused; the rest goes on.
+All of a batch of `airband render` is planned before its first job is sent. A source that cannot be rendered,
+or that would become the same file as another, is refused; the rest is rendered.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ FIELDS = ("stem", "parent", "suffix", "ext")
 
 
 class Take(NamedTuple):
-    """Which of several renders of a clip, with one seed each, an item is.
+    """The position of an item among several renders of one clip that differ in their seed.
 
     Attributes:
         number, of: from 1 on.
-        clip: what the result would be called if it were the only one.
+        clip: the destination that a single render of the clip would have.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Take(NamedTuple):
 
     @property
     def out(self) -> Path:
-        """The take's own name."""
+        """The take's own destination."""
         return self.clip.with_name(f"{self.clip.stem}-take{self.number}{self.clip.suffix}")
 
 
@@ -51,14 +51,14 @@ class Item:
 
 
 class Refused(NamedTuple):
-    """A render that will not be, and why."""
+    """A render that was refused, and why."""
 
     item: Item
     error: AirbandError
 
 
 class Plan(NamedTuple):
-    """What a batch renders, and what it was given but cannot."""
+    """The renders of a batch, and the inputs that cannot be rendered."""
 
     items: list[Item]
     refused: list[Refused]
@@ -72,20 +72,20 @@ def plan(
     recursive: bool = False,
     wanted: Callable[[Path], bool] = lambda _: True,
 ) -> Plan:
-    """What a batch renders, and to where.
+    """Plans the renders of a batch and their destinations.
 
     Args:
-        inputs: files, folders (their audio files, hidden ones and earlier results left out) and globs.
+        inputs: files, globs, and folders (for their audio files, without hidden ones and earlier results).
         out: a file (for one input), a folder (which is made), or a template: `{stem}` and `{suffix}` are the
-            source's name and ending, `{parent}` the folder it is in, `{ext}` the result's ending; endings
-            have their dot. Below a folder, what was found in subfolders keeps its place.
-        preset: its format and bit depth decide the ending.
+            source's name and suffix, `{parent}` the name of its folder, `{ext}` the result's suffix; suffixes
+            include the dot. Results of files in subfolders go to the same subfolders of a folder `out`.
+        preset: its format and bit depth set the suffix.
         recursive: look into subfolders too.
-        wanted: which of the sources found are meant.
+        wanted: selects among the sources found.
 
     Raises:
-        InputError: no input.
-        UsageError: several inputs for one file, an empty name, a template that does not parse.
+        InputError: there is no input.
+        UsageError: several inputs for one file, an empty name, or a template that does not parse.
     """
     named(out, "out")
     candidates = [
@@ -107,7 +107,7 @@ def plan(
                 encoding(preset, source.name, destination.name)
             except AirbandError as problem:
                 if isinstance(problem, UsageError) and problem.field == "out":
-                    raise  # the command's fault, not one source's
+                    raise  # the command is wrong, not this source
                 error = lack or problem
         if error is None:
             items.append(Item(source, destination))
@@ -117,14 +117,14 @@ def plan(
 
 
 def without_clashes(plan: Plan) -> Plan:
-    """The plan with those items refused that would become one file with another."""
+    """The plan, with those items refused that would become the same file as another."""
     clashes = list(_clashes(plan.items))
     apart = {id(clash.item) for clash in clashes}
     return Plan([item for item in plan.items if id(item) not in apart], plan.refused + clashes)
 
 
 def _lack(source: Path) -> InputError | None:
-    """Why a source is none."""
+    """Why a source cannot be rendered; None if it can."""
     try:
         check_source(source)
     except InputError as error:
@@ -133,16 +133,16 @@ def _lack(source: Path) -> InputError | None:
 
 
 def in_folder(source: Path, folder: Path, preset: Preset) -> Path:
-    """What a source becomes in a folder of results: its own name, with the ending of the preset's format.
+    """A source's destination in a folder of results: its own name, with the suffix of the preset's format.
 
     Raises:
-        UsageError: a format and bit depth that do not go together.
+        UsageError: a format and a bit depth that do not go together.
     """
     return folder / f"{source.stem}{encoding(preset, source.name).suffix}"
 
 
 def _clashes(items: list[Item]) -> Iterator[Refused]:
-    """Items that would become one file: none of them is rendered, for which one is meant cannot be known."""
+    """Items that would become the same file; all are refused, as nobody can tell which one is meant."""
     by_name: dict[str, list[Item]] = {}
     for item in items:
         by_name.setdefault(_folded(item.out), []).append(item)
@@ -152,12 +152,12 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
                 other = same[0] if item is not same[0] else same[1]
                 reason = (
                     f"{item.source} and {other.source} would both become {item.out}; neither is rendered: "
-                    "a template with {suffix} or {parent} tells them apart"
+                    "use a template with {suffix} or {parent} to tell them apart"
                 )
                 if os.path.abspath(item.source) == os.path.abspath(other.source):
                     reason = (
-                        f"{item.source} would become {item.out} twice, with other knobs each; neither is "
-                        "rendered: an `out` of its own for each row tells them apart"
+                        f"{item.source} would become {item.out} twice, with different knobs; neither is "
+                        "rendered: give each row an `out` of its own"
                     )
                 yield Refused(item, UsageError(reason, "inputs"))
 
@@ -167,7 +167,7 @@ def _folded(path: Path) -> str:
 
 
 def _one_file(alike: list[Item]) -> Iterable[list[Item]]:
-    """Of items whose results differ by case at the most, those that are one file where they go."""
+    """Groups items whose destinations differ at most by case into those that are one file on their disk."""
     apart: dict[str, list[Item]] = {}
     for item in alike:
         apart.setdefault(os.path.normcase(os.path.abspath(item.out)), []).append(item)
@@ -175,9 +175,9 @@ def _one_file(alike: list[Item]) -> Iterable[list[Item]]:
 
 
 def _ignores_case(path: Path) -> bool:
-    """Whether Kick.wav and kick.wav are one file there, as on most disks of macOS and on memory sticks.
+    """Whether Kick.wav and kick.wav are one file there, as on most macOS disks and memory sticks.
 
-    Told by a name that is there, of the nearest folder or of one above it on the same disk.
+    Tested with an existing name in the nearest folder, or in one above it on the same disk.
     """
     with suppress(OSError):
         folders = [folder for folder in Path(os.path.abspath(path)).parents if folder.is_dir()]
@@ -211,7 +211,7 @@ def _destination(source: Path, below: Path, out: str, preset: Preset, count: int
 
 
 def _with_literal_folders(template: str) -> str:
-    """A template in which the folders at its start that exist by that very name stand for themselves."""
+    """The template, with braces escaped in its longest leading folder that exists under that very name."""
     parts = template.split(os.sep)
     for count in range(len(parts), 0, -1):
         head = os.sep.join(parts[:count])
@@ -222,7 +222,7 @@ def _with_literal_folders(template: str) -> str:
 
 
 def _fields(template: str, out: str) -> set[str]:
-    """The fields of a template; `out` is what the user calls it."""
+    """The fields of a template; `out` is the user's spelling of it, for messages."""
     try:
         fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A batch of videos: every stem that is done goes back beside its picture."""
+"""A batch of videos: each finished stem is muxed with its source's picture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from render.files.sidecar import read_sidecar
 
 
 def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]:
-    """The events of a batch, with a video beside each stem: its name, the source's ending.
+    """Passes on the events of a batch, and writes a video beside each stem: its name, the source's suffix.
 
-    An item whose video cannot be made is told as failed; its stem stays.
+    An item whose video cannot be made is reported as failed; its stem stays.
 
     Args:
-        events: of `bridge.batch.run.run_tasks`; closed with this one.
-        tasks: the batch; their presets render the whole of each source.
+        events: of `bridge.batch.run.run_tasks`; closed when this generator is.
+        tasks: the batch; their presets render each source whole.
     """
     orders = {task.item: task.order for task in tasks}
     with closing(events):
@@ -38,22 +38,22 @@ def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]
 
 
 def check_video(task: Task) -> None:
-    """Refuses, before it is rendered, an item whose stem could not go back beside its picture.
+    """Refuses, before its render, an item whose stem could not be muxed with its source's picture.
 
     Raises:
-        InputError: the source holds no picture, or ffprobe cannot say.
-        OutputError: the video would have an ending that is not written, or something else stands there.
+        InputError: the source holds no picture, or ffprobe cannot tell.
+        OutputError: the video's container cannot be written, or another file exists in its place.
     """
     from render.files.remux import check_out, check_picture
 
     item, order = task
     check_picture(item.source)
-    # Beside a stem that is there already the video may be too.
+    # If the stem exists already, the video may exist too.
     check_out(item.source, video_of(item), force=order.force or item.out.exists())
 
 
 def video_of(item: Item) -> Path:
-    """What the video beside an item's stem is called."""
+    """The path of the video beside an item's stem."""
     return item.out.with_suffix(item.source.suffix)
 
 

@@ -1,7 +1,8 @@
-"""What became of each item of a batch: in words for whoever watches, and as a JSON line an item in a file.
+"""The outcome of each item of a batch: as a line of text for the user, and as a JSON line in a results file.
 
-Lines are appended: the last one of an item holds. A line that a kill cut short is passed over when read, and
-closed before the next one is written.
+Lines are appended: the last line of an item counts. A line that a kill cut short is skipped when read, and
+    ended
+before the next one is written.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from presets.printable import printable
 from presets.report import plain
 
 OTHER_ENDS = {"unchanged": "left as found", "skipped": "done already", "failed": "failed"}
-"""How an item can end but by being rendered, and the words for it."""
+"""Outcomes of an item other than a render, and the words for them in a summary."""
 
 
 class Results:
-    """A results file under way, as a context manager.
+    """An open results file, as a context manager.
 
     Args:
-        path: the file; made where it is missing, added to where it is there.
+        path: the file; created if missing, otherwise appended to.
 
     Raises:
-        OutputError: it cannot be written, or is another kind of file.
+        OutputError: it cannot be written, or is a file of another kind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,20 +47,20 @@ class Results:
             self._file.seek(0)
             if self._file.read(1) not in (b"", b"{"):
                 self._file.close()
-                raise OutputError(f"{path}: exists and is no file of results; choose another", "results")
+                raise OutputError(f"{path}: exists and is not a results file; choose another", "results")
             self._file.seek(0, os.SEEK_END)
             if self._file.tell():
                 self._file.seek(-1, os.SEEK_END)
                 if self._file.read(1) != b"\n":
                     self._file.write(b"\n")
-        except OSError as error:  # that of a named pipe has words of its own alone
+        except OSError as error:  # that of a named pipe has no strerror
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}", "results") from None
 
     def add(self, event: Event) -> None:
-        """Writes down how an item ended; progress is passed over.
+        """Writes the outcome of an item; progress events are ignored.
 
         Raises:
-            OutputError: no room.
+            OutputError: the line cannot be written, for instance on a full disk.
         """
         if event.what == "progress":
             return
@@ -75,12 +76,12 @@ class Results:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # a line that found no room, of which `add` has told
+        with suppress(OSError):  # a line that could not be written; `add` has reported it
             self._file.close()
 
 
 def line(event: Event) -> dict[str, Any]:
-    """How an item ended, as plain values."""
+    """The outcome of an item, as plain values."""
     said: dict[str, Any] = {
         "source": os.fspath(event.item.source),
         "out": os.fspath(event.item.out),
@@ -97,7 +98,7 @@ def line(event: Event) -> dict[str, Any]:
 
 
 def comparison(judged: Judged) -> dict[str, Any]:
-    """How the takes of a clip compare, as plain values."""
+    """The comparison of a clip's takes, as plain values."""
     takes = {
         os.fspath(out): {"distance": distance, **msgspec.to_builtins(judged.figures[out])}
         for out, distance in judged.distances.items()
@@ -106,7 +107,7 @@ def comparison(judged: Judged) -> dict[str, Any]:
 
 
 def described(event: Event) -> str:
-    """An event that ends an item, in one line, whatever its file's name holds."""
+    """The outcome of an item in one line, whatever characters its file's name holds."""
     item = event.item
     if event.error is not None:
         return about(item.source, event.error)
@@ -126,7 +127,7 @@ def described(event: Event) -> str:
 
 
 def about(source: Path, error: AirbandError) -> str:
-    """What is wrong with a file, in one line that names it once."""
+    """An error about a file, in one line that names the file once."""
     reason = error.message.removeprefix(f"{os.path.abspath(source)}: ")
     if reason.startswith(f"{source} and "):
         return printable(reason)
@@ -138,8 +139,8 @@ def about(source: Path, error: AirbandError) -> str:
 
 
 def compared(event: Event, *, explained: bool) -> Iterator[str]:
-    """The takes of a clip with their figures, a line each, and which is best; before it, unless that was
-    `explained`, what the figures mean."""
+    """Lines that compare the takes of a clip and name the best; preceded by a legend of the figures, unless
+    that was `explained` before."""
     from render.measure.takes import expected, legend, told
 
     assert event.judged is not None
@@ -163,10 +164,10 @@ def summary(counts: Counter[str], total: int, seconds: float) -> str:
 
 
 def failed_before(path: Path) -> set[str]:
-    """The destinations whose last line says that they failed, each by its path from the root.
+    """The absolute paths of the destinations whose last line says that they failed.
 
     Raises:
-        InputError: the file cannot be read, or is none: a named pipe would be waited on.
+        InputError: the file cannot be read, or is not a regular file (a named pipe would block).
     """
     last: dict[str, str] = {}
     for said in _lines(path):

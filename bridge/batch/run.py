@@ -1,7 +1,7 @@
-"""A batch under way: jobs sent a few ahead, skipped where they are done, told of event by event.
+"""Runs a batch: submits jobs a few ahead, skips those already done, and reports events.
 
-A source that fails does not stop the others; an engine that cannot be reached does. When the caller lets go
-(Ctrl-C, or an error of its own), what is queued or running is cancelled; stems appear whole or not at all.
+A source that fails does not stop the others; an engine that cannot be reached does. When the caller stops
+(Ctrl-C, or an error of its own), queued and running jobs are cancelled. Stems appear complete or not at all.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class Judged(NamedTuple):
-    """How the takes of a clip compare.
+    """The comparison of a clip's takes.
 
     Attributes:
-        why: why the best is the best, in a sentence.
-        distances: of each take by its name, from what is usual and expected; see
+        why: why the best take is the best, in one sentence.
+        distances: for each take's path, its distance from usual and expected values; see
             `render.measure.takes.Verdict`.
-        figures: of each take by its name.
+        figures: the measurements, for each take's path.
     """
 
     why: str
@@ -50,17 +50,17 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one item of a batch.
+    """One event of one item of a batch.
 
     Attributes:
-        what: `skipped` is done already; `progress` comes many times; the others once and last. `best` comes
-            after the takes of a clip, for the best of them.
-        stage, step, of, eta_s: of a progress, as the engine tells it.
-        seconds: of work, when done.
-        report: the render's own account, when done.
-        unchanged: why a file that was to be replaced was left as it is, when done so.
-        error: why, when failed.
-        judged: how the takes compare, when best.
+        what: `progress` comes many times; `done`, `failed` or `skipped` (done already) ends the item. `best`
+            follows the takes of a clip, and names the best one.
+        stage, step, of, eta_s: the engine's progress, for `progress`.
+        seconds: duration of the work, for `done`.
+        report: the render's report, for `done`.
+        unchanged: why a file to be edited was left unchanged, if it was, for `done`.
+        error: the reason, for `failed`.
+        judged: the comparison of the takes, for `best`.
     """
 
     item: Item
@@ -78,7 +78,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is the same for every item of a batch."""
+    """The settings that all items of a batch share."""
 
     preset: Preset
     preset_name: str
@@ -88,29 +88,29 @@ class Order:
 
 
 class Task(NamedTuple):
-    """An item, and how it is rendered."""
+    """An item, and the settings for its render."""
 
     item: Item
     order: Order
 
 
 def run(renderer: Renderer, items: Iterable[Item], order: Order) -> Generator[Event]:
-    """Renders items alike; see `run_tasks`."""
+    """Renders items with the same settings; see `run_tasks`."""
     return run_tasks(renderer, [Task(item, order) for item in items])
 
 
 def run_tasks(
     renderer: Renderer, tasks: Sequence[Task], check: Callable[[Task], None] | None = None
 ) -> Generator[Event]:
-    """Renders a batch; close the iterator to cancel what is left of it.
+    """Renders a batch; close the iterator to cancel the rest.
 
-    Whatever is wrong with one item ends that item alone: also a source that vanishes, changes or is closed to
-    us on the way, and a name that is no text.
+    An error of one item ends that item alone, also if its source vanishes, changes or becomes unreadable
+    during the batch, or its name is not valid text.
 
     Args:
-        renderer: who renders.
+        renderer: the engine or in-process renderer.
         tasks: the batch.
-        check: raises AirbandError for an item that is not worth the work; called just before it is sent.
+        check: called just before an item is submitted; raises AirbandError to refuse it.
 
     Raises:
         EngineError: the engine went away and did not come back.
@@ -124,7 +124,7 @@ def run_tasks(
 
 
 def up_to(failures: int, events: Generator[Event]) -> Generator[Event]:
-    """The events of a batch that so many failures call off: what is queued or running is cancelled."""
+    """Passes on events until so many items have failed; then cancels all queued and running jobs."""
     with closing(events):
         for event in events:
             yield event
@@ -140,7 +140,7 @@ def _start(renderer: Renderer, check: Callable[[Task], None] | None, task: Task,
         if check:
             check(task)
         by_path = renderer.local and is_utf8(str(item.out))
-        if not by_path:  # an engine that writes the file looks at the destination itself
+        if not by_path:  # otherwise the engine checks the destination itself
             if done_already(item, order):
                 return Event(item, "skipped")
             try:
@@ -148,7 +148,7 @@ def _start(renderer: Renderer, check: Callable[[Task], None] | None, task: Task,
             except OutputError as error:
                 raise explained(error, item, order) from None
         return renderer.submit(
-            Path(os.path.abspath(item.source)),  # a name that begins with ~ is a name, not a home
+            Path(os.path.abspath(item.source)),  # so that a name beginning with ~ is not taken for a home
             order.preset,
             preset_name=order.preset_name,
             deliver="path" if by_path else "file",
@@ -162,11 +162,11 @@ def _start(renderer: Renderer, check: Callable[[Task], None] | None, task: Task,
 
 @contextmanager
 def _alone(item: Item) -> Iterator[list[Event]]:
-    """Keeps what goes wrong with an item from the others, as its event."""
+    """Turns an error of an item into its `failed` event, so that the other items go on."""
     failures: list[Event] = []
     try:
         yield failures
-    except WireError as error:  # of this item's messages, not of the engine
+    except WireError as error:  # about this item's messages, not a lost engine
         failures.append(Event(item, "failed", error=error))
     except EngineError:
         raise
@@ -177,19 +177,19 @@ def _alone(item: Item) -> Iterator[list[Event]]:
 
 
 def unforeseen(item: Item, error: OSError | ValueError) -> InputError:
-    """What the system says of an item: a source that vanishes meanwhile, a name that is no text."""
+    """A system error about an item: its source has vanished meanwhile, or a name is not valid text."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return InputError(f"{item.source}: {reason}", "source")
 
 
 def done_already(item: Item, order: Order) -> bool:
-    """Whether an item's destination holds the result of this very render of this very source."""
+    """Whether an item's destination holds the result of this same render of this same source."""
     model, digest = order.choice.model, partial(file_digest, item.source)
     return find_result(item.out, digest, order.preset, model.name, model.digest) is not None
 
 
 def explained(error: OutputError, item: Item, order: Order) -> OutputError:
-    """A refusal of a destination; of one that holds another render of ours it says which."""
+    """A refusal of a destination; if it holds another render by Airband, it says how that one differs."""
     if order.force:
         return error
     model, digest = order.choice.model, partial(file_digest, item.source)
@@ -212,6 +212,6 @@ def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
         if not isinstance(failure.error, OutputError):
             yield failure
         elif done_already(item, order):
-            yield Event(item, "skipped")  # a job that a killed batch had left behind
+            yield Event(item, "skipped")  # finished by a job that a killed batch left behind
         else:
             yield replace(failure, error=explained(failure.error, item, order))

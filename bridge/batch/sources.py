@@ -1,7 +1,7 @@
-"""Files, folders and globs become sources: what of them is audio, and what is wrong with the rest.
+"""Finds the sources in files, folders and globs, and says what is wrong with the other inputs.
 
-Nothing is opened here. A named pipe, a socket, a device or a link to nothing that bears the name of audio is
-found like a file, so that it is told of, and refused by `check_source` before anybody could wait on it.
+Nothing is opened here. A named pipe, socket, device or broken link with an audio suffix is found like a file,
+so that it gets reported; `check_source` refuses it before anybody could block on it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
     ".mxf", ".wv", ".ape", ".tta", ".mpc", ".tak", ".dsf", ".dff", ".spx", ".amr", ".voc", ".amb", ".shn",
     ".m4r", ".thd", ".mlp", ".avi", ".wmv", ".flv", ".3gp", ".mpg", ".mpeg", ".vob", ".m2ts",
 }  # fmt: skip
-"""What is taken for audio in a folder. A file that is named is taken whatever its suffix."""
+"""Suffixes of audio files in a folder. A file given by name is accepted whatever its suffix."""
 KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -31,11 +31,11 @@ KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-"""What a path may be that is no file, and what to call it."""
+"""Kinds of paths that are not regular files, and their names in messages."""
 
 
 class Found(NamedTuple):
-    """A source, and its folder relative to the input that it was found below; `error` where it is none."""
+    """A source, and its folder relative to the input it was found in; or an input with its `error`."""
 
     source: Path
     below: Path = Path()
@@ -43,15 +43,15 @@ class Found(NamedTuple):
 
 
 def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[Found]:
-    """Each source once, and each input that gives none with its error.
+    """Yields each source once, and each input that has none with its error.
 
     Args:
-        inputs: files, folders (their audio files, hidden ones and earlier results left out) and globs.
-        out: where results go, not looked into; None for commands that only look.
+        inputs: files, globs, and folders (for their audio files, without hidden ones and earlier results).
+        out: the destination, which is not searched; None for commands that write nothing.
         recursive: look into subfolders too.
 
     Raises:
-        UsageError: an empty input, as a script with an unset variable gives one, or `-`.
+        UsageError: an input is empty (a script with an unset variable gives one), or `-`.
     """
     seen: set[str] = set()
     for text in inputs:
@@ -74,28 +74,28 @@ def found(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[
 
 
 def named(text: str, field: str) -> str:
-    """`text`, which names a file or folder.
+    """`text`, if it can name a file or folder.
 
     Raises:
-        UsageError: it is empty, or stands for standard input or output.
+        UsageError: it is empty, or `-`, which stands for standard input or output.
     """
     if not text:
         raise UsageError("an empty name was given for a file or folder; is a variable unset?", field)
     if text == "-":
-        raise UsageError("'-': audio goes through no pipe; name a file (./- is one of that name)", field)
+        raise UsageError("'-': audio cannot go through a pipe; name a file (./- for one called -)", field)
     return text
 
 
 def check_source(path: Path) -> None:
-    """Refuses what is no regular file, without opening it.
+    """Refuses anything but a regular file, without opening it.
 
     Raises:
-        InputError: there is nothing, something else than a file, or no permission to look.
+        InputError: nothing is there, it is not a regular file, or permission to look is lacking.
     """
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        reason = "is a link to nothing" if os.path.islink(path) else "no such file or folder"
+        reason = "is a broken link" if os.path.islink(path) else "no such file or folder"
         raise InputError(f"{path}: {reason}", str(path)) from None
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else None
@@ -108,11 +108,11 @@ def check_source(path: Path) -> None:
 def listed(
     folder: Path, out: Path | None, recursive: bool, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[Path]:
-    """What bears the name of audio in a folder, sorted; hidden files, results, and all in `out` left out.
+    """Files in a folder with an audio suffix, sorted; without hidden files, results, and all of `out`.
 
     Args:
         folder, out, recursive: as for `found`.
-        on_error: told of a folder that cannot be looked into.
+        on_error: called with the error of a folder that cannot be listed.
     """
     results = None if out is None else os.path.realpath(out)
     for root, folders, files in os.walk(folder, onerror=on_error):
@@ -131,7 +131,7 @@ def listed(
 
 
 def unlisted(problem: OSError, folder: Path) -> InputError:
-    """The error for a folder in or at `folder` that `listed` could not look into."""
+    """The error for a folder, `folder` or one in it, that `listed` could not list."""
     where = problem.filename or folder
     return InputError(f"{where}: cannot be listed: {problem.strerror}", str(where))
 
@@ -157,7 +157,7 @@ def _sources(
 
 
 def _literal(pattern: str) -> str:
-    """A glob in which the folders at its start that exist by that very name stand for themselves."""
+    """The glob, with its longest leading folder that exists under that very name escaped."""
     parts = pattern.split(os.sep)
     for count in range(len(parts) - 1, 0, -1):
         head = os.sep.join(parts[:count])
@@ -167,7 +167,7 @@ def _literal(pattern: str) -> str:
 
 
 def _is_audio(path: Path) -> bool:
-    """Whether something that was found, not named, is called audio, and is no result of an earlier batch."""
+    """Whether a path that a glob found has an audio suffix and is not the result of an earlier batch."""
     return _is_called_audio(path.name) and not os.path.exists(sidecar_path(path))
 
 

@@ -1,8 +1,8 @@
-"""Takes: one clip rendered with several seeds, all kept, the best marked, and why.
+"""Takes: one clip rendered with several seeds, all kept, the best one marked with the reason.
 
-Take n of a clip has the seed of its preset plus n - 1 and is named `<name>-take<n>`. Once all takes of a
-clip are there, each is measured (render/measure/takes.py); figures and verdict go into its
-sidecar, as `take`.
+Take n of a clip has the seed of its preset plus n - 1 and is named `<name>-take<n>`. Once all takes of a clip
+are there, each is measured (render/measure/takes.py); its sidecar gets the figures and the verdict, as
+`take`.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ MOST_TAKES = 100
 
 
 def check_takes(count: int, preset: Preset) -> int:
-    """`count`, where so many takes of a render can be made and judged.
+    """`count`, if that many takes can be made and judged.
 
     Raises:
-        UsageError: fewer than 1, more than 100, or takes of a stem that lacks the band they are judged by.
+        UsageError: fewer than 1 or more than 100, or takes of a stem without the band they are judged
+            against.
     """
     if not 1 <= count <= MOST_TAKES:
         raise UsageError(f"takes = {count}; allowed: 1 to {MOST_TAKES}", "takes")
     if count > 1 and preset.stem != "full":
-        reason = f"takes are judged against the original's band, which stem = {preset.stem} has not alone"
+        reason = (
+            f"judging takes needs the original and the generated band; stem = {preset.stem} holds only one"
+        )
         raise UsageError(f"takes = {count}: {reason}; give stem = full", "takes")
     return count
 
 
 def takes_of(item: Item, count: int, preset: Preset) -> Iterator[tuple[Item, Preset]]:
-    """The takes of an item, each with the preset that makes it; the item itself where `count` is 1."""
+    """The takes of an item, each with its preset; the item itself if `count` is 1."""
     if count == 1:
         yield item, preset
         return
@@ -57,11 +60,11 @@ def takes_of(item: Item, count: int, preset: Preset) -> Iterator[tuple[Item, Pre
 
 
 def judged(events: Generator[Event], items: Sequence[Item]) -> Generator[Event]:
-    """The events of a batch, with a verdict after the last take of each clip.
+    """Passes on the events of a batch, and adds a verdict after the last take of each clip.
 
     Args:
-        events: of `bridge.batch.run.run_tasks`; closed with this one.
-        items: the batch. Takes of a clip that are not among them count where they lie beside it.
+        events: of `bridge.batch.run.run_tasks`; closed when this generator is.
+        items: the batch. Existing takes of a clip that are not part of it are judged too.
     """
     left = Counter(item.take.clip for item in items if item.take is not None)
     with closing(events):
@@ -76,7 +79,7 @@ def judged(events: Generator[Event], items: Sequence[Item]) -> Generator[Event]:
 
 
 def _verdict(item: Item, take: Take) -> Event | None:
-    """The verdict on an item's takes that are there; None where fewer than two are."""
+    """The verdict on an item's existing takes; None if there are fewer than two."""
     from render.measure.takes import judge
 
     siblings = [Take(number, take.of, take.clip) for number in range(1, take.of + 1)]
@@ -115,7 +118,7 @@ def _said(out: Path) -> dict[str, Any] | None:
 
 
 def _figures(out: Path, said: dict[str, Any]) -> TakeFigures:
-    """What was measured of a take, as its sidecar has it or measured now."""
+    """A take's figures: from its sidecar, or measured now."""
     from render.clip import open_clip
     from render.measure.takes import TOP_HZ, TakeFigures, take_figures
     from render.resample import resampled

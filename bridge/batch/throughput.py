@@ -1,4 +1,4 @@
-"""How fast each model was on this machine, so that a batch can say beforehand how long it will take."""
+"""How fast each model runs on this machine, to estimate how long a batch will take."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from presets.schema import Preset, frames_at
 from render.sources.promises import read_shape
 
 MEMORY_S = 600.0
-"""Seconds of audio after which older measurements count for half."""
+"""Older measurements count half after this many seconds of rendered audio."""
 
 AUDIOSR_COSTS = ("steps", "sampler", "cache_interval", "cfg_scale", "guided_share", "vocoder")
-"""The knobs that decide what a second of audio costs AudioSR."""
+"""The knobs on which AudioSR's time per second of audio depends."""
 
 
 class Speed(msgspec.Struct):
-    """Work done and audio rendered, in seconds; both fade alike as new renders come."""
+    """Seconds of work, and of audio rendered in it; old renders fade from both at the same rate."""
 
     work_s: float = 0.0
     audio_s: float = 0.0
 
 
 class Speeds:
-    """The measurements kept in a state folder; none are known where the file is missing or damaged.
+    """The measurements kept in a state folder; none if the file is missing or damaged.
 
     Args:
         home: the engine's folders.
@@ -45,19 +45,19 @@ class Speeds:
             self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Speed])
 
     def ratio(self, model: Model, preset: Preset) -> float | None:
-        """Seconds of work per second of audio with this many steps, or None where that was not measured."""
+        """Seconds of work per second of audio for this model and preset; None if that was not measured."""
         speed = self._known.get(_name(model, preset))
         return speed.work_s / speed.audio_s if speed is not None and speed.audio_s > 0 else None
 
     def add(self, model: Model, preset: Preset, work_s: float, audio_s: float) -> None:
-        """Counts a render in."""
+        """Adds a render to the measurements."""
         speed = self._known.setdefault(_name(model, preset), Speed())
         fade = 0.5 ** (audio_s / MEMORY_S)
         speed.work_s = fade * speed.work_s + work_s
         speed.audio_s = fade * speed.audio_s + audio_s
 
     def keep(self) -> None:
-        """Writes them down; a folder that cannot be written keeps none."""
+        """Writes the measurements; does nothing if the folder cannot be written."""
         part = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with suppress(OSError):
             part.write_bytes(msgspec.json.encode(self._known))
@@ -65,7 +65,7 @@ class Speeds:
 
 
 def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
-    """What is ahead, in a line: how much audio, and how long it will take where that is known."""
+    """The work ahead in one line: seconds of audio, and how long they will take if that is known."""
     ahead = [task for task in tasks if not _stands(task)]
     lengths = [length_s(task.item.source, task.order.preset) for task in ahead]
     ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in ahead]
@@ -77,7 +77,7 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     if len(ahead) < len(tasks):
         files = f"{len(ahead)} of {files} to render"
     if unknown == len(ahead):
-        return f"{files}, of unknown length; how long this takes will show"
+        return f"{files}, of unknown length, so there is no estimate"
     what = f"{files}, {seconds:.1f} s of audio"
     if unknown:
         what += f" and {unknown} of unknown length"
@@ -89,13 +89,13 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
 
 
 def _stands(task: Task) -> bool:
-    """Whether what an item becomes is there already: it is skipped or refused, and no work either way."""
+    """Whether an item's destination exists: the item will be skipped or refused, with no work."""
     item, order = task
     return not order.force and item.out != item.source and os.path.exists(item.out)
 
 
 def length_s(path: Path, preset: Preset) -> float | None:
-    """Seconds of a source that a preset renders, where the file's header tells its length."""
+    """Seconds of a source that a preset renders; None if the file's header does not tell its length."""
     try:
         check_source(path)
         shape = read_shape(path)
@@ -109,7 +109,7 @@ def length_s(path: Path, preset: Preset) -> float | None:
 
 
 def _name(model: Model, preset: Preset) -> str:
-    """What is measured apart: each model, AudioSR by those knobs, and holes by their second pass."""
+    """The key of a measurement: the model, for AudioSR also those knobs, and whether holes are filled."""
     steps = ""
     if model.name.startswith("audiosr"):
         steps = "".join(f" {getattr(preset, knob)}" for knob in AUDIOSR_COSTS)

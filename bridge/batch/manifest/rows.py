@@ -1,9 +1,9 @@
-"""The rows of a manifest: renders, each with the knobs that are its own.
+"""The rows of a manifest: each describes renders, and may set knobs of its own.
 
 The columns are `path` (a file, folder or glob), `preset`, `out` (a name or template below the batch's
-destination), `takes` (how many seeds) and any knob by its name. A cell that is not there leaves what the
-command line says. Files that a row names, `like` and presets too, are sought from the manifest's own folder;
-Windows' separators stand for those of this system.
+destination), `takes` (the number of seeds) and any knob by its name. An empty cell leaves the command line's
+value. Relative names of files, also in `like` and `preset`, start at the manifest's own folder. Windows' path
+separators are accepted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ COLUMNS = (*TEXTS, "takes")
 
 
 class Row(NamedTuple):
-    """What is rendered alike: a manifest's row, or the inputs of a command line.
+    """Renders that share a preset: a row of a manifest, or the inputs of a command line.
 
     Attributes:
         paths: files, folders and globs.
-        out: below the batch's destination; None for the batch's own rule.
-        preset, preset_name: complete.
-        takes: renders of each source, with a seed each.
-        place: where in which manifest it stands; empty for a command line.
-        beside: other files and folders that a manifest's row names, from the root: its preset's, and `like`.
+        out: name or template below the batch's destination; None for the batch's own rule.
+        preset, preset_name: the complete preset and its name.
+        takes: number of renders of each source, each with its own seed.
+        place: the manifest and the place in it, for messages; empty for a command line.
+        beside: absolute paths of other files and folders that a manifest's row names: its preset, and `like`.
     """
 
     paths: tuple[str, ...]
@@ -55,18 +55,18 @@ def read(
     *,
     clip: bool = False,
 ) -> list[Row]:
-    """All rows, each checked: a manifest is refused whole or taken whole.
+    """Reads all rows and checks each; one bad row refuses the whole manifest.
 
     Args:
         manifest: `.csv` or `.tsv`, `.jsonl` (or `.ndjson`), `.yaml` or `.yml`.
-        preset, preset_name: of rows that name none.
-        knobs: laid over a preset that a row names; a row's own win.
-        takes: of rows that do not say.
+        preset, preset_name: for rows that name none.
+        knobs: override the preset that a row names; a row's own knobs override both.
+        takes: for rows that set none.
         clip: whether samples beyond full scale may clip, whatever preset a row names.
 
     Raises:
-        InputError: it cannot be read, or holds no rows.
-        UsageError: a column, preset or value that cannot be, with the row it stands in.
+        InputError: the manifest cannot be read, or holds no rows.
+        UsageError: an invalid column, preset or value; the message names its row.
     """
     named: dict[str, Preset] = {}
 
@@ -91,7 +91,7 @@ def read(
 def plan_rows(
     rows: Sequence[Row], out: str, *, recursive: bool = False, wanted: Callable[[Path], bool] = lambda _: True
 ) -> tuple[list[tuple[Item, Row]], list[Refused]]:
-    """What the rows render, each item with its row, and what is refused; what two rows say alike, once.
+    """The renders that the rows describe, each with its row, and the refused ones; duplicates count once.
 
     Args:
         rows: of the command line, of a manifest, or both.
@@ -108,7 +108,7 @@ def plan_rows(
         below = out if row.out is None else os.path.join(out, row.out)
         try:
             planned = plan(row.paths, below, row.preset, recursive=recursive, wanted=wanted)
-        except InputError:  # nothing of it is wanted
+        except InputError:  # `wanted` excludes all its sources
             continue
         except UsageError as error:
             raise UsageError(f"{row.place}: {error.message}".removeprefix(": "), error.field) from None
@@ -126,13 +126,13 @@ def plan_rows(
 
 
 def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], Preset]) -> Row:
-    """A row of a manifest in `folder`; `usual` is what it leaves unsaid, `load` finds presets."""
+    """A row of a manifest in `folder`; `usual` supplies values the row does not set, `load` finds presets."""
     if unknown := [name for name in cells if name not in COLUMNS and name not in FLAGS]:
         known = ", ".join((*COLUMNS, *FLAGS))
         raise UsageError(f"unknown column {unknown[0]!r}; there are {known}", unknown[0])
     for column in (*TEXTS, "like"):
         if not isinstance(cells.get(column, ""), str):
-            raise UsageError(f"{column} = {cells[column]!r} is no text", column)
+            raise UsageError(f"{column} = {cells[column]!r} is not text", column)
         try:
             os.fsencode(cells.get(column, ""))
         except UnicodeEncodeError:
@@ -154,28 +154,26 @@ def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], 
     preset = schema.make(preset, **own)
     out = None if "out" not in cells else _with_slashes(cells["out"])
     if out is not None and (_is_absolute(out) or os.path.normpath(out).split(os.sep)[0] == os.pardir):
-        raise UsageError(
-            f"out = {out!r} leads out of the batch's destination; name what lies below it", "out"
-        )
+        raise UsageError(f"out = {out!r} leads out of the batch's destination; give a name below it", "out")
     takes = cells.get("takes", usual.takes)
     if type(takes) is not int:
-        raise UsageError(f"takes = {takes!r} is no whole number", "takes")
+        raise UsageError(f"takes = {takes!r} is not a whole number", "takes")
     path = str(folder / _found(folder, cells["path"]))
     return Row((path,), out, preset, preset_name, check_takes(takes, preset), beside=tuple(beside))
 
 
 def _beside(folder: Path, name: str) -> str:
-    """A file that a manifest in `folder` names, from the root: a farm's machines work elsewhere."""
+    """The absolute path of a file that a manifest in `folder` names: farm machines work in other folders."""
     return os.path.abspath(folder / _found(folder, os.path.expanduser(name)))
 
 
 def _found(folder: Path, name: str) -> str:
-    """A name that is there in a folder, or the same as Windows writes it."""
+    """`name` if it exists in the folder; otherwise `name` with Windows' separators replaced."""
     return name if os.path.lexists(folder / name) else _with_slashes(name)
 
 
 def _is_absolute(name: str) -> bool:
-    """Here or on Windows, where a drive's letter begins it."""
+    """Whether a path is absolute here, or begins with a Windows drive letter."""
     return os.path.isabs(name) or bool(PureWindowsPath(name).drive)
 
 

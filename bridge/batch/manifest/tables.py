@@ -1,7 +1,8 @@
-"""A manifest's file as a table: CSV, JSON lines or YAML become rows of named cells.
+"""Reads a manifest file as a table: CSV, JSON lines or YAML become rows of named cells.
 
-CSV has a header line and is taken as the spreadsheets of any country write it: cells parted by commas,
-semicolons or tabs, UTF-8 or UTF-16, TRUE for true, 7.0 for 7. An empty cell is none.
+CSV has a header line, and may be as spreadsheets of any country write it: cells separated by commas,
+    semicolons
+or tabs, UTF-8 or UTF-16, TRUE for true, 7.0 for 7. An empty cell counts as missing.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from presets import words
 from presets.errors import InputError, UsageError
 
 TEXTS = ("path", "preset", "out")
-"""Columns whose cells are texts, also where they look like numbers."""
+"""Columns whose cells are text, even if they look like numbers."""
 CSV, JSON_LINES, YAML = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".yaml", ".yml")
 SUFFIXES = (*CSV, *JSON_LINES, *YAML)
-"""What names of manifests end in."""
+"""The suffixes of manifests."""
 SEPARATOR = re.compile(r"sep=(.)\r?(?:\n|$)")
-"""A first line that is Excel's word on what parts the cells."""
+"""A first line in which Excel names the cell separator."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 SCALARS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -33,16 +34,16 @@ SCALARS = {
     "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 }
-"""What of YAML is no text, and how it may begin (YAML 1.2, section 10.3): `off` and 10:00:00:12 are texts,
-which the older 1.1, PyYAML's own, takes for false and for a number of seconds."""
+"""YAML values that are not text, and their possible first characters (YAML 1.2, section 10.3). So `off` and
+10:00:00:12 are text, which PyYAML, by the older version 1.1, reads as false and as a number of seconds."""
 
 
 def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row with where it stands: `line 2`, `row 1`.
+    """Yields each row after its place: `line 2`, `row 1`.
 
     Raises:
-        InputError: it cannot be read, or is no file: a named pipe would be waited on.
-        UsageError: it is none of the three, or not well-formed.
+        InputError: the file cannot be read, or is not a regular file (a named pipe would block).
+        UsageError: it is none of the three formats, or not well-formed.
     """
     check_source(manifest)
     try:
@@ -62,19 +63,19 @@ def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UsageError(f"{manifest}: manifests end in {', '.join(SUFFIXES)}, not {suffix!r}", "manifest")
     for place, row in _json_rows(manifest, text) if suffix in JSON_LINES else _yaml_rows(manifest, text):
         if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
-            raise UsageError(f"{manifest}, {place}: is no map of columns to values", "manifest")
+            raise UsageError(f"{manifest}, {place}: is not a map of columns to values", "manifest")
         is_cell = {name: value is not None and value == value for name, value in row.items()}  # no NaN
         yield place, {name: _whole(value) for name, value in row.items() if is_cell[name]}
 
 
 def _text(content: bytes) -> str:
-    """UTF-8, or UTF-16 with its mark, which spreadsheets call Unicode."""
+    """Decodes UTF-8, or UTF-16 with a byte order mark, which spreadsheets call Unicode."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Columns without a name, such as the index of a data frame, are left out."""
+    """Yields the rows of a CSV; columns without a name, such as a data frame's index, are left out."""
     told = SEPARATOR.match(text)
     head = text[told.end() if told else 0 :]
     titles = next((line for line in head.splitlines() if line.strip(" ,;\t")), "")
@@ -84,7 +85,7 @@ def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]
     try:
         names = [_column(name) for name in next((row for row in table if any(map(str.strip, row))), [])]
         if twice := [name for name in names if name and names.count(name) > 1]:
-            raise UsageError(f"{manifest}: column {twice[0]!r} is there twice", "manifest")
+            raise UsageError(f"{manifest}: column {twice[0]!r} appears twice", "manifest")
         for row in table:
             place = f"line {line + table.line_num}"
             if any(map(str.strip, row[len(names) :])):
@@ -100,12 +101,12 @@ def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _column(head: str) -> str:
-    """The name of a column that is titled as in a spreadsheet (`Bit depth`) or as a flag is (`bit-depth`)."""
+    """The name of a column, whose title may be written as `Bit depth` or `bit-depth`."""
     return re.sub(r"[ -]+", "_", head.strip().lower())
 
 
 def _value(cell: str, delimiter: str) -> bool | float | str:
-    """What a spreadsheet means: TRUE is true, 7.0 is 7; a comma that parts no cells is a number's point."""
+    """A cell as a spreadsheet means it: TRUE, 7.0 for 7; a comma that separates no cells is a point."""
     if delimiter != "," and DECIMAL_COMMA.fullmatch(cell):
         cell = cell.replace(",", ".")
     value: bool | float | str = _whole(
@@ -115,7 +116,7 @@ def _value(cell: str, delimiter: str) -> bool | float | str:
 
 
 def _whole(value: Any) -> Any:
-    """A whole float as int, which columns with gaps are written as."""
+    """A whole float as int: data frames write integer columns with gaps as floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -148,12 +149,12 @@ def _yaml_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
     if rows is None:
         return
     if not isinstance(rows, list):
-        raise UsageError(f"{manifest}: is no list of maps", "manifest")
+        raise UsageError(f"{manifest}: is not a list of maps", "manifest")
     yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
 
 
 def _loader() -> Any:
-    """A loader of plain values after YAML 1.2."""
+    """A loader of plain values by YAML 1.2."""
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -126,7 +126,7 @@ def unreadable(number: int) -> Iterator[tuple[str, bytes | Callable[[Path], obje
     yield f"one hertz {number:03}.wav", header(rate_hz=1), ""
     yield f"page {number:03}.m4a", b"<html>not found</html>" * 20, ""
     yield f"pipe {number:03}.wav", os.mkfifo, "named pipe"
-    yield f"gone {number:03}.wav", lambda path: path.symlink_to(f"nowhere {path.name}"), "link to nothing"
+    yield f"gone {number:03}.wav", lambda path: path.symlink_to(f"nowhere {path.name}"), "broken link"
     yield f"loop {number:03}.wav", lambda path: path.symlink_to(path.name), "symbolic links"
     yield f"zero {number:03}.wav", lambda path: path.symlink_to("/dev/zero"), "device"
     yield f"{'t' * 248}{number:03}.aif", encoded(number, "AIFF"), "too long"

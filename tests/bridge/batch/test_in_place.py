@@ -209,7 +209,7 @@ def test_what_cannot_be_written_as_it_was_read_is_refused_and_the_others_go_on(
     before = path.read_bytes()
     said = edit(path, good, tmp_path / "missing.wav")
     assert said.code == 3
-    assert "cannot be written as it was read" in said.out
+    assert "cannot be edited in place" in said.out
     assert "1 rendered, 2 failed" in said.out
     assert path.read_bytes() == before
 

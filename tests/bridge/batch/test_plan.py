@@ -134,8 +134,8 @@ class TestRefusals:
             (["a/kick.wav"], "out/{stem.wav", "'}'"),
             (["a/kick.wav"], "", "an empty name"),
             (["a/kick.wav", ""], "out", "an empty name"),
-            (["-"], "out", "'-': audio goes through no pipe"),
-            (["a/kick.wav"], "-", r"name a file \(./- is one of that name\)"),
+            (["-"], "out", "'-': audio cannot go through a pipe"),
+            (["a/kick.wav"], "-", r"name a file \(./- for one called -\)"),
         ],
     )
     def test_what_cannot_be_is_refused_up_front(self, inputs: list[str], out: str, message: str) -> None:
@@ -186,7 +186,7 @@ class TestRefusals:
             items, refused = plan(["b"], "out", PLAIN)
         assert [str(item.source) for item in items] == ["b/kick.wav"]
         assert [error.message for _, error in refused] == [
-            "b/gone.wav: is a link to nothing",
+            "b/gone.wav: is a broken link",
             "b/loop.wav: Too many levels of symbolic links",
             "b/pipe.wav: is a named pipe, not a file",
             "b/socket.wav: is a socket, not a file",

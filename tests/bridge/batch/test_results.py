@@ -91,6 +91,6 @@ def test_a_file_edited_in_place_is_named_once() -> None:
 def test_a_recording_is_not_taken_for_a_results_file(tmp_path: Path) -> None:
     path = tmp_path / "kick.wav"
     path.write_bytes(b"RIFF of somebody")
-    with pytest.raises(OutputError, match=r"kick\.wav: exists and is no file of results"):
+    with pytest.raises(OutputError, match=r"kick\.wav: exists and is not a results file"):
         Results(path)
     assert path.read_bytes() == b"RIFF of somebody"

@@ -49,7 +49,7 @@ def test_a_manifest_says_how_many(tmp_path: Path) -> None:
     manifest.write_text("path,takes\na.wav,4\nb.wav,\n")
     assert [row.takes for row in read(manifest, Preset(), "music", {}, 2)] == [4, 2]
     manifest.write_text("path,takes\na.wav,many\n")
-    with pytest.raises(UsageError, match="line 2: takes = 'many' is no whole number"):
+    with pytest.raises(UsageError, match="line 2: takes = 'many' is not a whole number"):
         read(manifest, Preset(), "music", {})
     manifest.write_text("path,takes,stem\na.wav,4,high\n")
     with pytest.raises(UsageError, match="give stem = full"):

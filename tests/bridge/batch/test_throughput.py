@@ -40,7 +40,7 @@ def test_nothing_is_guessed_of_files_that_do_not_tell_their_length(tmp_path: Pat
     speeds = Speeds(find_home(tmp_path))
     speeds.add(DRAFT, Preset(), work_s=2.0, audio_s=1.0)
     said = estimate(tasks[2:], speeds)
-    assert said == "1 file, of unknown length; how long this takes will show"
+    assert said == "1 file, of unknown length, so there is no estimate"
 
 
 def test_measurements_outlive_the_process_and_belong_to_model_device_and_steps(tmp_path: Path) -> None:
