@@ -9,14 +9,14 @@
 | name | what it is |
 |---|---|
 | `Client` | a connection to an engine, which it starts where none runs |
-| `Job`, `Result` | a render that was handed over, and what came of it |
+| `Job`, `Result` | a submitted render, and its result |
 | `Progress` | one step of a job, as `Job.progress` gives them |
 | `Rack` | a list of Pedalboard effects and of the stages below, called like a Pedalboard |
 | `SuperResolution`, `External` | stages of a rack: the missing band; a plugin in a process of its own |
 | `Renderer` | what `Client` and `engine.local.LocalRenderer` have in common |
 
-Errors are those of `presets.errors`. The names are imported when they are first used: what needs only the
-protocol pays for nothing else.
+Errors are those of `presets.errors`. Each name is imported on first use, so that a program that needs only
+the protocol does not load the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to send along with a report of a fault: one zip file without audio and without keys."""
+"""The archive to attach to a bug report: one zip file without audio and without keys."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from presets.version import VERSION
 from render.files.parts import write_whole
 
 LOG_BYTES = 512 * 1024
-"""Of the end of the engine's log."""
+"""How much of the end of the engine's log is included."""
 JOBS_MAX = 1000
 
 
 def write_bundle(home: Home, path: Path, findings: Iterable[Finding]) -> list[str]:
-    """Writes what is known of an installation and its engine; the names of what the file holds.
+    """Writes facts about an installation and its engine; returns the names of the archive's members.
 
-    Names of jobs' files appear in it as far as the log and errors say them; audio, CURVE keys and the rest of
-    the environment do not.
+    It contains names of rendered files as far as the log and errors mention them, but no audio, no CURVE keys
+    and no environment variables.
 
     Args:
         home: the engine's folders.
-        path: the zip file, which must not be there yet.
+        path: the zip file, which must not exist yet.
         findings: of `airband doctor`.
 
     Raises:
-        OutputError: the file is there, or cannot be written.
+        OutputError: the file exists, or cannot be written.
     """
     members = {
         "findings.json": [asdict(finding) for finding in findings],
@@ -82,7 +82,7 @@ def _engine(home: Home) -> dict[str, Any] | None:
 
 
 def _jobs(database: Path) -> list[dict[str, Any]] | str:
-    """The newest jobs: where they stand and since when, without what was submitted."""
+    """The newest jobs: state and times, without the submitted requests."""
     columns = ("job", "state", "created_s", "changed_s", "deaths")
     asked = f"SELECT {', '.join(columns)} FROM jobs ORDER BY created_s DESC LIMIT {JOBS_MAX}"
     if not database.exists():
@@ -95,7 +95,7 @@ def _jobs(database: Path) -> list[dict[str, Any]] | str:
 
 
 def _spool(folder: Path) -> dict[str, dict[str, int]]:
-    """How many files of which weight each of its folders holds."""
+    """The number and total size of files in each folder of the spool."""
     found: dict[str, dict[str, int]] = {}
     for path in folder.glob("*/*"):
         with suppress(OSError):

@@ -1,6 +1,6 @@
-"""What is wrong with an installation, and what to do about it: `airband doctor`.
+"""Finds faults of an installation and says how to fix them, for `airband doctor`.
 
-Each check is a function that yields findings; none of them changes anything, and none starts an engine.
+Each check is a function that yields findings; none of them changes anything or starts an engine.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Level = Literal["good", "note", "broken"]
 
 PYTHONS = ((3, 11), (3, 13))
 ROOM_BYTES = 2 * 1024**3
-"""Below this, a spool has no room for a few long files."""
+"""With less free space than this, a few long files can fill the spool."""
 PROBE_S = 120
 HERE = Path(__file__).parent
-"""Where other processes are started: in a folder that was deleted, PyTorch does not load."""
+"""The working folder for child processes: PyTorch does not load in a folder that was deleted."""
 NATIVE = (
     "numpy",
     "scipy.signal",
@@ -47,7 +47,7 @@ NATIVE = (
     "librosa",
     "torch",
 )
-"""What holds compiled code, and so what breaks when an installation is mixed up."""
+"""Packages with compiled code, which fail to load when an installation is mixed up."""
 
 PROBE = """
 import importlib, json, sys
@@ -70,7 +70,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `advice` says what to do where the level is not good."""
+    """The result of one check. `advice` says what to do if the level is not good."""
 
     what: str
     level: Level
@@ -79,7 +79,7 @@ class Finding:
 
 
 def examine(home: Home) -> Iterator[Finding]:
-    """Every check, in the order in which a fault in one explains faults in the next."""
+    """Runs every check; a fault in one explains faults in those after it."""
     checks: tuple[Callable[[Home], Iterator[Finding]], ...] = (
         _python, _packages, _names, _formats, _presets, _folder, _database, _engine
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _python(_: Home) -> Iterator[Finding]:
 
 
 def _packages(_: Home) -> Iterator[Finding]:
-    advice = "install Airband anew into an environment of its own: pipx install airband"
+    advice = "reinstall Airband into an environment of its own: pipx install airband"
     try:
         probe = subprocess.run(
             [sys.executable, "-P", "-c", PROBE, *NATIVE],
@@ -129,7 +129,7 @@ def _packages(_: Home) -> Iterator[Finding]:
 
 
 def _names(_: Home) -> Iterator[Finding]:
-    """Other distributions are called `render` or `presets` too: ours must come from one place."""
+    """Checks that our packages come from one place: others have a `render` or `presets` too."""
     folders = {}
     for name in ("engine", "bridge", "render", "presets"):
         spec = util.find_spec(name)
@@ -206,7 +206,7 @@ def _database(home: Home) -> Iterator[Finding]:
 
 
 def _models_at_hand() -> Iterator[Finding]:
-    """The models that an engine would have, where none runs that could be asked."""
+    """The models that an engine would have, for when no engine runs that could be asked."""
     command = [sys.executable, "-P", "-m", "engine", "models", "list", "--json"]
     try:
         listing = subprocess.run(
@@ -239,7 +239,7 @@ def _engine(home: Home) -> Iterator[Finding]:
             yield Finding("engine", "note", f"process {holder.pid} is starting", f"wait, or see {home.log}")
             return
         advice = f"`airband stop` ends it by its process number; see {home.log}"
-        yield Finding("engine", "broken", "one holds the state folder but says not how to reach it", advice)
+        yield Finding("engine", "broken", "one holds the state folder but does not tell its address", advice)
         return
     who = f"{connection.engine}, process {connection.pid}, at {connection.endpoint}"
     if (connection.protocol, connection.engine) != (PROTOCOL, VERSION):

@@ -36,8 +36,8 @@ def check_takes(count: int, preset: Preset) -> int:
     """`count`, if that many takes can be made and judged.
 
     Raises:
-        UsageError: fewer than 1 or more than 100, or takes of a stem without the band they are judged
-            against.
+        UsageError: fewer than 1 or more than 100, or takes of a stem that lacks one of the two bands that
+            judging needs.
     """
     if not 1 <= count <= MOST_TAKES:
         raise UsageError(f"takes = {count}; allowed: 1 to {MOST_TAKES}", "takes")

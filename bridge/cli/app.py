@@ -1,8 +1,8 @@
-"""The `airband` command: what each subcommand takes, and which part of the house does it.
+"""The `airband` command: loads the module of a subcommand, runs it, and turns errors into exit codes.
 
-Exit codes are those of presets.errors: 0 done; 1 other; 2 usage (a knob, preset, model or path that makes no
-sense); 3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `airband doctor` exits
-1 when something is broken.
+Exit codes are those of presets.errors: 0 done; 1 other; 2 usage (an invalid knob, preset, model or path);
+3 input; 4 output; 5 engine; 6 model; 7 render; 8 host; 130 cancelled. `airband doctor` exits 1 when something
+is broken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ try:
         from presets.errors import AirbandError, OutputError, UsageError
         from presets.printable import printable
         from presets.version import VERSION
-except KeyboardInterrupt:  # to load all this takes some tenths of a second
+except KeyboardInterrupt:  # these imports take some tenths of a second
     sys.exit(130)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -51,15 +51,16 @@ MODULES = {
     "daw": ("daw",),
     "keys": ("keys",),
 }
-"""The modules of `bridge.cli`, in the order of the help, and the commands that each of them has."""
+"""The modules of `bridge.cli`, in the order of the help, each with its commands."""
 
 
 def command_line(asked: str = "") -> typer.Typer:
-    """The `airband` command: with the subcommand that is asked for, or with all where there is none of that
-    name. To load all of them takes as long as the way from there to a running engine.
+    """The `airband` command with the requested subcommand, or with all if none has that name.
+
+    Loading all subcommands takes as long as connecting to a running engine.
 
     Args:
-        asked: the first argument that is no option.
+        asked: the first argument that is not an option.
     """
     app = typer.Typer(
         name="airband",
@@ -94,13 +95,13 @@ def airband(
 
 
 def main() -> None:
-    """The entry point: runs the command and turns errors into a line and an exit code."""
+    """The entry point: runs the command; an error becomes one line and an exit code."""
     open_closed_streams()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a DAW's script cancels with it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # DAW scripts cancel with it
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)  # the terminal was closed
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a log's encoding may lack a character of a name
+        if isinstance(stream, io.TextIOWrapper):  # the encoding of a log may lack a character of a name
             stream.reconfigure(errors="backslashreplace")
     try:
         with uncollected():
@@ -115,15 +116,15 @@ def main() -> None:
             sys.exit(UsageError.exit_code)
         if error.errno not in NO_ROOM or error.filename is not None:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again
-        print("airband: what it prints cannot be written: no room on disk", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing the rest would fail again
+        print("airband: its output cannot be written: no room on disk", file=sys.stderr)
         sys.exit(OutputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _is_without_a_folder() -> bool:
-    """Whether the current folder is gone: no relative path means anything then."""
+    """Whether the current folder was deleted, so that no relative path works."""
     try:
         os.getcwd()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""`airband audacity`: what is selected in Audacity, rendered and put back on new tracks."""
+"""`airband audacity`: renders Audacity's selection and puts it back on new tracks."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def audacity(
 ) -> None:
     """Render what is selected in Audacity onto new tracks.
 
-    They lie at the same time, and the tracks selected stay; one that is rendered whole is muted. Audacity
-    must run with its module mod-script-pipe enabled (`airband daw install audacity`).
+    Each new track starts at the same time as its selection; the selected tracks stay, and one that is
+    rendered whole is muted. Audacity must run with its module mod-script-pipe enabled (`airband daw
+    install audacity`).
     """
     for knob in ("start", "end", "format", "bit_depth"):
         if getattr(preset, knob) != getattr(Preset(), knob):
             flag = knob.replace("_", "-")
             raise UsageError(
-                f"--{flag} has no place here: Audacity's selection and its 32-bit float decide", knob
+                f"--{flag} cannot be used here: Audacity sets the range, and takes 32-bit float", knob
             )
     with Pipe() as pipe, tempfile.TemporaryDirectory(prefix="airband-") as name:
         folder = Path(name).resolve()
@@ -68,4 +69,4 @@ def audacity(
         twice = placed(pipe, stretches, results, "Airband")
     if twice and not as_json:
         names = ", ".join(map(repr, twice))
-        typer.echo(f"a stretch of {names} sounds twice now, for only a whole track is muted: mute or cut one")
+        typer.echo(f"part of {names} sounds twice now, since only whole tracks are muted: mute or cut one")

@@ -1,4 +1,4 @@
-"""The classes of all commands: they convert only what needs it, and say which values are allowed."""
+"""The classes of all commands: they start fast, and name the allowed values in errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class _Quick:
-    """A command as Typer makes it, but for what is left out, or is a text, a path or a list of texts.
+    """A Typer command that passes texts, paths, lists of texts and missing values on without Pydantic.
 
-    Typer sends every parameter through Pydantic, typed or not; to load that and build its validators takes a
-    quarter of all that a command does before it speaks to the engine. Paths are taken as they are typed.
+    Typer sends every parameter through Pydantic, whatever its type. Loading that and building its validators
+    takes a quarter of a command's time before it speaks to the engine. Paths are used as typed.
     """
 
     def get_params(self, context: Any) -> list[Any]:
@@ -24,15 +24,15 @@ class _Quick:
             if "process_value" not in vars(parameter):
                 parameter.process_value = _Value(parameter)
             if parameter.param_type_name == "argument":
-                parameter.display_type_rich = _untyped  # its name says what it is, and `list[str]` nothing
+                parameter.display_type_rich = _untyped  # its name is enough; `list[str]` says nothing
         return parameters
 
 
 class QuickCommand(_Quick, TyperCommand):
-    """A command, see above."""
+    """A command; see `_Quick`."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """See `click.Command.format_options`: options with a panel of their own stand below the others."""
+        """See `click.Command.format_options`; options with a panel of their own come last."""
         sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
             usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
@@ -46,11 +46,11 @@ class QuickCommand(_Quick, TyperCommand):
 
 
 class QuickGroup(_Quick, TyperGroup):
-    """A group of commands, see above."""
+    """A group of commands; see `_Quick`."""
 
 
 def take_over(app: typer.Typer) -> None:
-    """Gives all commands of an app, and of the groups in it, the classes above."""
+    """Gives all commands of an app and of its groups the classes above."""
     for command in app.registered_commands:
         command.cls = QuickCommand
     for group in app.registered_groups:
@@ -64,11 +64,11 @@ def _untyped(ctx: Any) -> str:
 
 
 class _Value:
-    """What `process_value` of a parameter is called with and gives back."""
+    """Replaces a parameter's `process_value`."""
 
     def __init__(self, parameter: Any) -> None:
         self._parameter, self._convert = parameter, parameter.process_value
-        described = getattr(parameter, "type_descriptor", None)  # of versions of Typer that load Pydantic
+        described = getattr(parameter, "type_descriptor", None)  # only in Typer versions that load Pydantic
         self._wanted = getattr(described, "annotation", None)
 
     def __call__(self, context: Any, value: Any) -> Any:
@@ -90,7 +90,7 @@ class _Value:
         try:
             return self._convert(context, value)
         except typer.BadParameter as error:
-            if self._wanted is not None:  # else the message is Click's own, which names value and limits
+            if self._wanted is not None:  # otherwise Click wrote the message, which names value and limits
                 error.message = f"{value!r}; allowed: {self._allowed()}"
             raise
 

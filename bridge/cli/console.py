@@ -23,10 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def console(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Of 127.0.0.1; 0 takes any that is free.")
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port on 127.0.0.1; 0 takes any free one.")
     ] = 0,
     quota_gb: Annotated[
-        float, typer.Option("--quota", min=0.001, metavar="GB", help="What dropped files may weigh together.")
+        float, typer.Option("--quota", min=0.001, metavar="GB", help="Total size of dropped files, at most.")
     ] = 10.0,
     opens: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
     state: State = None,
@@ -34,8 +34,8 @@ def console(
 ) -> None:
     """Hear, compare and steer renders in a browser, until Ctrl-C.
 
-    The page shows the engine's queue, too. The address holds a token that lets in whoever has it. Jobs
-    belong to the engine, and go on after the end.
+    The page also shows the engine's queue. The address holds a token; whoever has it gets in. Jobs belong to
+    the engine, and go on after the console ends.
     """
     from bridge.console.serve import serve
 

@@ -1,4 +1,4 @@
-"""`airband daw`: puts Airband where a host looks for scripts or plugins; starts the engine for plugins."""
+"""`airband daw`: installs Airband's scripts and plugins into hosts; starts the engine for plugins."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def install(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="In place of the host's settings folder (REAPER's resource path); for plugins, in place of "
-            "your home folder.",
+            help="Install here, not in the host's settings folder (REAPER: its resource path); for plugins, "
+            "not in your home folder.",
         ),
     ] = None,
     origin: Annotated[
@@ -57,15 +57,15 @@ def install(
         typer.Option(
             "--from",
             metavar="DIR",
-            help="For plugins: a folder of built ones, or DPF 1.6's source in place of dpf-source.",
+            help="For plugins: a folder of built ones, or DPF 1.6's source instead of dpf-source.",
         ),
     ] = None,
-    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove what was installed.")] = False,
     state: State = None,
 ) -> None:
-    """Put Airband where a host looks for it, or take it away.
+    """Install Airband into a host, or remove it.
 
-    Plugins are built first, from the sources that come with Airband, a minute or two; each VST3 is tried out
+    Plugins are built first, from the sources that come with Airband, in a minute or two; each VST3 is tried
     in a process of its own before anything is installed.
     """
     home = find_home(state)
@@ -96,9 +96,9 @@ def _built(home: Home, origin: Path | None) -> Path:
 
 @app.command()
 def engine(state: State = None) -> None:
-    """Start the engine for plugins, where none runs.
+    """Start the engine for plugins, if none runs.
 
-    Native plugins run this; it returns once the engine can be reached, and prints its models and presets as
+    Native plugins run this. It returns once the engine can be reached, and prints its models and presets as
     one line of JSON.
     """
     home = find_home(state)
@@ -111,12 +111,12 @@ def engine(state: State = None) -> None:
 @app.command()
 def reapack(
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="Where the folder of REAPER scripts can be fetched.")
+        str, typer.Argument(metavar="URL", help="Where the folder of REAPER scripts is published.")
     ],
 ) -> None:
-    """Print the index of REAPER's scripts for ReaPack.
+    """Print the ReaPack index of the REAPER scripts.
 
-    It is the index.xml that REAPER's package manager takes for scripts that are published at URL.
+    It is the index.xml that REAPER's package manager reads to install the scripts published at URL.
     """
     typer.echo(reapack_index(url, datetime.now(UTC)), nl=False)
 
@@ -125,12 +125,12 @@ def reapack(
 def audacity_takes(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="DIR", help="Of takes, where Airband Send does not deliver as usual."),
+        typer.Argument(metavar="DIR", help="Folder of takes, if Airband Send delivers to another one."),
     ] = None,
 ) -> None:
     """Put what Airband Send delivered into a running Audacity.
 
-    Each take goes there once, at its time, on a new track. REAPER and Ardour have actions for that, which
+    Each take is imported once, at its time, on a new track. REAPER and Ardour have actions for that, which
     `airband daw install` installs.
     """
     takes, damaged = delivered_takes(takes_folder() if folder is None else folder)

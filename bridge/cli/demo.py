@@ -1,4 +1,4 @@
-"""`airband demo`: the main job on a recording that ships, measured."""
+"""`airband demo`: renders a bundled recording and measures the result."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def demo(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Render a recording that ships, and measure the result.
+    """Render a bundled recording, and measure the result.
 
-    It is cut at 4 kHz, rendered from the cut, and set against the original.
+    It is cut at 4 kHz, rendered from the cut, and compared with the original.
     """
     from bridge.evaluation.demo import demonstrate, told
 

@@ -1,4 +1,4 @@
-"""A batch as its user sees it: bars in a terminal, lines in a log, JSON for a script."""
+"""Shows a batch to its user: bars in a terminal, lines in a log, JSON for a script."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 BARS_AFTER_S = 0.3
-"""Bars are drawn for what takes longer: to load what draws them takes a tenth of a warm command."""
+"""Bars appear after this many seconds: loading what draws them takes a tenth of a warm command."""
 SOURCE_CHARS = 32
 STYLES: dict[str, dict[str, Any]] = {"failed": {"fg": typer.colors.RED}, "skipped": {"dim": True}}
 
 
 class Display(Protocol):
-    """Where the events of a batch go."""
+    """Shows the events of a batch."""
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
-        """A batch of `count` files is planned, and nothing sent yet."""
+        """A batch of `count` files is planned; no job has been submitted."""
 
     def show(self, event: Event) -> None:
-        """Something happened."""
+        """Shows an event."""
 
     def end(self, counts: Counter[str], seconds: float) -> None:
-        """The batch is over, or was called off."""
+        """The batch is over, or was cancelled."""
 
 
 class Lines:
-    """One line for each file that is over: for logs and pipes."""
+    """One line for each finished file, for logs and pipes."""
 
     def __init__(self) -> None:
         self._over = 0
@@ -75,7 +75,7 @@ class Lines:
 
 
 class Bars(Lines):
-    """The lines, with a bar for the file under way and one for the whole where that takes a while."""
+    """The same lines, and if a batch takes a while, a bar for the current file and one for all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Bars(Lines):
         )
         self._file = bars.add_task("", total=None, left="")
         self._whole = bars.add_task("in total", total=self._total, left="", visible=self._total > 1)
-        with self._drawing:  # what is printed from now on goes above them
+        with self._drawing:  # lines printed from now on go above the bars
             bars.start()
             self._bars = bars
 
@@ -137,7 +137,7 @@ class Bars(Lines):
 
 
 class JsonLines:
-    """Every event as one JSON object a line; `what` tells them apart."""
+    """Every event as one JSON object on a line, with its kind in `what`."""
 
     def begin(self, count: int, choice: Choice, estimate: str) -> None:
         """See `Display.begin`."""
@@ -167,14 +167,14 @@ class JsonLines:
 
 
 def display(*, as_json: bool) -> Display:
-    """The display that fits: JSON if asked for, bars in a terminal, else lines."""
+    """The display to use: JSON if asked for, bars in a terminal, else lines."""
     if as_json:
         return JsonLines()
     return Bars() if sys.stdout is not None and sys.stdout.isatty() else Lines()
 
 
 def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
-    """Says what a batch would do, a line an item, and the sum; returns why items would be refused."""
+    """Prints what a batch would do, a line per item, and totals; returns the errors of refused items."""
     counts: Counter[str] = Counter()
     refused: list[AirbandError] = []
     audio_s = work_s = 0.0
@@ -200,7 +200,7 @@ def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
     if as_json:
         print(json.dumps({"what": "end", **total, "audio_s": audio_s, "work_s": None if unknown else work_s}))
     else:
-        took = "how long is not known yet" if unknown else f"about {work_s:.1f} s of work"
+        took = "time not known yet" if unknown else f"about {work_s:.1f} s of work"
         print(
             f"{total['render']} would be rendered, {audio_s:.1f} s of audio, {took}; "
             f"{total['skipped']} done already, {total['refused']} refused"

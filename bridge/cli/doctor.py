@@ -1,4 +1,4 @@
-"""`airband doctor`: prints what `bridge.diagnosis` finds, and bundles it for a report."""
+"""`airband doctor`: prints the findings of `bridge.diagnosis`, and bundles them for a bug report."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def doctor(
     as_json: Json = False,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", metavar="FILE.zip", help="Also write all that a report of a fault needs."),
+        typer.Option("--bundle", metavar="FILE.zip", help="Also write all that a bug report needs."),
     ] = None,
 ) -> None:
-    """Find what is wrong with this installation, and what to do.
+    """Find what is wrong with this installation, and how to fix it.
 
     Exits 1 when something is broken.
     """

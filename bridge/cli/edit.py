@@ -1,4 +1,4 @@
-"""`airband edit`: files rendered in place, from the command line or by a DAW as external sample editor."""
+"""`airband edit`: renders files in place, from the command line or as a DAW's external sample editor."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ def register(app: typer.Typer) -> None:
 def edit(
     context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="WAV, FLAC and AIFF files.")],
-    undo: Annotated[bool, typer.Option("--undo", help="Restore what was before the last edit.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Restore files as they were before the last edit.")
+    ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --undo: also what was changed since, which is lost.")
+        bool, typer.Option("--force", help="With --undo: also files changed since; the changes are lost.")
     ] = False,
     drop_metadata: Annotated[
         bool,
-        typer.Option("--drop-metadata", help="Edit files too whose metadata cannot all be kept."),
+        typer.Option("--drop-metadata", help="Also edit files whose metadata cannot all be kept."),
     ] = False,
     state: State = None,
     as_json: Json = False,
@@ -52,11 +54,11 @@ def edit(
 ) -> None:
     """Render files in place, as an external sample editor does.
 
-    Length, rate, channels, format, bits and metadata stay as they are. A file whose metadata cannot all
-    be kept is refused, with the name of what would be lost.
+    Length, rate, channels, format, bits and metadata stay the same. A file whose metadata cannot all be kept
+    is refused, with the names of what would be lost.
 
-    What is replaced is kept in the state folder until --undo restores it; several edits are undone one by
-    one. --rate changes the rate. A file in which nothing is missing is left as it is.
+    The old file is kept in the state folder until --undo restores it; several edits are undone one by one.
+    --rate changes the rate. A file in which nothing is missing is left unchanged.
     """
     home = find_home(state)
     paths = [Path(os.path.abspath(named(file, "files"))) for file in files]
@@ -81,7 +83,7 @@ def _is_typed(context: typer.Context, knob: str) -> bool:
 
 
 def _refuse_what_would_show(context: typer.Context, preset: Preset, force: bool) -> None:
-    """What the host would notice, or what --undo alone takes."""
+    """Refuses changes that the host would notice, and flags that only --undo takes."""
     if preset.start is not None or preset.end is not None:
         raise UsageError("edit keeps a file's length; `airband render` takes --start and --end", "start")
     for knob in ("format", "bit_depth"):
@@ -89,7 +91,7 @@ def _refuse_what_would_show(context: typer.Context, preset: Preset, force: bool)
             flag = knob.replace("_", "-")
             raise UsageError(f"edit keeps a file's {flag}; `airband render` takes --{flag}", knob)
     if force:
-        raise UsageError("--force goes with --undo; an edit replaces what it was made from", "force")
+        raise UsageError("--force works only with --undo; an edit always replaces its own file", "force")
 
 
 def _undo(backups: Backups, paths: list[Path], force: bool, as_json: bool) -> None:
@@ -103,7 +105,7 @@ def _undo(backups: Backups, paths: list[Path], force: bool, as_json: bool) -> No
             continue
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(undone.when_s))
         told = {"what": "undone", "source": str(path), "edited_s": undone.when_s, "digest": undone.before}
-        line = f"{printable(str(path))}: as it was before the edit of {when}"
+        line = f"{printable(str(path))}: restored as it was before the edit of {when}"
         typer.echo(json.dumps(told) if as_json else line)
     if failures:
         raise typer.Exit(common_code(failures))

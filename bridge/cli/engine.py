@@ -1,4 +1,4 @@
-"""Commands about the engine: look at it, end it; and those that the engine does itself."""
+"""Commands about the engine: show its status, stop it; and commands that the `engine` package runs itself."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bridge.wire.home import Connection, Home, find_home, is_running, read_conne
 from presets.errors import EngineError
 
 STOP_S, STOP_NOW_S = 30.0, 10.0
-"""How long `stop` waits for the step under way to end, and `stop --now` for the process."""
+"""Seconds that `stop` waits for the current step to end, and `stop --now` for the process."""
 WATCH_S = 1.0
 LOOKS = 60
-"""Over how many looks `status --watch` takes the rate of jobs that end."""
+"""Over how many looks `status --watch` averages the rate of finished jobs."""
 
 THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -47,12 +47,12 @@ ENGINE_COMMANDS = {
 
 
 def through(context: typer.Context) -> NoReturn:
-    """Becomes `python -m engine COMMAND ...`, with the arguments as they are."""
-    # -P: a folder called engine where the user happens to be is not ours.
+    """Replaces this process by `python -m engine COMMAND ...`, with the same arguments."""
+    # -P: a folder named `engine` in the current folder is not ours.
     arguments = [sys.executable, "-P", "-m", "engine", str(context.info_name), *context.args]
-    if sys.stdout is not None:  # closed by whoever started this
+    if sys.stdout is not None:  # None if the parent process closed it
         sys.stdout.flush()
-    if os.name == "nt":  # exec there returns to the shell at once
+    if os.name == "nt":  # there, exec returns to the shell at once
         sys.exit(subprocess.call(arguments))
     os.execv(sys.executable, arguments)
 
@@ -60,11 +60,12 @@ def through(context: typer.Context) -> NoReturn:
 def status(
     state: State = None,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every second, until Ctrl-C.")] = False,
 ) -> None:
-    """Look at the engine; exits 5 if none runs.
+    """Show the engine's status; exits 5 if none runs.
 
-    Tells how fast it answers, its jobs, its models, the memory of its processes and what the spool holds.
+    It tells how fast the engine answers, its jobs, its models, the memory of its processes and the spool's
+    size.
     """
     home = find_home(state)
     looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
@@ -114,7 +115,7 @@ def _status(home: Home, client: Client) -> dict[str, Any]:
 
 
 def _a_minute(looks: Sequence[tuple[float, int]]) -> float | None:
-    """How many jobs end in a minute, from the first look at (s, jobs ended) to the last; None of one look."""
+    """Jobs that end per minute, from the first look (s, jobs ended) to the last; None with one look."""
     (since_s, ended_then), (now_s, ended_now) = looks[0], looks[-1]
     return round(60 * max(0, ended_now - ended_then) / (now_s - since_s), 1) if len(looks) > 1 else None
 
@@ -125,7 +126,7 @@ def _status_lines(told: dict[str, Any]) -> Iterator[str]:
     yield (
         f"answers in {told['answer_ms']} ms; {jobs['at_work']} jobs at work ({jobs['queued']} queued, "
         f"{jobs['running']} running, {jobs['uploading']} uploading), {jobs['known']} known"
-        + (f"; {jobs['ended_a_minute']:.0f} a minute end" if jobs["ended_a_minute"] is not None else "")
+        + (f"; {jobs['ended_a_minute']:.0f} end per minute" if jobs["ended_a_minute"] is not None else "")
     )
     for job in told["running"]:
         yield f"running {job['job']} {job['source']}: {job['stage']} {job['step']}/{job['of']}"
@@ -141,16 +142,16 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the window being rendered.")] = False,
     as_json: Json = False,
 ) -> None:
-    """End the engine; the next one goes on with its jobs.
+    """Stop the engine; the next one continues its jobs.
 
-    It is ended by its process number, if that is still the engine's, whether or not it can be reached.
+    It is stopped by its process number, if that is still the engine's, whether or not it can be reached.
     """
     home = find_home(state)
     if not is_running(home):
         typer.echo(json.dumps({"stopped": False, "pid": None}) if as_json else "no engine is running")
         return
     holder = _holder(home)
-    # Two kinds of signal: of one kind, two that come close together arrive as one.
+    # Two different signals, since two of the same kind in quick succession may arrive as one.
     for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
         os.kill(holder.pid, number)
     if not _is_gone(home, STOP_NOW_S if now else STOP_S):
@@ -167,10 +168,10 @@ def stop(
 
 
 def _holder(home: Home) -> Connection:
-    """The process that holds the state folder, as its lock names it.
+    """The process that holds the state folder, as its lock file names it.
 
     Raises:
-        EngineError: it does not say, or the process of that number is another one.
+        EngineError: the file names none, or that pid now belongs to another process.
     """
     holder = read_holder(home)
     if holder is None:
@@ -180,7 +181,7 @@ def _holder(home: Home) -> Connection:
         )
     if holder.birth and not holder.is_alive_here:
         raise EngineError(
-            f"{home.state} is held by engine {holder.pid} on {holder.host}, no process of this "
+            f"{home.state} is held by engine {holder.pid} on {holder.host}, which is not a process of this "
             "machine or container; stop it there"
         )
     return holder

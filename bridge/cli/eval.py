@@ -1,4 +1,4 @@
-"""`airband eval` on the command line: what it takes, its progress, its table and its files."""
+"""`airband eval` on the command line: its options, progress, table and files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bridge.evaluation.rows import Row
 
 LOG_COLUMNS = 200
-"""Width of the table where no terminal says its own."""
+"""Width of the table in characters, where no terminal gives one."""
 
 CUTOFFS_HZ = (4000.0, 8000.0)
 
@@ -29,14 +29,14 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Clips, or folders of them, one a domain.")
+        Path, typer.Option("--data", metavar="DIR", help="Clips, or folders of clips, one per domain.")
     ],
     cutoffs: Annotated[
         str,
         typer.Option(
             "--cutoffs",
             metavar="HZ,HZ",
-            help="Where to cut them. [default: 4000,8000; with --paper 4000,8000,12000,16000]",
+            help="Where to cut the clips. [default: 4000,8000; with --paper 4000,8000,12000,16000]",
         ),
     ] = "",
     system: Annotated[
@@ -44,27 +44,29 @@ def evaluate(
         typer.Option(
             "--system",
             metavar="SYSTEM",
-            help="A model, perhaps with knobs (draft:seed=1), `unprocessed`, or a command with {in} and "
+            help="A model, optionally with knobs (draft:seed=1), `unprocessed`, or a command with {in} and "
             "{out}; repeatable. [default: draft]",
         ),
     ] = None,
     paper: Annotated[
         bool,
-        typer.Option("--paper", help="The table of AudioSR's paper: all models here, and --system."),
+        typer.Option("--paper", help="Make the table of AudioSR's paper: all models here, and --system."),
     ] = False,
-    every: Annotated[int, typer.Option("--every", metavar="N", help="Every Nth clip of a domain.")] = 1,
+    every: Annotated[int, typer.Option("--every", metavar="N", help="Use every Nth clip of a domain.")] = 1,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where tables and plots go.")
     ] = Path("airband-eval"),
     table: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Every clip's figures, and every domain's, in one table."),
+        typer.Option(
+            "--csv", metavar="FILE", help="Also write the figures of all clips and domains as one table."
+        ),
     ] = None,
     state: State = None,
 ) -> None:
     """Measure models, or other systems, on full-band clips.
 
-    Each clip is cut, rendered again, and set against what it was.
+    Each clip is cut, rendered, and compared with the original.
     """
     from bridge.evaluation import paper as papers
     from bridge.evaluation import rows as tables
@@ -78,7 +80,9 @@ def evaluate(
     try:
         cutoffs_hz = [float(word) for word in cutoffs.split(",")] if cutoffs else list(usual_hz)
     except ValueError:
-        raise UsageError(f"cutoffs = {cutoffs!r}: give frequencies in Hz, as 4000,8000", "cutoffs") from None
+        raise UsageError(
+            f"cutoffs = {cutoffs!r}: give frequencies in Hz, like 4000,8000", "cutoffs"
+        ) from None
     if table is not None:
         tables.check_csv(table)
     paper_rows = papers.paper_rows(papers.models_here(), system or []) if paper else []

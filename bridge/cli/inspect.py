@@ -1,4 +1,4 @@
-"""`airband inspect`: what files really contain, as a table, as JSON, as a picture."""
+"""`airband inspect`: the actual content of audio files, as a table, as JSON, as a picture."""
 
 from __future__ import annotations
 
@@ -37,17 +37,15 @@ def inspect(
 ) -> None:
     """Say what files really contain: band, codec, level, real bits.
 
-    Also a codec's shelf and holes, hum, DC, clipping, and stereo that is mono. The cut-off is the one
-    that `render` would take. Files that cannot be read are named and passed over; of one that breaks off,
-    what is there is looked at.
+    It also finds a codec's shelf and holes, hum, DC, clipping, and stereo that is mono. The cut-off is the
+    one that `render` would use. Files that cannot be read are reported and skipped; of a truncated file,
+    the rest is inspected.
     """
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
 
     if plot is not None and os.path.exists(plot) and not os.path.isdir(plot):
-        raise UsageError(
-            f"--plot {plot}: is a file; name a folder, which is made where there is none", "plot"
-        )
+        raise UsageError(f"--plot {plot}: is a file; give a folder, which is created if missing", "plot")
     failures: list[AirbandError] = []
     drawn: set[Path] = set()
     for path, below, error in found(inputs, None, recursive):
@@ -75,7 +73,7 @@ def inspect(
 
 
 def _picture(folder: Path, path: Path, drawn: set[Path]) -> Path:
-    """What a file's picture is called; files of one name, from several folders, get a number."""
+    """The name of a file's picture; of several files with one name, the later ones get a number."""
     picture, number = with_ending(folder / path.name, ".png"), 1
     while picture in drawn:
         number += 1
@@ -85,7 +83,7 @@ def _picture(folder: Path, path: Path, drawn: set[Path]) -> Path:
 
 
 def as_plain(path: Path, seen: Inspection) -> dict[str, object]:
-    """An inspection as one JSON object: what the table says, with `cutoff_hz` and `reason` at the top."""
+    """An inspection as one JSON object: what the table shows, with `cutoff_hz` and `reason` at the top."""
     said = asdict(seen)
     cutoff = said.pop("cutoff")
     return {"source": str(path), "cutoff_hz": cutoff["hz"], "reason": cutoff["reason"], **said}

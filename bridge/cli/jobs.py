@@ -1,4 +1,4 @@
-"""Commands about jobs: list them, call them off, give them another priority, drop what has ended."""
+"""Commands about jobs: list, cancel or reprioritise them, and drop those that have ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Names = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the commands to `app`."""
     for command in (jobs, cancel, prioritise, forget):
-        # -3 is a priority, and no option.
+        # So that -3 is taken as a priority, not as an option.
         app.command(context_settings={"ignore_unknown_options": command is prioritise})(command)
 
 
 def jobs(
     state: State = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N, newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the engine's jobs, newest first."""
@@ -47,7 +47,7 @@ def jobs(
 
 
 def cancel(names: Names, state: State = None, as_json: Json = False) -> None:
-    """Cancel jobs; what runs stops at once."""
+    """Cancel jobs; a running one stops at once."""
     with Client.connect(state=state, start=False) as client:
         if names == ["all"]:
             names = [job.job for job in client.jobs(None, unfinished=True)]
@@ -68,7 +68,7 @@ def prioritise(
 
 
 def forget(names: Names, state: State = None, as_json: Json = False) -> None:
-    """Drop ended jobs, and the results that wait in the engine."""
+    """Drop ended jobs, with their results in the engine."""
     with Client.connect(state=state, start=False) as client:
         if names == ["all"]:
             names = [job.job for job in client.jobs(None) if job.state in FINAL]
@@ -81,9 +81,9 @@ def forget(names: Names, state: State = None, as_json: Json = False) -> None:
 
 
 def _each(names: list[str], work: Callable[[str], str], as_json: bool) -> None:
-    """Does something to jobs and says what became of each; exits 2 if one of them refused."""
+    """Applies `work` to each job and prints the outcome; exits 2 if any job was refused."""
     if not names and not as_json:
-        typer.echo("no job that this applies to")
+        typer.echo("there is no job that this applies to")
     failures = 0
     for name in names:
         try:

@@ -27,9 +27,9 @@ def register(program: typer.Typer) -> None:
 
 @app.command()
 def new(state: State = None, as_json: Json = False) -> None:
-    """Print this machine's public key, to be allowed elsewhere.
+    """Print this machine's public key, to be allowed on other machines.
 
-    It is made where there is none; the secret half stays in the state folder.
+    The key pair is made on first use; its secret half stays in the state folder.
     """
     public = own_keys(find_home(state).state).public
     typer.echo(json.dumps({"key": public}) if as_json else public)
@@ -38,23 +38,23 @@ def new(state: State = None, as_json: Json = False) -> None:
 @app.command(name="allow", context_settings=A_KEY_MAY_BEGIN_WITH_A_DASH)
 def allow_key(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="40 characters, from `airband keys new` over there.")
+        str, typer.Argument(metavar="KEY", help="40 characters, from `airband keys new` on that machine.")
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it in `airband keys list`.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in `airband keys list`.")] = "",
     state: State = None,
 ) -> None:
     """Let a key connect to this machine's engine over tcp.
 
-    It may at once, also to an engine that runs.
+    This takes effect at once, also for a running engine.
     """
     allow(find_home(state).allow_list, key, name)
 
 
 @app.command(name="list")
 def list_keys(state: State = None, as_json: Json = False) -> None:
-    """List the engine's public key, and those that may connect.
+    """List the engine's public key, and the keys that may connect.
 
-    The engine's is what clients give as `server_key`.
+    Clients pass the engine's key as `server_key`.
     """
     home = find_home(state)
     engine, clients = own_keys(home.state, "engine").public, allowed(home.allow_list)
@@ -71,8 +71,8 @@ def revoke_key(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key, or its name.")],
     state: State = None,
 ) -> None:
-    """Let a key connect no more.
+    """Stop a key from connecting.
 
-    Its connections that are open are refused at once, too.
+    Its open connections are refused at once, too.
     """
     revoke(find_home(state).allow_list, key)

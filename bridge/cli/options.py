@@ -1,4 +1,4 @@
-"""Options that commands share: --state, --json, and the knobs as flags, made from presets.schema."""
+"""Options that commands share: --state, --json, and one flag per knob, generated from presets.schema."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ PANEL = "Knobs (keys of a preset too)"
 
 
 def takes_preset(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with `--preset` and a flag per knob in place of its parameters `preset` and `preset_name`;
-    `knobs` and `clip`, where it takes them, are those typed.
+    """Adds `--preset` and a flag per knob to a command, in place of its parameters `preset` and
+    `preset_name`.
+
+    Its parameters `knobs` and `clip`, if it has them, receive the typed values.
 
     Raises, when the command runs:
         UsageError: a value outside its knob's bounds.
@@ -60,7 +62,7 @@ def _flags() -> list[inspect.Parameter]:
         "--preset",
         "-p",
         metavar="NAME",
-        help="What to start from: a preset (`airband presets`) or a .toml file.",
+        help="The preset to start from: a name (`airband presets`) or a .toml file.",
     )
     clip = typer.Option(
         "--clip", rich_help_panel=PANEL, help="Let samples beyond full scale clip in 16 or 24 bits."
@@ -93,5 +95,5 @@ def _value(knob: str, typed: str | bool) -> Any:
     if isinstance(typed, bool):
         return typed
     if knob == "bit_depth":
-        typed = typed.removesuffix("f")  # 32f is what it is often called
+        typed = typed.removesuffix("f")  # 32-bit float is often written as 32f
     return words.parse(typed)

@@ -1,7 +1,7 @@
-"""`airband plugins scan`: what is installed in the plugin folders, tried out one by one in the sandbox.
+"""`airband plugins scan`: lists the installed plugins, after trying each in the sandbox.
 
-What a plugin said is kept with its size and time in `plugins.json` of the state folder, a crash or a hang
-too: the next scan loads only what is new.
+Each plugin's description, or its crash or hang, is kept with its size and time in `plugins.json` of the state
+folder, so that the next scan loads only new ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ app = typer.Typer(help="Find and try out external plugins (VST3, Audio Unit).", 
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter of a plugin: `type` is float, str or bool; bounds are those of a float."""
+    """One parameter of a plugin: `type` is float, str or bool; only a float has bounds."""
 
     type: str
     value: str
@@ -34,16 +34,16 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Scanned(msgspec.Struct, frozen=True):
-    """What a plugin said of itself, or what it did instead.
+    """A plugin's description of itself, or how it failed.
 
     Attributes:
         path: of the plugin.
-        size, changed_ns: of its files, to know it again.
+        size, changed_ns: of its files, to recognise an unchanged plugin.
         error: how it failed; "" when it works.
         name: its own.
         latency_frames: at 44.1 kHz.
-        channels: which of 1 and 2 it takes; a mono one runs once for each channel.
-        parameters: by the names that `params` of a preset takes.
+        channels: which of 1 and 2 it accepts; a mono plugin runs once for each channel.
+        parameters: by the names that a preset's `params` uses.
     """
 
     path: str
@@ -57,11 +57,11 @@ class Scanned(msgspec.Struct, frozen=True):
 
 
 def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
-    """Every plugin in the allowed folders, each as soon as it is known; the cache is written at the end.
+    """Yields every plugin in the allowed folders as soon as it is known; writes the cache at the end.
 
     Args:
-        cache: the JSON file of earlier results; made when it is not there, made anew when it does not parse.
-        refresh: load those too that are known.
+        cache: the JSON file of earlier results; created if missing, replaced if it does not parse.
+        refresh: load known plugins again too.
 
     Raises:
         OutputError: the cache's folder cannot be made.
@@ -93,7 +93,7 @@ def scan(cache: Path, refresh: bool = False) -> Iterator[Scanned]:
         results.append(result)
         yield result
     written = cache.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):  # without it the next scan loads them all again
+    with suppress(OSError):  # without the cache, the next scan loads them all again
         written.write_bytes(msgspec.json.encode(results))
         os.replace(written, cache)
 
@@ -106,15 +106,15 @@ def register(program: typer.Typer) -> None:
 @app.command("scan")
 def scan_command(
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Load those again that earlier scans know.")
+        bool, typer.Option("--refresh", help="Load plugins again that earlier scans know.")
     ] = False,
     parameters: Annotated[bool, typer.Option("--parameters", help="List every parameter.")] = False,
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """List the installed plugins, each tried out on its own.
+    """List the installed plugins, each tried on its own.
 
-    Each is loaded in a process of its own, so that one which crashes or hangs is told of, and no more.
+    Each is loaded in a process of its own, so that a crash or a hang is only reported.
     """
     found = 0
     for result in scan(find_home(state).state / "plugins.json", refresh):
@@ -137,7 +137,7 @@ def scan_command(
 
 def _line(result: Scanned) -> str:
     channels = {(1,): "mono", (2,): "stereo", (1, 2): "mono and stereo"}.get(result.channels, "no channels")
-    late = f", {result.latency_frames} frames late" if result.latency_frames else ""
+    late = f", latency {result.latency_frames} frames" if result.latency_frames else ""
     return f"ok     {result.name}: {channels}{late}, {len(result.parameters)} parameters ({result.path})"
 
 

@@ -1,4 +1,4 @@
-"""`airband presets`: what there is, what one says, and the schema an editor checks a file with."""
+"""`airband presets`: lists the presets, shows one, and prints the JSON Schema for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`airband render`: a batch from the command line to the engine and back."""
+"""`airband render`: runs a batch from the command line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from presets.schema import Preset
 from render.files.parts import part_beside
 
 PAGE = b'content="Airband"'
-"""By which the head of a report is known."""
+"""Text by which the head of an Airband report is recognised."""
 WHICH, HOW = "Which of them", "When some fail"
 
 
@@ -50,7 +50,7 @@ def render(
             "-o",
             metavar="OUT",
             help="A file (one input), a folder, or a template such as 'out/{parent}/{stem}-48k{ext}' "
-            "({suffix} is the source's own ending).",
+            "({suffix} is the source's own suffix).",
         ),
     ],
     inputs: Annotated[list[str] | None, typer.Argument(metavar="IN", help="Files, folders, globs.")] = None,
@@ -60,28 +60,28 @@ def render(
         typer.Option(
             metavar="FILE",
             rich_help_panel=WHICH,
-            help="A row a render: .csv, .jsonl or .yaml with the columns path, preset, out and any knob.",
+            help="A render per row: .csv, .jsonl or .yaml with the columns path, preset, out and any knob.",
         ),
     ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATTERN", rich_help_panel=WHICH, help="Only names (or, with a slash, paths) like it."
+            metavar="PATTERN", rich_help_panel=WHICH, help="Only names (or, with a slash, paths) that match."
         ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", rich_help_panel=WHICH, help="None like it.")
+        list[str] | None, typer.Option(metavar="PATTERN", rich_help_panel=WHICH, help="None that match.")
     ] = None,
     part: Annotated[
         str | None,
         typer.Option(
-            "--shard", metavar="i/n", rich_help_panel=WHICH, help="Part i of n: one machine's of a farm."
+            "--shard", metavar="i/n", rich_help_panel=WHICH, help="Only part i of n, for one of n machines."
         ),
     ] = None,
     only_failed: Annotated[
         bool,
         typer.Option(
-            "--only-failed", rich_help_panel=WHICH, help="Only what the --results file says failed."
+            "--only-failed", rich_help_panel=WHICH, help="Only those that failed, by the --results file."
         ),
     ] = False,
     dry_run: Annotated[
@@ -89,36 +89,36 @@ def render(
     ] = False,
     results: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=HOW, help="Add a JSON line an item, as it ends."),
+        typer.Option(metavar="FILE", rich_help_panel=HOW, help="Append a JSON line per item, as it ends."),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page to hear and see what was done, as .html."),
+        typer.Option(metavar="FILE", help="Write an .html page to hear and see the results."),
     ] = None,
     takes: Annotated[
         int,
         typer.Option(
             "--takes",
             metavar="N",
-            help="Render N seeds of each clip, as NAME-take1 and on; all are kept, the best is told.",
+            help="Render N seeds of each clip, as NAME-take1 and so on; all are kept, the best is named.",
         ),
     ] = 1,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", rich_help_panel=HOW, help="Call it off at the first failure.")
+        bool, typer.Option("--fail-fast", rich_help_panel=HOW, help="Stop at the first failure.")
     ] = False,
     max_failures: Annotated[
-        int | None, typer.Option(min=1, metavar="N", rich_help_panel=HOW, help="Call it off at N failures.")
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=HOW, help="Stop after N failures.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     remux: Annotated[
         bool,
         typer.Option(
             "--remux",
-            help="Videos: beside each stem, the video with the stem in place of its sound.",
+            help="For videos: also write each video with its stem as the sound, beside the stem.",
         ),
     ] = False,
     priority: Annotated[
-        int, typer.Option(min=-9, max=9, metavar="N", help="Higher goes first among your jobs.")
+        int, typer.Option(min=-9, max=9, metavar="N", help="Among your jobs, a higher one goes first.")
     ] = 0,
     state: State = None,
     as_json: Json = False,
@@ -130,8 +130,8 @@ def render(
 ) -> None:
     """Render files: new above their cut-off, the original below.
 
-    What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels; the
-    same command goes on after that, a crash or a kill.
+    What is done already is skipped; any other existing file is refused without --force. Ctrl-C cancels;
+    the same command continues after that, or after a crash or a kill.
     """
     if only_failed and results is None:
         raise UsageError("--only-failed needs the --results of the last time", "only_failed")
@@ -141,7 +141,7 @@ def render(
     if not rows:
         raise UsageError("nothing to render is named; give files, folders, globs, or --manifest", "inputs")
     if remux and any(row.preset.start is not None or row.preset.end is not None for row in rows):
-        raise UsageError("--remux wants the whole stream rendered; leave --start and --end out", "remux")
+        raise UsageError("--remux needs the whole stream rendered; leave out --start and --end", "remux")
     wanted = by_name(include or [], exclude or [])
     pairs, refused = plan_rows(rows, out, recursive=recursive, wanted=wanted)
     if part is not None:
@@ -190,16 +190,16 @@ def render(
 
 
 def _clip(item: Item) -> Path:
-    """What the takes of one clip have in common."""
+    """The destination that the takes of one clip share."""
     return item.out if item.take is None else item.take.clip
 
 
 @contextmanager
 def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
-    """Collects how each item ends; writes the page at the end, also of a batch that is called off.
+    """Collects the outcome of each item; writes the page at the end, also of a cancelled batch.
 
     Raises:
-        UsageError: a name that is no page's, and may be that of a recording.
+        UsageError: the name is not that of a page, and may be that of a recording.
         OutputError: the page's folder cannot be written, or another page is there.
     """
     ended: list[Event] = []
@@ -216,9 +216,9 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
         reason = f"cannot be read: {error.strerror}; choose another place"
         raise OutputError(f"{page}: {reason}", "report") from None
     if is_anothers:
-        raise OutputError(f"{page}: exists and is no report of Airband's; choose another name", "report")
+        raise OutputError(f"{page}: exists and is not a report by Airband; choose another name", "report")
     with part_beside(page):
-        pass  # a page that cannot be written is told of before the work, not after it
+        pass  # an unwritable page is reported before the work, not after it
     try:
         yield add
     finally:
@@ -234,7 +234,7 @@ def _head(page: Path) -> bytes:
 
 
 def _tell_all(failed: list[Event], as_json: bool) -> None:
-    """What is wrong with every single input, where no engine is needed any more."""
+    """Prints the error of every input, when none can be rendered and no engine is needed."""
     for event in failed:
         if as_json:
             JsonLines().show(event)
@@ -255,11 +255,11 @@ def follow(
     speeds: Speeds,
     sinks: Sequence[Callable[[Event], None]] = (),
 ) -> None:
-    """Shows a batch to its end, hands its events to `sinks`, and learns how fast it went.
+    """Shows a batch to its end, passes its events to `sinks`, and measures its speed.
 
     Raises:
-        Cancelled: at Ctrl-C.
-        typer.Exit: something failed; the code is that of the errors, 1 where they differ.
+        Cancelled: on Ctrl-C.
+        typer.Exit: something failed; with the code that all errors share, or else 1.
     """
     counts: Counter[str] = Counter()
     failures: list[AirbandError] = []
@@ -280,7 +280,7 @@ def follow(
                     order = orders[event.item]
                     speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
     except KeyboardInterrupt:
-        raise Cancelled("cancelled; what is finished stays, nothing is left half-written") from None
+        raise Cancelled("cancelled; finished files stay, nothing is left half-written") from None
     finally:
         shown.end(counts, time.monotonic() - began_s)
         speeds.keep()
@@ -289,6 +289,6 @@ def follow(
 
 
 def common_code(failures: list[AirbandError]) -> int:
-    """The exit code of a command some of whose files failed: their own where they agree, else 1."""
+    """The exit code of a command with failed files: the code that all errors share, or else 1."""
     codes = {error.exit_code for error in failures}
     return codes.pop() if len(codes) == 1 else AirbandError.exit_code

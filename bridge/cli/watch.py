@@ -34,7 +34,7 @@ def watch(
     settle_s: Annotated[
         float,
         typer.Option(
-            "--settle", min=0.05, max=3600, metavar="S", help="Seconds that a file must not change for."
+            "--settle", min=0.05, max=3600, metavar="S", help="Seconds for which a file must not change."
         ),
     ] = 1.0,
     state: State = None,
@@ -45,8 +45,8 @@ def watch(
 ) -> None:
     """Render what arrives in a folder, until Ctrl-C.
 
-    A file is rendered once it has stopped growing. What is done already is not done again, also after a
-    restart. A file `airband.toml` in the folder is a preset for its files, in place of the flags. Results
+    A file is rendered once it has stopped growing. Files already done are not rendered again, even after a
+    restart. A file `airband.toml` in the folder is a preset for its files, instead of the flags. Results
     are never rendered, and never deleted.
     """
     watched, results = Path(named(folder, "folder")), Path(named(out, "out"))
@@ -63,7 +63,7 @@ def watch(
                         elif event.what in ("done", "failed"):
                             _say(event.what, described(event), as_json)
         except KeyboardInterrupt:
-            _say("end", "ended; what is finished stays, nothing is left half-written", as_json)
+            _say("end", "ended; finished files stay, nothing is left half-written", as_json)
 
 
 def _say(what: str, text: str, as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""Measuring models on full-band clips, and the demo."""
+"""Measures models on full-band clips, and holds the demo."""

@@ -1,4 +1,4 @@
-"""External commands as systems of an evaluation: one that starts for every clip, and one that stays."""
+"""External commands as systems of an evaluation: started for every clip, or once for all clips."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from render.measure.metrics import Signal
 TIMEOUT_S = 600.0
 NAMES = ("in", "full", "out")
 STAYS = "{lines}"
-"""Where a command has this it is started once: it finds `-` there, reads lines of the paths of {in}, {full}
-and {out} with tabs between, and answers each with a line when {out} is written."""
+"""A command with this placeholder is started once. It gets `-` in its place, reads one line per clip with the
+paths of {in}, {full} and {out}, separated by tabs, and answers with a line when {out} is written."""
 
 Rendering = Callable[[Given], tuple[Signal, float]]
 
 
 def command(words: Sequence[str], stack: ExitStack) -> Rendering:
-    """What renders by a command: (frames,) at 48 kHz, and the seconds that took.
+    """Returns a function that renders with a command: (frames,) at 48 kHz, and the seconds it took.
 
     Args:
-        words: of the command, with {in} and {out}, perhaps {full}, or with {lines} alone.
+        words: the command, with {in}, {out} and optionally {full}, or with {lines} alone.
         stack: ends a command that stays.
 
     Raises:
-        UsageError: a command that does not say where its files are named.
+        UsageError: the command lacks these placeholders.
     """
     if STAYS in words:
         return _Staying([word.replace(STAYS, "-") for word in words], stack).render
@@ -65,7 +65,7 @@ def command(words: Sequence[str], stack: ExitStack) -> Rendering:
 
 
 class _Staying:
-    """A command that is started at its first clip and reads the paths of every one from a line."""
+    """A command that is started at the first clip, and reads each clip's paths from a line."""
 
     def __init__(self, words: Sequence[str], stack: ExitStack) -> None:
         self._words, self._stack = words, stack
@@ -74,7 +74,7 @@ class _Staying:
         stack.enter_context(self._said)
 
     def render(self, given: Given) -> tuple[Signal, float]:
-        """See `command`; the first clip's seconds hold the start."""
+        """See `command`; the first clip's seconds include the start of the command."""
         with _files(given, True) as files:
             begin = time.perf_counter()
             process = self._process = self._process or self._started()
@@ -114,7 +114,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def _files(given: Given, wants_full: bool) -> Iterator[dict[str, Path]]:
-    """The paths of a clip's files, {in} written, {full} where it is wanted."""
+    """The paths of a clip's files; writes {in}, and {full} if wanted."""
     import soundfile
 
     with tempfile.TemporaryDirectory(prefix="airband-eval-") as folder:
@@ -136,7 +136,7 @@ def _read(name: str, out: Path) -> Signal:
         raise RenderError(f"{name}: ended well but wrote no {{out}}", "system")
     with open_clip(out) as clip:
         if clip.rate != RATE_HZ:
-            raise RenderError(f"{name}: wrote {clip.rate} Hz; 48000 Hz is measured", "system")
+            raise RenderError(f"{name}: wrote {clip.rate} Hz; it must write 48000 Hz", "system")
         mono: Signal = clip.read(0, clip.frames).mean(axis=0)
         return mono
 

@@ -1,4 +1,4 @@
-"""`airband demo`: a recording that ships is cut at 4 kHz, rendered by the engine, and measured."""
+"""`airband demo`: a bundled recording is cut at 4 kHz, rendered by the engine, and measured."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from render.upscaler import Audio
 CUTOFF_HZ = 4000.0
 RECORDING = "demo_recording.flac"
 RECORDED_HZ = 22050.0
-"""The recording was made at 44.1 kHz: it says nothing above."""
+"""The top of the recording's band: it was made at 44.1 kHz."""
 FILES = ("reference.wav", "input.wav", "output.wav", "spectrograms.png")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a demo found.
+    """The outcome of a demo.
 
     Attributes:
-        files: what it wrote, in the order of FILES.
-        model, why: what rendered, and why that.
+        files: the written files, in the order of FILES.
+        model, why: the model that rendered, and why it was chosen.
         lsd_before, lsd_after: log-spectral distance to the original, of the input and of the output.
         null_db: level of output minus input below the cut-off, relative to the input.
-        lag: of the output, samples.
-        work_ratio: seconds of work per second of audio; None where the engine had the result already.
+        lag: of the output, in samples.
+        work_ratio: seconds of work per second of audio; None if the engine had the result in its cache.
     """
 
     files: tuple[Path, ...]
@@ -50,12 +50,12 @@ def demonstrate(folder: Path, state: Path | None = None) -> Shown:
     """Writes the reference, the input, the output and a picture of the three to `folder`, and measures.
 
     Args:
-        folder: made if it is not there; an earlier demo in it is replaced.
+        folder: created if missing; an earlier demo in it is replaced.
         state: the engine's state folder.
 
     Raises:
-        OutputError: files of these names that no demo wrote, no room, no permission.
-        EngineError: no engine runs and none can be started.
+        OutputError: files of these names that no demo wrote, a full disk, or no permission.
+            EngineError: no engine runs and none can be started.
     """
     from render.measure.plots import spectrograms
     from render.measure.protocol import NYQUIST_SHARE, degrade, measure
@@ -87,7 +87,7 @@ def demonstrate(folder: Path, state: Path | None = None) -> Shown:
 
 
 def recording() -> Audio:
-    """The recording that ships: (1, frames) at 48 kHz; its source and licence lie beside it as text."""
+    """The bundled recording, (1, frames) at 48 kHz; a text file beside it gives source and licence."""
     import soundfile
 
     with resources.files("bridge.evaluation").joinpath(RECORDING).open("rb") as file:
@@ -96,7 +96,7 @@ def recording() -> Audio:
 
 
 def told(shown: Shown) -> str:
-    """What was found, in words."""
+    """The outcome in words."""
     speed = f"{shown.work_ratio:.2f} s" if shown.work_ratio is not None else "none, the engine had it already"
     return "\n".join(
         [

@@ -1,9 +1,10 @@
-"""`airband eval`: systems rendered and measured on a folder of full-band clips (render/measure/).
+"""`airband eval`: renders and measures systems on a folder of full-band clips (render/measure/).
 
-A system (bridge/evaluation/systems.py) gets the same input as every other and is held to the same figures.
-Models render without the gate: the figures count frames at -95 dBFS like any other, and what a gate leaves
-empty there would be all they tell. Each row is on disk before the next begins, so a run that ends early goes
-on where it was.
+All systems (bridge/evaluation/systems.py) get the same inputs and are measured alike. Models render without
+the
+gate: the figures count frames at -95 dBFS like any other, and frames that a gate leaves empty would outweigh
+    all
+else. Each row is on disk before the next begins, so a run that was interrupted continues where it was.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from render.measure.protocol import degrade, fitted, measure, reference, subsamp
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 SPEECH = "speech"
-"""The domain whose clips are rendered a second time for `lsd_ssr`, really resampled, as in the paper."""
+"""The domain whose clips are rendered a second time for `lsd_ssr`, truly resampled as in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row still to be measured."""
+    """A row that is still to be measured."""
 
     system: str
     domain: str
@@ -50,27 +51,26 @@ def evaluate(
     state: Path | None = None,
     every: int = 1,
 ) -> list[Row]:
-    """Every system on every clip at every cut-off.
+    """Measures every system on every clip at every cut-off.
 
     Args:
-        data: a folder of clips, or of folders of clips, one a domain.
-        cutoffs_hz: where the clips are cut, Hz.
+        data: a folder of clips, or of folders of clips, one per domain.
+        cutoffs_hz: frequencies at which the clips are cut, in Hz.
         systems: see `bridge.evaluation.systems.opened`.
-        table: CSV the rows are kept in; those in it already are not measured again, but for those that lack
-            a score that can be taken now, and those of a model that has other weights, or another version,
-            now.
-        on_row: called with how many rows there are, and how many there will be.
+        table: CSV that keeps the rows. A row in it is measured again only if it lacks a score that can now be
+            taken, or if its model's weights or Airband's version have changed.
+        on_row: called with the number of rows measured, and of all rows.
         state: the engine's state folder.
-        every: take every so manieth clip of each domain, in the order of their names, from the first on.
+        every: use every n-th clip of each domain, in order of their names, beginning with the first.
 
     Returns:
-        The rows asked for, in the order of systems, cut-offs, clips.
+        The requested rows, in order of systems, cut-offs, clips.
 
     Raises:
-        UsageError: a folder without clips, a cut-off outside 1 to 23 kHz, `every` below 1, a system that is
-            none.
-        RenderError: a command that fails, or writes no 48 kHz audio.
-        OutputError: a table that cannot be written, or is no table of ours.
+        UsageError: a folder without clips, a cut-off outside 1 to 23 kHz, `every` below 1, or an invalid
+            system.
+        RenderError: a command fails, or writes no 48 kHz audio.
+        OutputError: the table cannot be written, or is a file of another kind.
     """
     for cutoff_hz in cutoffs_hz:
         if not 1000 <= cutoff_hz <= 23000:
@@ -111,7 +111,7 @@ def _clips(data: Path, every: int) -> list[tuple[str, Path]]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and those in it, linked ones too, each folder once."""
+    """All files below a folder, also through links; each folder counts once."""
     seen = {os.path.realpath(folder)}
     for root, folders, files in os.walk(folder, followlinks=True):
         real = {os.path.realpath(Path(root, name)): name for name in sorted(folders, reverse=True)}

@@ -1,4 +1,4 @@
-"""What a system of an evaluation gets."""
+"""The input of a system in an evaluation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from render.measure.metrics import Signal
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a system gets.
+    """The input of a system.
 
     Attributes:
         samples: (frames,) float32, the degraded clip.
-        rate: its rate, Hz.
-        full: (frames,) at 48 kHz, the clip it was made from: a command may be a ceiling, which needs it.
+        rate: its rate, in Hz.
+        full: (frames,) at 48 kHz, the original clip, for commands that measure an upper bound.
     """
 
     samples: NDArray[np.float32]

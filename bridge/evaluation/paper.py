@@ -1,6 +1,8 @@
-"""The table of AudioSR's paper (Liu et al. 2023, Table 1) with what is here: its rows, and its Markdown.
+"""The table of AudioSR's paper (Liu et al. 2023, Table 1) for the models on this machine: its rows, and its
+Markdown.
 
-A row whose model is not here stays in the table and says so. Every row says how long its model was trained.
+A row without weights on this machine stays in the table and says so. Every row states its model's training
+time.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ TRAINED = {
     "audiosr-basic": "AudioSR",
     "audiosr-speech": "AudioSR-Speech",
 }
-"""The paper's models by how the names of their weights begin, as `airband models` lists them."""
+"""How the names of the paper's models begin in `airband models`, and their titles in the paper."""
 
 KNOBS = {"nuwave-": ":steps=8"}
-"""What a family renders with, where it is not the default: a step of NuWave costs as much as a whole clip of
-the others, and NuWave has 8."""
+"""Knobs that a family renders with instead of the defaults: a step of NuWave costs as much as a whole clip of
+the other models, and NuWave has 8 steps."""
 
 NO_WEIGHTS = "no weights here"
 NOT_TOLD = "not told"
@@ -46,9 +48,9 @@ class PaperRow:
     """A row of the table.
 
     Attributes:
-        label: what it is called there.
-        system: what renders it, see `bridge.evaluation.systems.opened`; empty where its weights are missing.
-        hours: of training, in words.
+        label: its name in the table.
+        system: renders it, see `bridge.evaluation.systems.opened`; empty if its weights are missing.
+        hours: of training, as text.
     """
 
     label: str
@@ -57,10 +59,10 @@ class PaperRow:
 
 
 def models_here() -> list[dict[str, Any]]:
-    """Every model as `airband models list --json` tells it.
+    """Every model, as `airband models list --json` describes it.
 
     Raises:
-        EngineError: the listing cannot be had.
+        EngineError: the listing fails.
     """
     command = [sys.executable, "-P", "-m", "engine", "models", "list", "--json"]
     try:
@@ -109,11 +111,12 @@ def _hours(model: dict[str, Any]) -> str:
 
 
 def markdown(rows: Sequence[PaperRow], measured: Sequence[Row]) -> str:
-    """A table a domain: every row at every cut-off, with every figure; means, but of the null the worst clip.
+    """One table per domain, with every row at every cut-off: means of the figures, but for the null the worst
+    clip.
 
     Args:
         rows: of the table.
-        measured: what `evaluate` measured of their systems.
+        measured: the rows that `evaluate` measured of their systems.
     """
     absent = perceptual.missing()
     names = [name for name in FORMATS if name not in absent]

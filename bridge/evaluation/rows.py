@@ -1,4 +1,4 @@
-"""The rows of an evaluation: kept as they are made, summed up by domain, written for people and scripts."""
+"""The rows of an evaluation: stored as measured, summarised by domain, written for people and scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from render.measure.protocol import Figures
 
 SCORES = tuple(perceptual.PACKAGES)
 LARGEST = ("lag", "length")
-"""Figures whose means say nothing: of them the largest is told."""
+"""Figures whose mean says nothing; the summary gives their largest value."""
 MEANS = (*(f.name for f in fields(Figures) if f.name not in LARGEST), "lsd_ssr", *SCORES, "work_ratio")
 FORMATS = {
     "clips": "{}",
@@ -39,17 +39,17 @@ FORMATS = {
     "length": "{:+}",
     "work_ratio": "{:.3f}",
 }
-"""The figures of a table, in order, and how each is written."""
+"""The figures of a table, in order, and their formats."""
 PLACE = ("system", "cutoff_hz", "domain", "clip")
 EVERY_CLIP = "(all)"
-"""Stands for a clip's name in the lines of `write_csv` that hold a domain's means."""
+"""The clip name of lines in `write_csv` that hold a domain's means."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row(Figures):
     """The figures of one clip, cut at one frequency, by one system with its weights.
 
-    A score without its package is NaN.
+    A score whose package is not installed is NaN.
     """
 
     lsd_ssr: float
@@ -64,18 +64,18 @@ class Row(Figures):
 
     @property
     def complete(self) -> bool:
-        """Whether it holds every score that can be taken here."""
+        """Whether it holds every score that can be taken on this machine."""
         absent = perceptual.missing()
         return not any(math.isnan(getattr(self, name)) for name in SCORES if name not in absent)
 
     @property
     def key(self) -> tuple[str, str, str, float]:
-        """What tells rows apart."""
+        """The fields that identify a row."""
         return self.system, self.weights, self.clip, self.cutoff_hz
 
 
 def summary(rows: Sequence[Row]) -> list[dict[str, str | float | int]]:
-    """Means by system, cut-off and domain; of the null the worst, of lag and length the largest."""
+    """Means by system, cut-off and domain; of the null the worst value, of lag and length the largest."""
     groups: dict[tuple[str, float, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.system, row.cutoff_hz, row.domain), []).append(row)
@@ -98,24 +98,24 @@ def summary(rows: Sequence[Row]) -> list[dict[str, str | float | int]]:
 
 
 def check_csv(path: Path) -> None:
-    """Whether `write_csv` may write there: where nothing is, or an earlier one's table.
+    """Makes sure that `write_csv` may write there: nothing lies there, or an earlier table.
 
     Raises:
-        OutputError: another file, or one that cannot be read.
+        OutputError: another file lies there, or one that cannot be read.
     """
     try:
         ours = not path.exists() or path.read_bytes().startswith(",".join(PLACE).encode())
     except OSError as error:
         raise OutputError(f"{path}: cannot be read: {error.strerror}", "csv") from None
     if not ours:
-        raise OutputError(f"{path}: exists and is no table of figures; choose another --csv", "csv")
+        raise OutputError(f"{path}: exists and is not a table of figures; choose another --csv", "csv")
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Every clip's row, and after the rows of a domain its means under the clip's name `(all)`.
+    """Writes every clip's row, and after each domain its means, under the clip name `(all)`.
 
     Raises:
-        OutputError: the file is another's, or cannot be written.
+        OutputError: a file of another kind lies there, or it cannot be written.
     """
     check_csv(path)
     absent = perceptual.missing()
@@ -137,7 +137,7 @@ def _rounded(values: dict[str, str | float | int]) -> dict[str, str | float | in
 
 
 def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """The summary and all rows, as JSON; what is not finite becomes null or "-inf"."""
+    """Writes the summary and all rows as JSON; NaN becomes null, infinity "inf" or "-inf"."""
 
     def plain(values: dict[str, str | float | int]) -> dict[str, str | float | int | None]:
         return {k: _plain(v) if isinstance(v, float) else v for k, v in values.items()}
@@ -153,10 +153,10 @@ def _plain(value: float) -> float | str | None:
 
 
 def kept(table: Path) -> Iterator[Row]:
-    """The rows of a table that an earlier run wrote, all whole ones; none where there is no table.
+    """The complete rows of a table that an earlier run wrote; none if there is no table.
 
     Raises:
-        OutputError: a file that is no such table.
+        OutputError: the file is not such a table.
     """
     if not table.exists():
         return
@@ -170,12 +170,12 @@ def kept(table: Path) -> Iterator[Row]:
 
 
 def _whole(table: Path) -> int:
-    """Bytes of a table up to its last line's end: a killed run may leave half a row after it."""
+    """Size of a table up to the end of its last complete line; a killed run may leave half a row after it."""
     return table.read_bytes().rfind(b"\n") + 1
 
 
 class Appended:
-    """The table opened for more rows after its last whole one, each flushed."""
+    """Appends rows after a table's last complete row, and flushes each; a context manager."""
 
     def __init__(self, table: Path) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What an evaluation renders with: nothing at all, a model of the engine, or any external command."""
+"""The systems of an evaluation: the unprocessed input, a model of the engine, or any external command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from render.resample import resampled
 
 UNPROCESSED = "unprocessed"
 LABEL = re.compile(r"([\w.+-]+)=")
-"""What may stand before a command, to call it by."""
+"""An optional label before a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class System:
     """A system, ready to render.
 
     Attributes:
-        render: what it makes, (frames,) at 48 kHz, and the seconds that takes; NaN where it was there before.
-        weights: of a model, Airband's version and the digest of its weights: what another one rendered is
-            not its figure. Empty where a name says all that is known.
+        render: returns the result, (frames,) at 48 kHz, and the seconds it took (NaN if it was cached).
+        weights: of a model, Airband's version and the digest of its weights, since the figures of other
+            weights do not count. Empty for other systems.
     """
 
     render: Callable[[Given], tuple[Signal, float]]
@@ -42,18 +42,18 @@ class System:
 
 
 def opened(system: str, stack: ExitStack, state: Path | None) -> System:
-    """A system, ready to render.
+    """Opens a system, ready to render.
 
     Args:
-        system: `unprocessed`; the name of a model, and after a colon the knobs it is to have
-            (`audiosr-basic:steps=12,sampler=dpmpp_2m`); or a command with {in} and {out}, WAV files of 48
-            kHz ({in} has the rate of the clip that was resampled), perhaps {full}, or one with {lines}, see
-            `bridge.evaluation.commands`; perhaps LABEL= before it.
-        stack: closes what it holds.
+        system: `unprocessed`; or a model's name, optionally with knobs after a colon
+            (`audiosr-basic:steps=12,sampler=dpmpp_2m`); or a command, optionally after LABEL=. A command
+            contains {in} and {out} and optionally {full}, WAV files of 48 kHz ({in} has the rate of the clip
+            that was resampled), or {lines}, see `bridge.evaluation.commands`.
+        stack: closes the system.
         state: the engine's state folder.
 
     Raises:
-        UsageError: a command without {in}, {out} or {lines}, or knobs that there are not.
+        UsageError: a command without {in}, {out} or {lines}, or an unknown knob.
     """
     if system == UNPROCESSED:
         return System(_unprocessed)
@@ -63,8 +63,8 @@ def opened(system: str, stack: ExitStack, state: Path | None) -> System:
 
 
 def label(system: str) -> str:
-    """What to call a system: the label of a command, or the first file of it that is neither an interpreter
-    nor an argument; of a model, its name and knobs."""
+    """A system's name in tables: a command's label, or else its first script or, failing that, its program; a
+    model's name and knobs."""
     if " " not in system:
         return system
     given = LABEL.match(system)

@@ -1,1 +1,1 @@
-"""Super-resolution as a stage among effects."""
+"""Super-resolution as a stage in a list of effects."""

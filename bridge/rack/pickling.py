@@ -1,4 +1,4 @@
-"""The stages of a rack on their way to another process: Pedalboard's own objects cannot be pickled."""
+"""Makes the stages of a rack picklable, since Pedalboard's own objects are not."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class NativeState(NamedTuple):
 
 
 def packed(stage: Any) -> Any:
-    """What of a stage can be pickled: a stage of ours as it is, a native effect as its parameters.
+    """A stage in a form that can be pickled: ours as it is, a native effect as its parameters.
 
     Raises:
-        UsageError: a plugin that was loaded in this process.
+        UsageError: the stage is a plugin that was loaded in this process.
     """
     name = type(stage).__name__
     if isinstance(stage, Stage):
@@ -29,13 +29,13 @@ def packed(stage: Any) -> Any:
     if name in CONTAINERS:
         return NativeState(name, {}, [packed(child) for child in stage])
     if name not in EFFECTS:
-        raise UsageError(f"{name} {stage.name!r} was loaded here and cannot be pickled; External(path) can")
+        raise UsageError(f"{name} {stage.name!r} was loaded here and cannot be pickled; use External(path)")
     values = {key: getattr(stage, key) for key in EFFECTS[name] if hasattr(stage, key)}
     return NativeState(name, {key: getattr(value, "name", value) for key, value in values.items()}, [])
 
 
 def unpacked(stage: Any) -> Any:
-    """The stage that `packed` was given, or its like."""
+    """The stage that `packed` was given, or an equal one."""
     if not isinstance(stage, NativeState):
         return stage
     from render.effects.native import native

@@ -1,8 +1,8 @@
 """Super-resolution as one stage among Pedalboard effects.
 
-A Python object cannot sit in a `pedalboard.Pedalboard`, so `Rack` is the list that holds both: runs of
-native plugins become one Pedalboard call each (bit for bit what one board gives), and what lies between them
-works on the whole clip. Named Rack because `pedalboard.Chain` exists.
+A Python object cannot be part of a `pedalboard.Pedalboard`, so `Rack` is a list that holds both. Consecutive
+native plugins become one Pedalboard call (bit for bit the result of one board); the stages between them work
+on the whole clip. It is named Rack because `pedalboard.Chain` exists.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BUFFER_FRAMES = 8192
 
 
 class Rendered(NamedTuple):
-    """One file through a rack: where it came from, (channels, frames) float32, and its rate in Hz."""
+    """A file's result: its path, (channels, frames) float32, and the rate in Hz."""
 
     path: Path
     audio: Audio
@@ -43,16 +43,16 @@ class Rendered(NamedTuple):
 
 
 class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
-    """A list of Pedalboard plugins and of stages, called like a Pedalboard.
+    """A list of Pedalboard plugins and stages, called like a Pedalboard.
 
     Args:
-        stages: Pedalboard effects (Chain, Mix and loaded plugins among them), `SuperResolution`, `External`
+        stages: Pedalboard effects (also Chain, Mix and loaded plugins), `SuperResolution`, `External`
             plugins, other racks.
-        tail_s: silence appended to the input, so that reverbs and delays ring out; 0 to 60 s.
-        client: a `bridge.Client` (or `engine.local`), shared by all stages; one is made on first need.
+        tail_s: silence appended to the input so that reverbs and delays ring out, 0 to 60 s.
+        client: a `bridge.Client` (or `engine.local` renderer) that all stages share; made on first need.
 
     Raises:
-        UsageError: a stage that is neither, or a tail out of bounds.
+        UsageError: a stage of another type, or a tail outside its bounds.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
 
     @classmethod
     def from_effects(cls, effects: Iterable[Effect]) -> Self:
-        """The rack that sounds like `effects.before` or `effects.after` of a preset."""
+        """The rack equivalent to `effects.before` or `effects.after` of a preset."""
         from render.effects.native import native
 
         stages: list[pedalboard.Plugin | Stage] = []
@@ -103,7 +103,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         return len(self._stages)
 
     def insert(self, index: int, value: pedalboard.Plugin | Stage) -> None:
-        """Put a stage before `index`."""
+        """Inserts a stage before `index`."""
         self._stages.insert(index, _checked(value))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,14 +118,14 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         return f"Rack([{', '.join(_describe(stage) for stage in self._stages)}]{tail})"
 
     def output_rate(self, sample_rate: float) -> float:
-        """The rate of what comes out when `sample_rate` goes in, Hz."""
+        """The output rate for an input at `sample_rate`, in Hz."""
         for stage in self._stages:
             if isinstance(stage, Stage):
                 sample_rate = stage.output_rate(sample_rate)
         return sample_rate
 
     def reset(self) -> None:
-        """Clear the memory of every stage: reverb tails, envelopes."""
+        """Clears the memory of every stage: reverb tails, envelopes."""
         for stage in self._stages:
             stage.reset()
 
@@ -137,22 +137,23 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         reset: bool = True,
         on_step: StepHook = no_hook,
     ) -> Audio:
-        """What Pedalboard's `process` does, with stages that may change the rate.
+        """Like Pedalboard's `process`, but stages may change the rate.
 
         Args:
-            input_array: (channels, frames), (frames, channels) or (frames,), float32 or float64; what comes
-                out has the same layout, as float32.
-            sample_rate: of the input, Hz; of the output see `output_rate`.
-            buffer_size: what a native plugin gets at a time, frames.
-            reset: clear all memory first. False (a stream, call by call) goes with native plugins only.
-            on_step: called with progress; cancels by raising `presets.errors.Cancelled`.
+            input_array: (channels, frames), (frames, channels) or (frames,), float32 or float64; the output
+                has the same layout, as float32.
+            sample_rate: of the input, in Hz; `output_rate` gives that of the output.
+            buffer_size: frames that a native plugin gets at a time.
+            reset: clear all memory first. False (for a stream in several calls) works with native plugins
+                only.
+            on_step: called with progress; it cancels by raising `presets.errors.Cancelled`.
 
         Raises:
-            UsageError: a layout that cannot be told, `reset=False` with stages that need the whole clip, or a
-                buffer of no frames.
+            UsageError: an ambiguous layout, `reset=False` with stages that need the whole clip, or a buffer
+                of no frames.
             AirbandError: whatever a stage raises.
         """
-        if buffer_size < 1:  # Pedalboard would never end
+        if buffer_size < 1:  # Pedalboard would loop forever
             raise UsageError(f"buffer_size = {buffer_size}; allowed: 1 frame and more", "buffer_size")
         stages = list(self._flat())
         if not self.tail_s and not any(isinstance(stage, Stage) for stage in stages):
@@ -168,21 +169,21 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
     __call__ = process
 
     def render(self, audio: Audio, rate: float, connection: SharedClient, on_step: StepHook) -> Audio:
-        """See `Stage.render`: a rack within a rack."""
+        """See `Stage.render`; for a rack within a rack."""
         return self._render(audio, rate, BUFFER_FRAMES, connection, on_step)
 
     async def process_async(
         self, input_array: np.ndarray[Any, Any], sample_rate: float, on_step: StepHook = no_hook
     ) -> Audio:
-        """`process` for an event loop, which stays free meanwhile.
+        """`process` for an event loop, which it does not block.
 
-        A task that is cancelled ends the render at its next step.
+        Cancelling the awaiting task ends the render at its next step.
         """
         is_off = threading.Event()
 
         def watched(step: Step) -> None:
             if is_off.is_set():
-                raise Cancelled("the task that waited for it was cancelled")
+                raise Cancelled("the task that awaited it was cancelled")
             on_step(step)
 
         try:
@@ -191,18 +192,18 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
             is_off.set()
 
     def map(self, files: Iterable[str | PathLike[str]], workers: int = 2) -> Iterator[Rendered]:
-        """Every file through the rack, in order, `workers` at a time.
+        """Yields every file's result, in order, `workers` at a time.
 
         Args:
             files: paths of audio files.
-            workers: files in flight; the engine's queue takes them as they come.
+            workers: number of files processed at a time; the engine's queue takes them as they come.
 
         Raises:
-            InputError: a file that cannot be read, when its turn comes.
-            UsageError: one name in place of several.
+            InputError: a file cannot be read; raised when its turn comes.
+            UsageError: a single path instead of several.
         """
         if isinstance(files, str | PathLike):
-            raise UsageError(f"map takes several files: give [{str(files)!r}] for one", "files")
+            raise UsageError(f"map takes several files; for one, give [{str(files)!r}]", "files")
         pool = ThreadPoolExecutor(workers, "rack")
         try:
             yield from pool.map(self._file, files)
@@ -236,7 +237,7 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
         return audio
 
     def _flat(self) -> Iterator[pedalboard.Plugin | Stage]:
-        """The stages, those of inner racks among them: their native plugins share a board with neighbours."""
+        """The stages, with those of inner racks, so that neighbouring native plugins share one board."""
         for stage in self._stages:
             if isinstance(stage, Rack) and not stage.tail_s:
                 yield from stage._flat()
@@ -259,7 +260,7 @@ def _run(
         if "main thread" not in str(error):
             raise
         raise UsageError(
-            "a plugin loaded here starts afresh on the main thread only; External(path) runs from any thread"
+            "a plugin loaded here resets on the main thread only; External(path) runs on any thread"
         ) from error
     return out
 
@@ -270,7 +271,7 @@ def _checked(stage: Any) -> Any:
     if isinstance(stage, Stage) or (isinstance(stage, pedalboard.Plugin) and stage.is_effect):
         return stage
     raise UsageError(
-        f"{stage!r} cannot stand in a Rack: it takes Pedalboard effects, SuperResolution and racks"
+        f"{stage!r} cannot be part of a Rack, which takes Pedalboard effects, SuperResolution and racks"
     )
 
 
@@ -295,7 +296,7 @@ def _numbered(on_step: StepHook, number: int, of: int) -> StepHook:
 
 
 def _channels_first(array: np.ndarray[Any, Any]) -> tuple[Audio, Callable[[Audio], Audio]]:
-    """(channels, frames) float32 and the way back, by Pedalboard's rule: the shorter side is the channels."""
+    """(channels, frames) float32, and the inverse; by Pedalboard's rule the shorter side is the channels."""
     audio = np.asarray(array)
     if audio.size == 0:
         raise UsageError(f"the audio is empty: its shape is {audio.shape}")

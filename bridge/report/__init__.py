@@ -1,1 +1,1 @@
-"""A page about a batch, before and after, heard and seen; and its player, for other pages."""
+"""An HTML page about a batch, to hear and see before and after; and its player, also for other pages."""

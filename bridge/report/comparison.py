@@ -1,4 +1,4 @@
-"""A render beside its source as a player takes it: three sounds below full scale, and what to say of them."""
+"""Compares a render with its source for a player: three sounds below full scale, and their figures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Version(NamedTuple):
 
     Attributes:
         key, label: its key in the player, and its name.
-        samples: (channels, frames) at 48 kHz, all versions scaled alike below full scale.
-        picture: its spectrogram as a data URL, all on one scale of colours.
-        gain: what brings it to the loudness of the first.
+        samples: (channels, frames) at 48 kHz; all versions are scaled by the same factor to stay below full
+            scale.
+        picture: its spectrogram as a data URL; all versions share one colour scale.
+        gain: factor that matches its loudness to the first version's.
     """
 
     key: str
@@ -42,7 +43,7 @@ class Comparison(NamedTuple):
 
 
 def compare(heard: Excerpt) -> Comparison:
-    """Before, after, and only what was added."""
+    """The sounds before, after, and only what was added."""
     before, after = (
         integrated_lufs(ArrayClip(each, RATE_HZ, limited=False)) for each in (heard.before, heard.after)
     )
@@ -61,10 +62,10 @@ def compare(heard: Excerpt) -> Comparison:
 def figures(
     report: RenderReport, heard: Excerpt, lufs: tuple[float, float], work: str
 ) -> list[tuple[str, str]]:
-    """Each figure's name and its value, as a page shows them."""
+    """The figures of a render as (name, value) pairs, as a page shows them."""
     after = ArrayClip(heard.after, RATE_HZ, limited=False)
     added, whole = (float(np.mean(each.astype(np.float64) ** 2)) for each in (heard.added, heard.after))
-    least = 1e-12 * whole  # -120 dB: what float32 and another rate leave lies below
+    least = 1e-12 * whole  # -120 dB: above the residue of float32 rounding and resampling
     until_s = heard.start_s + heard.before.shape[1] / RATE_HZ
     return [
         ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),

@@ -1,4 +1,4 @@
-"""A render beside its source, on one time line: what a page plays and draws."""
+"""An excerpt of a render and its source on one time line, for a page to play and draw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from render.resample import resampled, resampled_frames
 from render.upscaler import Audio
 
 EXCERPT_S = 12.0
-"""So much of a clip is put into a page: where most was added, of a longer one."""
+"""Longest excerpt on a page, in seconds. Of a longer clip it is the stretch to which most was added."""
 
 
 class Excerpt(NamedTuple):
@@ -23,9 +23,9 @@ class Excerpt(NamedTuple):
 
     Attributes:
         before, after: (channels, frames) float32 at 48 kHz; the source and the result.
-        added: likewise; their difference, of a stem that is a part of the render what of it was made.
-        start_s: where it begins in the result.
-        whole_s: how long the whole result is.
+        added: likewise; what the render generated in this stretch.
+        start_s: its begin in the result, in seconds.
+        whole_s: length of the whole result, in seconds.
     """
 
     before: Audio
@@ -38,12 +38,12 @@ class Excerpt(NamedTuple):
 def excerpt(
     source: Path, out: Path, report: RenderReport, *, stream: int = 0, accept_truncated: bool = False
 ) -> Excerpt:
-    """Reads a render and its source.
+    """Reads an excerpt of a render and its source.
 
     Args:
         source, out: the files.
-        report: the render's own account: which stretch of the source it is of.
-        stream, accept_truncated: the knobs by which the source was read.
+        report: the render's report, which says what range of the source it covers.
+        stream, accept_truncated: the knobs with which the source was read.
 
     Raises:
         InputError: one of the files cannot be read, or they do not belong together.
@@ -53,7 +53,7 @@ def excerpt(
         before, after = resampled(given, RATE_HZ), resampled(made, RATE_HZ)
         first = resampled_frames(report.source.first_frame, given.rate, RATE_HZ)
         if given.channels != made.channels or given.frames != report.source.frames:
-            raise InputError(f"{source}: is no longer what {out} was made from", str(source))
+            raise InputError(f"{source}: has changed since {out} was made from it", str(source))
         frames = min(after.frames, round(EXCERPT_S * RATE_HZ))
         start = _busiest(before, after, first, frames, report.stem)
         here, there = before.read(first + start, frames), after.read(start, frames)
@@ -62,14 +62,14 @@ def excerpt(
 
 
 def _added(before: Audio, after: Audio, stem: str) -> Audio:
-    """What a render made, by its stem: `high` is that and nothing else, `low` has nothing of it."""
+    """What a render generated, by its stem: all of `high`, nothing of `low`, of `full` the difference."""
     if stem == "high":
         return after
     return after - before if stem == "full" else np.zeros_like(after)
 
 
 def _busiest(before: Clip, after: Clip, first: int, frames: int, stem: str) -> int:
-    """Where the stretch of `frames` begins to which most was added, in steps of half of it."""
+    """Where the stretch of `frames` begins to which most was added, searched in steps of half its length."""
     best, most = 0, -1.0
     for start in range(0, after.frames - frames + 1, max(1, frames // 2)):
         added = _added(before.read(first + start, frames), after.read(start, frames), stem)

@@ -1,4 +1,4 @@
-"""Sounds and pictures as text that a page holds: Opus and JPEG in data URLs."""
+"""Sounds and pictures as text within a page: Opus and JPEG in data URLs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from render.measure.metrics import spectrogram
 from render.upscaler import Audio
 
 OPUS_LEVEL = 0.55
-"""libsndfile's compression level: near 100 kbit/s a channel pair."""
+"""libsndfile's compression level; gives about 100 kbit/s for a pair of channels."""
 FLOOR_DB = -100.0
 COLUMNS, ROWS = 480, 240
 JPEG_QUALITY = 60
@@ -24,7 +24,7 @@ def sound(samples: Audio) -> str:
     """Samples as an Opus file in a data URL.
 
     Args:
-        samples: (channels, frames) at 48 kHz; brought below full scale by the caller.
+        samples: (channels, frames) at 48 kHz; the caller has scaled them below full scale.
     """
     file = io.BytesIO()
     file.name = "sound.opus"
@@ -33,11 +33,11 @@ def sound(samples: Audio) -> str:
 
 
 def picture(samples: Audio, top_db: float | None = None) -> tuple[str, float]:
-    """The spectrogram, 0 to 24 kHz upwards, as a JPEG in a data URL; and its top in dB.
+    """A spectrogram, 0 to 24 kHz from bottom to top, as a JPEG in a data URL; and its top level in dB.
 
     Args:
         samples: (channels, frames) at 48 kHz.
-        top_db: the level of the brightest colour, for several on one scale; this picture's own by default.
+        top_db: level of the brightest colour, to share a scale; by default the maximum of this picture.
     """
     from matplotlib import colormaps
     from PIL import Image
@@ -52,7 +52,7 @@ def picture(samples: Audio, top_db: float | None = None) -> tuple[str, float]:
 
 
 def _shrunk(rows: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """The mean of groups of rows, `most` of them at most."""
+    """Averages neighbouring rows so that at most `most` remain."""
     if len(rows) <= most:
         return rows
     starts = np.linspace(0, len(rows), most, endpoint=False).astype(int)

@@ -1,4 +1,4 @@
-// The page of a batch: a card a clip with its pictures and player, and a table of all files that sorts.
+// The page of a batch: a card for each clip with its pictures and player, and a sortable table of all files.
 
 "use strict";
 
@@ -15,7 +15,7 @@ function make(tag, text, name) {
   return element;
 }
 
-// How far from the top, 0 to 1, a frequency lies in a picture.
+// The distance of a frequency from the top of a picture, 0 to 1.
 function height(hz) {
   if (!log.checked) return 1 - hz / TOP_HZ;
   return 1 - Math.log(Math.max(hz, LOW_HZ) / LOW_HZ) / Math.log(TOP_HZ / LOW_HZ);
@@ -59,13 +59,13 @@ function picture(version, clip) {
   return {figure, frame, cursor};
 }
 
-// A player draws its waveform when it is first seen.
+// A player draws its waveform when it first scrolls into view.
 const players = new Map();
 const seen = new IntersectionObserver((entries) => {
   for (const {target, isIntersecting} of entries) {
     if (!isIntersecting) continue;
     seen.unobserve(target);
-    players.get(target).load().catch(() => {});  // what cannot be decoded is told by playing it
+    players.get(target).load().catch(() => {});  // decoding errors show when it is played
   }
 });
 

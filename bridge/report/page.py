@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything it needs, and opens from a disk without a network."""
+"""The page: one self-contained HTML file that opens from disk without a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from render.files.sidecar import sidecar_path
 from render.measure.takes import USUAL, TakeFigures
 
 EMBEDDED_BYTES = 2_800_000
-"""Sounds and pictures that a page holds; clips beyond are in its table only, with a link to the file."""
+"""Limit for the sounds and pictures in a page; clips beyond it appear only in its table, with a link."""
 COLUMNS: tuple[dict[str, Any], ...] = (
     {"key": "source", "name": "source"},
     {"key": "out", "name": "result"},
@@ -39,12 +39,12 @@ COLUMNS: tuple[dict[str, Any], ...] = (
 
 
 def write(page: Path, events: Sequence[Event], *, title: str) -> None:
-    """Writes the page of a batch; an earlier one is replaced.
+    """Writes the page of a batch; replaces an earlier one.
 
     Args:
         page: the HTML file.
-        events: how each item ended.
-        title: its heading.
+        events: the outcome of each item.
+        title: the heading.
 
     Raises:
         OutputError: it cannot be written.
@@ -59,18 +59,18 @@ def write(page: Path, events: Sequence[Event], *, title: str) -> None:
 
 
 def contents(events: Sequence[Event], folder: Path) -> dict[str, Any]:
-    """What a page about a batch shows: its summary, a card a clip as far as there is room, and all files.
+    """The content of a batch's page: its summary, a card per clip as far as there is room, and all files.
 
-    What failed stands before the others.
+    Failed items come first in the table.
 
     Args:
-        events: how each item ended.
-        folder: that links to results start from.
+        events: the outcome of each item.
+        folder: links to results are relative to it.
     """
     counts = Counter(event.what for event in events)
     rows, clips, room = [], [], EMBEDDED_BYTES
     for event in events:
-        if event.judged is not None:  # it stands in the sidecars of the takes
+        if event.judged is not None:  # the verdict on takes is in their sidecars
             continue
         said = _sidecar(event)
         rows.append(_row(event, said, folder))
@@ -96,20 +96,20 @@ def filled(title: str, shown: dict[str, Any], *, style: str, script: str) -> str
     """The page's HTML.
 
     Args:
-        title: its heading.
-        shown: its `contents`.
-        style, script: the elements that hold them, or name where they lie.
+        title: the heading.
+        shown: the result of `contents`.
+        style, script: the HTML elements that hold or reference them.
     """
     return string.Template(_file("page.html")).substitute(
         title=_text(title).replace("&", "&amp;").replace("<", "&lt;"),
         style=style,
         script=script,
-        data=json.dumps(shown).replace("<", "\\u003c"),  # no name in it ends the script
+        data=json.dumps(shown).replace("<", "\\u003c"),  # so that no name can end the script element
     )
 
 
 def _sidecar(event: Event) -> dict[str, Any] | None:
-    """What stands beside the result, where there is one."""
+    """The sidecar of an item's result, or None."""
     if event.what == "failed":
         return None
     try:
@@ -135,7 +135,7 @@ def _row(event: Event, said: dict[str, Any] | None, folder: Path) -> dict[str, A
 
 
 def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
-    """A clip's card: three sounds on one level, their pictures on one scale, and the figures."""
+    """A clip's card: three sounds at one level, their pictures on one colour scale, and the figures."""
     report = msgspec.convert(said["render"], RenderReport)
     how = {name: said["preset"][name] for name in ("stream", "accept_truncated")}
     heard = excerpt(event.item.source, event.item.out, report, **how)
@@ -158,7 +158,7 @@ def _clip(event: Event, said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _take(said: dict[str, Any] | None) -> str | None:
-    """Which take a result is, and why where it is the best one."""
+    """Which take a result is; for the best one, also why."""
     take = (said or {}).get("take")
     if take is None:
         return None
@@ -167,7 +167,7 @@ def _take(said: dict[str, Any] | None) -> str | None:
 
 
 def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a take was judged by, each with what it means."""
+    """The figures by which a take was judged, each with its meaning."""
     take = said.get("take")
     if take is None:
         return []
@@ -183,7 +183,7 @@ def _take_figures(said: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(name: str) -> str:
-    """A name as a page can hold it: bytes that are no text become question marks in boxes."""
+    """A name as a page can hold it: bytes that are not UTF-8 become U+FFFD."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

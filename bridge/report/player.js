@@ -1,13 +1,14 @@
-// A player that switches between versions of one sound at the same place, without a gap.
+// A player that switches between versions of one sound without a gap, keeping the position.
 //
-// All versions run together from the first sample on; a switch only moves gains, over 5 ms. No libraries.
+// All versions run together from the first sample on; switching only changes gains, within 5 ms. No
+// libraries.
 //
 //   const player = new AirbandPlayer(element, {
 //     duration: 4.2,                                          // seconds
 //     versions: [{key: "a", label: "Before", sound: "data:... or an address", gain: 1}, ...],
 //   });
 //
-// Keys while it has the focus: space plays and pauses, the versions' own keys switch, L loops, arrows seek.
+// Keys while it has the focus: space plays and pauses, each version's key selects it, L loops, arrows seek.
 
 "use strict";
 
@@ -107,7 +108,7 @@ class AirbandPlayer {
     event.preventDefault();
   }
 
-  // Decodes the sounds and draws the waveform; playing does so by itself.
+  // Decodes the sounds and draws the waveform; playing does so too.
   load() {
     this.loading ??= this.decodeAll().catch((error) => {
       this.loading = null;
@@ -172,7 +173,7 @@ class AirbandPlayer {
     this.show();
   }
 
-  // Ends it for good, and gives back the audio device.
+  // Stops for good, and releases the audio device.
   close() {
     this.pause();
     this.context?.close();

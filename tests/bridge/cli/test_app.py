@@ -305,7 +305,7 @@ def test_a_log_that_has_no_room_is_one_line_and_an_exit_code() -> None:
             [*PROGRAM, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert (run.returncode, run.stderr) == (
-        4, "airband: what it prints cannot be written: no room on disk\n",
+        4, "airband: its output cannot be written: no room on disk\n",
     )  # fmt: skip
 
 
@@ -438,7 +438,7 @@ def test_status_is_said_again_on_a_terminal_until_ctrl_c_which_leaves_it_as_it_w
     assert code == 130
     assert b"Traceback" not in shown
     assert shown.count(b"\x1b[2J") >= 3, "it is drawn in the place of the last"
-    assert b"0 a minute end" in shown
+    assert b"0 end per minute" in shown
     assert termios.tcgetattr(theirs) == before
     switched = re.findall(rb"\x1b\[\?(\d+)([hl])", shown)
     assert all((mode, b"l" if on == b"h" else b"h") in switched for mode, on in switched), switched

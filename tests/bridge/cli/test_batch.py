@@ -230,4 +230,4 @@ def test_a_report_is_not_written_over_a_page_of_somebody_else(
     page.write_text("<!doctype html><title>My site</title>")
     said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
     assert (said.code, "My site" in page.read_text(), (clips.parent / "out").exists()) == (4, True, False)
-    assert "is no report of Airband's" in said.err
+    assert "is not a report by Airband" in said.err

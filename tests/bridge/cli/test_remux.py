@@ -68,7 +68,7 @@ def test_a_film_comes_back_with_the_chosen_sound_rendered(
 def test_a_selection_of_a_film_is_refused(airband: Callable[..., Any], engine: Any, film: Path) -> None:
     said = airband("render", film, "-o", film.parent, "--remux", "--start", 1, "--state", engine.home.state)
     assert said.code == 2
-    assert "--remux wants the whole stream" in said.err
+    assert "--remux needs the whole stream" in said.err
 
 
 def test_a_dry_run_tells_what_is_no_film(

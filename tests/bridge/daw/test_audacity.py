@@ -204,7 +204,7 @@ def test_a_whole_track_is_muted_and_results_are_numbered(
         pipe.do("SelectNone")  # or Audacity's next Undo mutes it again
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SelectTime", Start=0.5, End=1.5)
-    assert "a stretch of 'vox' sounds twice" in run(airband_command, "--model", "null").stdout
+    assert "part of 'vox' sounds twice" in run(airband_command, "--model", "null").stdout
     with Pipe() as pipe:
         assert names(pipe) == ["vox", "vox (Airband)", "vox (Airband 2)"]
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")

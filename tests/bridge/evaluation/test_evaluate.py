@@ -246,7 +246,7 @@ def test_a_csv_holds_every_clip_and_every_domain(data: Path, tmp_path: Path) -> 
     write_csv(tmp_path / "all.csv", rows[:1])
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 3
     (tmp_path / "mine.csv").write_text("my,own\n")
-    with pytest.raises(OutputError, match="exists and is no table"):
+    with pytest.raises(OutputError, match="exists and is not a table"):
         write_csv(tmp_path / "mine.csv", rows)
     assert (tmp_path / "mine.csv").read_text() == "my,own\n"
 

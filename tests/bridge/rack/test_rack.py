@@ -146,7 +146,7 @@ def test_list_operations() -> None:
 
 @pytest.mark.parametrize("stage", [3, "Gain", lambda x: x, Gain])
 def test_what_is_no_stage_is_refused(stage: Any) -> None:
-    with pytest.raises(UsageError, match="cannot stand in a Rack"):
+    with pytest.raises(UsageError, match="cannot be part of a Rack"):
         Rack([Gain(), stage])
 
 
@@ -209,7 +209,7 @@ def test_a_rate_that_no_clip_has_is_refused(client: Client, noise: NDArray[np.fl
 def test_a_buffer_of_no_frames_and_one_file_for_several_are_refused(noise: NDArray[np.float32]) -> None:
     with pytest.raises(UsageError, match=r"buffer_size = 0; allowed: 1"):
         Rack([Gain()])(noise, RATE, buffer_size=0)
-    with pytest.raises(UsageError, match=r"give \['a\.wav'\] for one"):
+    with pytest.raises(UsageError, match=r"for one, give \['a\.wav'\]"):
         next(Rack([Gain()]).map("a.wav"))
 
 
@@ -353,7 +353,7 @@ def test_a_plugin_of_a_process_of_its_own_runs_from_any_thread(
     # one answer, now the other.
     plugin._reload_type = pedalboard.ExternalPluginReloadType.PersistsAudioOnReset  # type: ignore[attr-defined]
     inside = Rack([plugin])
-    with pytest.raises(UsageError, match=r"External\(path\) runs from any thread"):
+    with pytest.raises(UsageError, match=r"External\(path\) runs on any thread"):
         asyncio.run(inside.process_async(noise[:1], RATE))
 
 

@@ -77,7 +77,7 @@ def test_a_source_that_changed_is_told_and_not_shown(tmp_path: Path, events: lis
     write(tmp_path / "report.html", events, title="x")
     said = data(tmp_path / "report.html")
     assert len(said["clips"]) == 2
-    assert "is no longer what" in said["rows"][1]["what"]
+    assert "has changed since" in said["rows"][1]["what"]
 
 
 def rendered(source: Path, given: NDArray[np.float32], report: RenderReport, preset: Preset) -> Event:
