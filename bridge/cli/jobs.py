@@ -83,7 +83,7 @@ def forget(names: Names, state: State = None, as_json: Json = False) -> None:
 def _each(names: list[str], work: Callable[[str], str], as_json: bool) -> None:
     """Applies `work` to each job and prints the outcome; exits 2 if any job was refused."""
     if not names and not as_json:
-        typer.echo("there is no job that this applies to")
+        typer.echo("no job that this applies to")
     failures = 0
     for name in names:
         try:

@@ -1,1 +1,1 @@
-"""The console: renders heard, compared and steered in a browser, and the engine's queue. No torch."""
+"""The console: hear, compare and steer renders and the engine's queue in a browser. No torch."""

@@ -1,4 +1,4 @@
-"""The console as an ASGI application: its parts, and what is of none of them alone."""
+"""The console as an ASGI application: its parts, and the routes that belong to no single part."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from presets.errors import AirbandError, EngineError
 
 
 class JobAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do with jobs; `priority` is for the last."""
+    """An action on jobs; `priority` applies to `prioritise`."""
 
     what: Literal["cancel", "forget", "prioritise"]
     jobs: list[JobId]
@@ -43,7 +43,7 @@ class JobAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PresetAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A preset to keep: `knobs` laid over `preset`."""
+    """A preset to save: `preset`, overridden by `knobs`."""
 
     name: str
     preset: str
@@ -53,11 +53,11 @@ class PresetAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Console:
-    """All parts, and the addresses of the page, the engine and the presets.
+    """All parts, and the routes of the page, the engine and the presets.
 
     Args:
-        home: of the engine whose console this is.
-        quota_bytes: what uploads may weigh together.
+        home: of the console's engine.
+        quota_bytes: the most that all uploads together may hold.
     """
 
     def __init__(self, home: Home, quota_bytes: int) -> None:
@@ -124,7 +124,7 @@ class Console:
         return answer(told)
 
     def _act(self, asked: JobAction) -> dict[str, Any]:
-        """Does it to each job; what a job refuses is told, and the others go on."""
+        """Applies the action to each job; reports those that refuse it, and goes on with the others."""
         client = self.line.client()
         actions: dict[str, Callable[[str], Any]] = {
             "cancel": client.cancel,

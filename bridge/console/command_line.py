@@ -1,4 +1,4 @@
-"""The command line that does what was done here."""
+"""The command lines equivalent to the console's actions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from bridge.batch.manifest.tables import SUFFIXES
 def render_command(
     source: str, out: str, preset: str, knobs: Mapping[str, Any], *, priority: int = 0, force: bool = False
 ) -> str:
-    """`airband render` of a file."""
+    """`airband render` for a file."""
     how = ["--priority", priority] if priority else []
     return _line("render", source, "-o", out, *_preset(preset, knobs), *how, *(["--force"] if force else []))
 
 
 def watch_command(folder: str, out: str, preset: str, knobs: Mapping[str, Any], *, recursive: bool) -> str:
-    """`airband watch` of a folder."""
+    """`airband watch` for a folder."""
     return _line("watch", folder, "-o", out, *_preset(preset, knobs), *(["-r"] if recursive else []))
 
 
 def batch_command(manifest: str, out: str, preset: str, knobs: Mapping[str, Any], *, recursive: bool) -> str:
-    """`airband render --manifest`, or of a folder."""
+    """`airband render` for a manifest or a folder."""
     what = ["--manifest", manifest] if is_manifest(manifest) else [manifest]
     return _line("render", *what, "-o", out, *_preset(preset, knobs), *(["-r"] if recursive else []))
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a path is called as manifests are."""
+    """Whether a path has the suffix of a manifest."""
     return Path(path).suffix.lower() in SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""The console's way to the engine: looked for, said to be gone, and found again."""
+"""The console's connection to the engine, which may be lost and found again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from presets.errors import AirbandError
 
 
 class EngineLine:
-    """Clients of the engine of one state folder, made when they are needed; from any thread.
+    """Clients of the engine of one state folder, made on need; safe from any thread.
 
     Args:
         home: the engine's folders.
@@ -26,17 +26,17 @@ class EngineLine:
         self._clients: dict[bool, Client] = {}
 
     def start(self) -> None:
-        """Starts an engine where none runs; raises EngineError where that fails."""
+        """Starts an engine if none runs; raises EngineError if that fails."""
         Client.connect(state=self.home.state).close()
 
     def client(self, *, local: bool = True) -> Client:
-        """A client of the engine that runs; none is started.
+        """A client of the running engine; never starts one.
 
         Args:
-            local: False for one that sends files in place of paths: those outside the engine's roots.
+            local: False for a client that sends files instead of paths, for files outside the engine's roots.
 
         Raises:
-            EngineError: none runs, or it does not answer.
+            EngineError: no engine runs, or it does not answer.
         """
         if not is_running(self.home):
             raise no_engine(self.home)
@@ -49,7 +49,7 @@ class EngineLine:
 
     @property
     def roots(self) -> Roots:
-        """What the engine that runs may open; nothing where none does."""
+        """The folders that the running engine may open; empty if none runs."""
         try:
             connection = read_connection(self.home)
         except AirbandError:
@@ -57,7 +57,7 @@ class EngineLine:
         return Roots([Path(root) for root in connection.roots] if connection else [])
 
     def close(self) -> None:
-        """Lets go; jobs go on."""
+        """Closes all clients; jobs go on."""
         with self._lock:
             for client in self._clients.values():
                 with suppress(AirbandError):

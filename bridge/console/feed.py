@@ -1,6 +1,6 @@
-"""What every open page sees alike: the engine, its jobs, the clips and batches; changes as they come.
+"""Sends every open page the state of the engine, its jobs, clips and batches, and then the changes.
 
-The engine is looked at twice a second while a page is open. A page gets everything once, then what changed.
+While a page is open, the engine is polled twice a second. A page gets everything once, then only changes.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ log = logging.getLogger("airband.console")
 
 LOOK_S = 0.5
 WHOLE_S = 10.0
-"""How often all jobs are listed, at the most: so late is one noticed that somebody else forgot."""
+"""The shortest time between listings of all jobs: a job that somebody else forgot may show for so long."""
 VITALS_S = 4.0
-"""How often the engine's memory and the size of its spool are looked at."""
+"""How often the engine's memory and the size of its spool are measured, in seconds."""
 NEWEST = 60
 JOBS_A_MESSAGE = 500
-"""At the most: between two messages the console serves others, while one page is sent thousands of jobs."""
+"""Limit per message, so that the console can serve other pages while one is sent thousands of jobs."""
 WAITING_MAX = 64
-"""Messages that may wait for a page; one that takes none gets everything anew."""
+"""Messages that may wait for a page; a page that reads none of them gets everything again."""
 KEEP_ALIVE_S = 15.0
 
 Part = dict[str, Any]
 
 
 class Feed:
-    """Looks at the engine, and sends open pages what changed.
+    """Polls the engine, and sends changes to the open pages.
 
     Args:
         line: to the engine.
-        others: parts of the page that are kept elsewhere, by name: what each is now.
+        others: further parts of the state by name, each with a function that returns its current value.
     """
 
     def __init__(self, line: EngineLine, others: dict[str, Callable[[], Any]]) -> None:
@@ -62,27 +62,27 @@ class Feed:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Looks again at once; for the loop's own thread."""
+        """Polls again at once; only for the event loop's own thread."""
         self._woken.set()
 
     def look_at_all(self) -> None:
-        """Lists all jobs at the next look."""
+        """Makes the next poll list all jobs."""
         self._whole.hurry()
 
     async def run(self) -> None:
-        """Looks for as long as a page is open."""
+        """Polls for as long as a page is open."""
         while True:
             if self._pages:
                 try:
                     await self._look()
-                except Exception:  # what nobody foresaw costs a look, not every page its news
+                except Exception:  # an unforeseen error costs one poll, not the whole feed
                     log.exception("a look at the engine failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_S if self._pages else None)
             self._woken.clear()
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """What a page is sent, as server-sent events; ends when it is closed."""
+        """The messages to a page, as server-sent events; ends when the page is closed."""
         waiting: asyncio.Queue[Part | None] = asyncio.Queue(WAITING_MAX)
         self._pages.add(waiting)
         self.wake()
@@ -128,7 +128,7 @@ class Feed:
                 waiting.put_nowait(message)
 
     def _seen(self) -> tuple[Part, list[Part], list[str]]:
-        """The engine; the jobs that changed; those that are not there any more."""
+        """The engine; the jobs that changed; the jobs that are gone."""
         try:
             client = self._line.client()
             answer_s = client.ping()
@@ -186,14 +186,14 @@ class Feed:
         return told
 
     def _follow(self, client: Any, job: str) -> None:
-        """Keeps what the engine says of a running job, and how long it still takes."""
+        """Keeps the latest progress of a running job, with the time it still needs."""
         if job in self._progress:
             return
         self._progress[job] = None
 
         def follow() -> None:
             try:
-                with suppress(AirbandError):  # a job that is lost to us is told by the next look
+                with suppress(AirbandError):  # the next poll shows what became of the job
                     for event in client.watch(job):
                         if isinstance(event, Progress):
                             self._progress[job] = event
@@ -220,13 +220,13 @@ class Feed:
 
 
 def _rounded_ms(seconds: float) -> float:
-    """To 1, 2, 5, 10, ...: a figure that does not change with every look."""
+    """Rounded up to 1, 2, 5, 10, ..., so that the figure does not change with every poll."""
     steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     return next((step for step in steps if 1000 * seconds <= step), 5000)
 
 
 def _pieces(message: Part) -> Iterator[Part]:
-    """A message as several, of JOBS_A_MESSAGE jobs at most."""
+    """A message, split so that each part holds at most JOBS_A_MESSAGE jobs."""
     jobs = message.get("jobs", [])
     yield message | {"jobs": jobs[:JOBS_A_MESSAGE]}
     for first in range(JOBS_A_MESSAGE, len(jobs), JOBS_A_MESSAGE):

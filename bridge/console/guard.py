@@ -1,9 +1,10 @@
-"""The wall around the console: who may speak with it, and what a browser may do with what it says.
+"""Access control of the console: who may send requests, and what a browser may do with the answers.
 
-Other programs' pages run in the same browser, and names of theirs may lead to 127.0.0.1 (DNS rebinding). So a
-request must name this very host and port and bring the token: as the cookie that the address printed at the
-start has set, or as a bearer. A page that made it must be this very one. A browser brings the cookie
-unasked, so a change that comes with it must name its origin. Whatever fails gets 403 and not one fact more.
+Pages of other programs run in the same browser, and their host names may resolve to 127.0.0.1 (DNS
+rebinding). So a request must name this host and port, and carry the token, either in the cookie that the
+address printed at the start has set, or as a bearer. If a page made the request, it must be the console's
+own. Since a browser sends the cookie by itself, a request that changes something by cookie must also name its
+origin. All other requests get 403 and no further information.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""No script, style or request but the console's own; nobody may frame it."""
+"""Only the console's own scripts, styles and requests; no page may frame it."""
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -42,12 +43,12 @@ SAFE = frozenset({"GET", "HEAD"})
 
 
 class Guard:
-    """Answers 403 in place of `app` to requests that may not reach it.
+    """Passes permitted requests to `app`, and answers 403 to all others.
 
     Args:
-        app: what is guarded.
+        app: the application to protect.
         token: the secret.
-        port: where the console listens on 127.0.0.1.
+        port: of the console, on 127.0.0.1.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
@@ -57,7 +58,7 @@ class Guard:
         self._cookie = f"airband-console-{port}"  # cookies are shared by all ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, after ASGI 3."""
+        """Handles one connection, by ASGI 3."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -73,7 +74,7 @@ class Guard:
         if scope["type"] != "http" or not self._comes_from_here(headers):
             await self._refuse(scope, receive, send_guarded)
         elif self._is_invited(scope):
-            entry = RedirectResponse("/", status_code=303)  # the token leaves the address bar and the history
+            entry = RedirectResponse("/", status_code=303)  # removes the token from address bar and history
             entry.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             await entry(scope, receive, send_guarded)
         elif self._has_bearer(headers) or self._has_cookie(scope["method"], headers):
@@ -82,7 +83,7 @@ class Guard:
             await self._refuse(scope, receive, send_guarded)
 
     def _comes_from_here(self, headers: Headers) -> bool:
-        """Whether the request names this host, and no page of another origin made it."""
+        """Whether the request names this host, and was not made by a page of another origin."""
         if headers.getlist("host") != [headers.get("host")] or headers.get("host") not in self._hosts:
             return False
         return headers.get("origin") in (None, *self._origins)
@@ -93,12 +94,12 @@ class Guard:
         return scope["method"] == "GET" and scope["path"] == "/" and self._is_token(given)
 
     def _has_bearer(self, headers: Headers) -> bool:
-        """A script's; a page of another origin adds it only after a preflight, which is refused."""
+        """Whether a script sent the token; a page of another origin needs a preflight, which is refused."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self._is_token(bearer) and self._is_own_page(headers)
 
     def _has_cookie(self, method: str, headers: Headers) -> bool:
-        """This browser's; a change must also name its origin, which `_comes_from_here` has looked at."""
+        """Whether the browser sent the cookie; a change must name its origin (see `_comes_from_here`)."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
         except CookieError:
@@ -109,7 +110,7 @@ class Guard:
 
     @staticmethod
     def _is_own_page(headers: Headers) -> bool:
-        """For SameSite all ports of a host are one site: what a page on another includes is refused here."""
+        """False for requests from pages on other ports, which SameSite takes for the same site."""
         return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
     def _is_token(self, given: str) -> bool:

@@ -1,4 +1,4 @@
-"""What requests and responses have in common: JSON both ways, and errors as the sentence they are."""
+"""Shared by all routes: JSON in both directions, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from presets.errors import AirbandError, EngineError, InputError, OutputError, U
 from presets.printable import is_utf8, printable
 
 BODY_BYTES = 1024 * 1024
-"""The most that a request's body may hold, other than a file's."""
+"""The largest request body, except for a file's."""
 STATUS: tuple[tuple[type[AirbandError], int], ...] = (
     (UsageError, 400),
     (InputError, 422),
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 def answer(value: Any = None, status: int = 200) -> Response:
-    """A response of JSON; structs become maps."""
+    """A JSON response; structs become maps."""
     return Response(encoded({} if value is None else value), status, media_type="application/json")
 
 
 def encoded(value: Any) -> bytes:
-    """A value as JSON; names of files that are no UTF-8, in what is told of them, are made readable."""
+    """A value as JSON; file names in it that are not UTF-8 are made readable."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -48,16 +48,16 @@ def _readable(value: Any) -> Any:
 
 
 async def refusal(request: Request, error: Exception) -> Response:
-    """What is answered to a request that cannot be honoured."""
+    """The response to a request that cannot be honoured."""
     assert isinstance(error, AirbandError)
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     refused = answer({"code": error.code, "message": error.message, "field": error.field}, status)
-    refused.headers["connection"] = "close"  # what is still coming of a body is not wanted
+    refused.headers["connection"] = "close"  # do not read the rest of the body
     return refused
 
 
 async def body(request: Request, kind: type[T]) -> T:
-    """A request's body as `kind`; raises UsageError where it is none."""
+    """A request's body as `kind`; raises UsageError if it is not one."""
     content = b""
     async for chunk in request.stream():
         content += chunk
@@ -66,11 +66,11 @@ async def body(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"the request does not say what it must: {error}", "body") from None
+        raise UsageError(f"the request's body is not valid: {error}", "body") from None
 
 
 def job_of(request: Request) -> str:
-    """The job in a request's path; raises UsageError where it is none."""
+    """The job in a request's path; raises UsageError if it is not a ULID."""
     return job_id(request.path_params["job"])
 
 

@@ -1,4 +1,4 @@
-"""The form of the knobs, from the same schema as the flags; and presets that a user keeps."""
+"""The form for the knobs, from the same schema as the flags; and the user's own presets."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from presets.schema import FLAGS, Preset
 
 
 def form() -> dict[str, Any]:
-    """What the page builds its form from: every knob, and every preset's values."""
+    """The content of the page's form: every knob, and every preset's values."""
     described = schema.json_schema()["$defs"]["Preset"]["properties"]
     return {"knobs": [_knob(name, described[name]) for name in FLAGS], "presets": listed()}
 
 
 def listed() -> list[dict[str, Any]]:
-    """Every preset that can be loaded, with its knobs; `own` where it is the user's."""
+    """Every preset that can be loaded, with its knobs; `own` if it is the user's."""
     found = []
     for name in presets.names():
         try:
             values = msgspec.to_builtins(presets.load(name))
         except UsageError:
-            continue  # a file of the user's that is damaged: `airband doctor` tells of it
+            continue  # a damaged file of the user's, which `airband doctor` reports
         own = presets.path_of(name).parent == presets.user_folder()
         found.append({"name": name, "own": own, "description": values["description"], "values": values})
     return found
 
 
 def save(name: str, preset: Preset, force: bool) -> Path:
-    """Keeps a preset among the user's own.
+    """Saves a preset among the user's own.
 
     Args:
         name: lower-case letters, digits, dashes.
-        preset: what to keep; only what differs from the defaults is written.
-        force: whether one of the user's may be replaced.
+        preset: the preset; only values that differ from the defaults are written.
+        force: whether to replace one of the user's presets.
 
     Raises:
-        UsageError: a name that none may have.
-        OutputError: there is one of that name, or it cannot be written.
+        UsageError: the name is not allowed.
+        OutputError: a preset of that name exists, or it cannot be written.
     """
     if not presets.NAME.fullmatch(name):
-        raise UsageError(f"{name!r}: a name is of lower-case letters, digits and dashes", "name")
+        raise UsageError(f"{name!r}: a name consists of lower-case letters, digits and dashes", "name")
     path = presets.user_folder() / f"{name}.toml"
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -67,7 +67,7 @@ def save(name: str, preset: Preset, force: bool) -> Path:
 
 
 def toml(preset: Preset) -> str:
-    """A preset's file: what differs from the defaults, so that later defaults still reach it."""
+    """A preset's file: only values that differ from the defaults, so that changed defaults still apply."""
     default = msgspec.to_builtins(Preset())
     values = msgspec.to_builtins(preset)
     return "".join(
@@ -89,7 +89,7 @@ def _toml(value: Any) -> str:
 
 
 def _knob(name: str, described: dict[str, Any]) -> dict[str, Any]:
-    """One knob as a page needs it: its words, and what kinds of value it takes."""
+    """One knob as a page needs it: its texts, and the kinds of value it takes."""
     members = described.get("anyOf", [described])
     number: dict[str, Any] = next((each for each in members if each.get("type") in ("number", "integer")), {})
     return {

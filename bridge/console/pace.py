@@ -1,16 +1,16 @@
-"""When to look again at something that takes longer to look at the more there is of it."""
+"""Limits how often something is polled that takes longer the more of it there is."""
 
 from __future__ import annotations
 
 PAUSES = 20
-"""A look that took a second is followed by none for 20: it never takes more than a twentieth of a core."""
+"""Pause after a poll, in multiples of its duration: polling then takes at most a twentieth of a core."""
 
 
 class Pace:
-    """The times of one kind of look, by a monotonic clock, in seconds.
+    """The schedule of one kind of poll, by a monotonic clock, in seconds.
 
     Args:
-        least_s: looks begin so far apart at the least.
+        least_s: the shortest time between the starts of two polls.
     """
 
     def __init__(self, least_s: float) -> None:
@@ -18,13 +18,13 @@ class Pace:
         self._due_s = float("-inf")
 
     def is_due(self, now_s: float) -> bool:
-        """Whether to look now."""
+        """Whether a poll is due now."""
         return now_s >= self._due_s
 
     def looked(self, began_s: float, ended_s: float) -> None:
-        """Counts in a look."""
+        """Records a poll."""
         self._due_s = max(began_s + self._least_s, ended_s + PAUSES * (ended_s - began_s))
 
     def hurry(self) -> None:
-        """Looks at the next occasion."""
+        """Makes the next poll due at once."""
         self._due_s = float("-inf")

@@ -1,4 +1,4 @@
-"""The page's own files: looked up in a table, so that no address ever becomes a path."""
+"""The page's own files, looked up in a table so that no address ever becomes a path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 SHARED = ("player.js", "player.css", "page.js", "page.css")
-"""What a report's page and the console have in common."""
+"""Files that a report's page and the console share."""
 
 
 class Pages:
@@ -30,5 +30,5 @@ class Pages:
         }
 
     def get(self, name: str) -> Response:
-        """The file as a response; 404 where there is none of that name."""
+        """The file as a response; 404 if there is none of that name."""
         return self._files.get(name) or Response(status_code=404)

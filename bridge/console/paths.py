@@ -1,4 +1,4 @@
-"""Paths that a page names: opened only below the engine's roots, whatever links and dots they hold."""
+"""Paths that a page names: allowed only below the engine's roots, whatever links and dots they contain."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUGGESTIONS = 40
 
 
 class Roots:
-    """The folders that may be looked into.
+    """The folders that may be opened.
 
     Args:
-        folders: resolved; none for an engine that opens no paths.
+        folders: absolute, with links resolved; none for an engine that opens no paths.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -28,16 +28,16 @@ class Roots:
         """The path that `text` names, links followed.
 
         Raises:
-            UsageError: no absolute path, or of bytes that are no UTF-8, which no page and no record can hold.
-            InputError: outside the roots; whether anything is there is not told.
+            UsageError: it is not absolute, or not UTF-8, so that no page and no record can hold it.
+            InputError: it lies outside the roots; the error does not tell whether anything exists there.
         """
         try:
             path = Path(os.path.expanduser(text))
             if not path.is_absolute() or "\0" in text:
-                raise UsageError(f"{text!r} is no absolute path", field)
+                raise UsageError(f"{text!r} is not an absolute path", field)
             path = Path(os.path.realpath(path))
         except (OSError, RuntimeError, ValueError) as error:
-            raise UsageError(f"{text!r} is no path: {error}", field) from None
+            raise UsageError(f"{text!r} is not a path: {error}", field) from None
         if not any(path.is_relative_to(folder) for folder in self._folders):
             raise InputError(
                 f"{text}: outside the folders that this engine may open; drop the file, or start the engine "
@@ -46,7 +46,7 @@ class Roots:
             )
         if not is_utf8(str(path)):
             raise UsageError(
-                f"{printable(str(path))}: its name is no UTF-8; rename it, or drop the file", field
+                f"{printable(str(path))}: its name is not UTF-8; rename it, or drop the file", field
             )
         return path
 

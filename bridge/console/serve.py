@@ -1,4 +1,4 @@
-"""The console's process: a socket on 127.0.0.1, a token, and uvicorn until Ctrl-C."""
+"""The console's process: a socket on 127.0.0.1, a token, and uvicorn, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from presets.errors import EngineError, UsageError
 
 HOST = "127.0.0.1"
 GRACE_S = 1
-"""How long pages that are open may keep a console that ends."""
+"""How long open pages may delay the end of the console, in seconds."""
 
 
 class Address(NamedTuple):
-    """Where a console is reached."""
+    """The address of a console."""
 
     port: int
     token: str
 
     @property
     def url(self) -> str:
-        """What to open: it lets this browser in."""
+        """The URL to open; it lets the browser in."""
         return f"http://{HOST}:{self.port}/?token={self.token}"
 
 
 def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], None]) -> None:
-    """Serves until SIGINT or SIGTERM; an engine is started where none runs.
+    """Serves until SIGINT or SIGTERM; starts an engine if none runs.
 
     Args:
         home: of the engine.
-        port: to listen at; 0 for any that is free.
-        quota_bytes: what uploads may weigh together.
-        ready: called once it can be reached.
+        port: to listen on; 0 for any free one.
+        quota_bytes: the most that all uploads together may hold.
+        ready: called once the console can be reached.
 
     Raises:
         UsageError: the port is taken.
-        EngineError: no engine could be started, the state folder is somebody else's, or another console's.
+        EngineError: no engine could be started, or the state folder belongs to another user or console.
     """
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a page that is closed is no error
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a closed page is not an error
     with socket.socket() as listener, _alone(home):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
         except OSError as error:
             raise UsageError(
-                f"port {port} of {HOST} cannot be had: {error.strerror}; give another --port, or 0 for any",
+                f"port {port} of {HOST} is not available: {error.strerror}; use another --port, or 0",
                 "port",
             ) from None
         address = Address(listener.getsockname()[1], secrets.token_urlsafe(32))
@@ -75,14 +75,14 @@ def serve(home: Home, port: int, quota_bytes: int, ready: Callable[[Address], No
         server = uvicorn.Server(config)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, server.handle_exit)  # the terminal was closed
-        listener.listen()  # who comes before uvicorn does waits
+        listener.listen()  # connections made before uvicorn is ready wait
         ready(address)
         server.run(sockets=[listener])
 
 
 @contextmanager
 def _alone(home: Home) -> Iterator[None]:
-    """Holds the clips and batches of a state folder: two consoles would run each watch twice."""
+    """Locks the clips and batches of a state folder; two consoles would run each watch twice."""
     make_private_folder(home.state)
     lock = FileLock(home.state / "console.lock")
     if not lock.acquire():

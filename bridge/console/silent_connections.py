@@ -1,4 +1,4 @@
-"""Connections to the console that say nothing: shut after a while, and few at a time."""
+"""Closes connections to the console that send nothing, after a while or when there are too many."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_S = 5.0
-"""How long a connection may take to bring its first request whole, as a browser's brings it at once."""
+"""How long a connection may take to send its first request, in seconds; a browser sends it at once."""
 SILENT_MAX = 64
-"""Connections that may owe it; the next one is shut at once: descriptors are left for those let in."""
+"""How many connections may be without a request; a further one is closed at once, so that descriptors remain
+for those let in."""
 
 
 class LimitedProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it with h11, which bounds a request's head, with the limits above."""
+    """uvicorn's HTTP/1.1 with h11, which bounds the head of a request, and with the limits above."""
 
     _silent: ClassVar[set[LimitedProtocol]] = set()
 
@@ -33,7 +34,7 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
-        """Takes what came; a request that is whole begins a cycle."""
+        """Handles incoming data; a complete request ends the silence."""
         super().handle_events()
         if self.cycle is not None:
             self._silent.discard(self)

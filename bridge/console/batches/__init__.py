@@ -1,1 +1,1 @@
-"""Batches and watch folders that were started from a page."""
+"""Batches and watch folders that a page started."""

@@ -1,6 +1,6 @@
-"""A watch folder or a batch that was started from a page: a thread that does what the command does.
+"""A watch folder or a batch that a page started: a thread that does what the command would do.
 
-What is done stands in the sidecars of the results: one that is started again goes on from there.
+What is done is recorded in the results' sidecars, so a restarted batch continues where it stopped.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from presets.errors import AirbandError, EngineError
 log = logging.getLogger("airband.console")
 
 EVENTS_MAX = 2000
-"""Ends of items that are kept for the report; of a longer batch, the latest."""
+"""How many item outcomes are kept for the report; of a longer batch, the latest."""
 SENTENCES_SHOWN = 20
-"""Failures, and verdicts on takes, that a page is told: the latest."""
+"""How many failures, and verdicts on takes, a page is sent; the latest."""
 SETTLE_S = 1.0
 ENGINE_S = 2.0
-"""How long to wait before an engine that was gone is looked for again."""
+"""How long to wait before looking again for a lost engine, in seconds."""
 
 State = Literal["running", "paused", "done", "failed"]
 
 
 class BatchAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page asks.
+    """A page's request for a batch.
 
     Attributes:
         kind: `watch` a folder, or `render` a manifest or folder once.
         source, out: paths.
-        preset, knobs: for what names none itself.
+        preset, knobs: for files, or rows of a manifest, without a preset of their own.
         recursive: look into subfolders.
     """
 
@@ -61,13 +61,13 @@ class BatchAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def command(self) -> str:
-        """The command line that does the same."""
+        """The equivalent command line."""
         made = watch_command if self.kind == "watch" else batch_command
         return made(self.source, self.out, self.preset, self.knobs, recursive=self.recursive)
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A batch as its file keeps it."""
+    """A batch as it is stored in the file."""
 
     id: str
     asked: BatchAsked
@@ -75,10 +75,10 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """A watch folder or a batch, under way or not.
+    """A watch folder or a batch, running or not.
 
     Args:
-        kept: what it is.
+        kept: its id, request and state.
         line: to the engine.
         changed: called when its state changes.
     """
@@ -86,7 +86,7 @@ class Batch:
     def __init__(self, kept: Kept, line: EngineLine, changed: Callable[[], None]) -> None:
         self.id, self.asked, self.state = kept.id, kept.asked, kept.state
         self._line, self._changed = line, changed
-        self._turn = threading.Lock()  # of pages that act at the same moment
+        self._turn = threading.Lock()  # serialises pages that act at the same moment
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.events: dict[Item, Event] = {}
@@ -95,7 +95,7 @@ class Batch:
         self.why = ""
 
     def start(self) -> None:
-        """Goes on, from where the results are; one that is under way is left alone."""
+        """Starts or resumes it, skipping what is done; does nothing while it runs."""
         with self._turn:
             if self.state == "running" and self._thread is not None and self._thread.is_alive():
                 return
@@ -106,7 +106,7 @@ class Batch:
         self._changed()
 
     def pause(self) -> None:
-        """Calls off what is queued or running, and waits for that; what is finished stays."""
+        """Cancels what is queued or running, and waits for that; finished results stay."""
         with self._turn:
             self._stop.set()
             if self._thread is not None:
@@ -116,15 +116,15 @@ class Batch:
         self._changed()
 
     def check(self) -> None:
-        """Raises UsageError or InputError for what could never run."""
+        """Raises UsageError or InputError if it could never run."""
         if self.asked.kind == "watch":
             self._folder()
         else:
             self._planned()
 
     def told(self) -> dict[str, Any]:
-        """What a page shows of it."""
-        ends = list(self.events.values())  # more may end meanwhile
+        """Its state, as a page shows it."""
+        ends = list(self.events.values())  # a copy: items may end meanwhile
         verdicts = list(self._verdicts.items())
         counts = Counter(event.what for event in ends)
         failures = [
@@ -155,7 +155,7 @@ class Batch:
                             self._keep(event)
                         if stop.is_set():
                             return
-            except EngineError as error:  # it goes on when the engine is back
+            except EngineError as error:  # resumes when the engine is back
                 self.why = error.message
                 stop.wait(ENGINE_S)
                 continue
@@ -163,7 +163,7 @@ class Batch:
                 self.state, self.why = "failed", error.message
                 self._changed()
                 return
-            except Exception as error:  # what nobody foresaw ends this batch, which says so
+            except Exception as error:  # an unforeseen error ends this batch, which shows it
                 log.exception("a batch failed")
                 self.state, self.why = "failed", f"{type(error).__name__}: {error}"
                 self._changed()
@@ -175,7 +175,7 @@ class Batch:
 
     def _keep(self, event: Event) -> None:
         self.why = ""
-        if event.judged is not None:  # figures and verdict stand in the sidecars, where the report finds them
+        if event.judged is not None:  # the report finds figures and verdict in the sidecars
             self._verdicts[event.item.out] = event.judged.why
             return
         self.events.pop(event.item, None)

@@ -1,6 +1,6 @@
-"""All watch folders and batches of a console, as a file of the state folder keeps them.
+"""All watch folders and batches of a console, kept in a file of the state folder.
 
-A console that ends, or is killed, takes up when it starts again what was under way; nothing is done twice.
+A console that ended or was killed resumes, at its next start, what was running; nothing is done twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Batches:
     """All watch folders and batches of a console.
 
     Args:
-        path: the file that keeps them.
+        path: the file that stores them.
         line: to the engine.
     """
 
@@ -37,16 +37,16 @@ class Batches:
         self._batches: dict[str, Batch] = {kept.id: self._made(kept) for kept in self._read()}
 
     def resume(self) -> None:
-        """Takes up what was under way when the console ended."""
+        """Resumes what was running when the console ended."""
         for batch in list(self._batches.values()):
             if batch.state == "running":
                 batch.start()
 
     def add(self, asked: BatchAsked) -> dict[str, Any]:
-        """Starts one.
+        """Starts a batch.
 
         Raises:
-            UsageError, InputError: what could never run, or paths outside the engine's roots.
+            UsageError, InputError: it could never run, or its paths are outside the engine's roots.
         """
         roots = self._line.roots
         source, out = roots.allowed(asked.source, "source"), roots.allowed(asked.out, "out")
@@ -62,30 +62,30 @@ class Batches:
         return batch.told()
 
     def get(self, id: str) -> Batch:
-        """The batch of that id; raises UsageError where there is none."""
+        """The batch with that id; raises UsageError if there is none."""
         batch = self._batches.get(id)
         if batch is None:
             raise UsageError("this batch is not listed any more", "batch")
         return batch
 
     def act(self, id: str, what: Literal["pause", "resume", "remove"]) -> None:
-        """Pauses one, goes on with it, or pauses it and takes it off the list."""
+        """Pauses a batch, resumes it, or pauses it and removes it from the list."""
         batch = self.get(id)
         if what == "resume":
             batch.start()
             return
         batch.pause()
         if what == "remove":
-            self._batches.pop(id, None)  # another page may have been a moment sooner
+            self._batches.pop(id, None)  # another page may have removed it a moment ago
             self._write()
 
     def told(self) -> list[dict[str, Any]]:
-        """What pages show, the latest first."""
+        """All batches as pages show them, the latest first."""
         return [batch.told() for batch in reversed(list(self._batches.values()))]
 
     def close(self) -> None:
-        """Ends the threads; what was under way is taken up by the next console."""
-        self._closed = True  # the file goes on to say that they are running
+        """Ends the threads; the next console resumes what was running."""
+        self._closed = True  # so that the file keeps the state "running"
         for batch in list(self._batches.values()):
             if batch.state == "running":
                 batch.pause()

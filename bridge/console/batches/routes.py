@@ -1,4 +1,4 @@
-"""The addresses of watch folders and batches, and of the pages about them."""
+"""The routes of watch folders and batches, and of their reports."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SCRIPT = '<script src="/static/player.js"></script><script src="/static/report-p
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do with a batch."""
+    """An action on a batch."""
 
     what: Literal["pause", "resume", "remove"]
 
 
 class BatchRoutes:
-    """What can be asked of batches.
+    """The requests about batches.
 
     Args:
         batches: all of them.
-        feed: told of changes.
+        feed: notified of changes.
     """
 
     def __init__(self, batches: Batches, feed: Feed) -> None:
@@ -42,7 +42,7 @@ class BatchRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """Address by address."""
+        """All routes."""
         return [
             Route("/api/batches", self._start, methods=["POST"]),
             Route("/api/batches/{id}", self._act, methods=["POST"]),
@@ -64,6 +64,6 @@ class BatchRoutes:
         batch = self._batches.get(request.path_params["id"])
         shown = await run_in_threadpool(contents, list(batch.events.values()), Path(batch.asked.out))
         for row in shown["rows"]:
-            row["link"] = None  # the page of a browser opens no file of the disk
+            row["link"] = None  # a page served over HTTP cannot link to files on disk
         title = f"Airband: {Path(batch.asked.source).name}"
         return HTMLResponse(filled(title, shown, style=STYLE, script=SCRIPT))

@@ -1,1 +1,1 @@
-"""Clips that pages have open: sent or named, looked at, rendered, heard."""
+"""The open clips of a console: uploaded or named by path, inspected, rendered, heard."""

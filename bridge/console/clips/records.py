@@ -1,7 +1,7 @@
-"""The clips that a console has open, and the takes made of each: small files in a folder of the state.
+"""The open clips of a console, and the takes made of each: small files in a folder of the state.
 
-The renders themselves are jobs of the engine. A console that is closed and opened again, and every page of
-it, finds its clips here.
+The renders themselves are jobs of the engine. All pages, and a console that is started again, find their
+clips here.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Take(msgspec.Struct, frozen=True):
 
     Attributes:
         job: its ULID in the engine.
-        preset: what it started from; knobs: what was laid over it.
-        start_s, end_s: the stretch, None for the whole.
-        out: where the engine writes it; "" where it waits in the engine.
+        preset, knobs: the preset, and the values that override it.
+        start_s, end_s: the stretch; None for the clip's start or end.
+        out: where the engine writes it; "" if it stays in the engine.
         created_s: seconds since 1970.
-        command: the command line that does the same.
+        command: the equivalent command line.
     """
 
     job: str
@@ -48,7 +48,7 @@ class Take(msgspec.Struct, frozen=True):
 
 
 class ClipRecord(msgspec.Struct, frozen=True):
-    """A clip that is open: where its file lies, and whether it was sent here."""
+    """An open clip: where its file lies, and whether it was uploaded."""
 
     id: str
     name: str
@@ -59,10 +59,10 @@ class ClipRecord(msgspec.Struct, frozen=True):
 
 
 class Clips:
-    """The clips that a console has open, kept in a folder.
+    """The open clips of a console, kept in a folder.
 
     Args:
-        folder: made when it is not there, for its owner alone.
+        folder: created if missing, for its owner alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class Clips:
         self._lock = threading.Lock()
 
     def new_folder(self) -> Path:
-        """An empty folder for a file that is to come."""
+        """A new empty folder for an upload."""
         folder = self.folder / new_ulid()
         folder.mkdir(mode=0o700)
         return folder
@@ -81,10 +81,10 @@ class Clips:
 
         Args:
             path: its file.
-            folder: that from `new_folder` which the file was sent to; None for a file elsewhere.
+            folder: the one from `new_folder` that holds the upload; None for a file elsewhere.
 
         Raises:
-            UsageError: too many are open.
+            UsageError: too many clips are open.
         """
         known = self.all()
         if folder is None:
@@ -99,7 +99,7 @@ class Clips:
         return clip
 
     def all(self) -> list[ClipRecord]:
-        """What is open, newest first; a record that cannot be read is passed over."""
+        """The open clips, newest first; records that cannot be read are skipped."""
         found = []
         for record in self.folder.glob(f"*/{RECORD}"):
             with suppress(OSError, msgspec.DecodeError):
@@ -107,7 +107,7 @@ class Clips:
         return sorted(found, key=lambda clip: clip.id, reverse=True)
 
     def get(self, id: str) -> ClipRecord:
-        """One clip; raises UsageError where it is not open."""
+        """One clip; raises UsageError if it is not open."""
         try:
             msgspec.convert(id, JobId)
             return msgspec.json.decode((self.folder / id / RECORD).read_bytes(), type=ClipRecord)
@@ -115,7 +115,7 @@ class Clips:
             raise UsageError("this clip is not open any more", "clip") from None
 
     def take(self, job: str) -> tuple[ClipRecord, Take]:
-        """A take and the clip it is of; raises UsageError where it is not known."""
+        """A take and its clip; raises UsageError if it is not known."""
         for clip in self.all():
             for take in clip.takes:
                 if take.job == job:
@@ -123,13 +123,13 @@ class Clips:
         raise UsageError("no clip that is open has this take", "take")
 
     def add_take(self, id: str, take: Take) -> None:
-        """Keeps a take with its clip."""
+        """Records a take of a clip."""
         with self._lock:
             clip = self.get(id)
             self._write(msgspec.structs.replace(clip, takes=(*clip.takes, take)))
 
     def drop_take(self, job: str) -> None:
-        """Lets a take go; its job stays in the engine."""
+        """Forgets a take; its job stays in the engine."""
         with self._lock:
             clip, _ = self.take(job)
             left = tuple(take for take in clip.takes if take.job != job)
@@ -137,12 +137,12 @@ class Clips:
             shutil.rmtree(self.kept(clip.id, job), ignore_errors=True)
 
     def close(self, id: str) -> None:
-        """Closes a clip: its upload and what was drawn of it go, results in the engine and files stay."""
+        """Closes a clip: deletes its upload and previews; results in the engine and files stay."""
         clip = self.get(id)
         shutil.rmtree(self.folder / clip.id)
 
     def kept(self, id: str, job: str) -> Path:
-        """Where what a page plays and shows of a take is kept."""
+        """The folder for the sounds and pictures of a take."""
         return self.folder / id / job
 
     def _write(self, clip: ClipRecord) -> None:

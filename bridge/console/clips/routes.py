@@ -1,4 +1,4 @@
-"""The addresses of clips and their takes."""
+"""The routes of clips and their takes."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sized(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A body that tells how large a file is that would come."""
+    """A body that tells the size of a file to be uploaded."""
 
     nbytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ClipRoutes:
-    """What can be asked of clips.
+    """The requests about clips.
 
     Args:
         line: to the engine.
-        clips: those that are open.
-        uploads: what may be sent.
-        feed: told of changes.
+        clips: the open ones.
+        uploads: receives files.
+        feed: notified of changes.
     """
 
     def __init__(self, line: EngineLine, clips: Clips, uploads: Uploads, feed: Feed) -> None:
@@ -52,7 +52,7 @@ class ClipRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """Address by address."""
+        """All routes."""
         return [
             Route("/api/clips", self._upload, methods=["POST"]),
             Route("/api/clips/room", self._room, methods=["POST"]),
@@ -101,7 +101,7 @@ class ClipRoutes:
         return self._changed()
 
     def _call_off(self, clip: ClipRecord) -> None:
-        """Ends the renders of a clip whose source goes with it."""
+        """Cancels the renders of an uploaded clip, whose source is deleted with it."""
         if not clip.uploaded or not clip.takes:
             return
         with suppress(AirbandError):
@@ -123,7 +123,7 @@ class ClipRoutes:
         return Response(picture, media_type="image/png")
 
     def _stretch(self, request: Request) -> tuple[Path, float, float, int]:
-        """The source, from and to which second of it, and into how many columns."""
+        """A view's source, its start and end in seconds, and its number of columns."""
         asked = request.query_params
         try:
             start_s, end_s = float(asked["start"]), float(asked["end"])
@@ -131,7 +131,7 @@ class ClipRoutes:
         except (KeyError, ValueError) as error:
             raise UsageError(f"a view has start, end (seconds) and columns: {error}", "view") from None
         if not 0 <= start_s < end_s < 1e8:
-            raise UsageError(f"a view from {start_s:g} to {end_s:g} s cannot be", "view")
+            raise UsageError(f"a view from {start_s:g} to {end_s:g} s is not possible", "view")
         return self._source(self._clip(request)), start_s, end_s, columns
 
     async def _foresee(self, request: Request) -> Response:
@@ -168,7 +168,7 @@ class ClipRoutes:
         return self._clips.get(request.path_params["id"])
 
     def _source(self, clip: ClipRecord) -> Path:
-        """The clip's file; one elsewhere is held against the roots again, for links may have changed."""
+        """The clip's file; unless uploaded, it is checked against the roots again: links may have changed."""
         return Path(clip.path) if clip.uploaded else self._line.roots.allowed(clip.path)
 
     def _changed(self, value: object = None) -> Response:

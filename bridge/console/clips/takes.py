@@ -1,4 +1,4 @@
-"""Renders of a clip: asked of the engine, then heard and seen beside their source."""
+"""Renders of a clip: requested from the engine, then heard and seen beside their source."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from render.files.encode import encoding
 
 HEARD = "heard.json"
 DONE_S = 10.0
-"""How long a job that has ended may take to tell so."""
+"""How long the engine may take to report the end of a finished job, in seconds."""
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page asks of a clip.
+    """A page's request for a render.
 
     Attributes:
-        preset, knobs: what to render with.
-        start_s, end_s: a stretch, None for its ends.
-        out: a path to write to; "" leaves the result in the engine, for hearing and download.
+        preset, knobs: the preset, and the values that override it.
+        start_s, end_s: a stretch; None for the clip's start or end.
+        out: a path to write to; "" leaves the result in the engine, to hear and download.
         force: whether `out` may be replaced.
     """
 
@@ -49,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: int = 0
 
     def complete(self) -> Preset:
-        """The whole preset; raises UsageError where a value cannot be."""
+        """The complete preset; raises UsageError for an invalid value."""
         stretch = {"start": self.start_s, "end": self.end_s}
         return schema.make(presets.load(self.preset), **{**self.knobs, **stretch})
 
@@ -59,18 +59,18 @@ class Takes:
 
     Args:
         line: to the engine.
-        clips: which have them.
+        clips: the open clips.
     """
 
     def __init__(self, line: EngineLine, clips: Clips) -> None:
         self._line, self._clips = line, clips
 
     def begin(self, clip: ClipRecord, asked: Asked) -> Take:
-        """Hands a render to the engine; returns once it has it.
+        """Submits a render to the engine; returns once the engine has it.
 
         Raises:
-            UsageError, InputError, OutputError: what cannot be honoured.
-            EngineError: no engine.
+            UsageError, InputError, OutputError: the request cannot be honoured.
+            EngineError: there is no engine.
         """
         preset = asked.complete()
         source = Path(clip.path)
@@ -78,7 +78,7 @@ class Takes:
         try:
             roots.allowed(clip.path)
             client = self._line.client()
-        except InputError:  # an upload, and an engine that opens paths elsewhere
+        except InputError:  # an upload, which lies outside this engine's roots
             client = self._line.client(local=False)
         out = roots.allowed(asked.out, "out") if asked.out else None
         deliver: DeliverAs = "path" if out else "file"
@@ -114,32 +114,32 @@ class Takes:
         return take
 
     def beside(self, clip: ClipRecord, asked: Asked) -> str:
-        """Where a result would lie beside its source; "" for an upload, which lies nowhere of the user's."""
+        """Default path for saving a result, beside its source; "" for an upload."""
         if clip.uploaded:
             return ""
         source = Path(clip.path)
         return str(source.with_name(f"{source.stem}-airband{encoding(asked.complete(), clip.name).suffix}"))
 
     def foreseen(self, asked: Asked) -> dict[str, str]:
-        """The model that would be taken, and why; raises UsageError or ModelError where none can be."""
+        """The model that would be used, and why; raises UsageError or ModelError if none can be."""
         chosen = choose(asked.complete().model, self._line.client().models)
         return {"model": chosen.model.name, "why": chosen.reason, "device": chosen.model.device}
 
     def name(self, clip: ClipRecord, take: Take) -> str:
-        """What a download of a take is called."""
+        """The file name for a download of a take."""
         preset = Asked(take.preset, take.knobs).complete()
         part = "" if take.start_s is None and take.end_s is None else f"-{take.start_s or 0:g}s"
         return f"{Path(clip.name).stem}-airband{part}{encoding(preset, clip.name).suffix}"
 
     def result(self, job: str) -> Result:
-        """A finished job's result; raises what it failed with."""
+        """A finished job's result; raises the error of a failed one."""
         return Job(self._line.client(), job).wait(timeout_s=DONE_S)
 
     def heard(self, job: str) -> dict[str, Any]:
-        """What a page plays, draws and says of a finished take; made once and kept with the clip.
+        """The sounds, pictures and figures of a finished take, for a page; made once and kept with the clip.
 
         Raises:
-            AirbandError: why the take failed, or why it cannot be heard.
+            AirbandError: the take failed, or it cannot be heard.
         """
         clip, take = self._clips.take(job)
         kept = self._clips.kept(clip.id, job)
@@ -149,11 +149,11 @@ class Takes:
         return said
 
     def sound(self, job: str, key: str) -> Path:
-        """The file of one version of a take that was heard; raises InputError where there is none."""
+        """The sound file of one version of a take, once `heard` has made it; otherwise raises InputError."""
         clip, _ = self._clips.take(job)
         path = self._clips.kept(clip.id, job) / f"{key}.wav"
         if key not in ("a", "b", "g") or not path.exists():
-            raise InputError("this take was not made ready to be heard", "take")
+            raise InputError("this take's sounds have not been made yet; open the take first", "take")
         return path
 
     def _keep(self, clip: ClipRecord, take: Take, kept: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that a browser sends: streamed to disk as they come, within a quota, whole or not at all."""
+"""Files that a browser uploads: streamed to disk as they arrive, within a quota, kept whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from presets.errors import InputError, OutputError
 from presets.printable import printable
 
 SPARE_BYTES = 256 * 1024**2
-"""What stays free on the disk in any case."""
+"""Disk space that uploads leave free."""
 NAME_BYTES = 180
-"""As much of a file's name as is kept: with the endings of results and sidecars it stays below 255."""
+"""The longest file name kept, in bytes: with the suffixes of results and sidecars it stays below 255."""
 PART = ".part"
 
 
 def safe_name(given: str) -> str:
-    """The name a file is kept under: the last part of `given`, in letters that every file system takes."""
+    """The name to store a file under: the last part of `given`, in characters any file system allows."""
     name = printable(unicodedata.normalize("NFC", given).replace("\\", "/").rsplit("/", 1)[-1])
     stem, suffix = os.path.splitext("".join("_" if letter in '\\<>:"|?*' else letter for letter in name))
     stem, suffix = stem.strip(" ."), _cut(suffix.rstrip(" ."), 12)
@@ -31,22 +31,22 @@ def safe_name(given: str) -> str:
 
 
 class Uploads:
-    """Files that browsers have sent and send, within a quota.
+    """Uploaded files, and uploads in progress, within a quota.
 
     Args:
-        folder: below which all uploads lie.
-        quota_bytes: what they may weigh together, those under way included.
+        folder: all uploads lie below it.
+        quota_bytes: the most that they may hold together, uploads in progress included.
     """
 
     def __init__(self, folder: Path, quota_bytes: int) -> None:
         self._folder, self._quota_bytes = folder, quota_bytes
         self._coming: dict[Path, int] = {}
-        for part in folder.rglob(f".*{PART}"):  # of a console that was killed
+        for part in folder.rglob(f".*{PART}"):  # left behind by a console that was killed
             part.unlink(missing_ok=True)
 
     @property
     def used_bytes(self) -> int:
-        """What lies there now, without what is still coming."""
+        """Size of the stored uploads, without those in progress."""
         total = 0
         for path in self._folder.rglob("*"):
             with suppress(OSError):
@@ -54,20 +54,20 @@ class Uploads:
         return total
 
     def check_room(self, nbytes: int) -> None:
-        """Raises OutputError where a file of this size would be refused."""
+        """Raises OutputError if a file of this size would be refused."""
         self._check(self.used_bytes + nbytes)
 
     async def receive(self, chunks: AsyncIterator[bytes], promised: int | None, path: Path) -> int:
-        """Writes a body to `path`; nothing is left of one that breaks off or is too large.
+        """Writes a request's body to `path`; if it breaks off or is too large, nothing is kept.
 
         Args:
             chunks: the body.
-            promised: its length, where the request tells it.
-            path: a file in a folder that is there.
+            promised: its length, if the request tells it.
+            path: a file in an existing folder.
 
         Raises:
-            OutputError: no room within the quota, or on the disk.
-            InputError: nothing came, or less than was promised.
+            OutputError: the quota or the disk has no room.
+            InputError: nothing arrived, or less than promised.
         """
         part = path.with_name(f".{path.name}{PART}")
         used_bytes = await run_in_threadpool(lambda: self.used_bytes)
@@ -82,7 +82,7 @@ class Uploads:
                     self._check(used_bytes)
                     await run_in_threadpool(file.write, chunk)
             if written == 0 or (promised is not None and written != promised):
-                raise InputError(f"{written} bytes came, {promised or 'a file'} was promised", "upload")
+                raise InputError(f"{written} bytes arrived, {promised or 'a file'} was promised", "upload")
             os.replace(part, path)
         except ClientDisconnect:
             raise InputError(f"the upload broke off after {written} bytes", "upload") from None
@@ -99,8 +99,8 @@ class Uploads:
         if used_bytes + coming_bytes > self._quota_bytes or free_bytes < 0:
             raise OutputError(
                 f"no room for this file: uploads may hold {self._quota_bytes / 1e6:.0f} MB, "
-                f"{used_bytes / 1e6:.0f} are used and {coming_bytes / 1e6:.0f} coming; of the disk "
-                f"{max(free_bytes, 0) / 1e6:.0f} MB can be had; close clips, choose the file by its path, or "
+                f"{used_bytes / 1e6:.0f} are used and {coming_bytes / 1e6:.0f} coming; the disk has "
+                f"{max(free_bytes, 0) / 1e6:.0f} MB to spare; close clips, choose the file by its path, or "
                 "start with a larger --quota",
                 "upload",
             )

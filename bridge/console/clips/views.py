@@ -1,4 +1,4 @@
-"""What a page draws and says of a source: its facts, its wave, its spectrogram over any stretch."""
+"""Views of a source for a page: its facts, and its waveform and spectrogram over any stretch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from render.clip import Clip, open_clip
 
 OPEN_MAX = 4
-"""Sources that are kept open; a coded one is decoded once to disk when it is opened."""
+"""How many sources are kept open; a coded one is decoded to disk once, when it is opened."""
 BLOCK = 1 << 18
 STEP = 512
-"""Frames that share one extreme in the outline of a whole clip."""
+"""Frames per minimum and maximum in the outline of a whole clip."""
 FFT = 2048
 ROWS = 480
 TOP_HZ = 24000.0
@@ -30,7 +30,7 @@ COLUMNS_MAX = 2400
 
 @dataclass
 class Opened:
-    """A source that is open, and the outline of its wave once that was asked for."""
+    """An open source, and the outline of its waveform once that was needed."""
 
     clip: Any
     key: tuple[str, int, int]
@@ -38,7 +38,7 @@ class Opened:
 
 
 class Views:
-    """What was measured of the sources that pages look at, and the sources, kept open for more."""
+    """Measurements of the sources that pages show; keeps the latest sources open for more views."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, Opened] = OrderedDict()
@@ -46,10 +46,10 @@ class Views:
         self._lock = threading.Lock()
 
     def facts(self, path: Path) -> dict[str, Any]:
-        """What `airband inspect` says of a file, and what the page draws of it.
+        """What `airband inspect` says of a file, and what else the page draws of it.
 
         Raises:
-            InputError: it cannot be read to its end.
+            InputError: the file cannot be read to its end.
         """
         from render.measure.facts import facts
         from render.measure.inspect import inspect
@@ -69,7 +69,7 @@ class Views:
         return self._facts[key]
 
     def wave(self, path: Path, start_s: float, end_s: float, columns: int) -> list[list[float]]:
-        """The least and largest sample of each column of a stretch, over all channels.
+        """The minimum and maximum sample of each column of a stretch, over all channels.
 
         Raises:
             InputError: the file cannot be read.
@@ -95,7 +95,7 @@ class Views:
         ]
 
     def spectrogram(self, path: Path, start_s: float, end_s: float, columns: int) -> bytes:
-        """The power over a stretch as a PNG: 0 to 24 kHz from its lowest row up, one column each moment.
+        """The power over a stretch as a PNG: 0 to 24 kHz from bottom to top, one column per moment.
 
         Raises:
             InputError: the file cannot be read.
@@ -122,7 +122,7 @@ class Views:
         return file.getvalue()
 
     def close(self, path: Path) -> None:
-        """Lets a source go."""
+        """Closes a source."""
         with self._lock:
             opened = self._open.pop(str(path), None)
             if opened is not None:
@@ -130,7 +130,7 @@ class Views:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Opened]:
-        """A source for one reader at a time: clips are no thread's own."""
+        """A source, for one reader at a time, since clips are not thread-safe."""
         with self._lock:
             known = self._open.pop(str(path), None)
             if known is not None and known.key != _key(path):
@@ -160,7 +160,7 @@ def _stretch(clip: Clip, start_s: float, end_s: float) -> tuple[int, int]:
 
 
 def _outline(clip: Clip) -> NDArray[np.float32]:
-    """(2, steps): the least and the largest sample of every STEP frames."""
+    """(2, steps): the minimum and maximum sample of every STEP frames."""
     parts = []
     for start in range(0, clip.frames, BLOCK):
         samples = clip.read(start, min(BLOCK, clip.frames - start))
@@ -171,7 +171,7 @@ def _outline(clip: Clip) -> NDArray[np.float32]:
 
 
 def _powers(clip: Clip, centres: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(centres, bins): the mean power of the channels in a Hann window around each."""
+    """(centres, bins): the power in a Hann window around each centre, averaged over the channels."""
     window = np.hanning(FFT + 1)[:-1]
     found = np.empty((len(centres), FFT // 2 + 1))
     for place, centre in enumerate(centres):

@@ -1,4 +1,4 @@
-// Watch folders and batches: started, paused, gone on with and removed from here; how many items ended how.
+// Watch folders and batches: start, pause, resume and remove them, and count how their items ended.
 
 import {completes} from "./clips.js";
 import {listen, state} from "./feed.js";
@@ -19,7 +19,7 @@ class Row {
     this.failures = make("details");
     this.takes = make("details");
     this.pause = button("Pause", () => act(this.batch, "pause"));
-    this.resume = button("Go on", () => act(this.batch, "resume"));
+    this.resume = button("Resume", () => act(this.batch, "resume"));
     this.remove = button("Remove", () => act(this.batch, "remove"));
     this.report = make("a", "Report");
     this.report.target = "_blank";
@@ -54,7 +54,7 @@ class Row {
     this.resume.hidden = batch.state === "running" || batch.state === "done";
     this.report.hidden = done + skipped + failed === 0;
     this.report.href = `/batches/${batch.id}/report`;
-    for (const [tool, text] of [[this.pause, "Pause"], [this.resume, "Go on with"], [this.remove, "Remove"], [this.report, "Report of"], [this.copy, "Copy command:"]]) tool.setAttribute("aria-label", `${text} ${name}`);
+    for (const [tool, text] of [[this.pause, "Pause"], [this.resume, "Resume"], [this.remove, "Remove"], [this.report, "Report of"], [this.copy, "Copy command:"]]) tool.setAttribute("aria-label", `${text} ${name}`);
   }
 }
 

@@ -1,4 +1,4 @@
-// One clip: what it is, where it is cut, how it is rendered, and what came of it.
+// One clip: its facts, its cut-off, the settings for its render, and its takes.
 
 import {KnobForm} from "./knobs.js";
 import {ask, button, make, say, trying} from "./page.js";
@@ -12,7 +12,7 @@ export class ClipPage {
     this.clip = clip;
     this.element = make("div", undefined, "clip");
     this.heading = make("h3", clip.name);
-    this.verdict = make("p", "looking at it", "verdict");
+    this.verdict = make("p", "inspecting it", "verdict");
     this.facts = make("dl", undefined, "facts");
     const details = make("details");
     details.append(make("summary", "All that inspect says"), this.facts);
@@ -111,7 +111,7 @@ export class ClipPage {
     this.view.select(start, end);
   }
 
-  // The settings changed: the line in the picture follows, and the model that will be taken is told.
+  // The settings changed: moves the cut-off line in the picture, and shows the model that would be used.
   changed() {
     const cutoff = this.form.value("cutoff");
     this.view.mark(typeof cutoff === "number" ? cutoff : this.about?.cutoff_hz ?? null, typeof cutoff === "number");

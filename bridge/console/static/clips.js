@@ -1,4 +1,4 @@
-// The clips that are open: dropped, chosen, or named by a path; one of them is shown.
+// The open clips: dropped, chosen, or named by a path; one of them is shown.
 
 import {ClipPage} from "./clip.js";
 import {state, listen} from "./feed.js";
@@ -34,7 +34,7 @@ function show() {
   find("shown").replaceChildren(...(page ? [page.element] : []));
 }
 
-// Sends a file piece by piece as the browser reads it from the disk, with its progress shown.
+// Uploads a file, which the browser reads from disk piece by piece, and shows the progress.
 async function send(file) {
   if (!await trying(() => ask("POST", "/api/clips/room", {nbytes: file.size}))) return;
   const request = new XMLHttpRequest();
@@ -49,7 +49,7 @@ async function send(file) {
   find("stop-sending").onclick = () => request.abort();
   request.upload.addEventListener("progress", (event) => { find("sent").value = event.loaded / file.size; });
   request.addEventListener("abort", () => over(`${file.name}: stopped`));
-  request.addEventListener("error", () => over(`${file.name}: the console took no more of it; is there room?`, true));
+  request.addEventListener("error", () => over(`${file.name}: the console stopped taking it; is there room?`, true));
   request.addEventListener("load", () => {
     const said = JSON.parse(request.responseText || "{}");
     if (request.status !== 200) {
@@ -83,7 +83,7 @@ function receiveDrops() {
   });
 }
 
-// Completes a field with folders and audio files that the engine may open.
+// Completes a path field with folders and audio files that the engine may open.
 export function completes(field, list) {
   let asked = "";
   field.addEventListener("input", async () => {
@@ -108,7 +108,7 @@ export function showClips() {
       choose(clip.id);
     });
   });
-  // The player's keys work wherever nothing else takes them.
+  // The player's keys work unless another element uses them.
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.target.closest("input, select, textarea, button, summary, a, [role=slider], .player")) return;
     page?.takes.player?.onKey(event);

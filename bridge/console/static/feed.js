@@ -1,11 +1,11 @@
-// What the console tells every page: the engine, jobs, clips and batches, as they change.
+// State that the console sends to every page: the engine, jobs, clips and batches, and their changes.
 
 import {find} from "./page.js";
 
 export const state = {engine: {state: "unknown"}, jobs: new Map(), clips: [], batches: []};
 const listeners = {engine: [], jobs: [], clips: [], batches: []};
 
-// `heard` is called after every change of a part; what comes back ends it.
+// Calls `heard` after every change of a part; returns a function that ends this.
 export function listen(part, heard) {
   listeners[part].push(heard);
   return () => { listeners[part] = listeners[part].filter((each) => each !== heard); };

@@ -1,4 +1,4 @@
-// The form of the knobs, built from the schema: each with its unit, bounds and help; what differs is marked.
+// The form of the knobs, built from the schema: each with its unit, bounds and help; changed ones are marked.
 
 import {ask, button, make, trying, worded} from "./page.js";
 
@@ -124,7 +124,7 @@ export class KnobForm {
     this.preset.value = was;
   }
 
-  // Starts again from a preset, with nothing laid over it.
+  // Starts again from a preset, without changes.
   start(name) {
     const preset = known.presets.find((each) => each.name === name);
     this.about.textContent = preset.description;
@@ -153,7 +153,7 @@ export class KnobForm {
     this.heard();
   }
 
-  // What a request says: the preset, and what was laid over it.
+  // The settings for a request: the preset, and the changed knobs.
   asked() {
     const knobs = {};
     for (const [name, knob] of this.knobs) if (knob.mark()) knobs[name] = knob.value;

@@ -1,4 +1,4 @@
-// The page: each part shows itself, and all follow one feed.
+// The page: each part draws itself, and all follow one feed.
 
 import {showBatches} from "./batches.js";
 import {showClips} from "./clips.js";

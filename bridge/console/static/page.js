@@ -1,4 +1,4 @@
-// What all parts of the page use: elements, requests, and what is said to the user.
+// Shared by all parts of the page: elements, requests, and messages to the user.
 
 export function make(tag, text, name) {
   const element = document.createElement(tag);
@@ -7,7 +7,7 @@ export function make(tag, text, name) {
   return element;
 }
 
-// Words in which `names` are set apart, as the help of the command line has them.
+// Text in which `names` become code, as in the help of the command line.
 export function worded(tag, text) {
   const element = make(tag);
   element.append(...text.split("`").map((part, place) => (place % 2 ? make("code", part) : part)));
@@ -29,7 +29,7 @@ export function say(text, bad = false) {
   said.classList.toggle("bad", bad);
 }
 
-// A request to the console; what it refuses becomes an error with its sentence.
+// A request to the console; a refusal becomes an error with its sentence.
 export async function ask(method, path, body) {
   const how = {method};
   if (body !== undefined) how.body = JSON.stringify(body);
@@ -45,7 +45,7 @@ export async function ask(method, path, body) {
   return said;
 }
 
-// Runs an action of the user's and says what came of it.
+// Runs an action of the user's and reports its outcome.
 export async function trying(action, done) {
   try {
     const result = await action();

@@ -1,4 +1,4 @@
-// The jobs of the engine, whoever submitted them: how far each is, why it failed, what can be done about it.
+// The jobs of the engine, whoever submitted them: progress, reasons for failure, and actions.
 
 import {state, listen} from "./feed.js";
 import {ago, ask, button, copied, find, make, say, seconds, trying} from "./page.js";
@@ -40,7 +40,7 @@ function line(...parts) {
   return element;
 }
 
-// Writes only what is new: what a screen reader watches is not read out again.
+// Changes text only if it differs, so that a screen reader does not read it again.
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -59,7 +59,8 @@ class Row {
     this.show(job);
   }
 
-  // What a row holds follows from whether its job has ended: most of a long list has, and needs little.
+  // Builds a row's controls, which depend on whether its job has ended: most of a long list has, and needs
+  // few.
   build() {
     const {job} = this.job;
     const tools = make("span", undefined, "tools");
@@ -114,14 +115,14 @@ class Row {
     this.left.textContent = running ? `${job.stage} ${job.step}/${job.of}${job.eta_s != null ? `, ${seconds(job.eta_s)} left` : ""}` : "";
   }
 
-  // How long ago it was, too, which changes though the job does not.
+  // Refreshes the job's age too, which changes though the job does not.
   tell() {
     write(this.about, `${this.job.preset}, ${this.job.model}, ${ago(this.job.created_s)}`);
   }
 }
 
-// Puts the rows in order, moving only those that are out of place. Rows to make or to change are taken on frame
-// by frame, so that a list of thousands never holds the page up.
+// Puts the rows in order, moving only those out of place. Rows are created and changed in small numbers per
+// frame, so that a list of thousands never blocks the page.
 function arrange() {
   due = false;
   let left = ROWS_A_FRAME;

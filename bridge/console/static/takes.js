@@ -114,7 +114,8 @@ export class TakeList {
     this.progress();
   }
 
-  // Brings a take to the player as soon as it is done: its end may be told before its beginning is answered.
+  // Loads a take into the player as soon as it is done; its end may be reported before its submit is
+  // answered.
   expect(job) {
     this.awaited.add(job);
     this.progress();
@@ -136,14 +137,14 @@ export class TakeList {
     }
   }
 
-  // Fills in what was measured of a take.
+  // Fills in the measured figures of a take.
   async figure(row) {
     row.figured = true;
     const said = await ask("GET", `/api/takes/${row.take.job}`).catch((error) => ({figures: [[FIGURES[0], error.message]]}));
     for (const [name, value] of said.figures) row.cells.get(name)?.replaceChildren(value);
   }
 
-  // Brings a take to the player, at the place and the version that were heard last.
+  // Loads a take into the player, at the position and version heard last.
   async hear(job) {
     const said = await ask("GET", `/api/takes/${job}`);
     if (this.ended || !this.rows.has(job)) return;

@@ -1,4 +1,5 @@
-// The wave and the spectrogram of a clip: zoomed in time, with a selection, and the cut-off as a line to drag.
+// The waveform and spectrogram of a clip: zoomable in time, with a selection, and the cut-off as a draggable
+// line.
 
 import {kilo, make} from "./page.js";
 
@@ -116,7 +117,7 @@ export class View {
     this.draw();
   }
 
-  // How far from the top, 0 to 1, a frequency lies; and back.
+  // The distance of a frequency from the top, 0 to 1; and the inverse.
   height(hz) {
     if (!this.log.checked) return 1 - hz / TOP_HZ;
     return 1 - Math.log(Math.max(hz, LOW_HZ) / LOW_HZ) / Math.log(TOP_HZ / LOW_HZ);
@@ -139,7 +140,8 @@ export class View {
     this.place();
   }
 
-  // Where what was loaded lies in what is shown: while the new picture comes the old one is stretched.
+  // Where the loaded stretch lies in the visible one: until the new picture has loaded, the old one is
+  // stretched.
   spot(canvas, {from, to}) {
     const scale = canvas.width / (this.to - this.from);
     return [(from - this.from) * scale, (to - from) * scale];
@@ -196,7 +198,7 @@ export class View {
     if (this.about) this.place();
   }
 
-  // The line at the cut-off; `given` where the user set it, else where inspect found it.
+  // The line at the cut-off: `given` if the user set it, otherwise as inspect found it.
   mark(hz, given) {
     this.cutoff = hz;
     this.line.classList.toggle("given", given);
@@ -209,7 +211,7 @@ export class View {
     if (this.about) this.place();
   }
 
-  // Where a player is, in seconds of the clip; null for nowhere.
+  // The player's position in seconds of the clip; null for none.
   follow(seconds) {
     const share = seconds === null ? -1 : (seconds - this.from) / (this.to - this.from);
     for (const head of this.heads) {

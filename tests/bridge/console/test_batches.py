@@ -113,7 +113,7 @@ def test_a_path_that_no_page_and_no_record_can_hold_is_refused(tmp_path: Path) -
     except OSError:
         pytest.skip("names are UTF-8 on this file system")
     roots = Roots([tmp_path.resolve()])
-    with pytest.raises(UsageError, match="no UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         roots.allowed(str(tmp_path / "plain.wav"))
     assert roots.suggestions(f"{tmp_path}/") == [str(tmp_path / "plain.wav")]
 
