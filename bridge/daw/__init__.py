@@ -1,1 +1,1 @@
-"""The clients that live in a host: one folder each, and the command that puts them where the host looks."""
+"""Clients that run inside a host, one folder each, and the command that installs them there."""

@@ -1,7 +1,7 @@
-"""The native plugins, built on the machine that is to run them, from the sources that come with Airband.
+"""Builds the native plugins on the machine that will run them, from the sources that come with Airband.
 
-They are built in the state folder, so that an installation that cannot be written to builds too, and the next
-build takes seconds. Nothing is fetched: what is missing is named, as the packages of Debian that hold it.
+The build lies in the state folder, so that a read-only installation can build too, and a rebuild takes
+seconds. Nothing is downloaded; errors name missing tools and libraries by their Debian packages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DPF = Path("/usr/share/dpf")
 DPF_MARK = Path("distrho") / "DistrhoPlugin.hpp"
 SUFFIXES = ("lv2", "vst3", "clap")
 TOOLS = {"make": "make", "g++": "g++", "patch": "patch", "pkg-config": "pkg-config"}
-"""Command to the package of Debian 12 that holds it; of libraries, the name that pkg-config knows."""
+"""Commands, each with its Debian 12 package; below, libraries, by their names in pkg-config."""
 LIBRARIES = {
     "libzmq": "libzmq3-dev",
     "libsodium": "libsodium-dev",
@@ -33,7 +33,7 @@ LOG_LINES = 15
 
 
 def plugins_from(folder: Path) -> Path | None:
-    """The built plugins in a folder that a user names, or None where it holds DPF's source instead.
+    """The folder itself if it holds built plugins, or None if it holds DPF's source.
 
     Raises:
         InputError: it holds neither.
@@ -48,20 +48,20 @@ def plugins_from(folder: Path) -> Path | None:
 
 
 def build_plugins(home: Home, dpf: Path | None = None) -> Path:
-    """Builds the plugins, a minute or two; the folder that holds them.
+    """Builds the plugins in a minute or two; returns the folder that holds them.
 
     Args:
-        home: of the engine; the build goes to `daw-build` in its state folder, and stays for the next one.
-        dpf: DPF 1.6's source; by default where Debian puts it.
+        home: of the engine; the build lies in `daw-build` in its state folder, and is kept for the next one.
+        dpf: DPF 1.6's source; by default in Debian's place.
 
     Raises:
-        InputError: not on Linux, or something to build with is missing; the message says what to install.
-        OutputError: the build failed; the message ends with what it last said.
+        InputError: not on Linux, or a tool or library is missing; the message says what to install.
+        OutputError: the build failed; the message ends with its last output.
     """
     if sys.platform != "linux":
         raise InputError(
-            f"the plugins are built here on Linux only: see {SOURCES / 'README.md'} for macOS and Windows, "
-            "and give what you built with --from",
+            f"the plugins can be built on Linux only: see {SOURCES / 'README.md'} for macOS and Windows, "
+            "and pass your build with --from",
             "from",
         )
     dpf = dpf or DPF
@@ -69,8 +69,8 @@ def build_plugins(home: Home, dpf: Path | None = None) -> Path:
         names = " ".join(missing)
         raise InputError(
             f"to build the plugins, this machine lacks {names}: `sudo apt-get install {names}` (Debian, "
-            "Ubuntu), then again. --from DIR takes plugins that were built elsewhere, or DPF 1.6's source in "
-            "place of dpf-source",
+            "Ubuntu), then try again. --from DIR takes plugins built elsewhere, or DPF 1.6's source instead "
+            "of dpf-source",
             "from",
         )
     prepare(home)
@@ -82,7 +82,7 @@ def build_plugins(home: Home, dpf: Path | None = None) -> Path:
             ["make", "-C", folder, f"-j{os.cpu_count() or 1}", f"DPF_SOURCE={dpf.resolve()}"],
             stdout=said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "AIRBAND_CONNECTION": str(home.connection)},  # whose choices LV2 lists
+            env={**os.environ, "AIRBAND_CONNECTION": str(home.connection)},  # whose presets LV2 bundles list
             check=False,
         )
     if made.returncode:
@@ -92,10 +92,10 @@ def build_plugins(home: Home, dpf: Path | None = None) -> Path:
 
 
 def verify_plugins(built: Path) -> list[str]:
-    """Loads every VST3 in a process of its own, as `airband plugins scan` does; a line for each.
+    """Loads every VST3 in a process of its own, as `airband plugins scan` does; returns a line for each.
 
     Raises:
-        PluginError: one that does not load, with what it did.
+        PluginError: a plugin does not load; the message says how it failed.
     """
     from render.effects.plugin_folders import plugin_settings
     from render.effects.plugin_host import PluginHost
@@ -116,7 +116,7 @@ def verify_plugins(built: Path) -> list[str]:
 
 def _missing(dpf: Path) -> list[str]:
     missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
-    if "pkg-config" in missing:  # which then cannot be asked for the libraries
+    if "pkg-config" in missing:  # without it, nothing tells which libraries are missing
         missing += LIBRARIES.values()
     else:
         missing += [package for name, package in LIBRARIES.items() if not _has_library(name)]
@@ -129,7 +129,7 @@ def _has_library(name: str) -> bool:
 
 
 def _copy_sources(folder: Path) -> None:
-    """Brings the sources up to date; what was built stays, and make builds what has changed since."""
+    """Updates the copy of the sources; the last build stays, so that make rebuilds only what has changed."""
     folder.mkdir(exist_ok=True)
     for earlier in folder.iterdir():
         if earlier.name in ("bin", "build"):

@@ -1,7 +1,7 @@
-"""`airband daw install HOST`: puts a host's files where it looks for them, and takes just those away again.
+"""`airband daw install HOST`: puts a host's files where it looks for them, and removes just those again.
 
-What was installed stands in a manifest in the state folder, written before the first file: each file with its
-digest, and each folder that had to be made. A file that was changed since is the user's, and is kept.
+A manifest in the state folder, written before the first file, lists each installed file with its digest, and
+each folder created for it. A file that was changed since belongs to the user, and is kept.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from render.files.parts import part_beside, put_in_place, write_whole
 
 
 class Manifest(msgspec.Struct, omit_defaults=True):
-    """What was installed below one folder.
+    """The files installed below one folder.
 
     Attributes:
-        files: path to blake2b-256 of what was put there.
-        folders: those that were made for it, outer ones first.
-        script_pipe: what Audacity's setting was before; "" where it was not touched.
+        files: path to blake2b-256 of the installed content.
+        folders: created for them, outer ones first.
+        script_pipe: Audacity's earlier setting; "" if it was not changed.
     """
 
     files: dict[str, str] = {}
@@ -37,18 +37,18 @@ class Manifest(msgspec.Struct, omit_defaults=True):
 
 
 def install_host(host: Host, root: Path, home: Home, built: Path = Path()) -> list[str]:
-    """Installs what a host needs, over what an earlier version installed; says what was done.
+    """Installs a host's files over those of an earlier version; returns what was done, in lines.
 
     Args:
         host: the host.
         root: its folder, as `root_of` gives it.
-        home: of the engine; the manifest goes to its state folder.
-        built: the folder of the built plugins; for that host alone.
+        home: of the engine; the manifest lies in its state folder.
+        built: the folder of the built plugins; only for Host.plugin.
 
     Raises:
         InputError: the host has not been started yet.
-        OutputError: a file of another origin is in the way, or a folder cannot be written. Files are checked
-            before the first is written.
+        OutputError: a file that Airband did not install is in the way, or a folder cannot be written. All
+            files are checked before the first is written.
     """
     path = _manifest_path(host, root, home)
     earlier = _read(path)
@@ -74,12 +74,12 @@ def install_host(host: Host, root: Path, home: Home, built: Path = Path()) -> li
     told = [f"{target}: installed" for target in fresh]
     if pipe != ON:
         switch(root / SETTINGS, ON)
-        told.append(f"{root / SETTINGS}: mod-script-pipe is on; it counts from Audacity's next start")
+        told.append(f"{root / SETTINGS}: mod-script-pipe is on; it takes effect when Audacity next starts")
     return told or [f"{root}: everything is installed already"]
 
 
 def uninstall_host(host: Host, root: Path, home: Home) -> list[str]:
-    """Takes away what was installed and not changed since; says what was done.
+    """Removes installed files that were not changed since; returns what was done, in lines.
 
     Raises:
         InputError: nothing was installed there.
@@ -95,7 +95,7 @@ def uninstall_host(host: Host, root: Path, home: Home) -> list[str]:
     told = [*(f"{name}: removed" for name in gone), *(f"{name}: kept, it was changed" for name in kept)]
     if manifest.script_pipe and value(root / SETTINGS) == ON:
         switch(root / SETTINGS, manifest.script_pipe)
-        told.append(f"{root / SETTINGS}: mod-script-pipe is as it was")
+        told.append(f"{root / SETTINGS}: mod-script-pipe is set as before the installation")
     path.unlink()
     if not any(path.parent.iterdir()):
         path.parent.rmdir()
@@ -123,12 +123,12 @@ def _must_be_written(target: Path, digest: str, earlier: Manifest) -> bool:
     if there == digest:
         return False
     if there != earlier.files.get(str(target)):
-        raise OutputError(f"{target}: is there, and not as Airband installed it; move it away", "into")
+        raise OutputError(f"{target}: exists, and is not as Airband installed it; move it away", "into")
     return True
 
 
 def _taken_away(files: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Removes the files that are as they were installed: the names of those removed and of those changed."""
+    """Removes the files that are unchanged since installation; returns the names of removed and kept ones."""
     gone, kept = [], []
     for name, digest in files.items():
         if not Path(name).exists():

@@ -1,7 +1,8 @@
-"""What the native plugins are told of an engine: its models, the presets, and the number of each.
+"""The choices that the native plugins offer: an engine's models and the presets, each with a number.
 
-A plugin's parameters are numbers, and a host keeps them in its projects. So `plugin-choices.json` in the
-state folder lists the names by number and is only ever appended to: what has gone keeps its place.
+A plugin's parameters are numbers, which a host stores in its projects. So `plugin-choices.json` in the state
+folder
+lists the names by number, and is only appended to: a name that no longer exists keeps its number.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from render.files.parts import write_whole
 
 CHOICES = "plugin-choices.json"
 MOST = 64
-"""How many of each the parameters have room for (kMostChoices in plugin/client/Choices.hpp)."""
+"""Most names of each kind that the parameters can hold (kMostChoices in plugin/client/Choices.hpp)."""
 LOCK_S = 10.0
 
 
 class Choices(msgspec.Struct):
-    """The names that the parameters Preset and Model stand for, by number."""
+    """The names behind the numbers of the parameters Preset and Model."""
 
     presets: list[str] = msgspec.field(default_factory=lambda: ["music"])
     models: list[str] = msgspec.field(default_factory=lambda: ["auto"])
 
 
 def note_choices(home: Home, models: Iterable[str]) -> Choices:
-    """Appends the presets there are and `models` to what plugins may choose from, and returns that.
+    """Appends all presets and `models` to the plugins' choices, and returns these.
 
     Args:
-        home: the folders of an engine; the state folder is there.
-        models: the names that the engine's welcome lists.
+        home: the folders of an engine; the state folder exists.
+        models: the names in the engine's welcome.
 
     Raises:
         OutputError: the list cannot be written.
@@ -60,7 +61,7 @@ def note_choices(home: Home, models: Iterable[str]) -> Choices:
 
 
 def preset_knobs() -> dict[str, dict[str, Any]]:
-    """Every preset's knobs, as a submit carries them; of one that does not load, `{"error": why}`."""
+    """Every preset's knobs, as a submit carries them; for one that does not load, `{"error": why}`."""
     knobs: dict[str, dict[str, Any]] = {}
     for name in presets.names():
         try:

@@ -1,4 +1,4 @@
-"""Where each host keeps what it loads, on Linux, macOS and Windows.
+"""Where each host looks for its scripts and plugins, on Linux, macOS and Windows.
 
 Sources: REAPER's "Show REAPER resource path"; Ardour's manual, "Files and directories on your system";
 Audacity's manual, "Preferences folder"; the LV2, VST3 and CLAP specifications for plugin folders.
@@ -26,7 +26,7 @@ LOOKING = {
 
 
 class Host(StrEnum):
-    """What `airband daw install` knows."""
+    """The hosts that `airband daw install` knows."""
 
     reaper = "reaper"
     ardour = "ardour"
@@ -35,10 +35,10 @@ class Host(StrEnum):
 
 
 def root_of(host: Host) -> Path:
-    """The folder of a host that everything goes below.
+    """The folder of a host below which all is installed.
 
     Raises:
-        InputError: the host was never started here.
+        InputError: the host was never started on this machine.
     """
     if host is Host.plugin:
         return Path.home()
@@ -46,7 +46,7 @@ def root_of(host: Host) -> Path:
     if root is None or not root.is_dir():
         where = "" if root is None else f" ({root} is not there)"
         raise InputError(
-            f"{host.capitalize()} has no settings folder here{where}: start it once, or name the folder with "
+            f"{host.capitalize()} has no settings folder here{where}: start it once, or give the folder with "
             "--into",
             "into",
         )
@@ -54,18 +54,18 @@ def root_of(host: Host) -> Path:
 
 
 def placed(host: Host, root: Path, built: Path, state: Path) -> dict[Path, Path | bytes]:
-    """What goes where: destination to source file or content, none for a host that needs no files.
+    """The files to install: destination to source file or content; empty for a host that needs no files.
 
     Args:
         host: the host.
         root: its folder, as `root_of` gives it.
-        built: the folder of the built plugins; for that host alone.
+        built: the folder of the built plugins; only for Host.plugin.
         state: the engine's state folder, where plugins look for the command that starts it.
     """
     if host is Host.reaper:
         scripts = root / "Scripts" / "Airband"
         return {scripts / file.name: file for file in _lua("reaper")} | _command_note(scripts)
-    if host is Host.ardour:  # a script that is no action would be run when Ardour looks for scripts
+    if host is Host.ardour:  # Ardour's scan runs every script there that is not an action
         scripts = root / "scripts"
         actions = {scripts / file.name: file for file in _lua("ardour") if _is_action(file)}
         return actions | _command_note(scripts)
@@ -75,13 +75,13 @@ def placed(host: Host, root: Path, built: Path, state: Path) -> dict[Path, Path 
 
 
 def looked_at(root: Path) -> list[str]:
-    """For each format of plugins the folder that its hosts look into, and how they are made to look again."""
+    """For each plugin format, the folder that hosts search, and how to make each of them rescan."""
     return [f"{folder}: {LOOKING[suffix]}" for suffix, folder in _plugin_folders(root).items()]
 
 
 def _command_note(scripts: Path) -> dict[Path, Path | bytes]:
-    """A file beside a host's scripts that says where `airband` is: started from a desktop, a host has not the
-    user's PATH."""
+    """A file beside a host's scripts with the path of `airband`, since a host started from the desktop lacks
+    the user's PATH."""
     name = "airband.exe" if sys.platform == "win32" else "airband"
     beside = Path(sysconfig.get_path("scripts")) / name
     command = str(beside) if beside.is_file() else shutil.which("airband")
@@ -118,7 +118,7 @@ def _plugin_folders(home: Path) -> dict[str, Path]:
 
 
 def _settings(host: Host) -> Path:
-    old_audacity = Path.home() / ".audacity-data"  # Audacity prefers it where it is left from before 3.2
+    old_audacity = Path.home() / ".audacity-data"  # from before 3.2; Audacity prefers it if it exists
     if host is Host.audacity and sys.platform == "linux" and old_audacity.is_dir():
         return old_audacity
     name = {Host.reaper: "REAPER", Host.audacity: "audacity"}[host]

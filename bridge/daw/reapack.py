@@ -1,7 +1,8 @@
-"""The index that REAPER's package manager ReaPack subscribes to: one package, with all of Airband's scripts.
+"""The index for REAPER's package manager ReaPack: one package with all of Airband's scripts.
 
-Sources: "Index Format" and "Packaging Documentation" in ReaPack's wiki. The main script's header says what
-the package holds and which of it are actions.
+Sources: "Index Format" and "Packaging Documentation" in ReaPack's wiki. The main script's header lists the
+    files
+of the package, and which of them are actions.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ def reapack_index(url: str, when: datetime) -> str:
     """The index as XML.
 
     Args:
-        url: the folder, as REAPER reaches it over http(s), in which the scripts lie.
-        when: of the release.
+        url: the http(s) URL of the folder that holds the scripts.
+        when: time of the release.
 
     Raises:
-        UsageError: not such a URL.
+        UsageError: the URL is of another kind.
     """
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"{url}: ReaPack fetches over https:// or http:// only", "url")

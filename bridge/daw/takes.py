@@ -1,4 +1,4 @@
-"""What Airband Send has delivered, read from the sidecars that it leaves beside its results."""
+"""Takes that Airband Send delivered, read from the sidecars beside its results."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Sidecar(msgspec.Struct, frozen=True):
 
 
 class Take(msgspec.Struct, frozen=True):
-    """A take that has a place.
+    """A delivered take with a position.
 
     Attributes:
         path: of the result.
-        name: of the take, unlike any other's.
-        track: what its track was called; "" where the host did not say.
-        start_s: the transport's time at which it begins.
+        name: of the take; unique.
+        track: the name of its track; "" if the host did not tell it.
+        start_s: its start on the transport, in seconds.
     """
 
     path: Path
@@ -41,21 +41,21 @@ class Take(msgspec.Struct, frozen=True):
 
 
 def takes_folder() -> Path:
-    """Where Airband Send delivers to: $AIRBAND_SEND_FOLDER, or `Airband` below the user's music."""
+    """The folder that Airband Send delivers to: $AIRBAND_SEND_FOLDER, or `Airband` in the user's music."""
     chosen = os.environ.get("AIRBAND_SEND_FOLDER")
     return Path(chosen) if chosen else Path.home() / "Music" / "Airband"
 
 
 def delivered_takes(folder: Path) -> tuple[list[Take], list[str]]:
-    """The takes in a folder that came back, have a place and are still there, by name.
+    """The delivered takes of a folder that have a position and whose files exist, sorted by name.
 
-    Beside them, a line about each sidecar that is damaged. Other files are left alone.
+    Also returns a line about each damaged sidecar. Other files are ignored.
 
     Raises:
-        InputError: no such folder.
+        InputError: there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: is not there; Airband Send makes it with the first take", "folder")
+        raise InputError(f"{folder}: does not exist; Airband Send creates it with its first take", "folder")
     takes, damaged = [], []
     for path in sorted(folder.glob(f"*{SIDECAR}")):
         try:

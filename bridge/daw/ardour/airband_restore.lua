@@ -4,25 +4,25 @@ ardour {
   author = "Airband",
   license = "GPLv3",
   description = [[
-Regenerates the missing high band of each selected audio region. The source file and the region's range are
-sent to the Airband engine; the result comes back as a new region directly above the old one, which is muted, aligned
-to the sample, with its fades, gain and envelope. One undo step takes it back. Needs the airband command.]],
+Regenerates the missing high band of each selected audio region. The Airband engine gets the source file and the
+region's range; the result becomes a new region directly above the old one, which is muted. It is aligned to the sample,
+with the old region's fades, gain and envelope. One undo step takes it back. Needs the airband command.]],
 }
 
 function action_params()
   return {
     ["preset"] = { title = "Preset", default = "music" },
-    ["flags"] = { title = "More flags of airband render", default = "" },
+    ["flags"] = { title = "Further flags of airband render", default = "" },
     ["command"] = { title = "Command (empty: as installed)", default = "" },
   }
 end
 
 function factory(params)
-  local SUPERCLOCK_HZ = 282240000 -- Ardour stores audio time in these ticks, as "a" and a number
+  local SUPERCLOCK_HZ = 282240000 -- ticks per second of Ardour's stored audio times: "a" and a number of ticks
   local FRAMES_AT_ONCE = 4096
-  local LOOK = "airband-look" -- a snapshot of the session, read for what the Lua interface does not tell
+  local LOOK = "airband-look" -- name of a session snapshot, read for what the Lua interface does not provide
 
-  local temporary = {} -- files that go when the action ends
+  local temporary = {} -- files to delete when the action ends
 
   local function quoted(text)
     return "'" .. text:gsub("'", "'\\''") .. "'"
@@ -48,7 +48,7 @@ function factory(params)
     temporary = {}
   end
 
-  -- `airband`, or where `airband daw install ardour` found it: a DAW's PATH is not always the user's.
+  -- The command: as set, or where `airband daw install ardour` found it, since a DAW may lack the user's PATH.
   local function command()
     local file = io.open(ARDOUR.user_config_directory(-1) .. "/scripts/airband-command.txt", "r")
     local installed = file and file:read("l")
@@ -58,7 +58,7 @@ function factory(params)
     return option("command", os.getenv("AIRBAND_COMMAND") or installed and quoted(installed) or "airband")
   end
 
-  -- A WAV file's layout: where its samples lie, how many frames, channels, rate, bytes a sample, float or not.
+  -- A WAV file's layout: offset of its samples, frames, channels, rate, bytes per sample, float or not.
   local function layout(path)
     local file = assert(io.open(path, "rb"), "cannot open " .. path)
     local form = file:read(4)
@@ -101,7 +101,7 @@ function factory(params)
     return parts
   end
 
-  -- One file of several channels from Ardour's one file a channel.
+  -- One file of several channels, from Ardour's files of one channel each.
   local function joined(paths)
     local first = layout(paths[1])
     local files = {}
@@ -109,7 +109,7 @@ function factory(params)
       local other = layout(path)
       assert(
         other.frames == first.frames and other.bytes == first.bytes and other.rate == first.rate and other.channels == 1,
-        "the channels of the region differ: " .. path
+        "the channels of the region differ in format or length: " .. path
       )
       files[index] = assert(io.open(path, "rb"))
       files[index]:seek("set", other.offset)
@@ -152,8 +152,8 @@ function factory(params)
     return path
   end
 
-  -- Writes the channels of `result` over the samples of Ardour's own files: on a mono track, which plays the first
-  -- channel of a stereo region alone, that one.
+  -- Writes the channels of `result` over the samples of Ardour's own files. A mono track, which plays only the first
+  -- channel of a stereo region, has one such file and gets that channel.
   local function patch(result, paths)
     local from = layout(result)
     assert(from.channels >= #paths, ("the engine returned %d channels for %d"):format(from.channels, #paths))
@@ -189,7 +189,7 @@ function factory(params)
     end
   end
 
-  -- The fades of every region, by region id, from a snapshot of the session.
+  -- The fades of every region by region id, read from a snapshot of the session.
   local function fades()
     assert(Session:save_state(LOOK, false, false, false, false, false) == 0, "the session cannot be saved")
     local path = Session:path() .. "/" .. LOOK .. ".ardour"
@@ -216,7 +216,7 @@ function factory(params)
     return found
   end
 
-  -- A fade's shape is not stored, only its curve: the level halfway tells the shapes apart.
+  -- A session stores a fade's curve, not its shape; the level at its middle tells the shape.
   local HALFWAY = {
     { 0.5, ARDOUR.FadeShape.FadeLinear },
     { 0.0316, ARDOUR.FadeShape.FadeFast },
@@ -290,19 +290,19 @@ function factory(params)
     return paths, next(distinct, next(distinct)) == nil
   end
 
-  -- A window with a cancel button where Ardour has windows; `false` headless.
+  -- A window with a cancel button; nil or false where Ardour has no windows.
   local function progress_window()
     return LuaDialog and LuaDialog.ProgressWindow and LuaDialog.ProgressWindow("Airband", true)
   end
 
-  -- The text of a field in a line of JSON; nil where there is none.
+  -- The text of a field in a line of JSON, or nil.
   local function text_of(line, name)
-    local plain = line:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON has no such letters itself
+    local plain = line:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON never contains these control characters
     local text = plain:match('"' .. name .. '": "([^"]*)"')
     return text and text:gsub("\\n", "\n"):gsub("\1", "\\"):gsub("\2", '"') or nil
   end
 
-  -- Runs a command that prints JSON lines; true, or nil and what it said.
+  -- Runs a command that prints JSON lines; returns true, or nil and the error.
   local function run(line, label, window)
     local pipe = assert(io.popen("echo $$; exec " .. line .. " --json 2>&1", "r"))
     local pid, failed, last, finished = pipe:read("l"), nil, nil, false
@@ -327,10 +327,10 @@ function factory(params)
     if finished and failed ~= "cancelled" then
       return true
     end
-    return nil, failed or last or "the command ended without a word"
+    return nil, failed or last or "the command ended without output"
   end
 
-  -- The restored range of a region, as a file. Nothing of the session is changed.
+  -- Renders the range of a region to a file; changes nothing in the session.
   local function render(region, window)
     local channels = region:to_audioregion():to_readable():n_channels()
     local paths, one_file = source_paths(region, channels)
@@ -352,15 +352,15 @@ function factory(params)
     )
     local done, why = run(line, region:name(), window)
     if not done then
-      error(("%s: %s; all regions are as they were. The command was:\n%s"):format(region:name(), why, line), 0)
+      error(("%s: %s; no region was changed. The command was:\n%s"):format(region:name(), why, line), 0)
     end
     return output
   end
 
-  -- A region of a track's own, whose samples are those of a file.
+  -- Makes a new region of the track whose samples are those of a file.
   --
-  -- A bounce makes a source of the right length that the session knows; its samples are then replaced. Fades, gain,
-  -- envelope and mute would be baked into it, so they are off for the while.
+  -- A bounce makes a source of the right length that the session knows; then its samples are replaced. Fades, gain,
+  -- envelope and mute would be baked into it, so they are switched off meanwhile.
   local function bounced(region, track, output)
     local audio = region:to_audioregion()
     local fade_in, fade_out = audio:fade_in_active(), audio:fade_out_active()
@@ -388,7 +388,7 @@ function factory(params)
     return made
   end
 
-  -- Puts the result directly above its region and mutes the region, which would sound through the fades.
+  -- Puts the result directly above its region, and mutes the region, which would be heard through the fades.
   local function place(region, track, made, curves)
     local audio = region:to_audioregion()
     local playlist = track:playlist()
@@ -412,7 +412,7 @@ function factory(params)
     print("Airband:", region:name(), "at", region:position():samples(), "frames", region:length():samples())
   end
 
-  -- All regions are rendered and bounced before the first is placed: a failure changes nothing that is heard.
+  -- Renders and bounces all regions before it places the first, so that a failure changes nothing audible.
   local function restore(regions, all_fades, window)
     local results = {}
     for index, region in ipairs(regions) do

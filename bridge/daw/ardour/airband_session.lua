@@ -1,8 +1,9 @@
--- Restores every audio region of a track of a saved session, without a window or a sound card:
+-- Restores every audio region of one track of a saved session, without a window or a sound card:
 --
 --   AIRBAND_FLAGS='--model draft' ardour7-lua airband_session.lua SESSION_FOLDER SESSION_NAME TRACK
 --
--- AIRBAND_FLAGS holds flags of `airband render`, AIRBAND_COMMAND another command than `airband`. Prints AIRBAND-OK when all of it worked. (ardour7-lua ends with status 0 whatever happens, so look for it.)
+-- AIRBAND_FLAGS holds flags of `airband render`, AIRBAND_COMMAND a command to use instead of `airband`.
+-- Prints AIRBAND-OK if all of it worked; check for that, as ardour7-lua always ends with status 0.
 
 local folder, name, track_name = arg[1], arg[2], arg[3]
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"

@@ -4,8 +4,8 @@ ardour {
   author = "Airband",
   license = "GPLv3",
   description = [[
-Puts what Airband Send delivered on the timeline: each take once, at the frame of the transport where it was captured,
-on the track of its name, which is made where there is none. One undo step takes all of it back.]],
+Puts takes that Airband Send delivered on the timeline: each once, at the transport position of its capture, on the
+track of the same name, which is created if missing. One undo step removes them all.]],
 }
 
 function action_params()
@@ -31,9 +31,9 @@ function factory(params)
     return text
   end
 
-  -- A field of a sidecar, which is flat but for the knobs: a number, a text, or nil for an empty one or none.
+  -- A field of a sidecar, which is flat except for the knobs: a number, a text, or nil if empty or missing.
   local function field(json, name)
-    local plain = json:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON has no such letters itself
+    local plain = json:gsub("\\\\", "\1"):gsub('\\"', "\2") -- JSON never contains these control characters
     local text = plain:match('"' .. name .. '": "([^"]+)"')
     return text and text:gsub("\1", "\\"):gsub("\2", '"') or tonumber(plain:match('"' .. name .. '": (-?%d+)'))
   end
@@ -43,7 +43,7 @@ function factory(params)
     return file and file:close()
   end
 
-  -- What a sidecar says of a take that has a place and is still there; nil for others.
+  -- The take of a sidecar, if it was delivered, has a position and its file exists; otherwise nil.
   local function placed(folder, stem)
     local about = contents(folder .. "/" .. stem .. ".take.json")
     local file, rate = field(about, "file"), field(about, "rate")
@@ -55,7 +55,7 @@ function factory(params)
       and { name = stem, path = folder .. "/" .. file, track = field(about, "track") or UNNAMED, seconds = frame / rate }
   end
 
-  -- The takes in the folder that have a place, in the order of their names, and what was wrong with others.
+  -- The placeable takes in the folder, in the order of their names, and errors about damaged sidecars.
   local function delivered(folder)
     local takes, told = {}, {}
     local list = assert(io.popen("ls -1 '" .. folder:gsub("'", "'\\''") .. "' 2>/dev/null", "r"))
@@ -71,7 +71,7 @@ function factory(params)
     return takes, told
   end
 
-  -- Where a WAV file's samples lie, how many channels and frames they are, their rate, and whether they are floats.
+  -- A WAV file's layout: offset of its samples, channels, frames, rate, and whether they are 32-bit floats.
   local function layout(path)
     local file = assert(io.open(path, "rb"), "cannot open " .. path)
     local form, found, long_size = file:read(4), {}, nil
@@ -101,7 +101,7 @@ function factory(params)
     return found
   end
 
-  -- Whether the session has had a take: its region is known even where it was taken off the track again.
+  -- Whether the session has had a take: its region stays known even when it was removed from its track.
   local function is_known(name)
     for _, region in ARDOUR.RegionFactory.regions():iter() do
       if region:name():sub(1, #name) == name then
@@ -111,7 +111,7 @@ function factory(params)
     return false
   end
 
-  -- The track of a name with as many channels as a take has; one more beside it where that has others.
+  -- The track of that name, if it has as many channels as the take; otherwise an additional one.
   local function track_called(name, channels)
     for _, called in ipairs({ name, ("%s (Airband, %d ch)"):format(name, channels) }) do
       local route = Session:route_by_name(called)
@@ -161,12 +161,12 @@ function factory(params)
     end
   end
 
-  -- A bounce makes a source of the right length that the session knows; its samples are then those of the take.
+  -- Bounces a stretch of the right length, which makes a source that the session knows; then replaces its samples.
   local function place(take)
     local from = layout(take.path)
     local rate = math.floor(Session:nominal_sample_rate())
     assert(from.rate == rate, ("it is at %d Hz and the session at %d Hz"):format(from.rate, rate))
-    assert(from.is_float, "its samples are no 32-bit floats")
+    assert(from.is_float, "its samples are not 32-bit floats")
     local track = track_called(take.track, from.channels)
     local first = math.floor(take.seconds * rate + 0.5)
     local made = track:bounce_range(

@@ -1,8 +1,8 @@
--- Puts what Airband Send delivered into a saved session, without a window or a sound card:
+-- Puts takes that Airband Send delivered into a saved session, without a window or a sound card:
 --
 --   AIRBAND_SEND_FOLDER=... ardour7-lua airband_takes_session.lua SESSION_FOLDER SESSION_NAME
 --
--- Prints AIRBAND-OK when all of it worked. (ardour7-lua ends with status 0 whatever happens, so look for it.)
+-- Prints AIRBAND-OK if all of it worked; check for that, as ardour7-lua always ends with status 0.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 

@@ -1,1 +1,1 @@
-"""Audacity: the selection of a running Audacity is rendered through its script pipe."""
+"""Audacity: renders the selection of a running Audacity through its script pipe."""

@@ -1,7 +1,8 @@
-"""Commands to a running Audacity, and its answers, through its module mod-script-pipe.
+"""Sends commands to a running Audacity, and reads its answers, through its module mod-script-pipe.
 
-Two named pipes, one each way, wait for one client at a time; the names hold the user's number. An answer is
-some lines, a line `BatchCommand finished: OK` (or `Failed!`) and an empty one. Source: Audacity manual,
+Two named pipes, one for each direction, serve one client at a time; their names contain the user's id. An
+answer is some lines, then a line `BatchCommand finished: OK` (or `Failed!`) and an empty line. Source:
+    Audacity manual,
 "Scripting".
 """
 
@@ -19,9 +20,9 @@ from typing import Any, Self
 from presets.errors import HostError, InputError
 
 OPENING_S = 10.0
-"""How long Audacity may take to open its end."""
+"""How long Audacity may take to open its end of a pipe, in seconds."""
 ANSWER_S = 300.0
-"""How long a command may take: an export of a long track is one, a dialog that waits for the user another."""
+"""How long a command may take, in seconds: to export a long track, or while a dialog waits for the user."""
 FINISHED = "BatchCommand finished: "
 WAY_OUT = (
     "start Audacity, with mod-script-pipe enabled under Edit > Preferences > Modules "
@@ -30,13 +31,13 @@ WAY_OUT = (
 
 
 class Pipe:
-    """The conversation with Audacity, as a context manager.
+    """The connection to Audacity, as a context manager.
 
     Args:
-        folder: where the pipes lie.
+        folder: where the named pipes lie.
 
     Raises:
-        HostError: no Audacity listens, or none can on this system.
+        HostError: no Audacity listens, or this system is not supported.
     """
 
     def __init__(self, folder: Path = Path("/tmp")) -> None:
@@ -44,7 +45,7 @@ class Pipe:
             raise HostError("`airband audacity` works on Linux and macOS only, so far")
         name = f"audacity_script_pipe.%s.{os.getuid()}"
         self._rest = b""
-        # In this order: Audacity opens its writing end once somebody writes to the other.
+        # The order matters: Audacity opens its writing end once somebody writes to the other pipe.
         self._to = _opened(folder / (name % "to"), os.O_WRONLY)
         try:
             self._from = _opened(folder / (name % "from"), os.O_RDONLY)
@@ -54,15 +55,15 @@ class Pipe:
         os.set_blocking(self._to, True)
 
     def do(self, command: str, **parameters: str | float) -> str:
-        """Runs a command; what it said, without the line that it worked.
+        """Runs a command; returns its output, without the closing line.
 
         Args:
             command: its name, as the manual's "Scripting Reference" lists it.
             parameters: their values.
 
         Raises:
-            InputError: a text that no command can carry: with a double quote, or of several lines.
-            HostError: it failed, did not come to an end, or Audacity left.
+            InputError: a text that no command can carry, with a double quote or several lines.
+            HostError: the command failed or timed out, or Audacity quit.
         """
         for value in parameters.values():
             if isinstance(value, str) and any(letter in value for letter in '"\r\n\0'):
@@ -74,22 +75,22 @@ class Pipe:
         try:
             os.write(self._to, f"{command}: {words}\n".encode())
         except BrokenPipeError:
-            raise HostError(f"Audacity has left before {command}") from None
+            raise HostError(f"Audacity has quit before {command}") from None
         deadline_s = time.monotonic() + ANSWER_S
         lines: list[str] = []
         while not lines or not lines[-1].startswith(FINISHED):
             lines.append(self._line(command, deadline_s))
-        self._line(command, deadline_s)  # the empty one
+        self._line(command, deadline_s)  # the empty line
         said = "\n".join(line for line in lines[:-1] if line)
         if lines[-1] != FINISHED + "OK":
-            raise HostError(f"Audacity: {command} failed: {said or 'it says no more'}")
+            raise HostError(f"Audacity: {command} failed: {said or 'it gives no reason'}")
         return said
 
     def info(self, kind: str) -> Any:
-        """What `GetInfo` tells of `Tracks`, `Labels` ...; numbers in it have six digits only.
+        """The output of `GetInfo` for `Tracks`, `Labels` and so on; its numbers have only six digits.
 
         Raises:
-            HostError: as `do`, or it is no JSON: Audacity 3.2 does not escape the names in it.
+            HostError: as `do`, or it is not JSON, since Audacity 3.2 does not escape names in it.
         """
         said = self.do("GetInfo", Type=kind, Format="JSON")
         try:
@@ -100,7 +101,7 @@ class Pipe:
             ) from None
 
     def close(self) -> None:
-        """Leaves Audacity to its user."""
+        """Closes the pipes; Audacity goes on."""
         os.close(self._to)
         os.close(self._from)
 
@@ -119,14 +120,14 @@ class Pipe:
                 )
             piece = os.read(self._from, 65536)
             if not piece:
-                raise HostError(f"Audacity has left during {command}")
+                raise HostError(f"Audacity has quit during {command}")
             self._rest += piece
         line, self._rest = self._rest.split(b"\n", 1)
         return line.decode(errors="replace").rstrip("\r\0")
 
 
 def _opened(path: Path, mode: int) -> int:
-    """A pipe's descriptor; a writing one opens only while somebody reads."""
+    """Opens a pipe; one for writing opens only while somebody reads from it."""
     deadline_s = time.monotonic() + OPENING_S
     while True:
         try:
@@ -136,8 +137,8 @@ def _opened(path: Path, mode: int) -> int:
         except OSError:
             if time.monotonic() > deadline_s:
                 raise HostError(
-                    f"{path}: Audacity listens to nobody, or to another client; {WAY_OUT}. After "
-                    "a start that scanned plugins, start it once more: the scan takes the pipes away"
+                    f"{path}: Audacity does not respond, or serves another client; {WAY_OUT}. If it scanned "
+                    "plugins at its start, restart it once: the scan removes the pipes"
                 ) from None
             time.sleep(0.1)
         else:
@@ -145,4 +146,4 @@ def _opened(path: Path, mode: int) -> int:
             if about.st_uid == os.getuid() and stat.S_ISFIFO(about.st_mode):
                 return pipe
             os.close(pipe)
-            raise HostError(f"{path} is no pipe of yours: another user of this machine made it; remove it")
+            raise HostError(f"{path} is not a pipe of yours: another user of this machine made it; remove it")

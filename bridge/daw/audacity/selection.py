@@ -1,8 +1,8 @@
-"""The selection of a running Audacity: out to the engine, back on new tracks at the same time.
+"""Takes the selection of a running Audacity to the engine, and puts it back on new tracks at the same time.
 
-Audacity tells times with six digits, which is not enough to hit a sample. So its positions are never computed
-with: ranges are counted in the frames of exports, and Audacity itself moves a result to where its stored
-selection begins. Nothing of the project changes before all results are there.
+Audacity reports times with six digits, too few to hit a sample, so no position is computed from them. Ranges
+are counted in frames of exported files, and Audacity itself aligns a result with the start of its stored
+selection. Nothing in the project changes before all results are there.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from presets.errors import HostError, InputError
 
 FORMAT = "/FileFormats/ExportFormat_SF1_Type/WAV_10000"
 FLOAT = "6"
-"""libsndfile's number of 32-bit float; Audacity writes 16 bits with shaped dither where nothing is said."""
+"""libsndfile's number for 32-bit float; by default Audacity writes 16 bits with shaped dither."""
 SLACK_FRAMES = 2
-"""How far the frames counted in two exports may round apart."""
+"""How far, in frames, the lengths of two exports may differ by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What is selected of one track.
+    """The selected part of one track.
 
     Attributes:
         track: its index in Audacity.
-        name: what Audacity calls it.
+        name: its name in Audacity.
         source: a file of the whole track, from time 0 on.
         start, end: the selected frames of it.
-        is_whole: whether they are all that the track holds.
+        is_whole: whether the selection covers all of the track's audio.
     """
 
     track: int
@@ -45,10 +45,10 @@ class Stretch:
 
 
 def selected(pipe: Pipe) -> list[int]:
-    """The indices of the selected tracks that hold sound.
+    """The indices of the selected audio tracks.
 
     Raises:
-        InputError: none is selected, one of them is muted, no time is, or some before 0.
+        InputError: no track or no time is selected, the selection begins before 0, or a track is muted.
     """
     tracks = _tracks(pipe)
     chosen = [index for index, track in enumerate(tracks) if _is_chosen(track)]
@@ -59,7 +59,7 @@ def selected(pipe: Pipe) -> list[int]:
         if tracks[index]["mute"] or (soloed and not tracks[index]["solo"]):
             name = tracks[index]["name"]
             raise InputError(
-                f"track {name!r} is not heard, so Audacity exports nothing of it; unmute it", name
+                f"track {name!r} is muted or not soloed, so Audacity does not export it; unmute it", name
             )
     start, end = _times(pipe)
     _select(pipe, chosen)
@@ -69,7 +69,7 @@ def selected(pipe: Pipe) -> list[int]:
         )
     if start < 0:
         raise InputError(
-            f"the selection begins at {start:.3f} s, and Audacity exports nothing before 0: select from 0 "
+            f"the selection begins at {start:.3f} s, but Audacity exports nothing before 0: select from 0 "
             "on, or move the clips",
             "selection",
         )
@@ -77,12 +77,12 @@ def selected(pipe: Pipe) -> list[int]:
 
 
 def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
-    """Exports the chosen tracks whole and finds the selection in each.
+    """Exports the selected tracks whole, and finds the selection in each export.
 
     Args:
-        pipe: to an Audacity whose selection `selected` has looked at.
+        pipe: to an Audacity whose selection `selected` has read.
         chosen: the tracks.
-        folder: where the files go.
+        folder: for the exported files.
 
     Raises:
         HostError: an export failed.
@@ -96,19 +96,19 @@ def taken(pipe: Pipe, chosen: Sequence[int], folder: Path) -> list[Stretch]:
 
 
 def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], label: str) -> list[str]:
-    """Puts each result on a new track, at the time its stretch begins, and selects what was added.
+    """Puts each result on a new track, at the time of its selection, and selects the new tracks.
 
-    A track that is rendered whole is muted, for its result stands in its place; of which others a stretch now
-    sounds twice is returned, by name.
+    A track that was rendered whole is muted, since its result replaces it. The names of the others, of which
+    a part now sounds twice, are returned.
 
     Args:
-        pipe: to the Audacity the stretches came from.
-        stretches: what was rendered.
-        results: the files, in the same order.
-        label: in brackets behind the name of new tracks and clips; a number follows where that is taken.
+        pipe: to the Audacity that the selections came from.
+        stretches: the rendered selections.
+        results: their results, in the same order.
+        label: added in brackets to the names of new tracks and clips; a number follows if the name is taken.
 
     Raises:
-        HostError: an import failed; what was added before it stays.
+        HostError: an import failed; tracks added before it stay.
     """
     added: list[int] = []
     twice: list[str] = []
@@ -120,7 +120,7 @@ def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], la
             added.append(len(_tracks(pipe)) - 1)
             if stretch.is_whole:
                 _select(pipe, [stretch.track])
-                pipe.do("SetTrackAudio", Mute=1)  # not in Audacity's history before one of the next commands
+                pipe.do("SetTrackAudio", Mute=1)  # enters Audacity's history only with a later command
             else:
                 twice.append(stretch.name)
             _select(pipe, added[-1:])
@@ -133,7 +133,7 @@ def placed(pipe: Pipe, stretches: Sequence[Stretch], results: Sequence[Path], la
 
 
 def _unused(stem: str, names: Sequence[str]) -> str:
-    """The stem with its bracket closed, after the first number that no track has."""
+    """The stem with its bracket closed, and if that name is taken, the first free number."""
     stem = stem.replace('"', "'")
     numbers = itertools.chain([f"{stem})"], (f"{stem} {number})" for number in itertools.count(2)))
     return next(name for name in numbers if name not in names)
@@ -149,7 +149,7 @@ def _is_chosen(track: dict[str, Any]) -> bool:
 
 
 def _times(pipe: Pipe) -> tuple[float, float]:
-    """The selected time, to six digits, which only a label can tell; stores the selection."""
+    """The selected time, to six digits, read from a temporary label; also stores the selection."""
     pipe.do("SelSave")
     before = _labels(pipe)
     pipe.do("AddLabel")
@@ -160,7 +160,7 @@ def _times(pipe: Pipe) -> tuple[float, float]:
     finally:
         pipe.do("Undo")
     if len(fresh) != 1:
-        raise HostError("Audacity does not tell what is selected: another label was there at once")
+        raise HostError("the selection cannot be read: another label was added in Audacity meanwhile")
     return fresh[0]
 
 
@@ -169,7 +169,7 @@ def _labels(pipe: Pipe) -> list[tuple[float, float]]:
 
 
 def _select(pipe: Pipe, tracks: Sequence[int]) -> None:
-    """Selects tracks, and the stored time."""
+    """Selects tracks, with the stored time."""
     pipe.do("SelectNone")
     pipe.do("SelRestore")
     for place, track in enumerate(tracks):
@@ -178,9 +178,9 @@ def _select(pipe: Pipe, tracks: Sequence[int]) -> None:
 
 @contextmanager
 def _float_export(pipe: Pipe) -> Iterator[None]:
-    """WAV is exported as 32-bit float inside the block, and as the user has it afterwards."""
+    """Sets WAV export to 32-bit float within the block, and restores the user's setting afterwards."""
     earlier = ""
-    with suppress(HostError):  # it fails where the user never chose
+    with suppress(HostError):  # fails if the user never chose a format
         earlier = pipe.do("GetPreference", Name=FORMAT)
     pipe.do("SetPreference", Name=FORMAT, Value=FLOAT)
     try:
@@ -225,7 +225,7 @@ def _is_silent_before(path: Path, end: int) -> bool:
 
 
 def _found(part: Path, whole: Path, about: int) -> int:
-    """The frame of `whole` at which `part` begins: `about`, or beside it where Audacity rounded otherwise."""
+    """The frame of `whole` at which `part` begins: `about`, or near it if Audacity rounded differently."""
     import numpy as np
     import soundfile
 
@@ -240,4 +240,4 @@ def _found(part: Path, whole: Path, about: int) -> int:
                 file.seek(start)
                 if np.array_equal(file.read(len(wanted), dtype="float32", always_2d=True), wanted):
                     return start
-    raise HostError("Audacity exports a selection otherwise than the same stretch of the whole track")
+    raise HostError("Audacity's export of the selection differs from the same stretch of the whole track")

@@ -1,7 +1,8 @@
-"""The one setting `airband audacity` needs: Audacity's module mod-script-pipe, on in `audacity.cfg`.
+"""The one setting that `airband audacity` needs: Audacity's module mod-script-pipe, switched on in
+`audacity.cfg`.
 
-Audacity notes each module it has met under `[Module]`: 0 off, 1 on, 2 ask, 4 new. It forgets what is said of
-a module that it has not met yet, so the line must be there already.
+Audacity lists each module it has found under `[Module]`: 0 off, 1 on, 2 ask, 4 new. It discards settings for
+a module that it has not found yet, so the module's line must exist already.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ LINE = re.compile(
 
 
 def value(settings: Path) -> str:
-    """What is said of the module.
+    """The module's setting.
 
     Args:
         settings: Audacity's settings file.
 
     Raises:
-        InputError: no such file, or Audacity has not met the module.
+        InputError: there is no such file, or Audacity has not found the module yet.
     """
     return _found(settings)[2].decode("ascii", "replace")
 
 
 def switch(settings: Path, value: str) -> None:
-    """Says something else of the module; every other byte of the file stays.
+    """Changes the module's setting, and no other byte of the file.
 
     Args:
-        settings: Audacity's settings file. Audacity must not be running: it writes the file when it ends.
+        settings: Audacity's settings file. Audacity must not run, since it writes the file when it quits.
         value: 0, 1, 2 or 4, as above.
 
     Raises:
@@ -58,8 +59,8 @@ def _found(settings: Path) -> re.Match[bytes]:
     found = LINE.search(text)
     if found is None:
         raise InputError(
-            f"{settings}: Audacity has not met mod-script-pipe; install that module where it is a package of "
-            "its own, then start and end Audacity once",
+            f"{settings}: Audacity has not found mod-script-pipe; install that module if it is a package of "
+            "its own, then start and quit Audacity once",
             "into",
         )
     return found

@@ -1,4 +1,4 @@
-"""Takes of Airband Send on Audacity's timeline: each on a new track, at the time where it was captured."""
+"""Puts takes of Airband Send on Audacity's timeline: each on a new track, at the time of its capture."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from bridge.daw.takes import Take
 
 
 def import_takes(pipe: Pipe, takes: Iterable[Take]) -> list[str]:
-    """Imports the takes that no track of the project is called after; the names of those imported.
+    """Imports the takes whose names no track of the project has; returns the names of those imported.
 
     Raises:
-        HostError: an import failed; what was imported before it stays.
+        HostError: an import failed; takes imported before it stay.
     """
     known = {track["name"] for track in pipe.info("Tracks")}
     imported = []

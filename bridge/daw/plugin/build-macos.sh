@@ -1,12 +1,12 @@
 #!/bin/bash
 # Builds the plugins on macOS, for the processor it runs on: bash build-macos.sh DPF_FOLDER
 #
-# UNTESTED: nobody has run this on a Mac yet; it was checked by `bash -n` alone.
+# UNTESTED: nobody has run this on a Mac yet; only `bash -n` has checked it.
 #
 # Needs Xcode's command line tools and `brew install zeromq libsodium nlohmann-json pkg-config`. DPF_FOLDER is DPF 1.6,
-# which dpf/host-context.patch is made for. Audio Units (for Logic) come with a later DPF alone: where DPF_FOLDER has a
-# target `au` they are built too, if the patch applies. The result is not signed with a developer's identity: it runs on
-# the Mac it was built on.
+# which dpf/host-context.patch is made for. Only later versions of DPF have Audio Units (for Logic): if the one in
+# DPF_FOLDER has a target `au` they are built too, provided the patch applies. The result is not signed with a
+# developer's identity, so it runs only on the Mac it was built on.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Builds the plugins on Windows, in the UCRT64 shell of MSYS2: bash build-windows.sh DPF_FOLDER
 #
-# UNTESTED: nobody has run this on Windows yet. It was checked by `bash -n`; every source was compiled, not linked, by
-# Debian's x86_64-w64-mingw32-g++.
+# UNTESTED: nobody has run this on Windows yet. It was checked by `bash -n`, and every source was compiled, but not
+# linked, by Debian's x86_64-w64-mingw32-g++.
 #
 # Needs `pacman -S --needed make patch mingw-w64-ucrt-x86_64-{gcc,pkgconf,zeromq,libsodium,nlohmann-json}`. DPF_FOLDER is
 # DPF 1.6, which dpf/host-context.patch is made for. The libraries are linked into the plugins, which then need nothing
@@ -17,7 +17,7 @@ for library in libzmq libsodium nlohmann_json; do
     pkg-config --exists "$library" || { echo "$library is missing: see the top of $0" >&2; exit 1; }
 done
 
-# localtime_r is declared for whoever asks for POSIX.
+# localtime_r is declared only if POSIX is requested.
 export CXXFLAGS="-DZMQ_STATIC -DSODIUM_STATIC -D_POSIX_C_SOURCE=200809L"
 export LDFLAGS="-static"
 export LIBRARIES="$(pkg-config --static --libs libzmq libsodium) -lshell32 -lole32 -luuid"

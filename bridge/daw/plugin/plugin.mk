@@ -1,4 +1,4 @@
-# What all plugins are built of: included after NAME, CHANNELS, FILES_DSP and FILES_UI. DPF_PATH comes from ../Makefile.
+# Build rules of all plugins: to include after NAME, CHANNELS, FILES_DSP and FILES_UI. ../Makefile sets DPF_PATH.
 DPF_TARGET_DIR = ../bin
 DPF_BUILD_DIR = ../build/$(NAME)
 FILES_UI += Panel.cpp

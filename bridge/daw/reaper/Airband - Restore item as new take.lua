@@ -2,9 +2,9 @@
 -- @version 0.1.0
 -- @author Airband
 -- @about
---   Regenerates the missing high band of the selected items with the Airband engine and adds the result as a
---   new take. What is below the cut-off stays the original's. Needs the `airband` command
---   (`pipx install airband`); its path can be set with the action "Airband - Restore item with options".
+--   Regenerates the missing high band of the selected items with the Airband engine, and adds the result as a
+--   new take. Below the cut-off it stays the original. Needs the `airband` command (`pipx install airband`);
+--   its path can be set with the action "Airband - Restore item with options".
 -- @provides
 --   [main] .
 --   [main] Airband - Restore item with options.lua

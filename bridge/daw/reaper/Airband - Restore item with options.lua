@@ -1,5 +1,5 @@
 -- @noindex
--- Airband: restore items with options. Asks for preset, model, cut-off and seed first and remembers them.
+-- Airband: restores items, after asking for preset, model, cut-off and seed, which it remembers.
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
 dofile(folder .. "airband.lua").ask()

@@ -1,9 +1,9 @@
 -- @noindex
--- Airband for REAPER: what both actions share.
+-- Airband for REAPER: code that both restore actions share.
 --
--- An item's part of its source file is sent to the `airband` command as (file, range), never as a crop, so the
--- whole source is analysed and the result lines up to the sample. The result becomes a new take. The command
--- runs beside REAPER; `watch` looks at what it prints, and all takes are added at the end in one undo block.
+-- The `airband` command gets an item's part of its source as (file, range), never as a cropped file, so that it
+-- analyses the whole source, and the result aligns to the sample. The result becomes a new take. The command runs
+-- beside REAPER; `watch` reads its output, and all takes are added at the end in one undo block.
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
 local command = dofile(folder .. "airband_command.lua")
@@ -13,11 +13,11 @@ local M = {}
 
 local SECTION = "Airband"
 local TOGGLE_REVERSE = 41051 -- Item properties: Toggle take reverse
-local DUPLICATE_TAKE = 40639 -- Take: Duplicate active take; of all items of a group, where grouping is on
+local DUPLICATE_TAKE = 40639 -- Take: Duplicate active take; with grouping on, of all items of the group
 local TOGGLE_GROUPING = 1156 -- Options: Toggle item grouping
 local BUILD_PEAKS = 40047 -- Peaks: Build any missing peaks
 local UNDO_ITEMS = 4
-local NAME_BYTES = 160 -- of 255 that most disks allow
+local NAME_BYTES = 160 -- of the 255 that most file systems allow
 local COLOUR = { 86, 156, 214 }
 
 local function setting(key, default)
@@ -25,7 +25,7 @@ local function setting(key, default)
   return value ~= "" and value or default
 end
 
--- The settings of the last "with options", as flags of `airband render`.
+-- The chosen options as flags of `airband render`.
 function M.flags(options)
   local flags = {}
   for _, name in ipairs({ "preset", "model", "cutoff", "seed" }) do
@@ -37,9 +37,9 @@ function M.flags(options)
   return table.concat(flags, " ")
 end
 
--- The file under a take and how the take's time runs through it.
--- A reversed or section source wraps the file: position p of the section is file position `first + p`, or
--- `first + length - p` when it is reversed.
+-- A take's file and how the take's time maps to it: file, first, length, reversed.
+-- A section source, which may be reversed, wraps the file: position p of the section is file position `first + p`, or
+-- `first + length - p` when reversed.
 local function unwrapped(take)
   local source = reaper.GetMediaItemTake_Source(take)
   if not source then
@@ -56,8 +56,8 @@ local function unwrapped(take)
   return parent, first, length, reversed
 end
 
--- The stretch of its source that a take plays, in seconds of the source: what lies under the item, or where stretch
--- markers lead. Before the first marker and after the last, the source runs on as without them.
+-- The stretch of its source that a take plays, in seconds of the source: the range under the item, or the range that
+-- stretch markers lead to. Before the first marker and after the last, the source runs on as without markers.
 local function needed(take, offset, span)
   local count = reaper.GetTakeNumStretchMarkers(take)
   if count == 0 then
@@ -77,7 +77,7 @@ local function needed(take, offset, span)
   return low, high
 end
 
--- What to render for an item, or nil and why not.
+-- The render request for an item, or nil and the reason.
 function M.request(item)
   local take = reaper.GetActiveTake(item)
   if not take then
@@ -96,7 +96,7 @@ function M.request(item)
   end
   local rate = reaper.GetMediaSourceSampleRate(file)
   if rate <= 0 then
-    return nil, path .. ": is missing, offline, or no audio"
+    return nil, path .. ": is missing, offline, or not audio"
   end
   local offset = reaper.GetMediaItemTakeInfo_Value(take, "D_STARTOFFS")
   local span = reaper.GetMediaItemInfo_Value(item, "D_LENGTH") * reaper.GetMediaItemTakeInfo_Value(take, "D_PLAYRATE")
@@ -126,7 +126,7 @@ function M.request(item)
   }
 end
 
--- The beginning of a name, so that what is added leaves it a file's name; no letter of UTF-8 is cut in two.
+-- The start of a name, short enough for a file name with additions; cuts no UTF-8 character in two.
 local function shortened(name)
   local last = NAME_BYTES
   while #name > last and name:byte(last + 1) & 0xC0 == 0x80 do
@@ -141,7 +141,7 @@ local function output_path(path)
   return reaper.GetProjectPath("") .. "/" .. stem .. "-airband-" .. id .. ".wav"
 end
 
--- The arguments of `airband` that render a request.
+-- The arguments of `airband` for a request.
 local function arguments(request, flags)
   return ("render %s -o %s --start %dsmp --end %dsmp --format wav --json %s"):format(
     command.quoted(request.path),
@@ -162,8 +162,8 @@ local function description(request, line)
   return ("%s (%s)"):format(name, table.concat(parts, ", "))
 end
 
--- A copy of a take, with its volume, pan, envelopes, effects and stretch markers; nil where REAPER makes none.
--- Afterwards its item alone is selected.
+-- Copies a take with its volume, pan, envelopes, effects and stretch markers; nil if REAPER makes no copy.
+-- Afterwards only its item is selected.
 local function duplicated(request)
   local count = reaper.CountTakes(request.item)
   local grouped = reaper.GetToggleCommandState(TOGGLE_GROUPING) == 1
@@ -180,7 +180,7 @@ local function duplicated(request)
   return reaper.CountTakes(request.item) == count + 1 and reaper.GetTake(request.item, count) or nil
 end
 
--- Puts a finished file on its item as the active take. The take that was there stays.
+-- Puts a finished file on its item as the active take; the old take stays.
 function M.attach(request)
   if not reaper.ValidatePtr2(0, request.item, "MediaItem*") or not reaper.ValidatePtr2(0, request.take, "MediaItem_Take*") then
     return nil, "the item is gone; the result is " .. request.out
@@ -296,7 +296,7 @@ function Batch:finish()
   end
 end
 
--- Renders the selected items one after the other and adds the results as takes.
+-- Renders the selected items one after the other, and adds the results as takes.
 function M.restore(options)
   local requests, errors = {}, {}
   for index = 0, reaper.CountSelectedMediaItems(0) - 1 do
@@ -325,8 +325,8 @@ function M.restore(options)
   batch:start()
 end
 
--- Asks for the options, remembers them, and restores; nothing happens when the dialog is dismissed. What is left empty is
--- as the preset says; the command, as it was installed.
+-- Asks for the options, remembers them, and restores; does nothing if the dialog is dismissed. An empty field means the
+-- preset's value; for the command, the installed one.
 function M.ask()
   local names = { "preset", "model", "cutoff", "seed", "command" }
   local values = {}

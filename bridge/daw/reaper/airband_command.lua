@@ -1,5 +1,5 @@
 -- @noindex
--- The `airband` command beside REAPER: where it is, how it is started and ended, and what it says.
+-- Runs the `airband` command beside REAPER: finds, starts and ends it, and reads its output.
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
 local json = dofile(folder .. "airband_json.lua")
@@ -26,7 +26,7 @@ local function write(path, text)
   file:close()
 end
 
--- An argument in a shell script, or in a batch file, where a percent sign stands for itself when doubled.
+-- Quotes an argument for a shell script, or for a batch file, in which percent signs are doubled.
 function M.quoted(text)
   if windows() then
     return '"' .. text:gsub('"', ""):gsub("%%", "%%%%") .. '"'
@@ -34,16 +34,16 @@ function M.quoted(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- The command: as set in the options, or where `airband daw install reaper` found it, for a DAW that was started from a
--- desktop has not the user's PATH; or its bare name.
+-- The command: as set in the options, or where `airband daw install reaper` found it, since a DAW that was started from
+-- the desktop lacks the user's PATH; or its bare name.
 function M.path()
   local chosen = reaper.GetExtState("Airband", "command")
   local installed = contents(folder .. "airband-command.txt"):match("[^\r\n]+")
   return chosen ~= "" and chosen or installed or "airband"
 end
 
--- Starts `airband` with arguments that are quoted already; its output goes to the file `status`, and when it ends a
--- line that says so. Returns false where REAPER cannot start it.
+-- Starts `airband` with arguments that are already quoted. Its output goes to the file `status`, followed by a final
+-- line when it ends. Returns false if REAPER cannot start it.
 function M.start(arguments, status)
   local line = M.quoted(M.path()) .. " " .. arguments
   if windows() then
@@ -55,7 +55,7 @@ function M.start(arguments, status)
         M.quoted(status)
       )
     )
-    -- /S: the outer quotes go, the inner ones stay, also where a bracket or an ampersand is in the path
+    -- /S removes only the outer quotes, even if the path contains a bracket or an ampersand
     return reaper.ExecProcess('cmd.exe /D /S /C ""' .. status .. '.cmd""', -1) ~= nil
   end
   write(
@@ -70,9 +70,9 @@ function M.start(arguments, status)
   return reaper.ExecProcess("/bin/sh " .. M.quoted(status .. ".sh"), -1) ~= nil
 end
 
--- Ends what writes `output`; false where it has not begun yet, or has ended.
+-- Ends the process that writes `output`; false if it has not begun yet, or has ended.
 function M.interrupt(status, output)
-  if windows() then -- by the output's name, which no other process has in its command line
+  if windows() then -- found by the output's name, which no other process has in its command line
     local name = output:match("[^/\\]+$"):gsub("[^%w._-]", "_")
     reaper.ExecProcess(
       "powershell.exe -NoProfile -Command \"Get-CimInstance Win32_Process -Filter 'CommandLine LIKE ''%"
@@ -92,7 +92,7 @@ function M.forget(status)
   end
 end
 
--- What the command has said so far: share done (0 to 1), over or not, the `done` line, and an error.
+-- The state from the command's output so far: share done (0 to 1), over or not, the `done` line, and an error.
 function M.told(status)
   local state = { share = 0, over = false }
   local last
@@ -112,7 +112,7 @@ function M.told(status)
     end
   end
   if state.over and not state.done then
-    state.error = state.error or last or "the command ended without a word"
+    state.error = state.error or last or "the command ended without output"
   end
   return state
 end

@@ -1,5 +1,5 @@
 -- @noindex
--- The values of the flat JSON that Airband prints and writes beside its files: one field at a time, by name.
+-- Reads values from the flat JSON that Airband prints and writes beside its files: one field at a time, by name.
 
 local M = {}
 
@@ -24,7 +24,7 @@ local function unescaped(text)
   return text
 end
 
--- The text of a field, or nil where it is none.
+-- The text of a field, or nil if it has none.
 function M.text(json, name)
   local _, at = json:find('"' .. name .. '": "', 1, true)
   local from = at and at + 1
@@ -37,7 +37,7 @@ function M.text(json, name)
   end
 end
 
--- The number of a field, or nil where it is none.
+-- The number in a field, or nil if it has none.
 function M.number(json, name)
   return tonumber(json:match('"' .. name .. '": (-?[%d.eE+-]+)'))
 end

@@ -1,6 +1,6 @@
 -- @noindex
--- Puts what Airband Send delivered on the timeline: each take at the frame of the transport where it was captured, on
--- the track it was captured on. Its sidecar (`.take.json`) says both; the names of files do not matter.
+-- Puts takes that Airband Send delivered on the timeline: each at the transport position of its capture, on the track
+-- it was captured on. Its sidecar (`.take.json`) tells both; file names do not matter.
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
 local json = dofile(folder .. "airband_json.lua")
@@ -30,7 +30,7 @@ local function contents(path)
   return text
 end
 
--- A take that has a place: a table of path, track, position in seconds; nil for others, false for a damaged sidecar.
+-- A placeable take: a table of path, track, position in seconds; nil for other takes, false for a damaged sidecar.
 local function take_of(results, about)
   local state, frame = json.text(about, "state"), json.number(about, "transport_frame")
   local file, rate = json.text(about, "file"), json.number(about, "rate")
@@ -43,10 +43,10 @@ local function take_of(results, about)
   return { path = results .. "/" .. file, track = json.text(about, "track") or "", position = frame / rate }
 end
 
--- The takes in a folder that have a place, and the names of sidecars that are damaged.
+-- The placeable takes in a folder, and the names of damaged sidecars.
 local function delivered(results)
   local takes, damaged, index = {}, {}, 0
-  reaper.EnumerateFiles(results, -1) -- REAPER keeps a list of the folder; this drops it
+  reaper.EnumerateFiles(results, -1) -- makes REAPER drop its cached listing of the folder
   local name = reaper.EnumerateFiles(results, index)
   while name do
     if name:match("%.take%.json$") then
@@ -87,7 +87,7 @@ local function place(take)
   return true
 end
 
--- Imports the takes that this project has not had yet; returns how many, and the names of sidecars that are damaged.
+-- Imports takes that this project has not had yet; returns their number, and the names of damaged sidecars.
 function M.import()
   local new = {}
   local takes, damaged = delivered(results_folder())
@@ -116,7 +116,7 @@ function M.import()
   return count, damaged
 end
 
--- Imports what comes, every 2 s, until the script is ended.
+-- Imports new takes every 2 s, until the script is ended.
 function M.watch()
   local looked = -EVERY_S
   local function turn()

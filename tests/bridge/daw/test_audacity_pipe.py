@@ -60,5 +60,5 @@ def test_a_list_that_is_no_json_is_an_error_of_the_host(
 
 def test_what_others_put_where_the_pipes_lie_hears_nothing(tmp_path: Path) -> None:
     (tmp_path / f"audacity_script_pipe.to.{os.getuid()}").write_bytes(b"")
-    with pytest.raises(HostError, match="no pipe of yours"):
+    with pytest.raises(HostError, match="not a pipe of yours"):
         Pipe(tmp_path)

@@ -44,5 +44,5 @@ def test_damaged_sidecars_are_named_and_hold_no_other_take_up(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         delivered_takes(tmp_path / "none")

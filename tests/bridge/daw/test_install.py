@@ -180,7 +180,7 @@ def test_a_host_that_was_never_started_says_so(
     for host in ("reaper", "ardour", "audacity"):
         said = daw(host)
         assert said.code == 3
-        assert "start it once, or name the folder with --into" in said.err
+        assert "start it once, or give the folder with --into" in said.err
     assert daw("logic").code == 2
 
 
@@ -257,7 +257,7 @@ class TestAudacity:
         settings.write_bytes(AUDACITY.replace(b"mod-script-pipe=4\r\n", b""))
         said = daw("audacity")
         assert said.code == 3
-        assert "has not met mod-script-pipe" in said.err
+        assert "has not found mod-script-pipe" in said.err
         settings.unlink()
         assert "start Audacity once" in daw("audacity").err
 

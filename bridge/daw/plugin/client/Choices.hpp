@@ -4,27 +4,27 @@
 
 namespace airband {
 
-static constexpr size_t kMostChoices = 64; // of presets and of models: a range that stays whatever is installed
+static constexpr size_t kMostChoices = 64; // of presets and of models: a parameter's range must not change later
 
-/// Names that the parameters Preset and Model stand for, by number.
+/// The names behind the numbers of the parameters Preset and Model.
 struct Choices {
     std::vector<std::string> presets{"music"}, models{"auto"};
 
-    /// Those of this machine, or the two first ones where no engine has been met yet.
+    /// The choices of this machine, or only the first preset and model if no engine has been met yet.
     ///
-    /// `airband daw engine` keeps them in plugin-choices.json of the state folder, from what the engine's welcome said,
-    /// and only ever appends: a number goes on meaning the same.
+    /// `airband daw engine` keeps them in plugin-choices.json of the state folder, from the engine's welcome, and only
+    /// appends names, so that a number always means the same.
     static Choices read();
-    /// Those that a text holds, as that file has them; false where it is no such text.
+    /// Reads them from the content of that file; false if it is not valid.
     bool parse(const std::string& text);
     std::string text() const;
-    /// Adds those names of others that are missing, at the end.
+    /// Appends the names in `others` that are missing here.
     void append(const Choices& others);
-    /// Whether a name is missing in one of these lists; before an engine has been met, none is.
+    /// Whether a name is missing in one of these lists; always false before an engine has been met.
     bool lacks(const std::vector<std::string>& names, const std::string& name) const;
 };
 
-/// The name of a number; a number beyond the list has none: "".
+/// The name of a number; "" for a number beyond the list.
 std::string named(const std::vector<std::string>& names, float number);
 
 } // namespace airband

@@ -46,12 +46,12 @@ Client::~Client()
 {
     try {
         fWire->say({{"type", "bye"}});
-    } catch (const std::exception&) { // it has gone, or the host ends the plugin
+    } catch (const std::exception&) { // the engine has gone, or the host ends the plugin
     }
     delete fWire;
 }
 
-/// The rate of a result: the source's own, or the highest the engine delivers that divides it, or 48 kHz.
+/// The rate of a result: the highest deliverable rate that divides the source's, or else 48 kHz.
 static uint32_t resultRate(uint32_t rate)
 {
     for (const uint32_t delivered : {96000u, 88200u, 48000u, 44100u})
@@ -60,7 +60,7 @@ static uint32_t resultRate(uint32_t rate)
     return 48000;
 }
 
-/// A complete preset: the one asked for, with the knobs that the plugin has set.
+/// A complete preset: the chosen one, with the knobs that the plugin sets.
 static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models, const std::atomic<bool>& stop)
 {
     if (knobs.preset.empty())
@@ -86,7 +86,7 @@ static Header parameters(uint32_t rate, const Knobs& knobs, const Header& models
     return params;
 }
 
-/// What a submit says of its source and of where the result goes.
+/// The source of a submit, and where its result goes.
 struct Client::Order {
     Header source, deliver, params;
     std::string preset;
@@ -111,7 +111,7 @@ void Client::submitFile(const std::string& job, const std::string& name, uint64_
         read);
 }
 
-/// Throws where a job has ended without a result.
+/// Throws if a job has ended without a result.
 static void throwEnd(const Message& news)
 {
     if (news.type() == "failed")
@@ -132,7 +132,7 @@ void Client::submit(const std::string& job, const Order& order, const Read& read
         throwEnd(answer);
         if (answer.type() != "busy")
             return;
-        fWire->pause(answer.header.value("retry_s", 1.0)); // an upload goes on where the engine has it
+        fWire->pause(answer.header.value("retry_s", 1.0)); // an upload continues at the engine's offset
     }
 }
 
@@ -153,7 +153,7 @@ Message Client::upload(const std::string& job, uint64_t total, uint64_t offset, 
         had = take(had, offset);
     uint64_t granted = offset;
     for (bool isWhole = false;;) {
-        // An engine that was killed may have every byte, and wait for the last chunk's digest all the same.
+        // An engine that was killed may have every byte, and still need the last chunk's digest.
         while (!isWhole && (offset < granted || offset == total)) {
             Header chunk = {{"type", "chunk"}, {"job", job}, {"offset", offset}};
             offset = take(offset, granted);
@@ -225,7 +225,7 @@ void Client::cancel(const std::string& job) noexcept
 {
     try {
         fWire->say({{"type", "cancel"}, {"job", job}});
-    } catch (const std::exception&) { // it has gone, and the job ends with it or is picked up later
+    } catch (const std::exception&) { // the engine has gone; the job ended with it, or continues later
     }
 }
 

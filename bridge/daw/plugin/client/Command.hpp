@@ -5,29 +5,29 @@
 
 namespace airband {
 
-/// A child process, and what it says. It has the environment of the host, but for what the host set for its own
-/// libraries, and inherits no files. It is left alone when nobody waits for it any more.
+/// A child process and its output. It has the environment of the host, without what the host set for its own
+/// libraries, and inherits no files. It goes on when this object is destroyed.
 class Command {
 public:
-    /// Starts it; throws std::runtime_error where that fails.
+    /// Starts it; throws std::runtime_error if that fails.
     explicit Command(const std::vector<std::string>& words);
     ~Command();
 
-    /// Waits a moment for what it says, or its end; false once it has ended and said all.
+    /// Waits a moment for output or the end; false once it has ended and all output is read.
     bool turn();
 
     std::string out, err;
-    int code = -1; ///< Of its end; -1 where a signal ended it, or where the host took its end away.
+    int code = -1; ///< Exit code; -1 if a signal ended it, or if the host collected the code itself.
 
 private:
-    intptr_t fProcess = -1, fOut = -1, fErr = -1; // as the system knows them
+    intptr_t fProcess = -1, fOut = -1, fErr = -1; // handles of the operating system
     bool fEnded = false;
 
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
 };
 
-/// Shows a folder in the desktop's file manager, where there is one.
+/// Shows a folder in the desktop's file manager, if there is one.
 void showFolder(const std::string& path);
 
 } // namespace airband

@@ -10,23 +10,23 @@
 
 namespace airband {
 
-/// Keeps an engine that plugins have used: says a word to it from time to time, for an engine that a client started
-/// leaves after 15 minutes without any. One that has ended is not started again before somebody needs it.
+/// Keeps an engine alive that plugins have used, by a message from time to time: an engine that a client started exits
+/// after 15 minutes without one. An engine that has ended is not started again before somebody needs it.
 class Keeper {
 public:
-    /// `everyS`: how often it says something, seconds.
+    /// `everyS`: seconds between messages.
     explicit Keeper(double everyS);
     /// Ends within a second.
     ~Keeper();
 
-    /// The keeper that all instances of a plugin in this process share, for as long as one holds it.
+    /// The keeper that all plugin instances of this process share, alive as long as one of them holds it.
     static std::shared_ptr<Keeper> shared();
 
-    /// The engine has been used, and is to be kept from now on.
+    /// Notes that the engine was used, so that it is kept alive from now on.
     void keep();
-    /// Starts an engine where none runs and where that is allowed, without waiting for it; for a panel that was opened.
+    /// Starts an engine if none runs and that is allowed, without waiting for it; for a panel that was opened.
     void meet();
-    /// Why the engine could not be met; empty where it was.
+    /// Why the engine could not be reached; empty if it was.
     std::string problem() const;
 
 private:

@@ -12,16 +12,16 @@ namespace airband {
 
 using Clock = std::chrono::steady_clock;
 
-static constexpr double kStartS = 60;  // as bridge/client/launch.py waits
-static constexpr double kRetryS = 30;  // after a failure
-static constexpr double kFreshS = 60;  // how long an offer counts
-static constexpr std::chrono::milliseconds kSlice(50); // how often a wait looks at `stop`
+static constexpr double kStartS = 60;  // as long as bridge/client/launch.py waits
+static constexpr double kRetryS = 30;  // pause after a failure
+static constexpr double kFreshS = 60;  // how long an offer stays valid
+static constexpr std::chrono::milliseconds kSlice(50); // how often a wait checks `stop`
 
 namespace {
 
 struct Memory {
-    std::timed_mutex launching; ///< Held by whoever runs the command.
-    std::mutex mutex;           ///< Of what follows.
+    std::timed_mutex launching; ///< Held by the thread that runs the command.
+    std::mutex mutex;           ///< Protects the members below.
     nlohmann::json offer;
     Clock::time_point offered, failed;
     std::string why;

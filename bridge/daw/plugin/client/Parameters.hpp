@@ -23,7 +23,7 @@ inline void describe(Parameter& parameter, const char* name, const char* symbol,
     parameter.ranges.def = preset;
 }
 
-/// A parameter that takes one of `words`.
+/// A parameter with the values `words`.
 inline void describeChoice(Parameter& parameter, const char* name, const char* symbol,
     const std::vector<std::string>& words, float preset)
 {
@@ -40,7 +40,7 @@ inline void describeChoice(Parameter& parameter, const char* name, const char* s
     }
 }
 
-/// A parameter that takes one of names that may become more.
+/// A parameter that selects one of several names, to which more may be added.
 inline void describeNames(
     Parameter& parameter, const char* name, const char* symbol, const std::vector<std::string>& names)
 {
@@ -60,7 +60,7 @@ inline void describeKnob(Knob knob, Parameter& parameter, const airband::Choices
     case kCutoff:
         describe(parameter, "Cutoff", "cutoff", 0, kCutoffMaxHz, 0);
         parameter.unit = "Hz";
-        parameter.description = "Where the original band ends; 0: as the preset says, which is mostly: found in the spectrum";
+        parameter.description = "Where the original band ends; 0: as the preset says, usually found in the spectrum";
         break;
     case kSeed:
         describe(parameter, "Seed", "seed", 0, 9999, 0);
@@ -81,14 +81,14 @@ inline void describeSwitch(Parameter& parameter, const char* name, const char* s
     parameter.hints = kParameterIsAutomatable | kParameterIsBoolean;
 }
 
-/// A parameter that tells, by one of `words`, what the plugin does.
+/// An output parameter that shows the plugin's state by one of `words`.
 inline void describeState(Parameter& parameter, const std::vector<std::string>& words)
 {
     describeChoice(parameter, "State", "state", words, 0);
     parameter.hints = kParameterIsOutput | kParameterIsInteger;
 }
 
-/// A parameter that counts what the plugin did.
+/// An output parameter with a count.
 inline void describeCount(Parameter& parameter, const char* name, const char* symbol)
 {
     describe(parameter, name, symbol, 0, 100000, 0);

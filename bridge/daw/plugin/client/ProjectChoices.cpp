@@ -4,7 +4,7 @@ namespace airband {
 
 Choices ProjectChoices::now() const
 {
-    Choices here = Choices::read(); // anew: the engine may have been met since
+    Choices here = Choices::read(); // read again, as the engine may have been met since
     const std::lock_guard<std::mutex> guard(fMutex);
     if (!fHasBrought)
         return here;

@@ -5,15 +5,14 @@
 
 namespace airband {
 
-/// What the numbers of one instance stand for: in every project the names that it was saved with, on whatever machine,
-/// and behind them those that this machine has more. Safe for all threads, but reads a file: none for the audio thread.
+/// The names behind the numbers of one instance: first those that its project was saved with, on whatever machine, then
+/// further ones of this machine. Safe for all threads but the audio thread, since it reads a file.
 class ProjectChoices {
 public:
     Choices now() const;
-    /// What a project keeps.
+    /// The text to save in a project.
     std::string saved() const { return now().text(); }
-    /// What a project has kept; a text that says nothing, as in projects of earlier versions, stands for this machine's
-    /// names.
+    /// Restores a project's text. An empty one, as in projects of earlier versions, means the names of this machine.
     void restore(const std::string& text);
 
 private:

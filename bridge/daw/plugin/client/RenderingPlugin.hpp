@@ -6,8 +6,8 @@
 
 START_NAMESPACE_DISTRHO
 
-/// A plugin that lets the engine render, by the knobs that both have. A project keeps beside the numbers of its preset
-/// and model what they are called.
+/// A plugin that renders through the engine, with the knobs that both plugins share. A project stores the names of its
+/// preset and model beside their numbers.
 class RenderingPlugin : public Plugin, public Telling {
 public:
     explicit RenderingPlugin(uint32_t parameters) : Plugin(parameters, 0, 1) {}
@@ -34,7 +34,7 @@ protected:
         return String((lacks ? name + " (not here)" : name).c_str());
     }
 
-    /// What the project chose and this machine does not have, in words; empty where it has all.
+    /// Says which choice of the project is missing on this machine; empty if none is.
     std::string lacking(const std::atomic<float>* values) const
     {
         const airband::Choices all = fChoices.now(), here = airband::Choices::read();
@@ -48,7 +48,7 @@ protected:
         return "";
     }
 
-    /// $AIRBAND_MODEL stands for the model `auto`.
+    /// $AIRBAND_MODEL replaces the model `auto`.
     airband::Knobs knobsFrom(const std::atomic<float>* values) const
     {
         const airband::Choices all = fChoices.now();

@@ -4,17 +4,17 @@
 #include <string>
 #include <vector>
 
-/// Files and folders, which POSIX and Windows name differently. All paths are UTF-8, with slashes.
+/// Files and folders, for which POSIX and Windows have different calls. All paths are UTF-8, with slashes.
 namespace airband {
 
 /// A file that no child process inherits.
 class File {
 public:
     enum How {
-        kRead,   ///< Where it is no link.
+        kRead,   ///< Fails on a symbolic link.
         kChange,
-        kMake,   ///< Must not be there.
-        kLock,   ///< Made where it is missing.
+        kMake,   ///< Must not exist.
+        kLock,   ///< Created if missing.
     };
 
     File() = default;
@@ -24,16 +24,16 @@ public:
     ~File() { close(); }
 
     bool isOpen() const { return fHandle != kNone; }
-    /// Whether it is this user's, and nobody else's to read. On Windows its folder sees to that.
+    /// Whether it belongs to this user and nobody else may read it. On Windows its folder ensures that.
     bool isPrivate() const;
     uint64_t bytes() const;
-    /// How many bytes were read from `offset` on: fewer than asked at the end, -1 where it failed.
+    /// Reads from `offset`; returns the number of bytes, fewer than asked at the end, -1 on failure.
     int64_t read(uint64_t offset, char* into, size_t count) const;
-    /// Whether all was written.
+    /// Returns whether all was written.
     bool write(uint64_t offset, const char* from, size_t count);
-    /// Ends it after so many bytes, and brings it to the disk.
+    /// Truncates it to so many bytes, and flushes it to disk.
     bool cut(uint64_t bytes);
-    /// Locks it until it is closed; false while another process does.
+    /// Locks it until it is closed; false if another process holds the lock.
     bool lock();
     void close();
 
@@ -43,31 +43,31 @@ private:
 };
 
 bool exists(const std::string& path);
-/// How large a file is; 0 where it is not there.
+/// The size of a file; 0 if it does not exist.
 uint64_t bytesOf(const std::string& path);
-/// All of a small file; "" where it is not there.
+/// The content of a small file; "" if it does not exist.
 std::string readText(const std::string& path);
-/// Writes a file that is never seen half-written, over one that is there.
+/// Writes a file at once, so that nobody sees half of it; replaces an existing one.
 void writeText(const std::string& path, const std::string& text);
-/// Over one that is there.
+/// Replaces an existing file.
 bool moveFile(const std::string& from, const std::string& to);
 void removeFile(const std::string& path);
 
 /// The names in a folder.
 std::vector<std::string> namesIn(const std::string& folder);
-/// Makes a folder and those it lies in.
+/// Creates a folder and its parents.
 void makeFolders(const std::string& path);
-/// What is free on a folder's disk; the largest number where that is not known.
+/// Free space on a folder's disk; the largest number if unknown.
 uint64_t freeBytes(const std::string& folder);
 
-/// A variable of the environment; "" where it is not set.
+/// An environment variable; "" if it is not set.
 std::string environment(const char* name);
-/// The number that a variable of the environment holds, with a point whatever the host's locale has; `otherwise` where it
-/// is not set or holds none above 0.
+/// The number in an environment variable, with a decimal point whatever the host's locale; `otherwise` if it is not set
+/// or not a number above 0.
 double environmentNumber(const char* name, double otherwise);
-/// Where the user's programs keep what they know, as platformdirs.user_state_path has it.
+/// The folder for programs' state, as platformdirs.user_state_path gives it.
 std::string stateHome();
-/// Where the user's music lies.
+/// The user's music folder.
 std::string musicFolder();
 
 } // namespace airband

@@ -11,8 +11,8 @@ namespace airband {
 
 using Clock = std::chrono::steady_clock;
 
-static constexpr int kSliceMs = 50; // how often a wait looks at `stop`
-static constexpr int kLingerMs = 200; // time for a last `bye`
+static constexpr int kSliceMs = 50; // how often a wait checks `stop`
+static constexpr int kLingerMs = 200; // time to deliver a last `bye`
 
 static double since(Clock::time_point then)
 {
@@ -23,7 +23,7 @@ Client::Wire::Wire(const Connection& connection, const std::atomic<bool>& stop_,
     : stop(stop_), fPatience(patience), fSocket(zmq_socket(fContext.get(), ZMQ_DEALER)),
       fMonitor(zmq_socket(fContext.get(), ZMQ_PAIR))
 {
-    const std::string monitor = "inproc://" + newJob(); // other clients have others
+    const std::string monitor = "inproc://" + newJob(); // unique among the clients
     zmq_setsockopt(fSocket, ZMQ_LINGER, &kLingerMs, sizeof kLingerMs);
     if (!connection.serverKey.empty()) {
         zmq_setsockopt(fSocket, ZMQ_CURVE_SERVERKEY, connection.serverKey.c_str(), connection.serverKey.size());
@@ -71,7 +71,7 @@ void Client::Wire::say(const Header& header, const void* buffer, size_t bytes)
         send(buffer, bytes, 0);
 }
 
-/// Throws for what the monitor tells: nobody listens, or whoever did is gone.
+/// Throws according to the monitor's event: nothing listens, or the peer has gone.
 void Client::Wire::readMonitor()
 {
     char event[6]; // 16 bits of event, 32 of value; then a frame with the address
@@ -88,7 +88,7 @@ bool Client::Wire::receive(Message& message)
 {
     zmq_pollitem_t items[] = {{fSocket, 0, ZMQ_POLLIN, 0}, {fMonitor, 0, ZMQ_POLLIN, 0}};
     zmq_poll(items, 2, kSliceMs);
-    if ((items[0].revents & ZMQ_POLLIN) == 0) { // what the engine said before it left counts
+    if ((items[0].revents & ZMQ_POLLIN) == 0) { // messages that the engine sent before it left still count
         if ((items[1].revents & ZMQ_POLLIN) != 0)
             readMonitor();
         return false;
@@ -109,7 +109,7 @@ bool Client::Wire::receive(Message& message)
         zmq_msg_close(&part);
     }
     if (!message.header.is_object())
-        throw Refused("the engine sent what is no message");
+        throw Refused("the engine sent something that is not a message");
     return true;
 }
 

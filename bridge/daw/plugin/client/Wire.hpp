@@ -17,15 +17,15 @@ struct Message {
     std::string type() const { return header.value("type", ""); }
 };
 
-/// Frames and time: messages over the socket, whose monitor tells whether an engine is at the other end.
+/// Sends and receives frames, with timeouts; the socket's monitor tells whether an engine is at the other end.
 struct Client::Wire {
     Wire(const Connection& connection, const std::atomic<bool>& stop, const Patience& patience);
     ~Wire();
 
     void say(const Header& header, const void* buffer = nullptr, size_t bytes = 0);
-    /// The next message about `job` ("": about none). Throws what an `error` or `closing` says.
+    /// The next message about `job` ("": about none). Throws the content of an `error` or `closing`.
     Message hear(const std::string& job);
-    /// Waits, but not beyond a stop.
+    /// Waits so long, or until `stop` is set.
     void pause(double seconds) const;
 
     Header models;
@@ -44,7 +44,7 @@ private:
     void* fMonitor;
 };
 
-/// The model that `asked` stands for, with the choice of bridge/client/model_choice.py for `auto`.
+/// The model for `asked`; for `auto`, the choice of bridge/client/model_choice.py.
 std::string chooseModel(const std::string& asked, const Header& models);
 
 } // namespace airband

@@ -5,7 +5,7 @@
 START_NAMESPACE_DISTRHO
 
 static constexpr float kMargin = 16, kRow = 26, kLabel = 120, kText = 14;
-static constexpr int kIdlesBetweenLooks = 15; // hosts give idle time some 30 to 60 times a second
+static constexpr int kIdlesBetweenLooks = 15; // hosts call the idle function some 30 to 60 times a second
 
 namespace {
 
@@ -98,7 +98,7 @@ bool Panel::onMouse(const MouseEvent& event)
     for (const Place& place : fPlaces) {
         if (x < place.left || x >= place.left + place.width || y < place.top || y >= place.top + place.height)
             continue;
-        const std::function<void()> act = place.act; // the place may go while it acts
+        const std::function<void()> act = place.act; // a copy, as the place may be removed while it acts
         act();
         repaint();
         return true;
@@ -106,7 +106,7 @@ bool Panel::onMouse(const MouseEvent& event)
     return false;
 }
 
-/// Notes that this part of the next row can be clicked, and draws its field.
+/// Makes this part of the next row clickable, and draws its field.
 void Panel::place(float left, float width, std::function<void()> act)
 {
     fPlaces.push_back({left, fTop, width, kRow - 4, std::move(act)});
@@ -174,7 +174,7 @@ void Panel::choice(const std::string& words, uint32_t parameter, const std::vect
     place(left, width / 2, [this, parameter, now, count] { set(parameter, float((now + count - 1) % count)); });
     place(left + width / 2, width / 2, [this, parameter, now, count] { set(parameter, float((now + 1) % count)); });
     beginPath();
-    rect(left + width / 2 - 4, fTop, 8, kRow - 4); // both halves look as one
+    rect(left + width / 2 - 4, fTop, 8, kRow - 4); // so that both halves look like one field
     fill();
     fillColor(kFaint);
     textAlign(ALIGN_CENTER | ALIGN_MIDDLE);

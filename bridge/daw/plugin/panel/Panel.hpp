@@ -8,10 +8,10 @@
 
 START_NAMESPACE_DISTRHO
 
-/// A plugin's window: rows from top to bottom, drawn anew when something changed.
+/// A plugin's window: rows from top to bottom, redrawn when something changed.
 ///
-/// A row that can be clicked notes where it is while it is drawn. What is no parameter is asked of the plugin, which a
-/// host may keep in another process: then `telling()` is nullptr, and those rows stay empty.
+/// A clickable row records its place while it is drawn. What is not a parameter is requested from the plugin, which a
+/// host may run in another process: then `telling()` is nullptr, and those rows stay empty.
 class Panel : public UI {
 public:
     explicit Panel(const char* title);
@@ -25,14 +25,14 @@ protected:
     void state(const std::string& words, Mood mood);
     void progress(float share);
     void said(const std::string& label, const std::string& value);
-    /// A parameter that takes one of some names: a click on its left or right half goes back or on.
+    /// A parameter with named values: a click on its left or right half selects the previous or next one.
     void choice(const std::string& label, uint32_t parameter, const std::vector<std::string>& names);
-    /// The same for the names of a project, of which this machine may lack some: `here` are those it has.
+    /// The same for names in a project, some of which this machine may lack: `here` are those it has.
     void choice(const std::string& label, uint32_t parameter, const std::vector<std::string>& names,
         const std::vector<std::string>& here);
     void toggle(const std::string& label, uint32_t parameter);
     void button(const std::string& label, std::function<void()> act);
-    /// Why something failed, in the room that is left.
+    /// Why something failed, in the remaining space.
     void problem();
 
     float value(uint32_t parameter) const;
@@ -41,7 +41,7 @@ protected:
     const airband::Choices& here() const { return fHere; }
 
     void parameterChanged(uint32_t index, float value) override;
-    void stateChanged(const char*, const char*) override {} // the plugin tells it
+    void stateChanged(const char*, const char*) override {} // the panel asks the plugin instead
     void uiIdle() override;
     void onNanoDisplay() override;
     bool onMouse(const MouseEvent& event) override;
@@ -63,11 +63,11 @@ private:
     std::vector<float> fValues;
     std::vector<Place> fPlaces;
     std::string fProblem;
-    float fTop = 0; // of the next row
+    float fTop = 0; // y of the next row
     int fIdle = 0;
 };
 
-/// "12345 Hz", or what stands for none.
+/// "12345 Hz", or the text `none` for no frequency.
 std::string hertz(float value, const char* none);
 
 END_NAMESPACE_DISTRHO

@@ -1,6 +1,6 @@
-// Airband Render: an insert for offline bounces. It delays sound by one window and a context, and in a bounce gives it
-// back restored by the engine, for which it makes the host wait. In real time, or without an engine, the sound comes
-// back as it was, with the same delay; switched off, there is no delay.
+// Airband Render: an insert for offline bounces. It delays sound by one window and a context; in a bounce it outputs
+// the sound restored by the engine, and makes the host wait for that. In real time, or without an engine, it outputs
+// the sound unchanged with the same delay; switched off, it has no delay.
 #include "RenderParameters.hpp"
 #include "RenderingPlugin.hpp"
 #include "System.hpp"
@@ -13,10 +13,10 @@
 
 START_NAMESPACE_DISTRHO
 
-static constexpr double kWindowS = 8, kWindowMinS = 0.5, kWindowMaxS = 9; // VST3 in DPF: 10 s of latency at most
-static constexpr double kContextS = 1;                                    // the engine's own windows look 0.5 s around
+static constexpr double kWindowS = 8, kWindowMinS = 0.5, kWindowMaxS = 9; // DPF's VST3 allows 10 s of latency
+static constexpr double kContextS = 1;                                    // the engine's own windows use 0.5 s
 static constexpr double kFadeS = 0.01;
-static constexpr double kRateMaxHz = 1e6;                                 // no host has more; beyond it, memory ends
+static constexpr double kRateMaxHz = 1e6;                                 // above any host's rate; bounds memory
 
 static double windowSeconds()
 {
@@ -128,7 +128,7 @@ protected:
             const uint32_t oldest = (fTime + fSpan - fLatency) % fSpan;
             for (uint32_t channel = 0; channel < Window::kChannels; ++channel) {
                 float* const line = fLine.data() + channel * fSpan;
-                const float sample = in[channel][i]; // before `out`, which may be the same memory
+                const float sample = in[channel][i]; // read before writing: `out` may be the same memory
                 const float dry = fHeld < fLatency ? 0 : line[oldest];
                 out[channel][i] = fPlaysResult ? fWindow.result(channel)[fInWindow]
                     : fFadesOut                ? fWindow.fadedOut(channel, fInWindow, dry)
@@ -152,7 +152,7 @@ private:
     }
     bool restores() const { return bounces() && fValues[kBypass] < 0.5f; }
 
-    /// Lets a window under way, which holds the lock, end at once, and waits until the host's thread has left it.
+    /// Makes a window that is being rendered, which holds the lock, end at once, and waits until its thread has left.
     void leave()
     {
         fStop = true;
@@ -168,7 +168,7 @@ private:
         start();
     }
 
-    /// Sizes everything for the rate; allocates only where that is another one.
+    /// Sizes all buffers for the rate; allocates only if the rate is a new one.
     void size()
     {
         const double rate = getSampleRate() > 1 ? std::min(getSampleRate(), kRateMaxHz) : 1;
@@ -182,12 +182,12 @@ private:
         fWindow.resize(fFrames, fContext, uint32_t(kFadeS * rate));
     }
 
-    /// Forgets the sound that was under way, for the audio thread too: it neither allocates nor clears memory.
+    /// Forgets the sound in progress; safe for the audio thread, as it neither allocates nor clears memory.
     void start()
     {
         fLatency = isOn() ? fFrames + fContext : 0;
         fTime = fHeld = 0;
-        // The first window is whole once its frames and the context behind it are there.
+        // The first window is complete once its frames and the context after them have arrived.
         fInWindow = (fFrames - fContext % fFrames) % fFrames;
         fEmpty = 1 + (fContext + fFrames - 1) / fFrames;
         fPlaysResult = fFadesOut = fInBounce = false;
@@ -195,13 +195,13 @@ private:
         setLatency(fLatency);
     }
 
-    /// What happens when a window has been played: the next one is whole.
+    /// Called when a window has been played, and the next one is complete.
     void next()
     {
         fInWindow = 0;
         if (fEmpty > 0 && --fEmpty > 0)
             return;
-        const bool began = bounces() && !fInBounce; // LV2 and CLAP hosts need not stop the plugin for that
+        const bool began = bounces() && !fInBounce; // LV2 and CLAP hosts need not stop the plugin before a bounce
         fInBounce = bounces();
         if (began) {
             fRestored = fNothingMissing = fDry = fCutoffFound = 0;
@@ -217,7 +217,7 @@ private:
             float* const source = fWindow.source(channel);
             std::rotate_copy(fLine.data() + channel * fSpan, fLine.data() + channel * fSpan + fTime,
                 fLine.data() + (channel + 1) * fSpan, source);
-            std::fill_n(source, fSpan - fHeld, 0.f); // before the first frame was silence
+            std::fill_n(source, fSpan - fHeld, 0.f); // silence before the first frame
         }
         const uint32_t rate = uint32_t(getSampleRate() + 0.5);
         const Window::Outcome outcome = fWindow.render(rate, knobsFrom(fValues), fValues[kOneCutoff] > 0.5f, fStop);
@@ -255,21 +255,21 @@ private:
     mutable std::mutex fProblemMutex;
     std::string fProblem;
     const std::shared_ptr<airband::Keeper> fKeeper = airband::Keeper::shared();
-    std::mutex fMutex; // a host may lose patience with a render, and reset the plugin meanwhile
+    std::mutex fMutex; // a host may give up waiting for a render, and reset the plugin meanwhile
     const double fWindowS;
     std::atomic<bool> fStop{false};
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<RenderState> fState{kCollecting};
     std::atomic<float> fRestored{0}, fNothingMissing{0}, fDry{0}, fCutoffFound{0};
-    double fSizedHz = 0;     // the rate that all of this is sized for
+    double fSizedHz = 0;     // the rate that all buffers are sized for
     uint32_t fFrames = 0, fContext = 0, fLatency = 0;
-    uint32_t fSpan = 0;      // of the delay line: a window and the context on both sides
-    uint32_t fTime = 0;      // where the line is written next, and where its oldest frame stands
-    uint32_t fHeld = 0;      // frames of the line that came since the start; what is older is not read
-    uint32_t fInWindow = 0;  // frames played of the window under way
-    uint32_t fEmpty = 0;     // windows to play before the first one is whole
-    bool fPlaysResult = false, fFadesOut = false; // what the window under way is: a result, or dry after one
-    bool fInBounce = false;  // the window before
+    uint32_t fSpan = 0;      // length of the delay line: a window with context on both sides
+    uint32_t fTime = 0;      // position in the line of the next frame to write, which is the oldest one
+    uint32_t fHeld = 0;      // frames in the line since the start; older ones are not read
+    uint32_t fInWindow = 0;  // frames played of the current window
+    uint32_t fEmpty = 0;     // windows to play before the first one is complete
+    bool fPlaysResult = false, fFadesOut = false; // the current window: a result, or dry sound after one
+    bool fInBounce = false;  // at the window before
     std::vector<float> fLine;
     Window fWindow;
 

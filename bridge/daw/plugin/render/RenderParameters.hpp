@@ -7,7 +7,7 @@ enum RenderParameter {
     kRestore = kKnobs,
     kOneCutoff,
     kBypass,
-    kFreewheel, // LV2 alone: where its hosts tell that they render offline
+    kFreewheel, // LV2 only, where hosts tell through it that they render offline
     kInputs,
     kState = kInputs,
     kRestored,
@@ -17,7 +17,7 @@ enum RenderParameter {
     kParameters
 };
 
-/// The values of the parameter Restore, whose words are below.
+/// The values of the parameter Restore; their words are below.
 enum RenderMode { kOff, kInBounces, kAlways };
 
 inline std::vector<std::string> renderModes()
@@ -25,7 +25,7 @@ inline std::vector<std::string> renderModes()
     return {"Off", "In offline bounces", "Always"};
 }
 
-/// The values of the parameter State, whose words are below.
+/// The values of the parameter State; their words are below.
 enum RenderState { kRealTime, kCollecting, kStateRestored, kEngineAbsent, kFailed, kStateNothingMissing };
 
 inline std::vector<std::string> renderStates()

@@ -6,13 +6,13 @@
 
 using airband::Client;
 
-static constexpr double kTellingS = 0.25;                  // the least sound that a cut-off is looked for in
-static constexpr double kSilenceS = 5, kSilenceMinS = 0.5; // for an engine that says nothing: halved each time
+static constexpr double kTellingS = 0.25;                  // shortest sound in which a cut-off is looked for
+static constexpr double kSilenceS = 5, kSilenceMinS = 0.5; // patience with a silent engine, halved each time
 static constexpr double kWaitS = 120;
 
-/// The part of a source between its first and its last sample that is not zero.
+/// The part of a source from its first to its last sample that is not zero.
 ///
-/// Only this is sent: a hard end that zeros follow sounds like a click, whose spectrum hides where the band ends.
+/// Only this is sent: an abrupt end followed by zeros is a click, whose spectrum hides the end of the band.
 struct Window::Sounding {
     uint32_t first, end;
 
@@ -89,7 +89,7 @@ Window::Outcome Window::render(
     return outcome;
 }
 
-/// Fades the result in over what was played before, and keeps what it fades out with.
+/// Fades the result in over the previous window, and keeps the tail that fades it out.
 void Window::fadeIn()
 {
     for (uint32_t channel = 0; channel < kChannels; ++channel) {

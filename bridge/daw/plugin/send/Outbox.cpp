@@ -8,9 +8,9 @@
 
 using airband::File;
 
-static constexpr uint64_t kFreeBytes = uint64_t(1) << 30; // what a take leaves of the disk to others
-static constexpr double kWaitingGb = 20;                  // of takes that wait; $AIRBAND_SEND_WAITING_GB
-static constexpr size_t kTrackBytes = 48;                 // of a track's name
+static constexpr uint64_t kFreeBytes = uint64_t(1) << 30; // free disk space that takes leave to others
+static constexpr double kWaitingGb = 20;                  // limit for waiting takes; $AIRBAND_SEND_WAITING_GB
+static constexpr size_t kTrackBytes = 48;                 // longest name of a track
 static constexpr const char* kFullNotice = "/Airband Send is full.txt";
 
 static std::string resultFolder()
@@ -19,7 +19,7 @@ static std::string resultFolder()
     return chosen.empty() ? airband::musicFolder() + "/Airband" : chosen;
 }
 
-/// The names in a folder that end so, without that end, in order.
+/// The names in a folder with that suffix, without it, sorted.
 static std::vector<std::string> listed(const std::string& folder, const std::string& suffix)
 {
     std::vector<std::string> names;
@@ -30,14 +30,14 @@ static std::vector<std::string> listed(const std::string& folder, const std::str
     return names;
 }
 
-/// A text without the bytes that are no UTF-8: no other JSON, XML or message can carry it.
+/// A text without bytes that are not UTF-8, which no JSON, XML or message can carry.
 static std::string readable(const std::string& text)
 {
     using nlohmann::json;
     return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::ignore));
 }
 
-/// A track's name without control characters and `others`, of at most kTrackBytes.
+/// A track's name without control characters and the characters `others`, of at most kTrackBytes.
 static std::string cleaned(const std::string& track, const std::string& others)
 {
     std::string name;
@@ -45,12 +45,12 @@ static std::string cleaned(const std::string& track, const std::string& others)
         if (static_cast<unsigned char>(letter) >= ' ' && others.find(letter) == std::string::npos)
             name += letter;
     size_t end = std::min(name.size(), kTrackBytes);
-    while (end < name.size() && end > 0 && (name[end] & 0xC0) == 0x80) // not within a letter of UTF-8
+    while (end < name.size() && end > 0 && (name[end] & 0xC0) == 0x80) // do not cut a UTF-8 character in two
         --end;
     return name.substr(0, end);
 }
 
-/// "2026-11-23 07-13-33 Lead vox K3F9Q-007 at 48000": unique by instance and counter, also of takes in one second.
+/// "2026-11-23 07-13-33 Lead vox K3F9Q-007 at 48000": instance and counter make it unique, even within one second.
 static std::string takeName(const Take& take, uint32_t count)
 {
     const std::time_t now = std::time(nullptr);
@@ -83,7 +83,7 @@ Outbox::~Outbox()
     }
 }
 
-/// The lock of an instance; none while it lives.
+/// The lock of an instance; none if it still runs.
 File Outbox::lock(const std::string& instance) const
 {
     File file(fWaiting + "/" + instance + ".lock", File::kLock);
@@ -165,7 +165,7 @@ bool Outbox::keep(const Take& take)
     return false;
 }
 
-/// A take whose host ended while it recorded: as long as its file says.
+/// Mends a take whose host ended while recording: its length is that of its file.
 static void mend(Take& take, const std::string& capture)
 {
     const uint64_t frameBytes = take.head.channels * sizeof(float), bytes = airband::bytesOf(capture);
@@ -202,11 +202,11 @@ std::vector<Take> Outbox::adopt()
                 ours.insert(take.instance);
                 fAdopted.emplace_back(take.instance, std::move(file));
             }
-            take = Take::from(name, airband::readText(about)); // its instance may have ended just now
+            take = Take::from(name, airband::readText(about)); // read again: its instance may just have ended
             mend(take, capturePath(take));
             if (keep(take))
                 found.push_back(take);
-        } catch (const std::exception&) { // not ours, or being written
+        } catch (const std::exception&) { // not one of ours, or still being written
         }
     }
     return found;

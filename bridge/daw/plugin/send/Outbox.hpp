@@ -7,37 +7,37 @@
 #include <string>
 #include <vector>
 
-/// The folder that takes wait in and results come to: $AIRBAND_SEND_FOLDER, or `Airband` below the user's music.
+/// The folder in which takes wait and results appear: $AIRBAND_SEND_FOLDER, or `Airband` in the user's music folder.
 ///
-/// Takes wait in its folder `waiting`, each with the name of the instance that captured it; an instance locks a file
-/// there for as long as it lives. What waits under a name that nobody locks was left by a host that ended, and is
-/// adopted by the next instance. Results and what failed lie in the folder itself. Safe for two threads.
+/// Takes wait in its folder `waiting`, named after the instance that captured them; an instance locks a file there for
+/// as long as it lives. Takes of an instance without a lock were left by a host that ended, and are adopted by the next
+/// instance. Results and failed takes lie in the folder itself. Safe for two threads.
 class Outbox {
 public:
     Outbox();
     ~Outbox();
 
-    /// Reserves a name, and begins a take under it. nullptr where the folder takes no more: full, or not writable.
+    /// Reserves a name, and begins a take under it. nullptr if the folder is full or not writable.
     std::unique_ptr<Capture> begin(uint32_t rate, int64_t position, const std::string& track,
         const airband::Knobs& knobs);
-    /// Whether a take under way may go on: the folder is not full.
+    /// Whether a take may be continued: the folder is not full.
     bool takesMore();
-    /// Why the folder takes no more; empty where it does.
+    /// Why the folder accepts no more takes; empty if it does.
     std::string problem();
-    /// Lets a finished take wait, or drops one without a sample; false then.
+    /// Queues a finished take; drops one without samples, and then returns false.
     bool keep(const Take& take);
-    /// The takes left by instances that have ended.
+    /// Adopts and returns the takes of instances that have ended.
     std::vector<Take> adopt();
 
-    /// The folder of results.
+    /// The folder for results.
     const std::string& folder() const { return fFolder; }
-    /// Where a waiting take's samples are, and where its result goes.
+    /// The file of a waiting take, and the path for its result.
     std::string capturePath(const Take& take) const { return fWaiting + "/" + take.name + ".wav"; }
     std::string resultPath(const Take& take) const { return fFolder + "/" + take.name + ".wav"; }
 
-    /// A take has its result: its samples go.
+    /// Called when a take has its result: deletes its samples.
     void deliver(const Take& take);
-    /// A take cannot be rendered: its samples move beside the results, with a line of why.
+    /// Called when a take cannot be rendered: moves its samples to the results, with a line that says why.
     void fail(const Take& take, const std::string& why);
 
 private:
@@ -50,5 +50,5 @@ private:
     std::string fProblem; // under the mutex, like the rest
     airband::File fLock;
     uint32_t fCount = 0;
-    std::vector<std::pair<std::string, airband::File>> fAdopted; // instances and their locks
+    std::vector<std::pair<std::string, airband::File>> fAdopted; // instances, with their locks
 };

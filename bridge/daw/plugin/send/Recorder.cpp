@@ -5,9 +5,9 @@
 static constexpr size_t kRingFrames = size_t(1) << 18; // 2 MiB of stereo; 5.4 s at 48 kHz
 static constexpr size_t kRingMarks = 1024;
 static constexpr uint64_t kBlockFrames = 8192;
-static constexpr uint64_t kLookEveryBytes = 32 << 20; // whether the folder takes more
+static constexpr uint64_t kLookEveryBytes = 32 << 20; // how often to check that the folder has room
 static constexpr std::chrono::milliseconds kNap(10), kIdleNap(200);
-static constexpr double kAheadS = 2; // a host so far ahead of the clock is not playing to anybody
+static constexpr double kAheadS = 2; // a host this far ahead of the clock is not playing in real time
 static constexpr std::chrono::seconds kLongestWait(10);
 
 Recorder::Recorder(Outbox& outbox, Tell knobs, Track track, OnTake onTake)
@@ -29,10 +29,10 @@ Recorder::~Recorder()
 
 void Recorder::begin(double rate, int64_t position)
 {
-    if (fMarks.room() < 2 || fFrames.room() == 0) // one mark for the end
+    if (fMarks.room() < 2 || fFrames.room() == 0) // one mark is kept for the end
         return;
     fMarks.push({fWritten, true, false, rate, position});
-    if (rate != fRate || aheadS() < 0) { // it plays to somebody, or has paused
+    if (rate != fRate || aheadS() < 0) { // real time, or after a pause
         fPaced = fWritten;
         fPacedTime = std::chrono::steady_clock::now();
     }
@@ -42,14 +42,14 @@ void Recorder::begin(double rate, int64_t position)
     fRecording = true;
 }
 
-/// How far the takes since the host's last pause are ahead of the clock.
+/// Seconds by which the takes since the host's last pause are ahead of the clock.
 double Recorder::aheadS() const
 {
     using namespace std::chrono;
     return double(fWritten - fPaced) / fRate - duration<double>(steady_clock::now() - fPacedTime).count();
 }
 
-/// Whether the ring got room again, in a host that runs ahead of the clock.
+/// Waits for room in the ring if the host runs ahead of the clock; whether there is room now.
 bool Recorder::waitsForRoom() const
 {
     using namespace std::chrono;
@@ -68,7 +68,7 @@ void Recorder::write(const float* const* samples, uint32_t frames)
         for (uint32_t channel = 0; channel < Take::kChannels; ++channel)
             frame.samples[channel] = samples[channel][i];
         if (!fFrames.push(frame) && !(waitsForRoom() && fFrames.push(frame)))
-            finish(true); // the sound that follows is a take of its own, once there is room
+            finish(true); // once there is room, the sound that follows becomes another take
         else
             ++fWritten;
     }
@@ -105,7 +105,7 @@ void Recorder::close(const char* cut)
         fOnTake(take);
 }
 
-/// Stores the next `frames` frames, which are available.
+/// Stores the next `frames` frames, which must be available.
 void Recorder::store(uint64_t frames)
 {
     while (frames > 0) {
@@ -131,7 +131,7 @@ void Recorder::store(uint64_t frames)
 
 void Recorder::empty()
 {
-    // The frames are counted first: whatever mark lies among them was written before the last of them, and is seen.
+    // Frames are counted first: a mark among them was written before the last of them, so it will be seen.
     const uint64_t until = fStored + fFrames.available();
     while (fMarks.available() > 0 && fMarks.front().at <= until) {
         const Mark mark = fMarks.front();

@@ -33,7 +33,7 @@ public:
         return fWritten.load(std::memory_order_acquire) - fRead.load(std::memory_order_relaxed);
     }
 
-    /// The next element; only where one is available.
+    /// The next element; one must be available.
     const T& front() const { return fElements[fRead.load(std::memory_order_relaxed) & fMask]; }
 
     /// Drops the next element.

@@ -1,5 +1,5 @@
-// Airband Send: passes sound through; what passes while it is armed goes to the engine, and the result appears in a
-// folder. The audio thread only copies (Recorder); writing and sending happen on threads of their own.
+// Airband Send: passes sound through. While it is armed it sends the sound to the engine, and the result appears in a
+// folder. The audio thread only copies (Recorder); writing and sending happen on other threads.
 #include "Recorder.hpp"
 #include "RenderingPlugin.hpp"
 #include "SendParameters.hpp"
@@ -11,7 +11,7 @@
 
 START_NAMESPACE_DISTRHO
 
-/// The path of a take: from the recorder over the outbox to the engine.
+/// The path of a take: from the recorder through the outbox to the engine.
 struct Path {
     Path(Recorder::Tell knobs, Recorder::Track track)
         : sender(outbox), recorder(outbox, knobs, track, [this](const Take& take) { sender.add(take); })
@@ -21,14 +21,14 @@ struct Path {
     const std::shared_ptr<airband::Keeper> keeper = airband::Keeper::shared();
     Outbox outbox;
     Sender sender;
-    Recorder recorder; // ends first, and hands its last take to the sender
+    Recorder recorder; // destroyed first, when it passes its last take to the sender
 };
 
 class Send : public RenderingPlugin {
 public:
     Send() : RenderingPlugin(kParameters)
     {
-        if (!isDummyInstance()) // one that only describes the plugin to the host
+        if (!isDummyInstance()) // a dummy only describes the plugin to the host
             fPath.reset(new Path(
                 [this] { return knobsFrom(fValues); }, [this] { return std::string(getTrackName().buffer()); }));
     }
@@ -132,7 +132,7 @@ private:
         const TimePosition& transport = getTimePosition();
         const bool armed = fValues[kArmed] > 0.5f, follows = fValues[kFollow] > 0.5f;
         if (!fRan)
-            fWaits = armed; // restored with its project: nobody has armed it today
+            fWaits = armed; // restored with the project: the user has not armed it in this session
         fRan = true;
         fWaits = fWaits && armed && !transport.playing;
         const bool wanted = armed && !fWaits && (!follows || transport.playing);
@@ -146,14 +146,14 @@ private:
         fPath->recorder.write(in, frames);
     }
 
-    /// Whether the transport has started, looped, been located, or come out of a count-in since the last block: a take has
-    /// one position, and files can tell none before frame 0. At varispeed it moves by more or fewer frames than there are,
-    /// in each block alike; only the second one can tell.
+    /// Whether the transport has started, looped, jumped, or left a count-in since the last block. A take has one
+    /// position, which a file can store only from frame 0 on. At varispeed the transport moves by more or fewer frames
+    /// than a block has, equally in each block, so this shows only in the second block.
     bool jumped(const TimePosition& transport)
     {
-        const double moved = double(int64_t(transport.frame - fFrame)); // before frame 0, too, where frames wrap around
+        const double moved = double(int64_t(transport.frame - fFrame)); // also before frame 0, where frames wrap around
         const double frames = double(fFrames);
-        if (!transport.playing || (fRolled && moved == 0)) // some hosts play and tell no position
+        if (!transport.playing || (fRolled && moved == 0)) // some hosts play without reporting a position
             return false;
         const bool usual = std::abs(moved - frames) <= kJumpFrames;
         const bool steady = fSpeed > 0 && std::abs(moved - fSpeed * frames) <= kJumpFrames;
@@ -187,15 +187,15 @@ private:
         return kIdle;
     }
 
-    static constexpr double kJumpFrames = 16; // hosts that tell the position in seconds are a frame off at times
-    static constexpr double kFastest = 4;     // that varispeed gets in any host
+    static constexpr double kJumpFrames = 16; // hosts that report seconds can be a frame off
+    static constexpr double kFastest = 4;     // upper limit of varispeed in any host
 
     std::atomic<float> fValues[kInputs] = {};
     std::atomic<bool> fWaits{false};
     bool fRan = false, fRolled = false; // audio thread, like the next
-    uint64_t fFrame = 0;                // of the transport, in the last block
-    uint32_t fFrames = 0;               // of the last block
-    double fSpeed = 0;                  // of the transport in the last block; 0: it was located
+    uint64_t fFrame = 0;                // transport position in the last block
+    uint32_t fFrames = 0;               // length of the last block
+    double fSpeed = 0;                  // speed of the transport in the last block; 0: it jumped
     std::unique_ptr<Path> fPath;
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(Send)

@@ -27,7 +27,7 @@ protected:
                 + " failed");
         if (telling() != nullptr && !telling()->folder().empty())
             button("Open the folder of results", [this] {
-                airband::makeFolders(telling()->folder()); // before the first take there is none
+                airband::makeFolders(telling()->folder()); // it does not exist before the first take
                 airband::showFolder(telling()->folder());
             });
         problem();

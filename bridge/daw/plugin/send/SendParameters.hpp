@@ -15,7 +15,7 @@ enum SendParameter {
     kParameters
 };
 
-/// The values of the parameter State, whose words are below.
+/// The values of the parameter State; their words are below.
 enum SendState { kIdle, kRecording, kSending, kRendering, kSent, kEngineAbsent, kFailed, kFull, kWaiting };
 
 inline std::vector<std::string> sendStates()

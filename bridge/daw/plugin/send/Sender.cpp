@@ -7,8 +7,8 @@ using airband::Client;
 
 static constexpr std::chrono::milliseconds kRetry(1000);
 static constexpr std::chrono::seconds kAdoptEvery(30);
-static constexpr airband::Patience kPatience = {10, 30 * 24 * 3600.0}; // nobody waits for it
-static constexpr int kTries = 3;         // of a take whose worker crashed
+static constexpr airband::Patience kPatience = {10, 30 * 24 * 3600.0}; // no user waits for it
+static constexpr int kTries = 3;         // for a take whose worker crashed
 
 Sender::Sender(Outbox& outbox) : fOutbox(outbox), fThread([this] { run(); }) {}
 
@@ -63,7 +63,7 @@ void Sender::deliver(const Take& take)
     fCutoffHz = float(client.watch(take.job, [this](float done) { fProgress = done; }).cutoffHz);
 }
 
-/// Waits a moment before the engine is looked for again; false when the plugin ends.
+/// Waits a moment before looking for the engine again; false when the plugin ends.
 bool Sender::nap()
 {
     std::unique_lock<std::mutex> lock(fMutex);
@@ -87,7 +87,7 @@ void Sender::bring(Take& take)
             return;
         } catch (const airband::Refused& refused) {
             if (refused.code == "worker_crashed" && tries++ < kTries) {
-                take.job = airband::newJob(); // the old one has failed for good
+                take.job = airband::newJob(); // the old job has failed for good
                 fOutbox.keep(take);
                 continue;
             }

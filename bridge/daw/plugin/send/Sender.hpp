@@ -8,16 +8,16 @@
 #include <mutex>
 #include <thread>
 
-/// Brings the takes of the outbox to the engine, one after the other, on a thread of its own.
+/// Sends the takes of the outbox to the engine, one after the other, on its own thread.
 ///
-/// A take waits for as long as no engine runs, also beyond the end of the host: the next instance brings what is left.
-/// The engine publishes the result itself. Where none runs, it is started.
+/// A take waits for as long as no engine runs, even beyond the end of the host: the next instance sends what is left.
+/// The engine itself writes the result. If no engine runs, one is started.
 class Sender {
 public:
     enum State { kIdle, kSending, kRendering, kSent, kEngineAbsent, kFailed };
 
     explicit Sender(Outbox& outbox);
-    /// Ends within a second, whatever the engine does; what was not delivered waits in the outbox.
+    /// Ends within a second, whatever the engine does; undelivered takes stay in the outbox.
     ~Sender();
 
     void add(const Take& take);
@@ -26,9 +26,9 @@ public:
     float progress() const { return fProgress; }
     uint32_t delivered() const { return fDelivered; }
     uint32_t failed() const { return fFailed; }
-    /// The cut-off of the last take that came back, Hz; 0: none, or nothing was missing.
+    /// The cut-off of the last delivered take, in Hz; 0: no take yet, or nothing was missing.
     float cutoffHz() const { return fCutoffHz; }
-    /// Why the last take failed, or why it still waits; empty where it came back.
+    /// Why the last take failed or still waits; empty if it was delivered.
     std::string problem() const;
 
 private:

@@ -5,7 +5,7 @@
 
 using nlohmann::json;
 
-static constexpr uint32_t kMostChannels = 8; // that an engine takes
+static constexpr uint32_t kMostChannels = 8; // the engine's limit
 
 std::string Take::described(const char* state) const
 {

@@ -7,33 +7,33 @@
 #define AIRBAND_CHANNELS 2
 #endif
 
-/// A captured clip: a broadcast WAV file in the outbox, and beside it a line of JSON that says what it is. Both are on
-/// disk from the first sample on, so that a host which ends or is killed loses nothing.
+/// A captured clip: a broadcast WAV file in the outbox, and beside it a line of JSON that describes it. Both are on disk
+/// from the first sample on, so that a host that ends or is killed loses nothing.
 struct Take {
     static constexpr uint32_t kChannels = AIRBAND_CHANNELS;
 
     std::string name;                 ///< Of its files, without suffix.
     std::string instance;             ///< The plugin that captured it.
-    std::string job;                  ///< What the engine knows it as.
+    std::string job;                  ///< Its job in the engine.
     WaveHead head;
     airband::Knobs knobs;
-    std::string note;                 ///< What the user must know of it: a gap at its end, samples that were no numbers.
+    std::string note;                 ///< For the user: a gap at its end, samples that were not numbers.
 
-    /// As JSON; `state` says where it stands.
+    /// As JSON; `state` is its progress.
     std::string described(const char* state) const;
-    /// From JSON; throws std::exception where it is none of ours.
+    /// From JSON; throws std::exception if it is not one of ours.
     static Take from(const std::string& name, const std::string& json);
 };
 
-/// Writes a take's samples as they come, for one thread.
+/// Writes a take's samples as they arrive, for one thread.
 class Capture {
 public:
-    /// Makes the file, which must not be there; throws std::runtime_error where that fails.
+    /// Creates the file, which must not exist; throws std::runtime_error if that fails.
     Capture(const std::string& path, const Take& take);
 
-    /// Appends interleaved samples. What is no number becomes 0 and is counted. False once the disk took no more.
+    /// Appends interleaved samples. NaN and infinite ones become 0 and are counted. False once the disk is full.
     bool append(float* interleaved, uint32_t frames);
-    /// Closes the file; `cut`: why the take ends before its sound did, or nullptr.
+    /// Closes the file; `cut`: why the take ends before the sound did, or nullptr.
     Take finish(const char* cut, const airband::Knobs& knobs);
 
     uint64_t frames() const { return fTake.head.frames; }

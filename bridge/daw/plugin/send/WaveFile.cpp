@@ -35,7 +35,7 @@ struct Bytes {
 static std::string escaped(const std::string& text)
 {
     std::string out;
-    for (const char letter : text) // no control characters: the outbox has taken them out
+    for (const char letter : text) // the outbox has already removed control characters
         out += letter == '&' ? "&amp;" : letter == '<' ? "&lt;" : letter == '>' ? "&gt;" : std::string(1, letter);
     return out;
 }
@@ -56,12 +56,12 @@ static std::string ixml(const WaveHead& head)
     return text + "</TRACK_LIST></BWFXML>";
 }
 
-/// Text as bext has it, with ? for every other letter; iXML has it whole.
+/// Text for bext, with ? for characters outside ASCII; iXML has it unchanged.
 static std::string ascii(const std::string& text)
 {
     std::string out;
     for (const char letter : text)
-        if ((letter & 0xC0) != 0x80) // the rest of a letter of UTF-8
+        if ((letter & 0xC0) != 0x80) // skip the rest of a UTF-8 character
             out += (letter & 0x80) != 0 ? '?' : letter;
     return out;
 }

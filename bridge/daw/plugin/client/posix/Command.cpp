@@ -21,7 +21,7 @@ namespace airband {
 
 static constexpr int kTurnMs = 50;
 static constexpr size_t kSaidBytes = 1 << 20;
-// What a host sets for its own libraries breaks the interpreter of another program.
+// Variables that a host sets for its own libraries, and that break another program's interpreter.
 static constexpr const char* kHostsOwn[] = {"LD_LIBRARY_PATH=", "LD_PRELOAD=", "PYTHONHOME=", "PYTHONPATH="};
 #ifdef __APPLE__
 static constexpr const char* kShow = "open \"$0\" >/dev/null 2>&1 &";
@@ -31,7 +31,7 @@ static constexpr const char* kShow = "xdg-open \"$0\" >/dev/null 2>&1 &";
 
 namespace {
 
-/// A pipe that no other child inherits; closed in the end, but for what is taken of it.
+/// A pipe that no other child inherits; closed at the end, except for the ends taken from it.
 struct Pipe {
     Pipe()
     {
@@ -50,7 +50,7 @@ struct Pipe {
             close(from);
     }
 
-    /// The end to read from, which is the caller's to close.
+    /// The end to read from, which the caller must close.
     int taken()
     {
         const int end = from;
@@ -61,7 +61,7 @@ struct Pipe {
     int from, into;
 };
 
-/// What lets a child hear signals that the host blocks or ignores: by them `airband stop` ends the engine it starts.
+/// Unblocks signals that the host blocks or ignores, since `airband stop` ends the engine by them.
 struct Hearing {
     Hearing()
     {
@@ -111,7 +111,7 @@ Command::Command(const std::vector<std::string>& words)
     posix_spawn_file_actions_adddup2(&actions, out.into, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.into, STDERR_FILENO);
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the host's sound card is one
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the host's sound card is among them
 #endif
     std::vector<char*> arguments, environment;
     for (const std::string& word : words)
@@ -149,10 +149,10 @@ bool Command::turn()
         return more;
     int status = 0;
     const pid_t ended = waitpid(pid_t(fProcess), &status, WNOHANG);
-    fEnded = ended == pid_t(fProcess) || (ended < 0 && errno == ECHILD); // the host waits for all children itself
+    fEnded = ended == pid_t(fProcess) || (ended < 0 && errno == ECHILD); // ECHILD: the host collected it
     if (ended == pid_t(fProcess))
         code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return true; // it may have said something since
+    return true; // there may be more output
 }
 
 void showFolder(const std::string& path)
@@ -161,7 +161,7 @@ void showFolder(const std::string& path)
         Command shown({"/bin/sh", "-c", kShow, path});
         while (shown.turn()) {
         }
-    } catch (const std::runtime_error&) { // no process can be started: nothing is shown
+    } catch (const std::runtime_error&) { // no process can be started, so nothing is shown
     }
 }
 

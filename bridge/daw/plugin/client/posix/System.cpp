@@ -35,7 +35,7 @@ int64_t File::read(uint64_t offset, char* into, size_t count) const
     size_t done = 0;
     while (done < count) {
         const ssize_t got = pread(int(fHandle), into + done, count - done, off_t(offset + done));
-        if (got < 0 && errno == EINTR) // on a network's disk; hosts use signals too
+        if (got < 0 && errno == EINTR) // happens on network disks, as hosts use signals too
             continue;
         if (got < 0)
             return -1;

@@ -9,12 +9,12 @@ namespace airband {
 
 static constexpr DWORD kTurnMs = 50;
 static constexpr size_t kSaidBytes = 1 << 20;
-// What a host sets for its own interpreter breaks that of another program.
+// Variables that a host sets for its own interpreter, and that break another program's.
 static constexpr const wchar_t* kHostsOwn[] = {L"PYTHONHOME=", L"PYTHONPATH="};
 
 namespace {
 
-/// A pipe whose end to write to is the child's; closed in the end, but for what is taken of it.
+/// A pipe whose writing end the child inherits; closed at the end, except for the ends taken from it.
 struct Pipe {
     Pipe()
     {
@@ -30,7 +30,7 @@ struct Pipe {
             CloseHandle(from);
     }
 
-    /// The end to read from, which is the caller's to close.
+    /// The end to read from, which the caller must close.
     intptr_t taken()
     {
         const HANDLE end = from;
@@ -41,7 +41,7 @@ struct Pipe {
     HANDLE from = nullptr, into = nullptr;
 };
 
-/// A word as CommandLineToArgvW reads it back: backslashes count before a quote alone.
+/// Quotes a word for CommandLineToArgvW, where backslashes are special only before a quote.
 std::wstring quoted(const std::string& word)
 {
     std::wstring out = L"\"";
@@ -55,7 +55,7 @@ std::wstring quoted(const std::string& word)
     return out.append(slashes, L'\\') + L'"';
 }
 
-/// The host's environment without what is its own, as CreateProcessW takes it.
+/// The host's environment without its own variables, as CreateProcessW takes it.
 std::wstring childsEnvironment()
 {
     std::wstring block;
@@ -68,7 +68,7 @@ std::wstring childsEnvironment()
     return block + L'\0';
 }
 
-/// Starts a process that inherits the ends to write to and nothing else of the host's.
+/// Starts a process that inherits only the writing ends from the host.
 PROCESS_INFORMATION start(std::wstring line, const Pipe& out, const Pipe& err)
 {
     HANDLE inherited[] = {out.into, err.into};
@@ -94,7 +94,7 @@ PROCESS_INFORMATION start(std::wstring line, const Pipe& out, const Pipe& err)
     return started;
 }
 
-/// What waits in a pipe; true while something did.
+/// Reads what waits in a pipe; true if there was something.
 bool readFrom(HANDLE pipe, std::string& into)
 {
     char piece[4096];

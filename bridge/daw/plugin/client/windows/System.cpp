@@ -6,7 +6,7 @@
 
 namespace airband {
 
-static constexpr DWORD kShare = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE; // as POSIX shares
+static constexpr DWORD kShare = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE; // as POSIX always shares
 static constexpr DWORD kPieceBytes = 1 << 30;
 
 static HANDLE handleOf(intptr_t handle)

@@ -4,7 +4,7 @@
 
 namespace airband {
 
-/// From UTF-8, as everything else of Airband has its text.
+/// From UTF-8, which Airband uses everywhere else.
 inline std::wstring wide(const std::string& text)
 {
     const int length = MultiByteToWideChar(CP_UTF8, 0, text.data(), int(text.size()), nullptr, 0);
