@@ -1,8 +1,8 @@
 """A chain of effects applied to a clip, into a spool file that a render can seek in.
 
-Effects carry state, so a stretch in the middle cannot be had without what comes before it: the chain runs
-once over the whole clip, in pieces. Native effects that stand together are one run; a plugin, or an effect
-whose tail is kept, is a run of its own.
+Effects carry state, so a stretch in the middle cannot be computed without what comes before it: the chain
+runs once over the whole clip, in pieces. Adjacent native effects form one run; a plugin, or an effect whose
+tail is kept, is a run of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Applied:
 
 @contextmanager
 def workplace(spool: Path | None) -> Iterator[Path]:
-    """What the names of a render's work files begin with: beside `spool`, removed at the end of the block."""
+    """The path that the names of a render's work files begin with; they are removed at the end of the
+    block."""
     if spool is None:
         with TemporaryDirectory(prefix="airband-") as folder:
             yield Path(folder) / "stem"
@@ -54,8 +55,9 @@ def apply_chain(effects: Sequence[Effect], clip: Clip, work: Path, on_step: Step
     Args:
         effects: of a preset, in order.
         clip: any length; read once, in order.
-        work: what the files of the result begin with: raw PCM, 4 bytes a sample, twice while a chain runs.
-        on_step: told of progress; cancels by raising.
+        work: the path that the result's files begin with: raw PCM, 4 bytes a sample, two of them while a
+            chain runs.
+        on_step: called with progress; cancels by raising.
 
     Raises:
         UsageError: an effect refuses the rate, the channels or a parameter, or a plugin is not allowed.
@@ -80,13 +82,13 @@ def apply_chain(effects: Sequence[Effect], clip: Clip, work: Path, on_step: Step
 
 
 def runs(effects: Sequence[Effect]) -> list[tuple[Effect, ...]]:
-    """The effects in the groups that are processed in one go."""
+    """The effects in groups, each of which is processed in one go."""
     numbered = groupby(enumerate(effects), key=lambda item: item[0] if _alone(item[1]) else None)
     return [tuple(effect for _, effect in group) for _, group in numbered]
 
 
 def label(effect: Effect) -> str:
-    """What to call an effect in messages and in the sidecar."""
+    """An effect's name in messages and in the sidecar."""
     return str(effect.path or effect.name)
 
 
@@ -98,12 +100,12 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
     frames = clip.frames + round(run[0].tail_s * clip.rate)
     written = 0
 
-    def told() -> None:
+    def report() -> None:
         on_step(Step("effects", written, frames))
 
     with ExitStack() as stack:
         plugins: list[Processor] = [
-            stack.enter_context(hosted(effect, clip.rate, clip.channels, told))
+            stack.enter_context(hosted(effect, clip.rate, clip.channels, report))
             if effect.path is not None
             else native(effect, clip.rate)
             for effect in run
@@ -112,17 +114,17 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
         is_whole = is_long and any(needs_whole_clip(plugin) for plugin in plugins)
         try:
             if is_whole:
-                for piece in _pieces(process_apart(run, clip, frames, spool, told)):
+                for piece in _pieces(process_apart(run, clip, frames, spool, report)):
                     _check_finite(piece, run)
                     written += piece.shape[1]
-                    told()
+                    report()
                 return PcmClip(spool, clip.rate, clip.channels)
             file = stack.enter_context(spool.open("wb"))
             for piece in stream(plugins, _pieces(clip), frames, clip.channels, clip.rate):
                 _check_finite(piece, run)
                 file.write(np.ascontiguousarray(piece.T, "<f4").data)
                 written += piece.shape[1]
-                told()
+                report()
         except OSError as error:
             raise OutputError(
                 f"{spool} cannot be written: {error.strerror}; make room or mend its permissions", "spool"

@@ -1,4 +1,4 @@
-"""A preset's effects as Pedalboard objects, and plugins run over a clip piece by piece.
+"""Makes Pedalboard objects of a preset's effects, and runs plugins over a clip piece by piece.
 
 `stream` gives the samples that one `pedalboard.Pedalboard(...)(audio, rate)` call gives, bit for bit, latency
 compensated, without holding the clip.
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import pedalboard
 
 PLUGIN_BLOCK_FRAMES = 8192
-"""What Pedalboard hands a plugin at a time by default; other block lengths give other samples."""
+"""Pedalboard's default block length; other lengths give other samples."""
 CHUNK_FRAMES = 32 * PLUGIN_BLOCK_FRAMES
 """How much is in memory at a time."""
 LATENCY_MAX_S = 60
-"""A plugin that has swallowed this much without giving it back is not late, it is broken."""
+"""A plugin that has taken this much without giving it back has no latency, it is broken."""
 WHOLE_CLIP = frozenset({"PitchShift", "GSMFullRateCompressor", "MP3Compressor"})
 """Effects that Pedalboard 0.9 cannot continue from call to call (the first two lose their delay line, the
 last one its place behind a limiter): a chain that holds one gets the whole clip at once."""
 LATE = frozenset({"BrickwallLimiter", "Resample"})
-"""Effects that answer late; a Mix forgets at every call what the others have in store for them."""
+"""Effects with latency; at every call, a Mix drops what its other effects have stored to wait for them."""
 
 
 def native(effect: Effect, rate_hz: float | None = None) -> pedalboard.Plugin:
@@ -41,7 +41,7 @@ def native(effect: Effect, rate_hz: float | None = None) -> pedalboard.Plugin:
         rate_hz: the rate it will run at, if known: frequencies must lie below half of it.
 
     Raises:
-        UsageError: this Pedalboard has no such effect, or refuses or bends a parameter.
+        UsageError: this Pedalboard has no such effect, or refuses or changes a parameter.
     """
     import pedalboard
 
@@ -88,7 +88,7 @@ class Processor(Protocol):
         """Forget all sound."""
 
     def process(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
-        """The next piece; what comes out is shorter where the plugin is late."""
+        """The next piece; the output is shorter where the plugin has latency."""
         ...
 
 
@@ -118,8 +118,9 @@ def stream(
 
 
 def _through(plugin: Processor, source: _Fifo, frames: int, rate_hz: float) -> Iterator[Audio]:
-    """One plugin, on and on: after the clip it hears silence, and the next one hears its tail."""
-    # Two frames of two channels have no layout that Pedalboard could tell.
+    """The output of one plugin, without end: after the clip it gets silence, so the next one gets its
+    tail."""
+    # Pedalboard cannot tell frames from channels where there are two of each.
     block = min(PLUGIN_BLOCK_FRAMES, max(frames, source.channels + 1))
     plugin.reset()
     owed = 0
@@ -141,7 +142,7 @@ def _whole(plugins: Sequence[Processor], source: _Fifo, frames: int, rate_hz: fl
 
 
 def needs_whole_clip(plugin: Processor) -> bool:
-    """Whether a plugin cannot go on from call to call: see WHOLE_CLIP, and LATE."""
+    """Whether a plugin cannot continue from call to call: see WHOLE_CLIP, and LATE."""
     held = _held(plugin)
     return bool(held & WHOLE_CLIP) or ("Mix" in held and bool(held & LATE))
 
@@ -155,7 +156,7 @@ def _held(plugin: Processor) -> set[str]:
 def process(
     plugin: Processor, audio: Audio, rate_hz: float, block: int = PLUGIN_BLOCK_FRAMES, reset: bool = False
 ) -> Audio:
-    """What a plugin gives for a piece; raises UsageError where it refuses the rate or the channels."""
+    """A plugin's output for a piece; raises UsageError where it refuses the rate or the channels."""
     try:
         out: Audio = plugin.process(audio, rate_hz, buffer_size=block, reset=reset)
     except (ValueError, RuntimeError) as error:

@@ -2,7 +2,7 @@
 
 A message is two lengths (header, body; 4 bytes each, little-endian), a msgpack map, and raw planar float32.
 The plugin is loaded and reset on this process's main thread, as JUCE demands; another thread reads the
-requests, so that the process leaves the moment its parent does, also while the plugin hangs. The plugin's own
+requests, so that the process ends as soon as its parent does, even while the plugin hangs. The plugin's own
 output goes to stderr: stdout carries the replies.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from render.upscaler import Audio
 
 SETTLE_FRAMES = 512
-"""Silence processed to make a plugin take its parameters: state read right after setting them is stale."""
+"""Silence processed so that a plugin takes its parameters: state read right after setting them is stale."""
 RAW_TOLERANCE = 2e-3
 """How far a parameter, normalised to 0-1, may lie from what was asked: two of Pedalboard's thousand steps."""
 
@@ -48,7 +48,7 @@ def read_message(stream: BinaryIO) -> Message:
 
 
 class Guest:
-    """The plugin, once for all channels or once for each."""
+    """The plugin: one instance for all channels, or one for each."""
 
     def __init__(self, path: str, name: str | None) -> None:
         self._path, self._name = path, name
@@ -86,7 +86,8 @@ class Guest:
     def prepare(
         self, params: dict[str, Any], state: bytes | None, is_preset: bool, rate: float, channels: int
     ) -> None:
-        """Make the plugin what a render asks for, as if it had just been loaded, and check that it took."""
+        """Set the plugin up for a render, as if it had just been loaded, and check that it took the
+        values."""
         self._rate = rate
         self._doubled = False
         if not self._takes(channels):
@@ -125,7 +126,7 @@ class Guest:
         try:
             self._settle(self._instances[0], channels)
         except ValueError:
-            self._instances[0].reset()  # or Pedalboard thinks it is still prepared, and it hears nothing
+            self._instances[0].reset()  # else Pedalboard takes it for prepared, and it gets no sound
             return False
         return True
 
@@ -144,7 +145,7 @@ class Guest:
             self._settle(plugin, channels)
             plugin.raw_state = (
                 plugin.raw_state
-            )  # the host shows what it was told; the plugin's state, what is
+            )  # the host shows the values that were set; the plugin's state, those in force
             self._settle(plugin, channels)
         for name, raw in wanted.items():
             if abs(plugin.parameters[name].raw_value - raw) > RAW_TOLERANCE:
@@ -154,7 +155,7 @@ class Guest:
     def _restore(self, plugin: Any, state: bytes, is_preset: bool, channels: int) -> None:
         kind = "preset_data" if is_preset else "raw_state"
         default = getattr(plugin, kind)
-        for _ in range(2):  # a plugin may rewrite an older version's state once, but then it must stand
+        for _ in range(2):  # a plugin may rewrite an older version's state once, but then must keep it
             setattr(plugin, kind, state)
             self._settle(plugin, channels)
             taken = getattr(plugin, kind)

@@ -1,8 +1,8 @@
-"""Where external plugins may come from, and how long they may take: the user's to say.
+"""The user's settings for external plugins: where they may come from, and how long they may take.
 
 `plugins.toml` in the configuration folder may hold `folders`, `load_s` and `process_s`;
-$AIRBAND_PLUGIN_FOLDERS (folders parted as in PATH) replaces `folders`. A plugin is code that runs with the
-user's rights, so whatever lies elsewhere is refused, also when a preset from somewhere else names it.
+$AIRBAND_PLUGIN_FOLDERS (folders separated as in PATH) replaces `folders`. A plugin is code that runs with the
+user's rights, so one that lies elsewhere is refused, even when a preset names it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Deadline = Annotated[float, Meta(ge=0.1, le=3600)]
 
 
 class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `plugins.toml` says.
+    """The content of `plugins.toml`.
 
     Attributes:
-        folders: that plugins may be loaded from, subfolders included; the platform's own by default.
+        folders: plugins may be loaded from these and their subfolders; the platform's own by default.
         load_s: how long a plugin may take to load.
         process_s: how long it may take over 262,144 frames (5.5 s at 48 kHz).
     """
@@ -114,14 +114,14 @@ def installed(settings: PluginSettings) -> list[Path]:
 
 
 def files_digest(effects: Effects, settings: PluginSettings) -> str:
-    """What the samples owe to plugins, states and impulse responses; "" where there are none.
+    """A digest of the plugins, states and impulse responses of effects; "" where there are none.
 
-    Part of what names a cached result. A state or an impulse response counts by its content, a plugin by its
-    binary's size and time.
+    It is part of the key of a cached result. A state or an impulse response counts by its content, a plugin
+    by its binary's size and time.
 
     Raises:
         UsageError: a file that is missing, or outside the allowed folders.
-        PluginError: there is no such plugin, and it was not to be bypassed.
+        PluginError: there is no such plugin, and its `on_error` is not `bypass`.
     """
     facts: list[str] = []
     for effect in _every((*effects.before, *effects.after)):

@@ -1,7 +1,7 @@
 """External plugins, each in a child process, so that none can take the engine down.
 
-Loading a plugin already runs its code, and it may crash, hang, abort, leave or answer nonsense at any time.
-Whatever it does becomes one `PluginError` that names the plugin and what happened; its process is gone then
+Loading a plugin already runs its code, and it may crash, hang, abort, exit or answer nonsense at any time.
+Whatever it does becomes one `PluginError` that names the plugin and what happened; its process is then ended,
 and the next render gets a fresh one. Processes are kept warm between renders (a start costs half a second).
 """
 
@@ -46,7 +46,7 @@ class PluginHost:
         hook: called often while the plugin is at work; ends it by raising.
 
     Attributes:
-        hook: as given; may be set anew.
+        hook: as given; may be replaced.
 
     Raises:
         PluginError: the plugin crashed, hung or refused while it was loaded.
@@ -66,7 +66,7 @@ class PluginHost:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the parent, which then lets go of its plugins
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends its plugins
         )
         self._ask("loading", settings.load_s, {"do": "load", "path": str(path), "name": name})
 
@@ -109,7 +109,7 @@ class PluginHost:
     def process(
         self, audio: Audio, sample_rate: float, buffer_size: int = 8192, reset: bool = False
     ) -> Audio:
-        """The next piece, shorter where the plugin is late; part of `render.effects.native.Processor`.
+        """The next piece, shorter where the plugin has latency; part of `render.effects.native.Processor`.
 
         Raises:
             PluginError: what came back is not audio, or nothing came back.
@@ -136,7 +136,7 @@ class PluginHost:
         self._process.wait()
         self._thread.shutdown()
         for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not flushed to a dead child
+            with suppress(OSError):  # something was not flushed to a dead child
                 cast(BinaryIO, pipe).close()
 
     def _ask(
@@ -175,7 +175,7 @@ class PluginHost:
 
 @contextmanager
 def hosted(effect: Effect, rate_hz: float, channels: int, hook: Hook = lambda: None) -> Iterator[PluginHost]:
-    """A plugin ready to process, from the warm ones where there is one.
+    """A plugin ready to process; a warm one where there is one.
 
     Args:
         effect: with a `path`.

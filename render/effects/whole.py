@@ -26,8 +26,8 @@ from render.effects.native import CHUNK_FRAMES, native, process
 from render.waiting import wait_for
 
 AT_ONCE_S = 4.0
-"""Seconds of one channel that are not worth a process, which takes half a second to start: the slowest effect
-is done with them in a third of one."""
+"""Up to this many seconds of one channel are not worth a process, which takes half a second to start: the
+slowest effect processes them in a third of a second."""
 
 
 class Refusal(msgspec.Struct):
@@ -41,14 +41,14 @@ class Refusal(msgspec.Struct):
 def process_apart(
     effects: Sequence[Effect], clip: Clip, frames: int, made: Path, hook: Callable[[], None]
 ) -> PcmClip:
-    """What native effects make of a whole clip.
+    """Applies native effects to a whole clip, in a process of its own.
 
     Args:
         effects: one after the other.
         clip: read once, in order.
         frames: the length of the result; silence follows the clip.
-        made: the file of the result. Another of that size lies beside it meanwhile, where the clip is not in
-            such a file itself.
+        made: the file of the result. Until it is done a file of that size lies beside it, unless the
+            clip is in such a file already.
         hook: called often; ends the process by raising.
 
     Raises:
@@ -58,12 +58,12 @@ def process_apart(
     """
     with ExitStack() as stack:
         heard = clip.path if isinstance(clip, PcmClip) else stack.enter_context(_written(clip, made, hook))
-        told = msgspec.json.encode(list(effects)).decode()
+        chain = msgspec.json.encode(list(effects)).decode()
         facts = map(str, (heard, made, clip.rate, clip.channels, frames))
         home = str(Path(__file__).parents[2])
         child = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-P", "-m", "render.effects.whole", told, *facts],
+                [sys.executable, "-P", "-m", "render.effects.whole", chain, *facts],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([home, *filter(None, sys.path)])},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -101,12 +101,12 @@ def _written(clip: Clip, made: Path, hook: Callable[[], None]) -> Iterator[Path]
         heard.unlink(missing_ok=True)
 
 
-def main(told: str, heard: str, made: str, rate: str, channels: str, frames: str) -> int:
-    """Processes one file of interleaved little-endian float32 into another; arguments as above."""
+def main(chain: str, heard: str, made: str, rate: str, channels: str, frames: str) -> int:
+    """Processes the file `heard` of interleaved little-endian float32 into `made`; `chain` is JSON."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     from pedalboard import Pedalboard
 
-    effects = msgspec.json.decode(told, type=list[Effect])
+    effects = msgspec.json.decode(chain, type=list[Effect])
     try:
         samples = np.zeros((int(channels), int(frames)), np.float32)
         clip = np.fromfile(heard, "<f4").reshape(-1, int(channels)).T

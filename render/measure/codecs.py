@@ -1,10 +1,10 @@
-"""Which codec a shelf looks like, or which lower rate: the low-passes of common encoders and resamplers.
+"""Which codec or lower rate a shelf looks like, by the low-passes of common encoders and resamplers.
 
 Those with a bit rate were measured with eight seconds of white noise at 44.1 kHz, stereo, as the -6 dB point
-of what came out: LAME 3.100, and ffmpeg 5.1 with its own AAC, libvorbis, libopus and SBC. Opus's other bands
-are those of RFC 6716, table 1; telephone and wide-band speech those of ITU-T G.712 and G.722. A shelf is a
-hint and no proof: encoders share their low-passes, and engineers use low-passes too. ATRAC is not among them,
-for want of an encoder to measure.
+of the output: LAME 3.100, and ffmpeg 5.1 with its own AAC, libvorbis, libopus and SBC. Opus's other bands are
+those of RFC 6716, table 1; telephone and wide-band speech those of ITU-T G.712 and G.722. A shelf is a hint,
+not a proof: encoders share low-passes, and engineers use low-passes too. ATRAC is missing because there was
+no encoder to measure.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ SHELVES_HZ: tuple[tuple[int, str, str], ...] = (
 NEAR = 0.012
 """How far a shelf may lie from an encoder's, as a share."""
 OF_A_RATE = (0.945, 1.045)
-"""Where a file that was at a lower rate ends, as a share of half that rate. With noise at 8, 16, 22.05 and
-32 kHz brought to 48: libsoxr and SoX 0.95 to 0.96, ffmpeg 1.03, SciPy's `resample_poly` 1.04."""
+"""Where a file that was at a lower rate ends, as a share of half that rate. Measured with noise at 8, 16,
+22.05 and 32 kHz resampled to 48: libsoxr and SoX 0.95 to 0.96, ffmpeg 1.03, SciPy's `resample_poly` 1.04."""
 OWN_END = 0.95
-"""From this share of half its own rate on a file's shelf is where that ends it."""
+"""A shelf from this share of half the file's own rate on comes from that rate."""
 LEAVES_HOLES = frozenset({"MP3", "AAC", "SBC"})
 HOLED_SHARE = 0.02
 """From this share of empty cells on, codecs that fill what they leave out with noise come last."""
@@ -65,11 +65,11 @@ HOLED_SHARE = 0.02
 
 def looks_like(shelf_hz: float | None, holes: Holes | None, rate: int) -> tuple[str, ...]:
     """The encoders whose low-pass a shelf matches, nearest first, one setting each; none without a shelf, or
-    where the rate alone makes one.
+    where the file's own rate explains it.
 
     Args:
         shelf_hz: where the band ends.
-        holes: what is left out below it. MP3 and AAC leave holes, Opus and Vorbis fill them with noise.
+        holes: those below it. MP3 and AAC leave holes, Opus and Vorbis fill them with noise.
         rate: the file's own.
     """
     if shelf_hz is None or shelf_hz >= OWN_END * rate / 2:
@@ -87,7 +87,7 @@ def looks_like(shelf_hz: float | None, holes: Holes | None, rate: int) -> tuple[
 
 
 def made_from(shelf_hz: float | None, holes: Holes | None, rate: int) -> int | None:
-    """The lower rate at whose end a shelf lies, Hz; None for none, and where holes tell of a codec.
+    """The lower rate, Hz, at whose end a shelf lies; None where there is none, or holes point to a codec.
 
     Args:
         shelf_hz, holes: as for `looks_like`.

@@ -1,7 +1,7 @@
-"""What a coded file says of its own making: codec, bit rate, encoder, and where the encoder ended the band.
+"""How a coded file says it was made: codec, bit rate, encoder, and where the encoder ended the band.
 
-The low-pass of an MP3 is what LAME wrote into its tag, the upper end of the filter's slope; that of Opus the
-widest band that its packets bear. AAC and Vorbis do not tell theirs in so many words.
+The low-pass of an MP3 is the value in LAME's tag, the upper end of the filter's slope; that of Opus is the
+widest band that its packets carry. AAC and Vorbis do not state theirs.
 
 Sources: http://gabriel.mp3-tech.org/mp3infotag.html; RFC 6716, table 2 (Opus); RFC 3533 (Ogg); ffprobe(1).
 """
@@ -25,13 +25,13 @@ CODECS = {
     "atrac3": "ATRAC3", "atrac3p": "ATRAC3plus", "sbc": "SBC", "speex": "Speex", "gsm": "GSM",
     "amr_nb": "AMR", "amr_wb": "AMR-WB", "musepack7": "Musepack", "musepack8": "Musepack", "cook": "Cook",
 }  # fmt: skip
-"""The lossy ones, by their names at ffprobe."""
+"""The lossy codecs, by ffprobe's names."""
 OPUS_HZ = {4: 4e3, 8: 6e3, 12: 8e3, 14: 12e3, 16: 20e3, 20: 4e3, 24: 8e3, 28: 12e3, 32: 20e3}
-"""The band of a packet, by the first configuration that has another: SILK, hybrid from 12, CELT from 16."""
+"""The band of a packet whose configuration is below the key: SILK, hybrid from 12, CELT from 16."""
 OPUS_BYTES = 1 << 20
-"""So much of a file is looked at for its packets' bands: a minute and more."""
+"""How much of a file is searched for the bands of its packets: a minute and more."""
 RARE = 0.05
-"""A band that fewer packets bear is the one before the encoder had made up its mind."""
+"""A band that at most this share of the packets carry is from the start, before the encoder settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Coding:
 
 
 def coding(path: Path) -> Coding | None:
-    """How the first stream of sound of a file is coded; None where ffprobe cannot be run or does not know."""
+    """How the first audio stream of a file is coded; None where ffprobe cannot be run or does not know."""
     from render.sources.ffmpeg import GUARD
 
     if lack_of("ffprobe"):
@@ -111,7 +111,7 @@ def _low_pass_hz(path: Path, codec: str) -> float | None:
 
 
 def _opus_hz(file: BinaryIO) -> float | None:
-    """The widest band that the packets of Opus in Ogg bear."""
+    """The widest band that the packets of Opus in Ogg carry."""
     from mutagen.ogg import OggPage
     from mutagen.ogg import error as OggError
 

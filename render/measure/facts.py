@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def facts(seen: Inspection) -> list[tuple[str, str]]:
-    """Each fact's name and what there is to say of it, in the order in which they matter."""
+    """The name and the text of each fact, the most important first."""
     faults, holes = seen.faults, seen.holes
     return [
         ("audio", f"{seen.encoding}, {seen.rate} Hz, {seen.channels} ch, {seen.seconds:.2f} s"),

@@ -21,10 +21,11 @@ Stereo = Literal["mono file", "stereo", "mono as stereo", "one side silent", "si
 PIECE_S = 4.0
 FLOOR_BLOCK_S = 0.05
 CLIP_RUN = 3
-"""Samples in a row at one and the same extreme: fewer happen by chance at 16 bits."""
+"""Fewest equal samples in a row that count as clipped: fewer happen by chance at 16 bits."""
 CLIP_LEVEL = 0.1
 CLIP_STEP = 5e-4
-"""By how much of the peak the samples beside such a run lie below it: a sine's own top is flat too."""
+"""The samples beside such a run lie below it by more than this share of the peak: a sine's top is flat
+too."""
 MAINS_HZ = (50.0, 60.0)
 HUM_DB = 12.0
 """A mains line stands this far above the median of the 10 Hz around it; two of the first four must, an odd
@@ -54,8 +55,8 @@ class Faults:
         noise_floor_dbfs: RMS of the quietest twentieth of the 50 ms blocks that are not digital silence; a
             floor only where the recording has pauses. None for silence.
         bits: the fewest bits that hold every sample exactly; None where 24 do not.
-        hum: the mains hum that is there in the quiet quarter of the file, if any.
-        stereo: what the channels are to one another.
+        hum: mains hum in the quiet quarter of the file, if any.
+        stereo: how the channels relate to each other.
         correlation: of the first two channels, -1 to 1; None for mono and silence.
     """
 
@@ -153,7 +154,7 @@ def _low_lines(samples: NDArray[np.float64], rate: int) -> tuple[float, NDArray[
 
 
 def _hum(blocks: list[tuple[float, NDArray[np.float64]]], rate: int) -> Hum | None:
-    """The mains whose lines stand out in the quiet quarter of the blocks, where no bass plays over them."""
+    """The mains hum whose lines stand out in the quiet quarter of the blocks, where no bass covers them."""
     sounding = sorted((block for block in blocks if block[0] > 0), key=lambda block: block[0])
     if not sounding:
         return None

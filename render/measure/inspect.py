@@ -1,4 +1,4 @@
-"""What a file really contains: its band, the codec that may have been at it, and what else is wrong with it.
+"""What a file really contains: its band, the codec it may have been through, and what else is wrong with it.
 
 The cut-off is the one that a render with `cutoff = "auto"` takes: the same code finds it.
 """
@@ -28,22 +28,24 @@ HIGH_RATE_HZ = 64000
 REAL_HIGH_RATE_HZ = 24500.0
 """A file at a high rate whose band ends on a cliff below here was made from one at a lower rate."""
 CD_TOP_HZ = 19000.0
-"""That was 44.1 or 48 kHz where the cliff is above: 0.86 of half of 44.1 kHz, which soxr's LQ leaves."""
+"""That lower rate was 44.1 or 48 kHz where the cliff is above this: 0.86 of half of 44.1 kHz, the end of what
+soxr's LQ leaves."""
 LOSSY = {
     "MPEG_LAYER_I": "MP1", "MPEG_LAYER_II": "MP2", "MPEG_LAYER_III": "MP3",
     "VORBIS": "Vorbis", "OPUS": "Opus",
 }  # fmt: skip
 DC_LEVEL = 1e-3
-"""-60 dBFS: below, no edit clicks by it."""
+"""DC is reported above this, -60 dBFS: less makes no click at an edit."""
 FULL_HZ, BEYOND = 18000.0, 1.03
-"""An encoder's low-pass up to here is told of where a render would go on from so far above it."""
+"""An encoder's low-pass up to FULL_HZ is reported where a render would begin more than BEYOND times as
+high."""
 STEREO = {
     "mono as stereo": "both channels are the same: mono as stereo",
     "one side silent": "one channel is silent",
-    "sides inverted": "one channel is the other turned upside down: in mono it cancels",
+    "sides inverted": "one channel is the other inverted: in mono they cancel",
 }
 PLAIN = frozenset({"PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8", "FLOAT", "DOUBLE"})
-"""What needs no word on how it is coded; FLAC has these subtypes too."""
+"""Subtypes whose coding needs no report; FLAC has them too."""
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "PCM_S8": 8, "PCM_U8": 8, "ALAC_16": 16, "ALAC_24": 24}
 
 
@@ -54,10 +56,10 @@ class Inspection:
     Attributes:
         name: the file's.
         encoding: container and subtype, or the suffix where ffmpeg decoded it.
-        coding: what a file that is coded says of that; None for PCM, and where ffprobe is not to be had.
+        coding: what a coded file says of its coding; None for PCM, and where there is no ffprobe.
         rate, channels, frames, seconds: of the audio.
         cutoff: what `cutoff = "auto"` finds, with its reason.
-        shelf_hz: up to where the band was kept, also where that is too high to matter, and not above the
+        shelf_hz: up to where the band was kept, even where that is too high to matter, and at most the
             low-pass that the file names; None where no end is seen.
         holes: what is left out below the shelf.
         ends: (second, Hz) where the band ends over time.
@@ -88,7 +90,7 @@ class Inspection:
 def inspect(path: Path) -> Inspection:
     """Reads a file to its end: for its spectrum, its faults, its loudness and its true peak.
 
-    Of one that breaks off or is damaged, what is there is looked at, and what is not is a finding.
+    Of a file that breaks off or is damaged, what is there is inspected, and what is missing is a finding.
 
     Raises:
         InputError: it cannot be read.
@@ -140,7 +142,7 @@ def _encoding(path: Path) -> tuple[str, str]:
 
 
 def _ends(spectrum: Spectrum) -> tuple[tuple[float, float], ...]:
-    """Where the band of each second ends that sounds."""
+    """Where the band ends in each second that sounds."""
     ends: list[tuple[float, float]] = []
     whole = spectrum.at_s.astype(int)
     for second in np.unique(whole):
@@ -157,8 +159,8 @@ def _ends(spectrum: Spectrum) -> tuple[tuple[float, float], ...]:
 
 
 def _real_top_hz(clip: Clip) -> float | None:
-    """Where the band of a file at a high rate ends on a cliff; None where it does not, or the rate is no high
-    one."""
+    """Where the band of a file at a high rate ends on a cliff; None where it does not, or the rate is not
+    high."""
     if clip.rate <= HIGH_RATE_HZ:
         return None
     spectrum = measure(clip, clip.rate / 2)
@@ -183,7 +185,8 @@ def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str, rate: int) -
 
 
 def _about_low_pass(cutoff: Cutoff, low_pass_hz: float | None) -> list[str]:
-    """What a file says of its own end, where a render would go beyond it."""
+    """A finding about the low-pass that the encoder names, where a render would begin further up or
+    nowhere."""
     if low_pass_hz is None or low_pass_hz > FULL_HZ or (cutoff.hz or np.inf) <= BEYOND * low_pass_hz:
         return []
     found = f"goes on from {cutoff.hz:.0f} Hz" if cutoff.hz else "finds nothing missing"

@@ -1,4 +1,4 @@
-"""How far a super-resolved clip is from the full-band one: one function a figure.
+"""How far a super-resolved clip is from the full-band one: one function for each figure.
 
 All signals are mono, (frames,), 48 kHz. Spectra are unnormalised STFTs of 2048 under a Hann window with hop
 512, centred, as librosa's: white noise of RMS r has a mean bin power of 768 r^2. Which figures to judge by,
@@ -25,7 +25,8 @@ FFT, HOP = 2048, 512
 EPSILON = 1e-12
 ACTIVE_DB = -70.0
 TOP_HZ = 20000.0
-"""Bias and power are taken up to here: above, recordings differ by their converters, and ears hardly hear."""
+"""Bias and power are measured up to here: above, recordings differ by their converters, and ears hardly
+hear."""
 END_FROM_HZ, END_TO_HZ, END_STEP_HZ, END_DB = 10000.0, 21000.0, 250.0, 15.0
 SHELF_BELOW_HZ, SHELF_ABOVE_HZ = (13000.0, 15500.0), (17000.0, 19500.0)
 POWER_FROM = 1.1
@@ -61,7 +62,7 @@ def lsd(ref: Spectrogram, est: Spectrogram, from_hz: float, to_hz: float) -> flo
 
 
 def end_hz(ref: Spectrogram, limit_hz: float) -> float:
-    """Where the reference itself ends: a coded one has a shelf, and a shelf is nothing to aim at.
+    """Where the reference itself ends: a coded one has a shelf, which a render should not aim at.
 
     The lowest f from 10 kHz on, in steps of 250 Hz, where the mean of the decibels over f + 250 to f + 1000
     Hz is more than 15 dB below that over f - 1000 to f - 250 Hz; else 21 kHz or `limit_hz`, the lower one.
@@ -84,8 +85,8 @@ def lsd_in(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float
 def power_errors_db(ref: Spectrogram, est: Spectrogram, cutoff_hz: float, limit_hz: float) -> Levels:
     """Power of est over ref in dB in each third of an octave, over the whole clip: (bands,).
 
-    As many bands as fit between 1.1 x cut-off and the reference's end or 20 kHz; where none fits, one that is
-    as wide as there is room. Power, not the mean of decibels: steady and swinging noise may share that.
+    As many bands as fit between 1.1 x cut-off and the reference's end or 20 kHz; where none fits, one band of
+    that width. Power is compared, not the mean of decibels, which steady and fluctuating noise may share.
     """
     from_hz, to_hz = POWER_FROM * cutoff_hz, min(end_hz(ref, limit_hz), TOP_HZ)
     thirds = max(0, int(3 * np.log2(to_hz / from_hz) + 1e-9))
@@ -174,7 +175,7 @@ def null_db(given: Signal, made: Signal, cutoff_hz: float) -> float:
 
 
 def lag(given: Signal, made: Signal) -> int:
-    """By how many samples `made` comes after `given`, at the best match of the two."""
+    """By how many samples `made` lags behind `given`, where the two match best."""
     from scipy import fft
 
     size = fft.next_fast_len(len(given) + len(made), real=True)
@@ -194,7 +195,7 @@ def _decibels(power: Spectrogram) -> Spectrogram:
 
 
 def _band_pass(signal: Signal, from_hz: float, to_hz: float) -> NDArray[np.float64]:
-    """`signal` without what lies outside the band; the edges rise over 1/24 octave, without any lag."""
+    """`signal` within the band; the edges rise over 1/24 octave, without any lag."""
     from scipy import fft
 
     size = fft.next_fast_len(2 * len(signal), real=True)

@@ -1,4 +1,4 @@
-"""How much of what is tonal goes on as partials: the energy on the harmonic grid, against the reference's."""
+"""How much of a tonal sound goes on as partials: the energy on the harmonic grid, over the reference's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from presets.schema import RATE_HZ
 from render.measure.metrics import ACTIVE_DB, Signal
 
 FFT, HOP = 4096, 1024
-"""85 ms: long enough to part partials 150 Hz apart, short enough for a voice to hold its pitch."""
+"""85 ms: long enough to separate partials 150 Hz apart, short enough for a voice to hold its pitch."""
 BIN_HZ = RATE_HZ / FFT
 LOWEST_HZ, HIGHEST_HZ, STEPS_PER_OCTAVE = 150.0, 1500.0, 700
 """The pitches looked for; 0.1 % apart, a quarter of the half width of a tooth at the 60th partial."""
@@ -21,22 +21,22 @@ LEVEL_BINS = 128
 """Energy counts relative to the local level over 3 kHz, two partials of the highest pitch: what matters is
 whether there are partials, not how loud their band is."""
 TONAL_SHARE = 0.2
-"""The least share of a tonal frame. White noise, the best of whose 2300 pitches is taken, reaches 0.06 above
-4 kHz and 0.14 above 16 kHz at the most; steady partials 220 Hz apart reach 0.78."""
+"""A frame is tonal above this share. White noise, at the best of 2300 pitches, reaches at most 0.06 above 4
+kHz and 0.14 above 16 kHz; steady partials 220 Hz apart reach 0.78."""
 FEWEST_FRAMES = 10
 BLOCK_SPECTRA = 64
 
 
 def partial_share(full: Signal, made: Signal, cutoff_hz: float, end_hz: float) -> float:
-    """How much of the energy above the cut-off lies on the partials of the reference's pitch, less what noise
-    has there, as a share of it: that of `made` over that of `full`.
+    """The share of the energy above the cut-off that lies on the partials of the reference's pitch, less what
+    noise has there: that of `made` over that of `full`.
 
     The pitch of a frame is the one whose harmonic grid holds the largest share of the reference above the
     cut-off; frames whose grid holds less than TONAL_SHARE do not count.
 
     Args:
         full, made: the reference and the render, of equal length.
-        cutoff_hz, end_hz: the band that is looked at.
+        cutoff_hz, end_hz: the band that is measured.
 
     Returns:
         1 for partials like the reference's, 0 for noise; NaN where fewer than 10 frames are tonal.
@@ -65,7 +65,7 @@ def partial_share(full: Signal, made: Signal, cutoff_hz: float, end_hz: float) -
 
 @lru_cache(maxsize=1)
 def _teeth() -> NDArray[np.float32]:
-    """(pitches, bins): 1 on the partials of a pitch, 0 between them, the bins at a tooth's side in part."""
+    """(pitches, bins): 1 on the partials of a pitch, 0 between them, a fraction at the sides of a tooth."""
     octaves = np.log2(HIGHEST_HZ / LOWEST_HZ)
     pitches_hz = LOWEST_HZ * 2.0 ** (np.arange(int(STEPS_PER_OCTAVE * octaves)) / STEPS_PER_OCTAVE)
     places = np.arange(FFT // 2 + 1) * BIN_HZ / pitches_hz[:, None]

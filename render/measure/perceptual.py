@@ -1,6 +1,6 @@
 """Opinion scores by models of hearing: ViSQOL and Zimtohrli, from packages of the extra `eval`.
 
-Both are made for codecs, whose errors are small, and rank systems rather than tell their quality.
+Both are made for codecs, whose errors are small; here they rank systems rather than rate their quality.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from presets.schema import RATE_HZ
 from render.measure.metrics import Signal
 
 PACKAGES = {"visqol": "visqol", "zimtohrli": "zimtohrli"}
-"""Each score's module."""
+"""The module of each score."""
 
 
 def missing() -> list[str]:
@@ -25,7 +25,7 @@ def missing() -> list[str]:
 
 
 def visqol(full: Signal, made: Signal) -> float:
-    """ViSQOL (Chinen et al. 2020), audio mode: an opinion score from 1 to 4.73, the same signal's.
+    """ViSQOL (Chinen et al. 2020), audio mode: an opinion score from 1 to 4.73, the score of the same signal.
 
     NaN where either signal is silent. The first call of an installation compiles for a minute or two.
 
@@ -33,7 +33,7 @@ def visqol(full: Signal, made: Signal) -> float:
         full, made: the reference and the render, (frames,) at 48 kHz.
 
     Raises:
-        ImportError: no visqol-python.
+        ImportError: visqol-python is not installed.
     """
     if not (np.any(full) and np.any(made)):
         return float("nan")
@@ -43,10 +43,10 @@ def visqol(full: Signal, made: Signal) -> float:
 
 
 def zimtohrli(full: Signal, made: Signal) -> float:
-    """Zimtohrli (Google, 2024): an opinion score from 1 to 5, the same signal's.
+    """Zimtohrli (Google, 2024): an opinion score from 1 to 5, the score of the same signal.
 
     Raises:
-        ImportError: no zimtohrli.
+        ImportError: zimtohrli is not installed.
     """
     import zimtohrli
 

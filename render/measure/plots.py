@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from render.measure.inspect import Inspection
 
 FLOOR_DB = -100.0
-"""Below the loudest bin of the first signal, where the colours end."""
+"""Lower end of the colour scale, relative to the loudest bin of the first signal."""
 PLOTTED_S = 120.0
-"""So much of a file is drawn by `band`, from its beginning."""
+"""How much of a file `band` draws, from its beginning."""
 PANEL_INCHES = (4.6, 3.6)
 DPI = 110
 
 
 def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | None = None) -> None:
-    """Draws signals under one another's names in one PNG, all on one scale of colours.
+    """Draws signals side by side in one PNG, each under its title, all on one colour scale.
 
     Args:
         path: the PNG; replaced if it exists.
@@ -112,11 +112,12 @@ def band(path: Path, source: Path, seen: Inspection) -> None:
 
 
 def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], figure_name: str) -> None:
-    """Draws one panel a group with one box a system: median, quartiles, whiskers of 1.5 quartile ranges.
+    """Draws a panel for each group with a box for each system: median, quartiles, whiskers of 1.5 quartile
+    ranges.
 
     Args:
         path: the PNG; replaced if it exists.
-        groups: panel's title to system's name to its values; NaN values are left out.
+        groups: by panel title, the values of each system by its name; NaN values are left out.
         figure_name: what the values are.
 
     Raises:

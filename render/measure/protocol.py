@@ -1,4 +1,4 @@
-"""The protocol of an evaluation: the clip that is measured, what is taken away from it, a render's figures.
+"""The protocol of an evaluation: the clip that is measured, how it is degraded, and a render's figures.
 
 What each figure means stands at its function in render/measure/metrics.py and render/measure/partials.py.
 """
@@ -21,7 +21,7 @@ from render.resample import resampled
 
 CLIP_S = 5.12
 NYQUIST_SHARE = 0.97
-"""How far up a source below 48 kHz says anything, as a share of its Nyquist frequency."""
+"""A source below 48 kHz is a reference up to this share of its Nyquist frequency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def reference(samples: NDArray[np.floating[Any]], rate: int) -> tuple[Signal, fl
         rate: frames per second.
 
     Returns:
-        The first 5.12 s, mean of the channels, at 48 kHz, float64; and the frequency in Hz up to which it
-        says anything: 0.97 of its own Nyquist frequency, or 24 kHz.
+        The first 5.12 s, mean of the channels, at 48 kHz, float64; and the frequency in Hz up to which it is
+        a reference: 0.97 of its own Nyquist frequency, or 24 kHz.
     """
     mono = np.asarray(samples, np.float32)[:, : round(CLIP_S * rate)].mean(axis=0, keepdims=True)
     clip = resampled(ArrayClip(mono, rate), RATE_HZ)
@@ -95,7 +95,7 @@ def measure(full: Signal, given: Signal, made: Signal, cutoff_hz: float, limit_h
     Args:
         full: the reference.
         given: the degraded input.
-        made: the output; cut or filled with zeros to the reference's length, but for `length`.
+        made: the output; cut or filled with zeros to the reference's length, except for the figure `length`.
         cutoff_hz: where `given` ends.
         limit_hz: where `full` ends; bins above are left out.
     """

@@ -1,9 +1,9 @@
 """The log-spectral distance of AudioSR's paper, as the package ssr_eval (Liu et al. 2022) takes it.
 
-It differs from `render.measure.metrics.lsd`: its window is 46 ms, its hop 10 ms, its floor lies under the
-amplitude and not under the power, and it counts every frame, so that digital silence in the reference, of
-which each frame is 12 away from anything that sounds, soon rules it. It is taken to stand beside the figures
-of the paper, and is no figure to aim at.
+It differs from `render.measure.metrics.lsd`: its window is 46 ms, its hop 10 ms, its floor is added to the
+amplitude and not to the power, and it counts every frame. So digital silence in the reference, where each
+frame is 12 away from anything that sounds, soon dominates it. It is measured to compare with the figures of
+the paper, and is no figure to aim at.
 """
 
 from __future__ import annotations

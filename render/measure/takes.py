@@ -1,10 +1,10 @@
-"""How well a generated band goes on from the band below it, without a reference: what takes are judged by.
+"""Judges takes without a reference, by how well a generated band continues the band below it.
 
-A take is a render of the same clip with another seed. Its new band is held against the recording's own band
-below the cut-off, by five figures and the peak. No figure is best at zero: recordings fall off their own
-trend towards the top, and their highs breathe with their middle, but not quite. So each figure is judged by
-how far it lies from what recordings that are cut there and fall off like the input have, in standard
-deviations (`USUAL`), and by how far from the middle of all takes, which is what the model expects.
+A take is a render of the same clip with another seed. Five figures and the peak compare its new band with the
+recording's own band below the cut-off. No figure is best at zero: recordings fall below their own trend
+towards the top, and their highs follow the level of their middle, but not quite. So each figure is judged by
+its distance, in standard deviations, from recordings that are cut there and fall off like the input
+(`USUAL`), and by its distance from the middle of all takes, which is what the model expects.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ from render.measure.metrics import FFT, Spectrogram, active, grain, spectrogram
 
 BANDS_PER_OCTAVE = 12
 TREND_OCTAVES = 2.0
-"""The input's own trend is the straight line, in dB over octaves, through so much of it below the cut-off."""
+"""Range below the cut-off through which the input's trend is taken, a straight line in dB over octaves."""
 EDGE = 1.06
-"""A twelfth of an octave: so far on either side of the cut-off the crossover is left out."""
+"""Factor on either side of the cut-off, a twelfth of an octave, within which the crossover is left out."""
 NARROWEST = 2 ** (1 / 6)
 """A new band that ends less than a sixth of an octave above the crossover is not measured."""
 TILT_OCTAVES = 0.7
-"""The least width of a new band whose tilt is told: half of it a bump, half a slope, below."""
+"""The least width of a new band whose tilt is measured: in a narrower one it is half a bump, half a slope."""
 TOP_HZ = 20000.0
 STRETCH_S, STRETCHES = 10.0, 6
 """A clip of more than a minute is judged by six stretches of ten seconds, spread evenly."""
 OVER_DB = 1.0
-"""So much above full scale counts as one standard deviation of a figure: it is heard where it is clipped."""
+"""This much above full scale counts as one standard deviation of a figure: it is heard where it is
+clipped."""
 EXPECTED = 2.0
-"""What a distance from the middle of the takes counts beside one from recordings. Of 0, 1/2, 0.7, 1, 1.4, 2
-and 2.8 it found the takes nearest to the original, by LSD, in 100 renders of validation clips by `draft`."""
+"""Weight of a distance from the middle of the takes, relative to one from recordings. Of 0, 1/2, 0.7, 1, 1.4,
+2 and 2.8 this found the takes nearest to the original, by LSD, in 100 renders of validation clips by
+`draft`."""
 FRAME_FLOOR_DB = 60.0
-"""Frames this far below the loudest are equally silent: pauses alone make no two envelopes alike."""
+"""Frames this far below the loudest count as equally silent, lest pauses alone make two envelopes alike."""
 
 
 class Usual(NamedTuple):
-    """What a figure is in recordings: a mean that depends on where they are cut and how they fall off there.
+    """A figure's usual value in recordings, by where they are cut and how they fall off there.
 
     Attributes:
-        at_8_khz: the mean at 8 kHz, of a level trend.
+        at_8_khz: the mean for a cut at 8 kHz and a flat trend.
         per_octave: how it changes with each octave of the cut-off.
         per_db: how it changes with each dB an octave of the trend.
         deviation: standard deviation from that mean.
@@ -104,7 +106,7 @@ class TakeFigures:
     trend_db: float = 0.0
 
     def usual(self, name: str) -> float:
-        """What recordings like this input have of a figure, in the mean."""
+        """The mean of a figure in recordings like this input."""
         usual = USUAL[name]
         octaves = float(np.log2(self.cutoff_hz / 8000))
         return usual.at_8_khz + usual.per_octave * octaves + usual.per_db * self.trend_db
@@ -114,9 +116,9 @@ class Verdict(NamedTuple):
     """Which of several takes goes on best from its clip.
 
     Attributes:
-        best: its place among them.
-        distances: of each take from what recordings have and, counted EXPECTED times, from the middle of all
-            takes, in standard deviations, root mean square; lower is better.
+        best: its index among them.
+        distances: of each take, in standard deviations: root mean square, over its figures, of the distance
+            from recordings and, weighted by EXPECTED, from the middle of all takes; lower is better.
         why: one sentence for the user.
     """
 
@@ -160,7 +162,7 @@ def take_figures(
 
 
 def judge(takes: Sequence[TakeFigures]) -> Verdict:
-    """The take nearest to what recordings have and to what the takes have in common; the first of equals.
+    """The take nearest to recordings and to the middle of all takes; the first of equals.
 
     Args:
         takes: one or more.
@@ -172,7 +174,7 @@ def judge(takes: Sequence[TakeFigures]) -> Verdict:
 
 
 def told(take: TakeFigures) -> str:
-    """The figures of a take in a line, by name and with their units, as far as they can be told."""
+    """The figures of a take that could be measured, in a line, with names and units."""
     names = [name for name in USUAL if getattr(take, name) is not None]
     return ", ".join(_told(name, take) for name in [*names, *(["over_db"] if take.over_db else [])])
 
@@ -188,7 +190,8 @@ def legend() -> list[str]:
 
 
 def expected(take: TakeFigures) -> str:
-    """What recordings like the input of a take have, in a line; "" where nothing could be measured."""
+    """The usual figures of recordings like the input of a take, in a line; "" where none could be
+    measured."""
     have = [
         f"{_named(name, take.usual(name))} (+- {USUAL[name].deviation:g})"
         for name in USUAL
@@ -214,8 +217,8 @@ def _why(chosen: TakeFigures, away: Sequence[dict[str, float]], distances: Seque
 
 
 def _away(takes: Sequence[TakeFigures]) -> list[dict[str, float]]:
-    """How far each figure of each take lies from what recordings have and from the middle of the takes, in
-    standard deviations of recordings; its peak, from full scale."""
+    """How far each figure of each take lies from recordings and from the middle of the takes, in standard
+    deviations of recordings; its peak, how far above full scale."""
     known = [{name: value for name in USUAL if (value := getattr(take, name)) is not None} for take in takes]
     middle = {
         name: median(found)
@@ -245,7 +248,7 @@ def _named(name: str, value: float) -> str:
 
 
 def _places(frames: int) -> list[tuple[int, int]]:
-    """(start, frames) of what is read."""
+    """(start, frames) of the stretches that are read."""
     stretch = round(STRETCH_S * RATE_HZ)
     if frames <= STRETCHES * stretch:
         return [(0, frames)]
@@ -279,7 +282,7 @@ def _frame_db(power: Spectrogram) -> NDArray[np.float64]:
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """None where one of them does not move."""
+    """The correlation of two envelopes; None where one of them does not move."""
     if len(one) < 2 or min(np.std(one), np.std(other)) < 1e-6:
         return None
     return float(np.corrcoef(one, other)[0, 1])
