@@ -1,1 +1,1 @@
-"""What the product costs, and how near AudioSR comes to the official code: measured."""
+"""Measures what Airband costs, and how near its AudioSR comes to the official code."""

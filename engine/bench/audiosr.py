@@ -1,16 +1,16 @@
 """`python -m engine bench audiosr`: what AudioSR costs at full size, stage by stage, as JSON.
 
-Weights are random: they change neither the cost nor the shapes. Ways of computing are set side by side:
+Weights are random: they change neither the cost nor the shapes. It compares these ways of computing:
 
 - `official`: float32 in the framework's default layout, which stands in for the official code;
 - `float32`: as Airband computes, channels-last;
 - `bfloat16`, where the processor multiplies it faster: with 16-bit kernels where
   engine.models.audiosr.precision has them, and in the vocoder.
 
-A clip costs the official code two encodes, two U-Net calls a step, a decode and a vocoder; the product one
-encode and one guided call of two a step, and where it spares work (SPARED), some steps without guidance or
-without the U-Net's coarse levels. That is added up from the stages; a process as a worker is renders whole
-clips beside it, by phase retrieval.
+For a clip the official code runs two encodes, two U-Net calls a step, a decode and a vocoder. Airband runs
+one encode, and a guided step as one U-Net call on a batch of two; with the knobs of SPARED, some steps run
+without guidance or without the U-Net's coarse levels. These costs are added up from the stages. Beside them,
+a process like a worker's renders whole clips by phase retrieval.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ from render.upscaler import CELL_FRAMES, Window
 
 CUTOFF_HZ = 6000.0
 LONG_S = 2.0
-"""From so many CPU seconds on one call tells enough."""
+"""CPU seconds above which one call is measured; a shorter one is repeated, see `cost`."""
 SPARED: dict[str, Any] = {"cache_interval": 3, "guided_share": 0.25}
-"""Knobs of a render that leaves out what changes little."""
+"""Knobs of a render that skips work whose results change little from step to step."""
 T = 501.0
-"""The step at which the U-Net is asked; its cost is the same at every one."""
+"""The diffusion step at which the U-Net is timed; all steps cost the same."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Cost:
 
 
 def cost(function: Callable[[], object]) -> Cost:
-    """Of a call; the median of five after one to warm up, in which kernels are made, where it is short."""
+    """The cost of a call: of its first run if that is above LONG_S, else the median of five runs after it."""
 
     def once() -> Cost:
         return Cost(*spent(function))
@@ -79,7 +79,7 @@ def cost(function: Callable[[], object]) -> Cost:
 
 
 class Inputs:
-    """What the stages are given: a decaying chord in noise, and what the float32 networks make of it."""
+    """Inputs of the stages: a decaying chord in noise, its mel spectrogram, and its latent in float32."""
 
     def __init__(self, networks: Networks, frames: int) -> None:
         waveform = probe(frames)
@@ -92,7 +92,7 @@ class Inputs:
         self.cutoff_hz = torch.full((1,), CUTOFF_HZ)
 
     def stages(self, networks: Networks) -> dict[str, Callable[[], Tensor]]:
-        """Each stage as a call that gives its result."""
+        """Each stage as a call that returns its result."""
         alone = self.z, torch.tensor([T]), self.condition
         pair = self.z.repeat(2, 1, 1, 1), torch.tensor([T, T]), self.condition.repeat(2, 1, 1, 1)
         coarse = [networks.unet(*given)[1] for given in (alone, pair)]
@@ -115,8 +115,10 @@ Costs = dict[tuple[str, str], Cost]
 
 
 def measure(ways: dict[str, Networks], inputs: Inputs) -> tuple[Costs, dict[str, dict[str, Tensor]]]:
-    """Costs of every stage in every way, one way right after the other, for a processor's clock drifts; and
-    by way the results of the stages that are COMPARED."""
+    """The costs of every stage in every way, and by way the results of the stages in COMPARED.
+
+    The ways of a stage run right after one another, because a processor's clock drifts.
+    """
     calls = {way: inputs.stages(networks) for way, networks in ways.items()}
     costs: Costs = {}
     results: dict[str, dict[str, Tensor]] = {way: {} for way in ways}
@@ -145,7 +147,7 @@ def agreement(exact: dict[str, Tensor], rounded: dict[str, Tensor]) -> dict[str,
 
 
 def clip_costs(costs: Costs) -> dict[str, float]:
-    """CPU seconds of a clip by the ways it can be made, from the costs of its stages."""
+    """CPU seconds of a clip for each way of making it, added up from its stages."""
     product_way = "bfloat16" if ("encode", "bfloat16") in costs else "float32"
 
     def cpu(stage: str, way: str) -> float:
@@ -181,8 +183,8 @@ def clip_costs(costs: Costs) -> dict[str, float]:
 
 
 def work(path: str, waveform: Any, threads: int, pipe: Any) -> None:
-    """A worker's life, in a process of its own: load, render a window by two samplers and phase retrieval,
-    then by the vocoder, say what it cost and how much memory it took."""
+    """Does what a worker does, in a process of its own: loads the networks, renders a window with each of two
+    samplers and phase retrieval, then one with the vocoder. Sends costs and memory peaks through `pipe`."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     networks = load_networks(Path(path), "cpu", fast_half("cpu"), IN_MEMORY_BYTES)
@@ -202,7 +204,7 @@ def work(path: str, waveform: Any, threads: int, pipe: Any) -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory this process has had resident."""
+    """The peak of this process's resident memory."""
     status = Path("/proc/self/status")
     if status.exists():  # a spawned process inherits its parent's ru_maxrss here
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -213,8 +215,8 @@ def peak_memory_bytes() -> int:
 def run_worker(
     networks: Networks, waveform: Any, threads: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
-    """The product's whole path as a worker runs it: costs by run, and the peak of its memory in bytes by what
-    it has done until then."""
+    """Renders whole clips as a worker does: costs by run, and the peak of memory in bytes after loading, the
+    renders by phase retrieval and the one by the vocoder."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="airband-bench-") as folder:
         path = Path(folder) / "random.safetensors"
@@ -234,18 +236,20 @@ def run_worker(
 def main(argv: Sequence[str]) -> int:
     """Prints one JSON object; progress goes to stderr."""
     parser = argparse.ArgumentParser("python -m engine bench audiosr")
-    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic (1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads that compute (1)")
     parser.add_argument(
-        "--seconds", type=float, help="of the clip, a multiple of 0.64 (5.12; on a GPU a window, 10.24)"
+        "--seconds", type=float, help="of the clip, a multiple of 0.64 (5.12; on a GPU 10.24, one window)"
     )
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda: whole renders, in batches, there")
-    parser.add_argument("--compile", action="store_true", help="on a GPU, compiled networks too (minutes)")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda: whole renders in batches")
+    parser.add_argument(
+        "--compile", action="store_true", help="on a GPU, compiled networks as well (minutes)"
+    )
     arguments = parser.parse_args(argv)
     if arguments.seconds is None:
         arguments.seconds = 5.12 if arguments.device == "cpu" else 10.24
     frames = round(arguments.seconds * RATE_HZ) // mel.HOP
     if frames <= 0 or frames * mel.HOP % CELL_FRAMES:
-        raise UsageError(f"--seconds {arguments.seconds}: not a multiple of 0.64", "seconds")
+        raise UsageError(f"--seconds {arguments.seconds}: give a multiple of 0.64", "seconds")
     if arguments.device != "cpu":
         device = available(arguments.device if ":" in arguments.device else f"{arguments.device}:0")
         print(

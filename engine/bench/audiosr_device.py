@@ -29,10 +29,11 @@ from render.upscaler import CELL_FRAMES, Window
 
 CUTOFF_HZ = 6000.0
 ROWS = (1, 4, 16)
-"""Rows of a batch: one clip alone, two of stereo, several jobs."""
+"""Rows of a batch: one mono clip, two stereo clips, several jobs."""
 
 SAMPLERS = (("ddim", 50), ("dpmpp_2m", 12))
 DB_A_NEPER = 20 * math.log10(math.e)
+"""Log-mel spectrograms are natural logarithms."""
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -41,13 +42,13 @@ class Rendered:
     """One line of the table.
 
     Attributes:
-        precision: of the networks, `compiled` where they were.
+        precision: of the networks; ends in `compiled` where they were compiled.
         rows: of the batch.
         sampler, steps, vocoder: as the knobs.
         wall_s: of the whole call, the median of three.
-        times_real_time: new seconds of audio a second.
-        peak_gb: most memory that the device had allocated.
-        error_db: distance of the spectrogram that is generated to that of float32, dB RMS; 0 for float32.
+        times_real_time: seconds of new audio per wall second.
+        peak_gb: peak of the device's allocated memory.
+        error_db: distance of the generated spectrogram from that of float32, dB RMS; 0 for float32.
     """
 
     precision: str
@@ -62,7 +63,7 @@ class Rendered:
 
 
 def windows_of(rows: int, seconds: float) -> list[Window]:
-    """Windows one after another in a clip, each its own sound, so that none is computed once for two."""
+    """Consecutive windows of a clip, all different, so that no two can share a result."""
     sound = probe(round(seconds * RATE_HZ) // mel.HOP).numpy()
     return [
         Window(np.ascontiguousarray(np.roll(sound, 4801 * row, 1)), row * CELL_FRAMES * 14, CUTOFF_HZ, 0)
@@ -83,7 +84,7 @@ def networks_on(device: str, configuration: Configuration, precision: torch.dtyp
 
 
 def wait(device: str) -> None:
-    """Until the device has done what it was given."""
+    """Waits until the device has finished its queued work."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -111,7 +112,7 @@ def stages(networks: Networks, device: str, rows: int, seconds: float) -> dict[s
 
 
 def median_s(call: Callable[[], object], device: str, times: int = 3) -> float:
-    """Wall seconds of a call after one to warm up."""
+    """Median wall seconds of `times` calls, after one to warm up."""
     spent = []
     for _ in range(times + 1):
         began_s = time.perf_counter()
@@ -124,7 +125,7 @@ def median_s(call: Callable[[], object], device: str, times: int = 3) -> float:
 def rendered(
     model: AudioSR, device: str, precision: str, windows: Sequence[Window], preset: Preset
 ) -> tuple[Rendered, Tensor]:
-    """What one call of the model costs, and the log-mel spectrogram of what it made."""
+    """The cost of one call of the model, and the log-mel spectrogram of its result."""
     with most_memory(device) as peak_gb:
         wall_s = median_s(lambda: model.upscale(windows, PhiloxNoise(0), preset, lambda _: None), device)
     made = model.upscale(windows, PhiloxNoise(0), preset, lambda _: None)
@@ -146,7 +147,7 @@ def rendered(
 
 @contextmanager
 def most_memory(device: str) -> Iterator[Callable[[], float]]:
-    """Gives a call that says how many GB the device had allocated at most; 0 where it does not tell."""
+    """Yields a function that gives the peak of memory allocated in the block, in GB; 0 if not on CUDA."""
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
@@ -167,11 +168,11 @@ def table(
 
     Args:
         device: as torch names it.
-        configuration: of the networks; empty is the published size.
+        configuration: of the networks; `Configuration()` is the published size.
         seconds: length of a window, a multiple of 0.64.
-        rows: batches to try.
+        rows: sizes of batches to measure.
         samplers: samplers and their steps.
-        precisions: of the networks, float32 first, to which the others are compared.
+        precisions: of the networks; float32 first, as the others are compared with it.
         compiles: whether 16-bit networks are also compiled, which takes minutes.
     """
     lines: list[Rendered] = []

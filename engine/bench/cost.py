@@ -1,4 +1,4 @@
-"""What work costs, in processor time and by the clock; and what sox and soxr take for the same audio."""
+"""Measures the CPU and wall seconds of some work, and those of sox and soxr for the same audio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from render.upscaler import Audio
 
 
 def spent(work: Callable[[], object], engine: int | None = None) -> tuple[float, float]:
-    """CPU seconds and seconds of some work; with those of an engine's processes, where its pid is given."""
+    """CPU and wall seconds of some work; with a pid, the CPU seconds of that engine's processes count too."""
 
     def cpu_s() -> float:
         return time.process_time() + (0.0 if engine is None else sum(processes_cpu_s(engine).values()))
@@ -27,8 +27,7 @@ def spent(work: Callable[[], object], engine: int | None = None) -> tuple[float,
 
 
 def processes_cpu_s(pid: int) -> dict[int, float]:
-    """CPU seconds of a process and of those it started, by pid; none where the system does not tell (beside
-    Linux)."""
+    """CPU seconds by pid, of a process and its descendants; empty on systems other than Linux."""
     try:
         figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         listed = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
@@ -41,7 +40,7 @@ def processes_cpu_s(pid: int) -> dict[int, float]:
 
 
 def machine() -> str:
-    """The processor's name and how many cores of it there are."""
+    """The processor's name and its number of cores."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -51,7 +50,7 @@ def machine() -> str:
 
 
 def sox_s(sources: Sequence[Path]) -> float:
-    """Seconds that sox takes to resample a file to 44.1 kHz, its process and all; infinity without sox."""
+    """Wall seconds a file that sox, a process each, takes to resample to 44.1 kHz; infinity without sox."""
     if shutil.which("sox") is None:
         return float("inf")
     began_s = time.perf_counter()
@@ -61,7 +60,7 @@ def sox_s(sources: Sequence[Path]) -> float:
 
 
 def soxr_s(samples: Audio, rate_hz: int, seconds: float) -> float:
-    """CPU seconds in which one stream of soxr VHQ resamples so much, to 48 kHz or from there to 44.1."""
+    """CPU seconds that a soxr stream (VHQ) takes for `seconds` of audio, to 48 kHz or from 48 to 44.1."""
     import soxr
 
     stream = soxr.ResampleStream(

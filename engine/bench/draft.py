@@ -1,8 +1,8 @@
 """`python -m engine bench draft`: what a render by `draft` costs, through an engine and stage by stage.
 
-A stereo file of 16 bits at 48 kHz, noise that ends at 8 kHz, is rendered to a file beside it: once through an
-engine, then in this process with its stages on a clock. soxr (VHQ) resamples the same file to 44.1 kHz, read
-and written in blocks, in the same run. Prints tables of Markdown; progress goes to stderr.
+Renders a 16-bit stereo file at 48 kHz (noise that ends at 8 kHz) to a file beside it: once through an engine,
+then in this process with a clock on each stage. In the same run soxr (VHQ) resamples the file to 44.1 kHz,
+read and written in blocks. Prints Markdown tables; progress goes to stderr.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ BAND_HZ = 8000.0
 BLOCK_FRAMES = 1 << 17
 MODEL = "engine.models.draft"
 STAGES: dict[str, tuple[str, ...]] = {
-    "model: its network": (f"{MODEL}.predictor:ConvNext.__call__",),
-    "model: features, and what is made of the network's answer": (
+    "model: network": (f"{MODEL}.predictor:ConvNext.__call__",),
+    "model: features, and the envelope from the network's output": (
         f"{MODEL}.envelope:features",
         f"{MODEL}.envelope:Learned.envelope",
     ),
     "model: spectrum of the input": (f"{MODEL}.draft:hear",),
-    "model: what is copied up": (f"{MODEL}.draft:copied_up",),
-    "model: noise with the input's attacks, and its spectrum": (
+    "model: fine structure copied up": (f"{MODEL}.draft:copied_up",),
+    "model: noise shaped by the input's attacks, and its spectrum": (
         f"{MODEL}.draft:grains",
         f"{MODEL}.draft:modulated_noise",
     ),
-    "model: envelope drawn over copies and noise": (f"{MODEL}.draft:draw_over",),
-    "model: the band's way back to samples": (f"{MODEL}.draft:samples_of",),
-    "model: attacks of the input and of the band": (
+    "model: envelope applied to copies and noise": (f"{MODEL}.draft:draw_over",),
+    "model: inverse transform of the band": (f"{MODEL}.draft:samples_of",),
+    "model: fast envelopes of input and band": (
         f"{MODEL}.draft:upper_octave",
         f"{MODEL}.draft:following",
     ),
     "model: the rest": (f"{MODEL}.draft:Draft.channel",),
     "decoding": ("render.clip:FileClip.read",),
-    "where the band ends": ("render.render:find_cutoff",),
+    "search for the band's end": ("render.render:find_cutoff",),
     "levels": ("render.levels:LevelMeter._take",),
     "gate, level match and seam": (
         "render.restore:Restorer.gate",
@@ -52,7 +52,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "render.restore:Restorer.original",
     ),
     "filters": ("render.generate:added",),
-    "the two ends of the clip": ("render.edges:Contained._change",),
+    "containment at the clip's two ends": ("render.edges:Contained._change",),
     "sum, checks and spool": ("render.render:_written",),
     "digests of source and result": (
         "engine.worker.source_digest:SourceDigest.see",
@@ -61,13 +61,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "encoding and publishing": ("engine.worker.delivery:Destination.bring",),
 }
-"""The functions of each stage, as `timed_stages` takes them."""
+"""The functions of each stage, see `timed_stages`."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser("python -m engine bench draft", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600.0, help="of the file (600)")
+    parser.add_argument("--seconds", type=float, default=600.0, help="length of the file (600)")
     seconds = parser.parse_args(argv).seconds
     with tempfile.TemporaryDirectory(prefix="airband-bench-") as folder:
         short, source = Path(folder, "short.wav"), Path(folder, "source.wav")
@@ -75,20 +75,20 @@ def main(argv: Sequence[str]) -> int:
         write(source, seconds)
         soxr_s = spent(lambda: resample(source))[0]
         print(f"{machine()}; NumPy {np.__version__}; {seconds:g} s of stereo; soxr takes {soxr_s:.2f} CPU s")
-        told("through an engine")
+        announce("through an engine")
         print("\n".join(["", *through_engine(short, source, seconds, soxr_s)]), flush=True)
-        told("stage by stage")
+        announce("stage by stage")
         print("\n".join(["", *by_stage(short, source, seconds, soxr_s)]))
     return 0
 
 
-def told(what: str) -> None:
-    """Says on stderr what is measured now."""
+def announce(what: str) -> None:
+    """Prints to stderr what is measured next."""
     print(what, file=sys.stderr, flush=True)
 
 
 def write(path: Path, seconds: float) -> None:
-    """A stereo file of so much of the programme."""
+    """Writes `seconds` of the programme as a 16-bit stereo file."""
     import soundfile
 
     samples = programme(RATE_HZ, 2, BAND_HZ).T
@@ -100,7 +100,7 @@ def write(path: Path, seconds: float) -> None:
 
 
 def resample(source: Path) -> None:
-    """What soxr makes of a file, as 32-bit float beside it."""
+    """Resamples a file to 44.1 kHz by soxr, to a 32-bit float file beside it."""
     import soundfile
     import soxr
 
@@ -114,7 +114,7 @@ def resample(source: Path) -> None:
 
 
 def through_engine(short: Path, source: Path, seconds: float, soxr_s: float) -> list[str]:
-    """A table: the render through an engine that has rendered something, by the processes that take part."""
+    """A table of the render through a warm engine: a row for each process that takes part."""
     from bridge.client.client import Client
 
     with engine_running() as (state, pid), Client.connect(state=state) as client:
@@ -123,7 +123,7 @@ def through_engine(short: Path, source: Path, seconds: float, soxr_s: float) -> 
             out = path.with_suffix(".engine.wav")
             client.submit(path, model="draft", seed=seed, deliver="path", out=out).wait()
 
-        render(short, seed=1)  # else the other would come from the cache where it is as short
+        render(short, seed=1)  # a seed of its own: else a source just as short would be cached
         before = processes_cpu_s(pid)
         total_s, wall_s = spent(lambda: render(source), pid)
         after = processes_cpu_s(pid)
@@ -136,7 +136,7 @@ def through_engine(short: Path, source: Path, seconds: float, soxr_s: float) -> 
 
 
 def by_stage(short: Path, source: Path, seconds: float, soxr_s: float) -> list[str]:
-    """A table: where the CPU time of the same render goes, in one process.
+    """A table of the CPU time of the same render in one process: a row for each stage.
 
     Raises:
         RenderError: nothing was generated.

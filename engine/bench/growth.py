@@ -1,5 +1,5 @@
-"""What a render, an engine and a batch cost when one thing about them grows; `bench scale` sets them side by
-side. Renders are measured in processes of their own, each for its own peak of memory."""
+"""Measures how the cost of a render, an engine and a batch grows with one quantity, for `bench scale`. Each
+render runs in a process of its own, so that its peak of memory is that of one render."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from presets.schema import Preset
 from render.upscaler import Audio
 
 LOOP_S = 4
-"""The sound that all renders are of comes again after so long: it takes no memory to be long."""
+"""Seconds after which the sound of all renders repeats, so that a long clip takes no more memory."""
 BAND_HZ = 3000.0
-"""Where that sound ends; every rate holds it."""
+"""Where the band of that sound ends, Hz: below the Nyquist frequency of every rate."""
 WARM_JOBS = 3
 JOBS = 20
-"""Jobs that an axis of jobs or clients is measured by, at the least."""
+"""Jobs at each point of the axis jobs; clients share them, and each does at least one."""
 SOX_FILES = 20
-"""Files of a batch, at the most, that sox is timed with."""
+"""sox is timed on at most this many files of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Point:
     Attributes:
         value: what grew: seconds, channels, Hz, jobs, clients or files.
         units: what the cost is divided by: seconds of audio of one channel, jobs or files.
-        cpu_s: of the process that rendered; of client, engine and worker together, where there are these.
+        cpu_s: of the process that rendered, or of client, engine and worker together.
         wall_s: by the clock.
         peak_mb: the most memory that a process held; 0 where it was not measured.
-        times: how many times what soxr or sox takes for the same audio, or the first point for a unit.
+        times: cost relative to that of soxr or sox for the same audio, or to the first point's per unit.
     """
 
     value: float
@@ -54,26 +54,26 @@ class Point:
 
 
 def lengths(seconds: Sequence[float], model: str) -> Iterator[Point]:
-    """Stereo at 48 kHz, longer and longer."""
+    """Stereo clips at 48 kHz of growing length."""
     for length_s in seconds:
         cost = _apart(length_s, 2, 48000, model)
         yield Point(length_s, 2 * length_s, *cost)
 
 
 def channels(counts: Sequence[int], seconds: float, model: str) -> Iterator[Point]:
-    """A clip at 48 kHz in more and more channels."""
+    """Clips at 48 kHz of a growing number of channels."""
     for count in counts:
         yield Point(count, count * seconds, *_apart(seconds, count, 48000, model))
 
 
 def rates(rates_hz: Sequence[int], seconds: float, model: str) -> Iterator[Point]:
-    """Stereo at higher and higher rates."""
+    """Stereo clips at growing rates."""
     for rate_hz in rates_hz:
         yield Point(rate_hz, 2 * seconds, *_apart(seconds, 2, rate_hz, model))
 
 
 def beside_the_first(points: Iterator[Point]) -> Iterator[Point]:
-    """The points, each with how many times the CPU seconds of the first one its units take."""
+    """The points with `times` as their CPU seconds per unit, relative to the first point's."""
     first: Point | None = None
     for point in points:
         first = first or point
@@ -81,7 +81,7 @@ def beside_the_first(points: Iterator[Point]) -> Iterator[Point]:
 
 
 def stored(counts: Sequence[int]) -> Iterator[Point]:
-    """Jobs of an engine whose store holds more and more of them: `null`, 0.1 s each."""
+    """Jobs of an engine whose store holds a growing number of them: model `null`, clips of 0.1 s."""
     from engine.local import LocalRenderer
 
     clip = programme(48000, 1)[:, :4800]
@@ -102,7 +102,7 @@ def stored(counts: Sequence[int]) -> Iterator[Point]:
 
 
 def fill(database: Path, count: int) -> None:
-    """Makes the one job that a store holds `count` jobs, which have ended alike."""
+    """Copies the one job of a store, which has ended, until there are `count`."""
     from bridge.wire.ulid import new_ulid
 
     connection = sqlite3.connect(database)
@@ -117,7 +117,7 @@ def fill(database: Path, count: int) -> None:
 
 
 def clients(counts: Sequence[int]) -> Iterator[Point]:
-    """More and more clients of one engine, each in a thread of its own: `null`, 0.1 s a job."""
+    """A growing number of clients of one engine, a thread each: model `null`, clips of 0.1 s."""
     from bridge.client.client import Client
 
     clip = programme(48000, 1)[:, :4800]
@@ -142,7 +142,7 @@ def clients(counts: Sequence[int]) -> Iterator[Point]:
 
 
 def files(counts: Sequence[int], model: str) -> Iterator[Point]:
-    """Batches of more and more files of 1 s through one engine, written by it beside their sources."""
+    """Batches of a growing number of files of 1 s through one engine, which writes beside the sources."""
     import soundfile
 
     from bridge.batch.plan import Item
@@ -177,7 +177,7 @@ def files(counts: Sequence[int], model: str) -> Iterator[Point]:
 
 
 def programme(rate_hz: int, count: int, band_hz: float = BAND_HZ) -> Audio:
-    """(count, LOOP_S rate_hz) of noise that ends at `band_hz` and goes on at its start where it ends."""
+    """Noise of (count, LOOP_S * rate_hz) that ends at `band_hz` and repeats without a seam."""
     rng = np.random.default_rng(1)
     bins = np.fft.rfft(rng.standard_normal((count, LOOP_S * rate_hz)))
     bins[:, int(band_hz * LOOP_S) :] = 0
@@ -197,15 +197,15 @@ class Looped:
         from render.clip import read_padded
 
         def looped(lo: int, hi: int) -> Audio:
-            # By the remainder: `take` with mode="wrap" goes back turn by turn, and takes ever longer.
+            # Not `take` with mode="wrap": it subtracts one length at a time, ever longer for late positions.
             return self._samples[:, np.arange(lo, hi) % self._samples.shape[1]]
 
         return read_padded(looped, self, start, frames)
 
 
 def render_cost(seconds: float, count: int, rate_hz: int, model: str) -> tuple[float, float, float, float]:
-    """CPU seconds, seconds and peak memory in MB of one render on one thread, after a short one; and how many
-    times the CPU seconds of soxr that is."""
+    """CPU seconds, wall seconds and peak memory in MB of one render on one thread, after a short one to warm
+    up; and its CPU seconds relative to soxr's."""
     import resource
 
     from engine.models.registry import load_upscaler

@@ -1,8 +1,8 @@
-"""`python -m engine bench gt-mel IN FULL OUT`: the paper's GT-Mel, a ceiling of mel models.
+"""`python -m engine bench gt-mel IN FULL OUT`: the paper's GT-Mel, a ceiling for mel models.
 
-The mel spectrogram of the full-band clip becomes sound as a model's prediction would: by phase retrieval, or
-by a vocoder, of an AudioSR model or as `airband train vocoder` wrote it; the rest of the path is a render's.
-`airband eval --paper` runs it.
+Turns the mel spectrogram of the full-band clip into sound, as if a model had predicted it: by phase
+retrieval, or by the vocoder of an AudioSR model or of a file that `airband train vocoder` wrote. The rest is
+the path of a render. `airband eval --paper` runs this.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from render.upscaler import SHORT_FADE, Audio, NoiseField, Step, StepHook, Windo
 
 
 class TrueMel:
-    """An Upscaler that knows the answer's mel spectrogram.
+    """An Upscaler that is given the true mel spectrogram.
 
     Args:
         full: the full-band clip, mono, 48 kHz.
@@ -48,11 +48,11 @@ class TrueMel:
         self._full, self._vocoder = full, vocoder
 
     def batch(self, preset: Preset) -> int:
-        """Windows gain nothing from each other."""
+        """1: windows gain nothing from sharing a batch."""
         return 1
 
     def steps(self, preset: Preset) -> int:
-        """One a window."""
+        """1 for each window."""
         return 1
 
     @torch.inference_mode()
@@ -90,11 +90,11 @@ def _vocoder(name: str) -> nn.Module:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Writes OUT, 48 kHz float WAV; where `-` stands in their place, that of each line of IN, FULL and OUT.
+    """Writes OUT as a 48 kHz float WAV; with `-` for the paths, one for each line of standard input.
 
     Raises:
         InputError: clips of more than one channel, or FULL not at 48 kHz.
-        UsageError, ModelError: other than three paths, a model without a vocoder, a file that is none.
+        UsageError, ModelError: not three paths, a model without a vocoder, or a file that is no vocoder.
     """
     parser = argparse.ArgumentParser("python -m engine bench gt-mel", description=__doc__)
     parser.add_argument(
@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
         type=Path,
         metavar="IN FULL OUT",
         help="the band-limited clip, mono; the full-band clip, mono, 48 kHz; what to write. Or - alone: "
-        "lines of them are read, with tabs between, and each is answered when it is written",
+        "reads lines of the three, separated by tabs, and prints `written` after each",
     )
     parser.add_argument(
         "--vocoder",
@@ -125,7 +125,7 @@ def _write(paths: Sequence[Path], vocoder: nn.Module | None) -> None:
     import soundfile
 
     if len(paths) != 3:
-        raise UsageError(f"{len(paths)} paths; give IN, FULL and OUT, or - to read them from lines", "paths")
+        raise UsageError(f"{len(paths)} paths; give IN, FULL and OUT, or - to read them from stdin", "paths")
     given_path, full_path, out = paths
     with open_clip(given_path) as given, open_clip(full_path) as full:
         if (full.rate, full.channels, given.channels) != (RATE_HZ, 1, 1):

@@ -1,8 +1,8 @@
 """Replay of the official code's results: `python -m engine parity DIR`.
 
 DIR holds `weights.safetensors` under official key names, `config.json` with the networks' sizes, `input.wav`,
-and `golden.npz` with what the official classes gave, stage by stage. Each stage is fed the golden's own
-input, so an error shows where it arises; the last rows run from the file to the end.
+and `golden.npz` with the results of the official classes, stage by stage. Each stage is given the official
+input, so an error shows where it arises; the last rows run the whole path from the file.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from engine.models.audiosr.networks import Networks
 Arrays = dict[str, NDArray[Any]]
 
 FEATURES, MOMENTS, UNET, LATENT, DECODED, WAVE, WHOLE = 1e-4, 1e-4, 1e-4, 1e-3, 1e-3, 1e-4, 2e-3
+"""The largest absolute difference allowed, by kind of array; WHOLE is for the whole path."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Row:
     Attributes:
         name: of the golden array.
         error: largest absolute difference; infinite where the shapes differ.
-        tolerance: what is allowed.
+        tolerance: the largest error allowed.
     """
 
     name: str
@@ -68,14 +69,14 @@ class Golden:
         return torch.from_numpy(self.arrays[name])
 
     def runs(self) -> Iterator[tuple[str, int, float]]:
-        """Name, steps and eta of every DDIM run, from names as `ddim_s10_eta0_timesteps`."""
+        """Name, steps and eta of every DDIM run, from arrays named as `ddim_s10_eta0_timesteps`."""
         for name in list(self.arrays):
             if match := re.fullmatch(r"(ddim\w*_eta(\d))_timesteps", name):
                 yield match[1], len(self.arrays[name]), float(match[2])
 
 
 def compare(folder: Path) -> list[Row]:
-    """Every array of the folder that the product's classes can replay, in the order of the path."""
+    """Compares every array of the folder that Airband's classes can replay, in the order of the path."""
     golden = Golden(folder)
     with torch.inference_mode():
         return [
@@ -205,7 +206,7 @@ def synthesis(golden: Golden) -> Stage:
 
 
 def whole(golden: Golden) -> Stage:
-    """The order of random draws, then everything at once: from the prefiltered wave, and from the file."""
+    """The order of random draws, then the whole path: from the prefiltered waveform, and from the file."""
     shape = golden.arrays["ddim_xT"].shape
     condition, start, of_steps = official.draws(shape, 5, seed=42)
     target = torch.randn(*shape, generator=torch.Generator().manual_seed(42))
@@ -230,14 +231,14 @@ STAGES = (front_end, prefilters, conditioning, unet, schedule, latents, synthesi
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print a line for every array; 1 when one is over its tolerance, else 0."""
+    """Prints a line for every array; returns 1 if one is over its tolerance, else 0."""
     parser = argparse.ArgumentParser("python -m engine parity", description="Replay a golden folder.")
     parser.add_argument(
         "folder", type=Path, help="holds weights.safetensors, golden.npz, config.json, input.wav"
     )
     folder = parser.parse_args(argv).folder
-    # MKL's FFT rounds differently on every kind of CPU, and near the mel floor the logarithm makes 1e-3 of
-    # that. In its compatible mode it gives the same bits everywhere, the goldens' among them.
+    # MKL's FFT rounds differently on every kind of CPU, and near the mel floor the logarithm turns that into
+    # 1e-3. Its compatible mode gives the same bits everywhere, those of the goldens.
     os.environ["MKL_CBWR"] = "COMPATIBLE"
     rows = compare(folder)
     width = max(len(row.name) for row in rows)

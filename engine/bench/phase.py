@@ -1,7 +1,7 @@
-"""`python -m engine bench phase`: what a mel spectrogram costs to become sound, by each vocoder, as JSON.
+"""`python -m engine bench phase`: what each vocoder costs to turn a mel spectrogram into sound, as JSON.
 
-HiFi-GAN of the published size, its small relative with an inverse STFT and the network that refines retrieved
-phases stand beside phase retrieval, on one spectrogram, in one run. Weights are random: they change neither
+Compares HiFi-GAN of the published size, a small network with an inverse STFT, the network that refines
+retrieved phases, and phase retrieval, on one spectrogram in one run. Weights are random: they change neither
 the cost nor the shapes.
 """
 
@@ -35,7 +35,7 @@ CUTOFF_HZ = 4000.0
 
 
 def ways(vocoders: Mapping[str, Mapping[str, Any]], waveform: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """Each way from the spectrogram of (1, 480 T) samples to a waveform, as a call."""
+    """Each vocoder as a call that turns the spectrogram of (1, 480 T) samples into a waveform."""
     log_mel = mel.log_mel(mel.magnitude(waveform))
     noise = torch.randn(waveform.shape, generator=torch.Generator().manual_seed(0))
     cutoff_hz = torch.tensor([CUTOFF_HZ])
@@ -53,8 +53,8 @@ def ways(vocoders: Mapping[str, Mapping[str, Any]], waveform: Tensor) -> dict[st
 def main(argv: Sequence[str]) -> int:
     """Prints one JSON object; progress goes to stderr."""
     parser = argparse.ArgumentParser("python -m engine bench phase")
-    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic (1)")
-    parser.add_argument("--seconds", type=float, default=5.12, help="of the clip (5.12)")
+    parser.add_argument("--threads", type=int, default=1, help="threads that compute (1)")
+    parser.add_argument("--seconds", type=float, default=5.12, help="length of the clip (5.12)")
     arguments = parser.parse_args(argv)
     frames = round(arguments.seconds * RATE_HZ) // mel.HOP
     if frames < 2:

@@ -1,12 +1,11 @@
 """`python -m engine bench scale`: how cost grows with a clip's length, channels and rate, with the jobs in
 the store, with clients and with the files of a batch. Prints a table; `--out` keeps it beside a plot.
 
-What is linear has one cost for each unit, whatever its size: those columns are what is plotted. CPU time is
-that of the process that renders; for clients and files, of client, engine and worker together. Beside a
-render stands soxr (VHQ, the same audio to 48 kHz, or to 44.1 from there, CPU for CPU), beside a batch sox (a
-process a file, by the clock): how many times as long Airband takes. Beside jobs stand the fewest of them
-that were measured: how many times their CPU seconds one takes. With `--out`, axes that an earlier run
-measured are kept, so that a long table can be made in pieces.
+The plot shows the cost per unit: a flat line means that cost grows in proportion. CPU time is that of the
+process that renders; for clients and files, of client, engine and worker together. The last column is a
+ratio: of a render to soxr (CPU time; VHQ, the same audio to 48 kHz, or from 48 to 44.1), of a batch to sox
+(wall time; a process a file), of a job to one in the first row of its axis (CPU time). With `--out`, the axes
+that an earlier run measured are kept, so that a long table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from engine.bench.growth import Point, beside_the_first, channels, clients, file
 from presets.errors import OutputError, UsageError
 
 CLIP_S = 10.0
-"""Length of the clips whose channels and rates grow."""
+"""Seconds of the clips of the axes channels and rate."""
 LABEL_SHARE = 0.1
-"""Of the width of a panel, that a label needs."""
+"""Share of a panel's width that a tick label needs; ticks that are closer get none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class Axis:
 
     Attributes:
         name: as `--only` takes it.
-        what: that grows, with its unit.
-        unit: that costs are told for.
-        beside: what a cost is set beside.
-        short, long: the values it takes, and those that `--long` adds.
+        what: what grows, with its unit.
+        unit: what costs are divided by.
+        beside: what the cost is relative to.
+        short, long: its values, and those that `--long` adds.
     """
 
     name: str
@@ -51,11 +50,11 @@ class Axis:
 
 
 AXES = (
-    Axis("length", "seconds of stereo", "s of a channel", "soxr", (1, 5, 20, 60), (600, 3600, 7200)),
-    Axis("channels", "channels", "s of a channel", "soxr", (1, 2, 4, 8)),
-    Axis("rate", "Hz", "s of a channel", "soxr", (8000, 44100, 48000, 96000, 192000, 384000)),
-    Axis("jobs", "jobs in the store", "job", "the fewest", (1, 1000, 10000, 100000)),
-    Axis("clients", "clients", "job", "the fewest", (1, 4, 16), (64, 256)),
+    Axis("length", "seconds of stereo", "second of one channel", "soxr", (1, 5, 20, 60), (600, 3600, 7200)),
+    Axis("channels", "channels", "second of one channel", "soxr", (1, 2, 4, 8)),
+    Axis("rate", "Hz", "second of one channel", "soxr", (8000, 44100, 48000, 96000, 192000, 384000)),
+    Axis("jobs", "jobs in the store", "job", "the first row", (1, 1000, 10000, 100000)),
+    Axis("clients", "clients", "job", "the first row", (1, 4, 16), (64, 256)),
     Axis("files", "files of 1 s in a batch", "file", "sox", (10, 40), (200, 1000, 10000)),
 )
 
@@ -64,15 +63,17 @@ def main(argv: Sequence[str]) -> int:
     """Measures, prints a table and, where asked, writes it and a plot."""
     parser = argparse.ArgumentParser("python -m engine bench scale", description=__doc__)
     names = [axis.name for axis in AXES]
-    only = f"some of {','.join(names)}; files:200 takes the files, up to 200"
+    only = f"axes to measure, of {','.join(names)}; files:200 takes batches of up to 200 files"
     parser.add_argument("--only", default=",".join(names), help=only)
-    parser.add_argument("--model", default="draft", help="that renders (draft)")
-    parser.add_argument("--long", action="store_true", help="also what takes minutes: 2 h, 10,000 files")
+    parser.add_argument("--model", default="draft", help="model that renders (draft)")
+    parser.add_argument(
+        "--long", action="store_true", help="also what takes minutes: up to 2 h and 10,000 files"
+    )
     parser.add_argument("--out", type=Path, help="folder for scale.md and scale.png; made if missing")
     arguments = parser.parse_args(argv)
     found: dict[Axis, list[Point]] = {}
     for axis, values in chosen(arguments.only, arguments.long).items():
-        found[axis] = list(told(axis, measured(axis, values, arguments.model)))
+        found[axis] = list(announced(axis, measured(axis, values, arguments.model)))
     print("\n".join(table(found)))
     if arguments.out is not None:
         try:
@@ -83,11 +84,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def keep(found: dict[Axis, list[Point]], folder: Path) -> None:
-    """Writes scale.json, scale.md and scale.png: what was found, and other axes that scale.json held before.
+    """Writes scale.json, scale.md and scale.png: the axes found, and the other axes of an earlier scale.json.
 
     Raises:
         OSError: the folder cannot be written.
-        UsageError: the scale.json there is something else.
+        UsageError: the scale.json there is not a table of this command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scale.json"
@@ -107,17 +108,17 @@ def keep(found: dict[Axis, list[Point]], folder: Path) -> None:
 
 
 def chosen(only: str, long: bool) -> dict[Axis, tuple[int, ...]]:
-    """The axes that `--only` names, and the values that they take.
+    """The axes that `--only` names, with their values.
 
     Raises:
-        UsageError: there is no such axis, or its end is no number.
+        UsageError: there is no such axis, or its last value is no number.
     """
     most: dict[str, float] = {}
     for name, _, end in (item.partition(":") for item in only.split(",")):
         if name not in {axis.name for axis in AXES}:
-            raise UsageError(f"--only {name}: there are {', '.join(axis.name for axis in AXES)}", "only")
+            raise UsageError(f"--only {name}: the axes are {', '.join(axis.name for axis in AXES)}", "only")
         if end and not end.isdecimal():
-            raise UsageError(f"--only {name}:{end}: an axis ends at a number, as in files:200", "only")
+            raise UsageError(f"--only {name}:{end}: give a number as the last value, as in files:200", "only")
         most[name] = int(end) if end else inf
     return {
         axis: tuple(
@@ -143,8 +144,8 @@ def measured(axis: Axis, values: Sequence[int], model: str) -> Iterable[Point]:
     return measure[axis.name]()
 
 
-def told(axis: Axis, points: Iterable[Point]) -> Iterable[Point]:
-    """The points, each announced on stderr as it comes."""
+def announced(axis: Axis, points: Iterable[Point]) -> Iterable[Point]:
+    """The points, each printed to stderr as it comes."""
     for point in points:
         print(f"{axis.name} {point.value:g}: {point.wall_s:.2f} s", file=sys.stderr, flush=True)
         yield point
@@ -153,7 +154,7 @@ def told(axis: Axis, points: Iterable[Point]) -> Iterable[Point]:
 def table(found: dict[Axis, list[Point]]) -> list[str]:
     """Lines of Markdown: a row a point."""
     lines = [
-        "| grows | value | CPU s | wall s | CPU ms | wall ms | for each | peak MB | times |",
+        "| what grows | value | CPU s | wall s | CPU ms | wall ms | per | peak MB | relative cost |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for axis, points in found.items():
@@ -162,7 +163,7 @@ def table(found: dict[Axis, list[Point]]) -> list[str]:
             lines.append(
                 f"| {axis.what} | {point.value:,.0f} | {point.cpu_s:.2f} | {point.wall_s:.2f} | "
                 f"{1000 * point.cpu_s / point.units:.1f} | {1000 * point.wall_s / point.units:.1f} | "
-                f"{axis.unit} | {peak} | {point.times:.3g} {axis.beside} |"
+                f"{axis.unit} | {peak} | {point.times:.3g} times {axis.beside} |"
             )
     return lines
 
@@ -177,7 +178,7 @@ def plot(found: dict[Axis, list[Point]], path: Path) -> None:
         values = [point.value for point in points]
         wall = [1000 * point.wall_s / point.units for point in points]
         cpu = [1000 * point.cpu_s / point.units for point in points]
-        panel.plot(values, wall, "o-", label="by the clock")
+        panel.plot(values, wall, "o-", label="wall")
         panel.plot(values, cpu, "s--", label="CPU")
         panel.legend(frameon=False)
         panel.set_xscale("log")
@@ -187,6 +188,6 @@ def plot(found: dict[Axis, list[Point]], path: Path) -> None:
         panel.minorticks_off()
         panel.set_ylim(0, 1.3 * max(*wall, *cpu))
         panel.set_xlabel(axis.what)
-        panel.set_ylabel(f"ms a {axis.unit}")
+        panel.set_ylabel(f"ms per {axis.unit}")
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=100)

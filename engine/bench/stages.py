@@ -1,4 +1,4 @@
-"""CPU seconds of the stages of some work: of functions, each without those of them that it calls."""
+"""CPU seconds of stages. A stage is a set of functions; timed functions that they call count on their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class StageClock:
-    """Adds up what functions take, by the clocks of the threads that call them.
+    """Adds up the CPU time of functions, by the clocks of the threads that call them.
 
     Attributes:
         cpu_s: by stage.
@@ -25,7 +25,7 @@ class StageClock:
         self._lock = threading.Lock()
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, on this clock as part of a stage."""
+        """The function, wrapped so that its CPU time counts for `stage`."""
 
         @functools.wraps(function)
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -44,11 +44,11 @@ class StageClock:
 
 @contextmanager
 def timed_stages(stages: Mapping[str, Sequence[str]]) -> Iterator[StageClock]:
-    """A clock for the functions of some stages, until the end of the block.
+    """Clocks the functions of some stages until the end of the block.
 
     Args:
-        stages: by name, the functions as `module:name` or `module:Class.name`, where they are looked up when
-            they are called.
+        stages: the functions of each stage, as `module:name` or `module:Class.name`; the module is the one
+            in which a call looks the name up.
     """
     clock = StageClock()
     plain = []

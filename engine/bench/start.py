@@ -1,7 +1,7 @@
-"""`python -m engine bench start`: how long the command takes on a clip of 1 s, as a user waits for it.
+"""`python -m engine bench start`: how long a user waits for the command on a clip of 1 s.
 
-Cold: no engine runs, the command starts one. Warm: it finds one. Beside them stand an interpreter that does
-nothing, and one that loads NumPy or PyTorch. All take turns. Prints a table of Markdown.
+Cold: no engine runs, and the command starts one. Warm: an engine runs. Beside them stand Python alone, and
+Python importing NumPy or PyTorch. All take turns. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from engine.bench.cost import machine, processes_cpu_s
 from engine.bench.growth import programme
 from presets.schema import RATE_HZ
 
-BARE, NUMPY, TORCH = "an interpreter", "an interpreter that loads NumPy", "one that loads PyTorch"
-COLD, WARM = "cold: the command starts the engine", "warm: the command finds one"
+BARE, NUMPY, TORCH = "Python alone", "Python importing NumPy", "Python importing PyTorch"
+COLD, WARM = "cold: the command starts the engine", "warm: the engine runs already"
 PROGRAMS = {BARE: "pass", NUMPY: "import numpy", TORCH: "import torch"}
 COMMAND = "from bridge.cli.app import main; main()"
 WARM_A_TURN = 3
@@ -35,13 +35,13 @@ WARM_A_TURN = 3
 def main(argv: Sequence[str]) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser("python -m engine bench start", description=__doc__)
-    parser.add_argument("--turns", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--turns", type=int, default=5, help="turns that count, after one that does not (5)")
     turns = parser.parse_args(argv).turns
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in (*PROGRAMS, COLD, WARM)}
     with tempfile.TemporaryDirectory(prefix="airband-bench-") as folder:
         source = Path(folder, "clip.wav")
         soundfile.write(source, programme(RATE_HZ, 1)[0, :RATE_HZ], RATE_HZ, "PCM_16")
-        for turn in range(turns + 1):  # the first one finds nothing in the disk's cache
+        for turn in range(turns + 1):  # the first is not counted: the disk's cache is cold
             home, took = find_home(Path(folder, f"state{turn}")), []
             took += [(name, cost(["-c", program])) for name, program in PROGRAMS.items()]
             try:
@@ -59,12 +59,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def render(source: Path, out: Path, seed: str, home: Home) -> list[str]:
-    """The arguments of an interpreter that is the command."""
+    """Python's arguments that run the command."""
     return ["-c", COMMAND, "render", f"{source}", "-o", f"{out}", "--seed", seed, "--state", f"{home.state}"]
 
 
 def cost(arguments: Sequence[str], home: Home | None = None) -> tuple[float, float]:
-    """Seconds by the clock and CPU seconds of an interpreter; with those of the engine that it starts."""
+    """Wall and CPU seconds of a Python process; with `home`, the CPU seconds of its engine count too."""
     before, began_s = os.times(), time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     wall_s, after = time.perf_counter() - began_s, os.times()
@@ -86,7 +86,7 @@ def stop(home: Home) -> None:
 def table(costs: dict[str, list[tuple[float, float]]]) -> list[str]:
     """Lines of Markdown: a row for each kind of process."""
     lines = [
-        "| process | least s | median s | least CPU s | times an interpreter | times PyTorch's loading |",
+        "| process | least s | median s | least CPU s | times Python alone | times importing PyTorch |",
         "|---|---|---|---|---|---|",
     ]
     least = {name: min(wall_s for wall_s, _ in each) for name, each in costs.items()}

@@ -1,8 +1,8 @@
-"""`python -m engine bench wire`: what the engine and the wire cost, as ratios within one run. Prints JSON.
+"""`python -m engine bench wire`: what engine and wire cost over the same work in process. Prints JSON.
 
 A clip through the engine is compared with the same call in process; an upload with copying the same bytes to
-a file beside the spool (synced, as the spool does) and hashing them. The two of a pair take turns, so that
-what else the machine does falls on both.
+a file beside the spool (synced, as the spool does) and hashing them. The two sides take turns, so that other
+load on the machine falls on both.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ from render.upscaler import Audio
 CLIP_S = 10
 UPLOAD_BYTES = 460 * 10**6
 OVER_MS_MAX = 60.0
+"""Target for a clip of CLIP_S: milliseconds more through the engine than in process."""
 UPLOAD_RATIO_MAX = 2.0
+"""Target for an upload: times as long as copying and hashing the bytes."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Measures and prints; exit code 1 when a figure misses its target."""
     parser = argparse.ArgumentParser(prog="python -m engine bench wire", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=20, help="each figure is the median of so many")
+    parser.add_argument("--repeats", type=int, default=20, help="turns, of which the median counts (20)")
     parser.add_argument(
         "--state", type=Path, help="parent of the temporary state folders (default: the system's)"
     )
@@ -80,7 +82,7 @@ def measure(folder: Path, repeats: int) -> dict[str, Any]:
 
 
 def through(client: Renderer, local: Renderer, clip: Audio, repeats: int) -> dict[str, Any]:
-    """A clip of CLIP_S seconds, from the call to the samples: through the engine, and in process."""
+    """Times a clip of CLIP_S seconds from the call to the samples, through the engine and in process."""
     seeds = count()  # each its own, so that nothing comes from the cache
 
     def render(renderer: Renderer) -> Callable[[], None]:
@@ -103,12 +105,12 @@ def through(client: Renderer, local: Renderer, clip: Audio, repeats: int) -> dic
 
 
 def uploaded(client: Renderer, rng: np.random.Generator, folder: Path, repeats: int) -> dict[str, Any]:
-    """UPLOAD_BYTES of samples until the engine has queued them; the same bytes copied and hashed."""
+    """Times an upload of UPLOAD_BYTES until the engine has queued it, and copying and hashing the bytes."""
     samples = 0.1 * rng.standard_normal((2, UPLOAD_BYTES // 8), dtype="f4")
     started: list[Job] = []
 
     def upload() -> None:
-        # A start beyond the end fails in the worker at once: it does not compete with what is measured.
+        # A start beyond the clip's end: the job fails in the worker at once and takes no time from the rest.
         started.append(client.submit((samples, RATE_HZ), model="null", start=10.0**6))
 
     def copy_and_hash() -> None:
@@ -141,7 +143,7 @@ def uploaded(client: Renderer, rng: np.random.Generator, folder: Path, repeats: 
 
 
 def medians(one: Callable[[], None], other: Callable[[], None], repeats: int) -> tuple[float, float]:
-    """Median seconds of two calls that take turns; a first turn of both is not counted."""
+    """Median seconds of two calls that take turns; the first turn is not counted."""
     times_s: tuple[list[float], list[float]] = ([], [])
     for turn in range(repeats + 1):
         for call, spent_s in zip((one, other), times_s, strict=True):

@@ -21,7 +21,7 @@ def test_every_stage_of_a_render_takes_time_and_all_of_them_are_all(tmp_path: Pa
     assert set(draft.STAGES) | {"all else", "all"} == set(rows)
     cpu_s = {stage: float(row[0]) for stage, row in rows.items()}
     assert cpu_s.pop("all") == pytest.approx(sum(cpu_s.values()), abs=0.01 * len(cpu_s))
-    assert cpu_s["model: its network"] > 0
+    assert cpu_s["model: network"] > 0
     assert float(rows["all"][2]) == pytest.approx(1000 * float(rows["all"][0]) / 2, rel=0.05)
 
 

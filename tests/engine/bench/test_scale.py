@@ -36,8 +36,8 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     axes = (
-        scale.Axis("length", "seconds of stereo", "s of a channel", "soxr", (1,)),
-        scale.Axis("jobs", "jobs in the store", "job", "the fewest", (1, 40)),
+        scale.Axis("length", "seconds of stereo", "second of one channel", "soxr", (1,)),
+        scale.Axis("jobs", "jobs in the store", "job", "the first row", (1, 40)),
     )
     monkeypatch.setattr(scale, "AXES", axes)
     monkeypatch.setattr(growth, "JOBS", 2)
@@ -46,7 +46,7 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     assert [row.split(" | ")[1] for row in rows] == ["1", "1", "40"]
     assert float(rows[0].split(" | ")[2]) > 0
     assert float(rows[0].split(" | ")[7]) > 50  # MB: it holds torch
-    times, beside, _ = rows[0].split(" | ")[8].split()
+    times, _, beside, _ = rows[0].split(" | ")[8].split()
     assert beside == "soxr"
     assert float(times) > 1  # a model does more than a resampler
     assert (tmp_path / "new" / "scale.md").read_text().splitlines()[2:] == rows
@@ -58,7 +58,7 @@ def test_a_row_and_a_panel_for_each_point_that_was_measured(
     assert [row.split(" | ")[1] for row in merged] == ["1", "7"]
 
 
-def test_jobs_stand_beside_the_fewest_of_them() -> None:
+def test_jobs_cost_relative_to_the_first_row() -> None:
     points = [growth.Point(1, 20, 0.2, 1.0), growth.Point(100, 40, 0.8, 1.0)]
     assert [point.times for point in growth.beside_the_first(iter(points))] == [1.0, pytest.approx(2.0)]
 
