@@ -1,4 +1,4 @@
-"""What the tests of render share: signals, a model that makes noise by position, and the null."""
+"""Shared by the tests of render: signals, a model that makes noise keyed by position, and the null test."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DEV = Path(__file__).parents[3] / "shared" / "eval" / "dev"
 
 
 class NoiseModel:
-    """An Upscaler whose band is white noise keyed by position, over an input at `level` of its own.
+    """An Upscaler that returns the input times `level` plus white noise keyed by position.
 
-    The outer third of every context is spoilt, as a real model's is: it must not be heard.
+    The outer third of every context is spoilt, as with a real model: it must not reach the output.
     """
 
     name = "noise"
@@ -93,7 +93,7 @@ def noise_model() -> type[NoiseModel]:
 
 @pytest.fixture
 def null_db() -> Callable[[Audio, Audio, float, int], float]:
-    """Level of out - ref over ref in dB, through a low-pass: pass 0.85, stop 0.9 x cut-off, 130 dB."""
+    """Level of out - ref over ref in dB, behind a low-pass: pass 0.85, stop 0.9 of the cut-off, 130 dB."""
     from scipy.signal import firwin, kaiserord, oaconvolve
 
     def measure(out: Audio, ref: Audio, cutoff_hz: float, rate: int) -> float:
@@ -120,7 +120,7 @@ def lowpass() -> Callable[[Audio, float, int], Audio]:
 
 @pytest.fixture
 def programme(lowpass: Callable[[Audio, float, int], Audio]) -> Callable[..., Audio]:
-    """Band-limited noise in swells over a chord, (channels, frames): loud from first sample to last."""
+    """Swelling band-limited noise over a chord, (channels, frames): loud from first sample to last."""
 
     def make_programme(
         seconds: float, rate: int = 48000, channels: int = 1, cutoff_hz: float = 4000.0
@@ -184,7 +184,7 @@ def nine_seconds(programme: Callable[..., Audio]) -> Callable[[int], Clip]:
 
 @pytest.fixture
 def dev_clips() -> list[Path]:
-    """The evaluation clips, where they are at hand."""
+    """The evaluation clips; skips the test where they are missing."""
     clips = sorted(DEV.glob("*/*.*"))
     if not clips:
         pytest.skip("the evaluation clips (../shared/eval/dev) are not here")

@@ -19,7 +19,7 @@ LAYOUTS = {"3.0": 0x7, "2.1": 0xB, "3.0(back)": 0x103, "4.0": 0x107, "3.1": 0xF,
            "6.1(back)": 0x13F,
            "6.1(front)": 0x6CB, "7.0": 0x637, "7.0(front)": 0x6C7, "7.1": 0x63F, "7.1(wide-side)": 0x6CF,
            "octagonal": 0x737, "7.1(wide)": 0xFF}  # fmt: skip
-"""All that ffmpeg 5.1 names of 3 to 8 channels."""
+"""All layouts of 3 to 8 channels that ffmpeg 5.1 names."""
 ORDERED = {
     "a.wav": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
     "a.w64": (["-c:a", "pcm_s24le"], list(LAYOUTS)),
@@ -41,7 +41,7 @@ RATE = 48000
 
 
 def tones(folder: Path, mask: int) -> Path:
-    """A WAV with 40 (n + 1) Hz for the nth speaker: low enough for any LFE."""
+    """A WAV with a tone of 40 (n + 1) Hz for speaker n, low enough for an LFE."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not on PATH")
     t = np.arange(2 * RATE) / RATE
@@ -75,7 +75,7 @@ def check(name: str, layout: str, folder: Path) -> None:
     assert order == list(range(LAYOUTS[layout].bit_count()))
     if name in ("a.wav", "a.w64", "a.wv", "a.ogg", "a.opus"):
         assert mask == LAYOUTS[layout]
-    if name in ("a.aiff", "a.caf", "a.flac"):  # where ffmpeg writes one word for back and for side
+    if name in ("a.aiff", "a.caf", "a.flac"):  # where ffmpeg writes back and side speakers alike
         assert mask in (LAYOUTS[layout], LAYOUTS[layout] & ~0x30 | 0x600)
 
 
@@ -102,7 +102,7 @@ TAGS = {
 @pytest.mark.parametrize("suffix", ["caf", "mov"])
 @pytest.mark.parametrize("tag", TAGS)
 def test_an_order_that_a_layout_tag_tells_is_undone(tmp_path: Path, suffix: str, tag: int) -> None:
-    """The file's tones stand for the speakers of the tag's own order."""
+    """The file's tones are in the order of its layout tag."""
     names = TAGS[tag].split()
     plain = {3: 0x7, 5: 0x37, 6: 0x3F, 8: 0x63F}[len(names)]
     path = tmp_path / f"a.{suffix}"

@@ -22,7 +22,7 @@ FORMATS = [
 
 
 CODED = ("VORBIS", "OPUS", "MPEG_LAYER_III", "MS_ADPCM")
-"""Two decoders differ by what they round."""
+"""Decoders of these codecs differ by rounding."""
 
 
 def write(path: Path, samples: np.ndarray = STEREO, rate: int = 48000, subtype: str = "FLOAT") -> Path:

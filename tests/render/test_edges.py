@@ -15,7 +15,7 @@ def below_db(samples: np.ndarray, hz: float, energy: float) -> float:
 
 
 def band(frames: int, cutoff_hz: float, channels: int = 1, seed: int = 9) -> np.ndarray:
-    """Noise above the cut-off that was going on before the clip and goes on after it."""
+    """A stretch out of noise above the cut-off that began before the clip and goes on after it."""
     noise = 0.03 * np.random.default_rng(seed).standard_normal((channels, frames + 40000)).astype(np.float32)
     high_pass = highpass(cutoff_hz, 1 / 12)
     return high_pass(noise)[:, high_pass.reach + 20000 :][:, :frames].copy()

@@ -1,4 +1,4 @@
-"""Holes filled: signals whose holes are known, and a clip that LAME left holes in."""
+"""Filled holes: in signals with known holes, and in a clip that LAME left holes in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DEV = Path(__file__).parents[3] / "shared" / "eval" / "dev"
 RATE = 48000
 SHELF_HZ = 12000.0
 HOLES = ((8500.0, 12000.0), ((1.5, 1.7), (2.2, 2.5), (3.3, 3.6), (4.2, 4.4)))
-"""A band, and when it is left out: a fifth of the time."""
+"""A band in Hz, and the seconds in which it is left out: a fifth of the time."""
 
 
 def noise(low_hz: float, high_hz: float, seconds: float = 6.0, channels: int = 2) -> Audio:
-    """(channels, frames) of noise between two frequencies, -38 dB a channel when it were white."""
+    """(channels, frames) of noise between two frequencies, cut from white noise of -38 dB a channel."""
     frames = round(seconds * RATE)
     bins = np.fft.rfft(0.012 * np.random.default_rng(int(low_hz)).standard_normal((channels, frames)))
     hz = np.fft.rfftfreq(frames, 1 / RATE)
@@ -36,7 +36,7 @@ def noise(low_hz: float, high_hz: float, seconds: float = 6.0, channels: int = 2
 
 
 def holed(shelf_hz: float = SHELF_HZ, scale: float = 1.0) -> Audio:
-    """Noise up to a shelf, with HOLES at its upper end, their frequencies times `scale`."""
+    """Noise up to a shelf, with HOLES at its upper end; their frequencies are multiplied by `scale`."""
     low_hz = HOLES[0][0] * scale
     upper = noise(low_hz, shelf_hz)
     for begin_s, end_s in HOLES[1]:
@@ -49,7 +49,7 @@ def holed(shelf_hz: float = SHELF_HZ, scale: float = 1.0) -> Audio:
 
 
 def both(source: Clip, model: Upscaler, **knobs: Any) -> tuple[Rendered, Rendered]:
-    """Without the knob, and with it."""
+    """The render without `fill_holes`, and with it."""
     plain, filled = (
         render(source, make(fill_holes=fill, **knobs), model, lambda _: None) for fill in (False, True)
     )
@@ -68,8 +68,10 @@ def level_db(sound: Audio, low_hz: float, high_hz: float, begin_s: float, end_s:
 
 
 def outside_db(change: Audio, cells: tuple[FilledCell, ...], beside: Audio) -> float:
-    """What of a change lies outside the cells, in time or in frequency, in dB of another sound: in frames of
-    85 ms under a window whose side lobes are 130 dB down, within its own width of 100 Hz."""
+    """The part of a change outside the cells, in time or frequency, in dB over another sound.
+
+    In frames of 85 ms under a window whose side lobes are 130 dB down, to within its width of 100 Hz.
+    """
     size, hop, width_hz = 4096, 1024, 100.0
     window = np.kaiser(size, 18)
     hz = np.fft.rfftfreq(size, 1 / RATE)
@@ -110,7 +112,7 @@ def test_cells_outside_the_holes_are_the_originals(model: Upscaler) -> None:
     assert report.joined_s == 0
     assert {cell.channel for cell in report.cells} == {0, 1}
     assert 0.1 < report.share < 0.3
-    for cell in report.cells:  # each lies over one of the holes, with what a filter spreads
+    for cell in report.cells:  # each covers one of the holes and the spread of a filter
         assert any(begin - 0.1 < cell.start_s < cell.end_s < end + 0.1 for begin, end in HOLES[1])
         assert cell.low_hz > HOLES[0][0] * 0.97
     assert outside_db(samples(filled) - samples(plain), report.cells, source) < -110
@@ -124,7 +126,7 @@ def test_a_selection_is_that_stretch_of_the_whole(model: Upscaler) -> None:
     assert part.report.filled is not None
     cells = part.report.filled.cells
     assert cells
-    assert all(0.1 < cell.start_s < cell.end_s < 0.6 for cell in cells)  # the hole at 2.2 s, from 2 s on
+    assert all(0.1 < cell.start_s < cell.end_s < 0.6 for cell in cells)  # the hole at 2.2 s, less 2 s
 
 
 def test_the_stems_add_up(model: Upscaler) -> None:
@@ -133,7 +135,7 @@ def test_the_stems_add_up(model: Upscaler) -> None:
         samples(render(clip, make(fill_holes=True, stem=stem), model, lambda _: None))
         for stem in ("full", "high", "low")
     )
-    inside = slice(RATE // 2, -RATE // 2)  # at its ends each stem is shaped by itself, see render/edges.py
+    inside = slice(RATE // 2, -RATE // 2)  # each stem's ends are contained separately, see render/edges.py
     assert np.abs(full - high - low)[:, inside].max() < 1e-6
     assert level_db(high, 9000, 11500, 2.3, 2.4) > -50
 

@@ -1,4 +1,4 @@
-"""What a recording of the same source teaches, with a source and a model whose error is known."""
+"""The correction learnt from a recording of the same source, with a source and a model of known error."""
 
 from __future__ import annotations
 

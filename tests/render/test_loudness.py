@@ -16,7 +16,7 @@ from render.upscaler import Audio
 def tone(
     dbfs: float, seconds: float, rate: int = 48000, channels: int = 2, frequency_hz: float = 1000.0
 ) -> Audio:
-    """A sine whose peak is at `dbfs`, the same in every channel."""
+    """The same sine with its peak at `dbfs` in every channel."""
     t = np.arange(round(seconds * rate)) / rate
     return np.tile(10 ** (dbfs / 20) * np.sin(2 * np.pi * frequency_hz * t), (channels, 1)).astype(np.float32)
 
@@ -84,7 +84,7 @@ def test_it_agrees_with_pyloudnorm() -> None:
 def test_true_peaks_read_what_ebu_tech_3341_says(
     rate: int, amplitude: float, divisor: int, phase_deg: float, expected_dbtp: float
 ) -> None:
-    """Cases 15 to 19: sines at a fraction of the rate whose samples may miss their peaks by 3 dB."""
+    """Cases 15 to 19: sines at a fraction of the rate, whose samples may miss the peaks by 3 dB."""
     n = np.arange(rate)
     fade = np.clip(np.minimum(n, rate - n) / (0.01 * rate), 0, 1)
     samples = amplitude * fade * np.sin(2 * np.pi * n / divisor + math.radians(phase_deg))

@@ -24,7 +24,7 @@ BODY = 2 * CELL_FRAMES
 
 
 def ignore(step: Step) -> None:
-    """A hook that only listens."""
+    """A progress hook that does nothing."""
 
 
 # The low band
@@ -65,7 +65,7 @@ def test_every_output_rate_nulls(
     above: Any,
     rms_db: Any,
 ) -> None:
-    seconds = 3 + 1.5 / rate_in  # and so ends on no frame that both rates have
+    seconds = 3 + 1.5 / rate_in  # so that the clip ends on no frame of the output rate
     source = ArrayClip(programme(seconds, rate_in, 2, 6000.0), rate_in)
     out = rendered(source, noise_model(), cutoff=6000.0, rate=rate_out)
     reference = at_rate(source, rate_out)
@@ -133,7 +133,7 @@ def test_real_clips_null_with_draft(
 def test_a_long_steady_sound_keeps_one_level(
     draft: Upscaler, lowpass: Any, rendered: Any, above: Any, rms_db: Any
 ) -> None:
-    """A gain for each window in place of one for the file is heard as ducking at the windows' period."""
+    """A gain per window, instead of one for the file, would be heard as ducking at the windows' period."""
     noise = 0.1 * np.random.default_rng(3).standard_normal((1, 24 * 48000))
     source = lowpass(noise.astype(np.float32), 4000.0, 48000)
     out = rendered(ArrayClip(source, 48000), draft, cutoff=4000.0)
@@ -141,7 +141,7 @@ def test_a_long_steady_sound_keeps_one_level(
     def levels(samples: np.ndarray) -> np.ndarray:
         return np.array([rms_db(samples[:, first : first + 24000]) for first in range(0, 24 * 48000, 24000)])
 
-    assert np.ptp(levels(out) - levels(source)) < 1  # what listeners just notice; ducking takes several dB
+    assert np.ptp(levels(out) - levels(source)) < 1  # dB that listeners just notice; ducking takes several
     assert np.ptp(levels(above(out, 5000.0))) < 3
 
 
@@ -333,7 +333,7 @@ def test_progress_is_one_count_up_to_the_end(knobs: dict[str, Any], programme: A
 def test_a_source_is_read_in_two_passes(
     cutoff_hz: float, readings: int, programme: Any, noise_model: Any, counted_clip: Any
 ) -> None:
-    """In the second, the model's input and the original that its band is added to are read apart."""
+    """The second pass reads the model's input and the original that its band is added to separately."""
     source = counted_clip(programme(20, 48000, 2, cutoff_hz), 48000)
     analysed = np.zeros(source.frames, int)
 
@@ -344,7 +344,7 @@ def test_a_source_is_read_in_two_passes(
     made = render(source, make(cutoff="auto"), noise_model(body_cells=16), on_step)
     assert made.report.generated == (readings == 3)
     assert (analysed == 1).all()
-    assert source.counts.mean() < readings + 0.25  # a window has context
+    assert source.counts.mean() < readings + 0.25  # 0.25: windows overlap by their context
 
 
 @pytest.mark.parametrize("spooled", [True, False])

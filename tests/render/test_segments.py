@@ -63,7 +63,7 @@ def test_a_short_clip_takes_a_short_window() -> None:
 
 
 class Recorder:
-    """Renders the ramp 0, 1, 2, ... as weighted parts, spread by nothing."""
+    """Renders the ramp 0, 1, 2, ... as weighted parts, without a filter's spread."""
 
     reach = 0
 
@@ -180,7 +180,7 @@ def test_the_model_sees_one_level_and_one_cut_off(nine_seconds: Any, noise_model
 def test_windows_whose_levels_differ_make_no_step_where_the_fade_is_that_of_draft(
     nine_seconds: Any, noise_model: Any, rendered: Any, above: Any, rms_db: Any
 ) -> None:
-    """Every other window is 10 dB louder: from one 80 ms to the next the band changes by less than 4 dB."""
+    """Every other window is 10 dB louder; the band changes by less than 4 dB from one 80 ms to the next."""
 
     def steps_db(fade_frames: int) -> Any:
         model = noise_model(batch=1, fade_frames=fade_frames)

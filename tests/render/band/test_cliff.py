@@ -26,7 +26,7 @@ RATE = 48000
 SECONDS = np.arange(4 * RATE) / RATE
 Samples = NDArray[np.float64]
 TOLERANCE = 0.11
-"""A voice of few formants hides an end at 2.5 kHz by 10 %; the others are found within 6 %."""
+"""Largest relative error. An end at 2.5 kHz in a voice of few formants is 10 % off, others within 6 %."""
 RANGES = {
     "CLIFF_DB": (18.0, 33.0),
     "FLOOR_CLIFF_DB": (5.4, 19.8),
@@ -36,11 +36,11 @@ RANGES = {
     "GENTLE_COST": (0.2, 0.8),
     "SKIRT_OCTAVE_DB": (18.0, 72.0),
 }
-"""How far each threshold of cliff.py can move, the others where they stand."""
+"""How far each threshold of cliff.py can move while the others keep their values."""
 
 
 class Case(NamedTuple):
-    """A sound, and where it ends: the -6 dB edge of what ended it, or None where nothing did."""
+    """A sound and its end: the -6 dB edge of the filter that ended it, or None without one."""
 
     name: str
     samples: Samples
@@ -55,7 +55,7 @@ def hiss() -> Samples:
 
 
 def coloured(slope: float, seed: int = 2) -> Samples:
-    """Noise whose amplitude falls with frequency to the power of `slope`, in swells."""
+    """Swelling noise whose amplitude falls as frequency to the power of `slope`."""
     bins = np.fft.rfft(np.random.default_rng(seed).standard_normal(len(SECONDS)))
     hz = np.maximum(np.fft.rfftfreq(len(SECONDS), 1 / RATE), 30)
     made = np.fft.irfft(bins * hz**-slope) * (0.6 + 0.4 * np.sin(8 * SECONDS))
@@ -63,7 +63,7 @@ def coloured(slope: float, seed: int = 2) -> Samples:
 
 
 def drums() -> Samples:
-    """Eight hits a second, each of its own colour and force."""
+    """Eight hits a second, each with its own spectral slope and level."""
     rng, out = np.random.default_rng(3), np.zeros(len(SECONDS))
     decay = np.exp(-np.arange(RATE // 8) / 1500)
     for start in range(0, len(out), RATE // 8):
@@ -73,7 +73,7 @@ def drums() -> Samples:
 
 
 def voice() -> Samples:
-    """Pulses of a gliding pitch through three formants, breath over them, a pause in every second."""
+    """Pulses of a gliding pitch through three formants, with breath noise and a pause in every second."""
     pitch_hz = 140 + 40 * np.sin(2 * np.pi * 0.7 * SECONDS)
     pulses = np.diff(np.floor(np.cumsum(pitch_hz) / RATE), prepend=0)
     out = np.zeros(len(SECONDS))
@@ -135,13 +135,13 @@ FILTERS = {
 
 
 def gentle(samples: Samples, hz: float, order: int) -> Samples:
-    """Through an analogue Butterworth filter, which falls 6 dB an octave and order up to half the rate."""
+    """Through an analogue Butterworth filter, which falls by 6 dB an octave times its order up to Nyquist."""
     gain = 1 / np.sqrt(1 + (np.fft.rfftfreq(len(samples), 1 / RATE) / hz) ** (2 * order))
     return np.fft.irfft(np.fft.rfft(samples) * gain)
 
 
 def condition(samples: Samples, number: int) -> tuple[str, Samples]:
-    """As it is, as 16 bits, or over hiss at -65 dBFS that nothing ended, or that ends at 20 kHz: in turn."""
+    """By turns: unchanged, in 16 bits, over hiss at -65 dBFS, or over such hiss that ends at 20 kHz."""
     rng = np.random.default_rng(number)
     dither = rng.random(len(samples)) - rng.random(len(samples))
     over = rng.standard_normal(len(samples)) * 10 ** (-65 / 20)
@@ -167,7 +167,7 @@ def ended() -> Iterator[Case]:
 
 
 def fading() -> Iterator[Case]:
-    """Sounds that nothing ended, or a filter too gentle to be called an end."""
+    """Sounds without a filter, or behind one too gentle to count as an end."""
     for number, slope in enumerate((0.5, 1.0, 1.5, 2.0, 3.0)):
         how, made = condition(coloured(slope, seed=11), number)
         yield Case(f"noise that falls {6 * slope:g} dB an octave, {how}", made, None)
@@ -179,7 +179,7 @@ def fading() -> Iterator[Case]:
 
 
 def now_and_then() -> Iterator[Case]:
-    """An end that the sound passes in some moments is none; one that only clicks pass is one."""
+    """An edge that the sound passes at some moments is no end; one that only clicks pass is an end."""
     low, edge_hz = brick_wall(hiss(), 5000)
     high, end_hz = brick_wall(hiss(), 16000)
     for share in (0.05, 0.1, 0.3):
@@ -191,10 +191,10 @@ def now_and_then() -> Iterator[Case]:
 
 
 def over_floors_that_end() -> Iterator[Case]:
-    """Over hiss that a converter ended: its end is not the sound's. A tone above the end is not the sound's
-    either."""
+    """Sounds over hiss that ends at a converter's low-pass, which is not the end of the sound; nor is a tone
+    above it."""
     hissing = 10 ** (-65 / 20) * np.random.default_rng(12).standard_normal(len(SECONDS))
-    tone = 0.003 * np.sin(2 * np.pi * 15734 * SECONDS)  # of a screen: the lines of NTSC
+    tone = 0.003 * np.sin(2 * np.pi * 15734 * SECONDS)  # a screen's: the line frequency of NTSC
     for number, (sound, make) in enumerate(SOUNDS.items()):
         low, edge_hz = chebyshev(make(), (4000, 8000)[number % 2])
         yield Case(f"{sound}, hiss to 20 kHz", brick_wall(low + hissing, 20000)[0], edge_hz)
@@ -204,7 +204,7 @@ def over_floors_that_end() -> Iterator[Case]:
 
 
 def from_44100(samples: Samples) -> Samples:
-    """As if it had been at 44.1 kHz before: what 16 bits add ends at 21 kHz too."""
+    """To 44.1 kHz and back: the noise of 16 bits ends at 21 kHz too."""
     return soxr.resample(soxr.resample(samples, RATE, 44100, quality="VHQ"), 44100, RATE, quality="VHQ")
 
 
@@ -235,7 +235,7 @@ def spectrum(case: Case) -> Spectrum:
 
 
 def wrong(cases: list[tuple[Case, Spectrum]]) -> list[str]:
-    """The cases that are not found as they are, each with what was found."""
+    """The cases that are found wrong, each with the result."""
     told = []
     for case, seen in cases:
         hz = auto(seen, RATE / 2).hz
@@ -262,7 +262,7 @@ def test_what_an_encoder_ends_is_found_where_it_was_told_to(tmp_path: Path) -> N
 def test_no_threshold_stands_on_an_edge(
     name: str, values: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each threshold of cliff.py stands between two others with which every case is found as well."""
+    """Every case is still found with a threshold of cliff.py at either end of its range in RANGES."""
     lowest, highest = values
     assert lowest < getattr(cliff, name) < highest
     for value in values:

@@ -49,7 +49,7 @@ def degraded(samples: Samples, rng: np.random.Generator) -> Iterator[tuple[str, 
 
 
 def ratios(paths: list[Path]) -> list[float]:
-    """Found over true edge of every condition; 0 where none was found."""
+    """Ratio of found to true edge for every condition; 0 where none was found."""
     rng = np.random.default_rng(7)
     result = []
     for path in paths:

@@ -1,5 +1,5 @@
-"""Sounds whose rate was raised by holding samples, by lines and by cubics between them; and sounds that are
-their own mirror."""
+"""Sounds whose rate was raised by holding samples or by linear or cubic interpolation; and sounds with a
+mirror-symmetric spectrum of their own."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from render.clip import ArrayClip
 RATE = 48000
 SECONDS = np.arange(2 * RATE) / RATE
 VHQ_EDGE = 0.4778
-"""Where soxr VHQ ends the band of a rate, as a share of it."""
+"""The band edge of soxr VHQ, as a share of the rate."""
 Samples = NDArray[np.float64]
 
 
@@ -26,7 +26,7 @@ def pink() -> Samples:
 
 
 def drums() -> Samples:
-    """Eight hits a second, each of its own colour and force."""
+    """Eight hits a second, each with its own spectral slope and level."""
     rng, decay = np.random.default_rng(3), np.exp(-np.arange(RATE // 8) / 1500)
     hits = []
     for _ in range(16):
@@ -44,7 +44,7 @@ def lines(low: Samples, at: Samples) -> Samples:
 
 
 def cubics(low: Samples, at: Samples) -> Samples:
-    """Catmull and Rom's."""
+    """Catmull-Rom interpolation."""
     whole = at.astype(int)
     part, padded = at - whole, np.pad(low, (1, 2))
     before, here, after, last = (padded[whole + step] for step in range(4))

@@ -1,4 +1,4 @@
-"""The slope of an input's filter, of swept filters whose response is known, and what is made good of it."""
+"""The slope of the filter that ended an input, measured on swept known filters, and its correction."""
 
 import numpy as np
 import pytest
@@ -118,12 +118,12 @@ def test_many_filters_at_once_lose_what_each_does_alone(ripple_share: float) -> 
     assert np.isfinite(together).all()
     assert np.abs(together - alone)[alone < 100].max() < 1e-4
     np.testing.assert_allclose(together[alone < 340], alone[alone < 340], rtol=1e-6, atol=1e-4)
-    assert together[alone >= 340].min(initial=340) > 339  # as much as is told apart
+    assert together[alone >= 340].min(initial=340) > 339  # above, losses are not told apart
 
 
 def test_between_the_partials_of_a_note_no_gentle_filter_is_seen() -> None:
-    """A guitar's fifth, whose partials leave a gap before 4.25 kHz: a low-pass from 3.6 kHz on explains it as
-    well as the steep one that was used, and what it would have taken is 26 dB too much."""
+    """A guitar's fifth whose partials leave a gap below 4.25 kHz: a gentle low-pass from 3.6 kHz on fits as
+    well as the steep one that was used, and correcting for it would add 26 dB too much."""
     levels_db = [
         *(-74, -75, -75, -77, -77, -69, -66, -73, -82, -80, -77, -75, -64, -56, -56, -64, -68, -70, -73, -67),
         *(-61, -67, -77, -73, -72, -59, -53, -63, -75, -75, -70, -58, -49, -52, -50, -59, -67, -54, -57, -74),

@@ -1,4 +1,4 @@
-"""Effects in presets: all of Pedalboard is reachable, nonsense is refused, streaming changes nothing."""
+"""Effects in presets: all of Pedalboard can be used, bad values are refused, streaming changes nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def toml(*lines: str) -> str:
 
 
 def buildable_without_a_file() -> list[str]:
-    """The names of all `pedalboard.Plugin` subclasses that make an object from their defaults."""
+    """The names of all `pedalboard.Plugin` subclasses whose defaults build an object."""
     names = []
     for name, value in vars(pedalboard).items():
         if inspect.isclass(value) and issubclass(value, pedalboard.Plugin):
@@ -213,7 +213,7 @@ def test_a_tail_is_kept_on_request(tmp_path: Path) -> None:
 
 
 class Endless:
-    """A clip that is made when it is read."""
+    """A clip whose samples are made as they are read."""
 
     rate, channels = RATE, 2
 
@@ -270,7 +270,7 @@ def test_an_impulse_response_from_elsewhere_is_refused(config: Path, tmp_path: P
 def test_a_chain_is_told_of_twice_a_second_of_its_work(
     noise: Callable[..., Audio], tmp_path: Path, config: Path
 ) -> None:
-    """A cancel comes in where it is told; processor time, for a busy machine must not matter."""
+    """A cancel is heard where progress is reported. In CPU time, so that a busy machine does not matter."""
     clip = ArrayClip(noise(3 * CHUNK_FRAMES), RATE)
     chain = [Effect(name=name) for name in ("Compressor", "Phaser", "Chorus", "Delay", "Reverb", "Limiter")]
 
@@ -294,7 +294,7 @@ def test_an_effect_that_gets_a_long_clip_whole_hears_a_cancel_meanwhile(
     after = apply_chain(effects, ArrayClip(x, RATE), tmp_path / "stem", steps.append).clip
     board = pedalboard.Pedalboard([native(effect) for effect in effects])
     assert np.array_equal(after.read(0, after.frames), board(x, RATE))
-    assert len([step for step in steps if step.step == 0]) > 1, "told while it is at work"
+    assert len([step for step in steps if step.step == 0]) > 1, "progress is reported during the work"
     assert [path.name for path in tmp_path.iterdir()] == ["stem.0.f32"]
 
     def cancel(step: Step) -> None:
@@ -312,7 +312,7 @@ def test_an_effect_that_gets_a_long_clip_whole_hears_a_cancel_meanwhile(
 
 
 def children(pid: int) -> list[str]:
-    """The processes that one has started, where the system tells."""
+    """The child processes of a process; none where the system does not list them."""
     listed = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return " ".join(listed).split()
 

@@ -1,4 +1,4 @@
-"""The sandbox: whatever a plugin does is one clean error, and everything else goes on."""
+"""The sandbox: whatever a plugin does becomes one clean error, and everything else goes on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A configuration folder of the test's own; warm plugins end with the test."""
+    """A configuration folder for the test; plugins kept warm end with it."""
     folder = tmp_path / "config"
     (folder / "presets").mkdir(parents=True)
     monkeypatch.setenv("AIRBAND_CONFIG", str(folder))

@@ -213,7 +213,7 @@ def test_chunks_reach_wav_and_tags_reach_the_others(tmp_path: Path) -> None:
 
 
 class Endless:
-    """A clip of silence, as long as it is said to be."""
+    """A clip of silence of any stated length."""
 
     rate, channels = 48000, 2
 
@@ -238,7 +238,7 @@ def test_aiff_beyond_its_size_field_says_what_holds_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[None]:
-    """A limit of 64 kB a file: writing past it fails as a full disk does."""
+    """Limits files to 64 kB: writing past that fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
     yield
@@ -261,7 +261,7 @@ def test_rf64_beyond_4_gb(tmp_path: Path) -> None:
 
 
 AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
-"""The end of SUBTYPE_AMBISONIC_B_FORMAT_PCM and of that of floats."""
+"""The last bytes of the GUID SUBTYPE_AMBISONIC_B_FORMAT_PCM, shared with that of floats."""
 
 
 @pytest.mark.parametrize("bits", [24, 32])

@@ -40,7 +40,7 @@ CLIP = ArrayClip(SAMPLES, 48000)
 
 @pytest.fixture
 def record(report: RenderReport) -> StemRecord:
-    """Of a kick that was rendered."""
+    """The record of a rendered kick."""
     return StemRecord("kick.wav", "music", make(seed=7), report)
 
 
@@ -186,7 +186,7 @@ def test_a_destination_that_cannot_be_is_one_error(tmp_path: Path, name: str, re
 
 @pytest.fixture
 def closed() -> Iterator[Path]:
-    """A folder that others may look into and not write to, and nobody's rights where the test has root's."""
+    """A folder that may be listed but not written; a test that runs as root becomes the user nobody."""
     is_root = os.geteuid() == 0
     with TemporaryDirectory() as name:
         os.chmod(name, 0o555)
@@ -211,7 +211,7 @@ def test_no_permission_says_so_before_the_work(closed: Path, below: str, record:
 
 @pytest.fixture
 def killed_writer(tmp_path: Path, record: StemRecord, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """The pid of a process that was killed while it held a part beside tmp_path/kick.wav."""
+    """The pid of a process that was killed while it held a part file beside tmp_path/kick.wav."""
     monkeypatch.setattr("render.files.parts.SWEEP_S", 0.0)
     code = (
         "import sys, time; from pathlib import Path; from render.files.parts import part_beside\n"
@@ -241,7 +241,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next_in_its_folder(
 
 
 def test_what_a_process_of_another_container_writes_is_not_swept(tmp_path: Path) -> None:
-    """Its number may be nobody's here, though the machine's name is the same."""
+    """Its pid may not exist here, though the host name is the same."""
     fcntl = pytest.importorskip("fcntl")
     alive = tmp_path / f".airband-{'a' * 12}-{socket.gethostname()}-999999999-0.part"
     with alive.open("wb") as file:

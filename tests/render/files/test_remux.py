@@ -1,4 +1,4 @@
-"""A stem goes back beside the picture: the same packets of picture, and the sound to the sample."""
+"""A stem is put back beside the picture: the same video packets, and sound in sync to the sample."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ffmpeg(*arguments: Any) -> bytes:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Any:
-    """`film(name)`: two seconds of picture with clicks and noise; `late` starts its sound after 0.25 s."""
+    """`film(name)`: two seconds of picture with clicks and noise; with `late` the sound starts at 0.25 s."""
 
     def make_film(name: str) -> Path:
         rng = np.random.default_rng(3)
@@ -55,7 +55,7 @@ def film(tmp_path: Path) -> Any:
 
 
 def on_the_time_line(path: Path, stream: int = 0) -> np.ndarray:
-    """A stream's sound from the picture's time 0 on, gaps filled."""
+    """A stream's sound on the picture's time line, from 0 on, with gaps filled."""
     aligned = ["-af", "aresample=async=1:first_pts=0:min_hard_comp=0.0001", "-f", "f32le", "-"]
     return np.frombuffer(ffmpeg("-i", path, "-map", f"0:a:{stream}", *aligned), "<f4").reshape(-1, 2)
 

@@ -1,4 +1,4 @@
-"""What coded files say of their own making, and what an inspection makes of it."""
+"""What coded files say about their encoding, and what an inspection reports of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What files really contain: files made here whose truth is known, and 200 that real encoders made."""
+"""What files really contain: synthetic files with known answers, and 200 from real encoders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def noise(seconds: float = 4, rate: int = RATE, below_hz: float = 1e9) -> Sample
 
 @pytest.fixture
 def seen(tmp_path: Path) -> Callable[..., Inspection]:
-    """`seen(samples, rate, subtype)`: what an inspection of such a WAV file finds."""
+    """`seen(samples, rate, subtype)`: the inspection of a WAV file with these samples."""
 
     def look(samples: Samples, rate: int = RATE, subtype: str = "FLOAT") -> Inspection:
         soundfile.write(tmp_path / "a.wav", samples.T, rate, subtype)
@@ -158,14 +158,14 @@ needs_encoders = pytest.mark.skipif(
 
 
 def full_band_clips() -> list[Path]:
-    """The evaluation clips whose own band ends above 21 kHz, as their manifest tells."""
+    """The evaluation clips whose own band ends above 21 kHz by their manifest."""
     with (DEV / "manifest.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if float(row["eff_bw_hz"]) >= 21000]
     return [DEV / row["file"].split("/", 1)[1] for row in rows]
 
 
 def encoded(source: Path, encoder: str, folder: Path) -> tuple[Path, Path]:
-    """A clip as a 16-bit WAV, and as a WAV of what the encoder made of it: the codec is not in its name."""
+    """A clip as a 16-bit WAV, and a WAV of the encoded clip, whose name does not give the codec away."""
     wav = folder / f"{source.stem}.wav"
     samples, rate = soundfile.read(source)
     soundfile.write(wav, samples, rate, "PCM_16")
@@ -188,10 +188,10 @@ def bands(mono: Samples, rate: int) -> tuple[Samples, float]:
 
 
 def true_shelf_hz(wav: Path, made: Path) -> float:
-    """Up to where the encoder kept the clip: the highest band within 6 dB of the source, and so together with
-    its neighbours, each in the tenth of the frames where the source is loudest there; the source above the
-    level of 16-bit dither in all three. (Three in a row, each within 6 dB, stop too early: single bands stray
-    by some dB, and an encoder may be 5 dB down long before its shelf.)"""
+    """Up to where the encoder kept the clip: the highest band within 6 dB of the source, alone and together
+    with its neighbours. Each band counts in the tenth of the frames where the source is loudest there, and
+    the source must be above 16-bit dither in all three. (Three bands in a row, each within 6 dB, stop too
+    early: single bands stray by some dB, and an encoder may be 5 dB down long before its shelf.)"""
     given, given_rate = soundfile.read(wav, always_2d=True)
     with open_clip(made) as clip:
         kept, rate = clip.read(0, clip.frames).sum(axis=0).astype(float), clip.rate
@@ -217,7 +217,7 @@ def true_shelf_hz(wav: Path, made: Path) -> float:
 
 
 def error_hz(source: Path, encoder: str, folder: Path) -> tuple[float, Inspection]:
-    """Shelf found less true shelf; 0 where there is none to find and none below 20.4 kHz was found."""
+    """The shelf found minus the true one, Hz; 0 where there is none and none below 20.4 kHz was found."""
     wav, made = encoded(source, encoder, folder)
     found = inspect(made)
     truth = min(true_shelf_hz(wav, made), found.rate / 2)
@@ -226,7 +226,7 @@ def error_hz(source: Path, encoder: str, folder: Path) -> tuple[float, Inspectio
 
 
 def names_it(found: Inspection, encoder: str, first: bool = False) -> bool:
-    """Whether the codec is among those that an inspection names, or the first of them."""
+    """Whether an inspection names the codec; with `first`, as the first."""
     family = "MP3" if "MP3" in encoder or "LAME" in encoder else encoder.split()[0]
     return any(name.startswith(family) for name in found.codec[: 1 if first else None])
 
@@ -236,7 +236,7 @@ def names_it(found: Inspection, encoder: str, first: bool = False) -> bool:
 def test_a_codecs_shelf_is_found(encoder: str, tmp_path: Path) -> None:
     off, found = error_hz(DEV / "music" / "apollo_32khz_sample3.flac", encoder, tmp_path)
     assert abs(off) <= 500
-    assert names_it(found, encoder) or encoder == "Vorbis q3"  # its shelf gives way to the music's
+    assert names_it(found, encoder) or encoder == "Vorbis q3"  # the shelf found is the music's own end
     assert found.cutoff.hz is None or found.cutoff.hz <= 1.02 * (found.shelf_hz or 0)
 
 
@@ -271,4 +271,4 @@ def test_the_shelf_of_200_encoded_files(tmp_path: Path, capsys: pytest.CaptureFi
         print(*misses, sep="\n")
     assert len(everything) == 200
     assert np.mean(np.abs(everything) <= 500) >= 0.9
-    assert np.mean(everything > 250) <= 0.01  # one: render/measure/README.md
+    assert np.mean(everything > 250) <= 0.01  # one of 200, see render/measure/README.md

@@ -93,7 +93,7 @@ def test_the_lag_is_how_late_the_output_comes(noise: np.ndarray, shift: int) -> 
 
 
 def shaped(signal: np.ndarray, hz: list[float], level_db: list[float]) -> np.ndarray:
-    """`signal` with its spectrum brought to levels between which it runs straight."""
+    """`signal` with its spectrum scaled by gains interpolated between (hz, level_db)."""
     spectrum = np.fft.rfft(signal)
     gain_db = np.interp(np.fft.rfftfreq(len(signal), 1 / 48000), hz, level_db)
     return np.fft.irfft(spectrum * 10 ** (gain_db / 20), len(signal))
@@ -121,8 +121,8 @@ def test_lsd_in_does_not_count_what_lies_above_the_end_of_the_reference(noise: n
 
 
 def test_power_is_that_of_the_whole_clip_where_bias_is_the_mean_of_decibels(noise: np.ndarray) -> None:
-    """Noise 12 dB up in half of the time, 12 dB down in the other: steady decibels, 8 times the power.
-    What frames see of both halves adds 2 dB to the decibels."""
+    """Noise 12 dB up in one half, 12 dB down in the other: the same mean of decibels, 8 times the power.
+    Frames that see both halves add 2 dB to the mean of decibels."""
     other = np.random.default_rng(8).standard_normal(len(noise)) * 0.1
     swinging = noise * np.where(np.arange(len(noise)) % 9600 < 4800, 10**0.6, 10**-0.6)
     ref, est = metrics.spectrogram(other), metrics.spectrogram(swinging)
@@ -135,7 +135,7 @@ def test_power_is_that_of_the_whole_clip_where_bias_is_the_mean_of_decibels(nois
 def test_power_too_high_in_one_band_and_too_low_in_another_shows_in_its_absolute_value_alone(
     noise: np.ndarray,
 ) -> None:
-    """In thirds of an octave from 1.1 x 4 kHz on, 8.8 kHz is the middle of what lies below 17.6 kHz."""
+    """Bands are thirds of an octave from 1.1 x 4 kHz on: 8.8 kHz is the middle of those below 17.6 kHz."""
     tilted = shaped(noise, [8799, 8801], [6, -6])
     ref, est = metrics.spectrogram(noise), metrics.spectrogram(tilted)
     assert metrics.power_errors_db(ref, est, 4000, 17600) == pytest.approx([6, 6, 6, -6, -6, -6], abs=0.6)

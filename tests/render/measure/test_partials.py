@@ -1,4 +1,4 @@
-"""The share of partials, of sounds that are made of them and of sounds that are not."""
+"""The share of partials, in sounds with and without them."""
 
 import math
 
@@ -14,7 +14,7 @@ NOISE = np.random.default_rng(1).standard_normal(FRAMES) * 0.1
 
 
 def tone(pitch_hz: float, glide_hz: float = 0.0) -> np.ndarray:
-    """All partials up to 21 kHz, of a pitch that glides over the two seconds."""
+    """All partials up to 21 kHz of a pitch that glides over two seconds."""
     phase = 2 * np.pi * (pitch_hz * SECONDS + glide_hz * SECONDS**2 / 4)
     partials = [np.sin(k * phase + k * k) / k for k in range(1, int(21000 / (pitch_hz + glide_hz)))]
     return np.sum(partials, axis=0) / 10

@@ -1,4 +1,4 @@
-"""Scores of models of hearing: the same signal is best, a worse one worse, an absent package is named."""
+"""Scores of models of hearing: best for the same signal, lower for a worse; a missing package is named."""
 
 import math
 

@@ -31,15 +31,15 @@ def test_a_scaled_signal_is_as_far_as_its_gain_in_decades_of_power(
 
 
 def test_a_band_that_is_20_db_too_quiet_counts_by_its_share_of_the_bins(noise: Signal) -> None:
-    """Cut below 12 kHz, half of the bins: sqrt(0.5 x 2^2); what the window leaks at the edge adds little."""
+    """20 dB too quiet above 12 kHz, in half of the bins: sqrt(0.5 x 2^2); leakage at the edge adds little."""
     spectrum = np.fft.rfft(noise)
     spectrum[len(spectrum) // 2 :] *= 0.1
     assert ssr_eval.lsd(noise, np.fft.irfft(spectrum, len(noise))) == pytest.approx(math.sqrt(2), abs=0.02)
 
 
 def test_every_frame_counts_and_one_of_digital_silence_is_12_away(noise: Signal) -> None:
-    """Half of the reference is silent, and 47 of its 100 frames: log10 of nothing plus 1e-12. `metrics.lsd`
-    leaves such frames out."""
+    """Half of the reference, 47 of its 100 frames, is silent: log10(0 + 1e-12) = -12. `metrics.lsd` leaves
+    such frames out."""
     half = np.where(np.arange(48000) < 24000, noise, 0)
     assert ssr_eval.lsd(half, half) == pytest.approx(0.47 * 12, abs=1e-3), "silence is far even from itself"
     assert ssr_eval.lsd(half, noise) == pytest.approx(0.47 * 12, abs=0.1), "three frames hear the edge"
@@ -59,7 +59,7 @@ def test_frames_are_centred_and_as_many_as_whole_hops_fit(noise: Signal) -> None
 
 @pytest.mark.skipif(not DEV.is_dir(), reason="the evaluation clips are not beside this checkout")
 def test_on_a_clip_it_is_what_torchs_spectrograms_give() -> None:
-    """The definition once more, with a short-time Fourier transform of somebody else's."""
+    """The same definition on torch's short-time Fourier transform."""
     import torch
 
     samples, rate = soundfile.read(DEV / "speech" / "vctk_p361_281.flac", always_2d=True)

@@ -1,4 +1,4 @@
-"""The figures of takes, on bands whose answer is known, and on recordings."""
+"""The figures by which takes are judged, on bands with known answers and on recordings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "eval" / "dev"
 
 
 def shaped(db_at: NDArray[np.float64], seconds: float = 4.0, seed: int = 0) -> NDArray[np.float64]:
-    """Noise that swells twice a second, with the level `db_at` its frequencies: (frames,)."""
+    """Noise that swells twice a second, with the levels `db_at` its frequencies: (frames,)."""
     frames = round(seconds * RATE)
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(frames))
     hz = np.fft.rfftfreq(frames, 1 / RATE)

@@ -32,7 +32,7 @@ def ffmpeg() -> Callable[..., bytes]:
 
 @pytest.fixture
 def heard_by_ffmpeg(ffmpeg: Callable[..., bytes]) -> Callable[[Path, int], np.ndarray]:
-    """What `ffmpeg -f f32le` makes of a file, (channels, frames)."""
+    """A file as `ffmpeg -f f32le` decodes it, (channels, frames)."""
 
     def run(path: Path, channels: int) -> np.ndarray:
         flat = np.frombuffer(ffmpeg("-i", path, "-map", "0:a:0", "-f", "f32le", "-"), "<f4")
@@ -57,7 +57,7 @@ def tones(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def order_of() -> Callable[[np.ndarray, int], list[int]]:
-    """Which tone of `tones` is the loudest in each channel."""
+    """The number of the loudest tone of `tones` in each channel."""
 
     def told(samples: np.ndarray, rate: int) -> list[int]:
         n = samples.shape[1]

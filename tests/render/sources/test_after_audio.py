@@ -1,4 +1,4 @@
-"""Sizes that are wrong though they lie inside the file: joined, unfinished and wrapped recordings."""
+"""Wrong sizes that still fit into the file: joined, unfinished and wrapped recordings."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_chunks_tags_and_padding_are_no_audio(tmp_path: Path, after: bytes) -> N
 @pytest.mark.parametrize("after", [b"", LIST])
 def test_a_size_that_started_again_at_4_gib_is_made_good(tmp_path: Path, after: bytes) -> None:
     path = wav(tmp_path / "long.wav", size=2 * 12_000)
-    with path.open("r+b") as file:  # sparse: it takes no room
+    with path.open("r+b") as file:  # sparse: it takes no disk space
         file.seek(44 + 2**32 + 2 * 12_000 - 4)
         file.write(struct.pack("<hh", 1234, -4321) + after)
     with open_clip(path) as clip:
@@ -94,7 +94,7 @@ def test_a_size_that_started_again_at_4_gib_is_made_good(tmp_path: Path, after: 
 
 
 def test_a_width_that_holds_no_sample_is_left_to_a_decoder(tmp_path: Path) -> None:
-    """16 bits in blocks of one byte: the samples, not noise."""
+    """Samples of 16 bits in blocks of one byte come out as samples, not noise."""
     path = wav(tmp_path / "a.wav")
     content = bytearray(path.read_bytes())
     content[32:34] = struct.pack("<H", 1)
@@ -126,7 +126,7 @@ def test_chunks_behind_audio_of_no_known_size_are_chunks(tmp_path: Path, size: i
 
 
 def test_a_name_within_audio_of_no_known_size_is_audio(tmp_path: Path) -> None:
-    """The letters alone mean nothing: their size leads to no other chunk and not to the end."""
+    """A chunk's name alone proves nothing: its size leads neither to another chunk nor to the end."""
     path = wav(tmp_path / "killed.wav", size=UNKNOWN, after=b"LIST" + struct.pack("<I", 7) + bytes(20))
     with open_clip(path, tmp_path) as clip:
         assert clip.frames == FRAMES + 14
@@ -154,7 +154,7 @@ def test_a_file_behind_a_tag_that_is_cut_is_named(tmp_path: Path) -> None:
 
 
 MANY = 125_000
-"""Chunks in a megabyte of nothing else."""
+"""Empty chunks in a megabyte."""
 
 
 @pytest.mark.timeout(60)

@@ -1,4 +1,4 @@
-"""What only a container says: texts that ffprobe reads, chunks that are told by name."""
+"""Metadata of containers: texts that ffprobe reads, chunks that are reported by name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MADE = Provenance("Airband 0.1.0", "A=PCM,F=96000,W=24,M=mono", {})
 
 
 def stem_of(path: Path, timing: Timing, kind: Format) -> Path:
-    """A stem of silence with all that `path` says of itself."""
+    """Writes a stem of silence with all metadata of `path`."""
     stem = path.with_name(f"stem.{kind}")
     soundfile.write(stem, np.zeros(2 * timing.rate_out), timing.rate_out, "PCM_24", format=kind.upper())
     carried = metadata.carried(metadata.read(path), timing, MADE)
@@ -86,7 +86,7 @@ def test_a_chapter_is_where_its_sound_is_whatever_a_codec_begins_with(
     (tmp_path / "chapters.txt").write_text(
         ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=900\ntitle=\n", encoding="utf-8"
     )
-    path = tmp_path / "a.webm"  # it says of Opus that it begins 7 ms before 0
+    path = tmp_path / "a.webm"  # its Opus stream is stated to begin 7 ms before 0
     ffmpeg("-i", tones(1), "-i", tmp_path / "chapters.txt", "-map_metadata", 1, "-c:a", "libopus", path)
     assert [place.at_s for place in container_tags(path).places] == [Fraction(1, 2)]
 

@@ -1,4 +1,4 @@
-"""Compressed ID3 frames that would inflate to more than there is memory for are found before they do."""
+"""Compressed ID3 frames that would inflate beyond memory are found before they are inflated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def synchsafe(size: int) -> bytes:
 
 
 def frame(name: bytes, content: bytes, version: int, *, compressed: bool = False) -> bytes:
-    """A frame; a compressed one has the size that it claims before its content, here a lie."""
+    """A frame; a compressed one states its inflated size before its content, here a false one."""
     flags = {3: 0x0080, 4: 0x0009}[version] if compressed else 0
     content = struct.pack(">I", 5) + content if compressed else content
     size = synchsafe(len(content)) if version == 4 else struct.pack(">I", len(content))

@@ -1,6 +1,6 @@
-"""Every codec and container that ffmpeg writes: the same samples as ffmpeg's own, and the low band's null.
+"""Every codec and container that ffmpeg writes: samples as ffmpeg decodes them, and the low band's null.
 
-One rate and number of channels of each is tried always; all of them with `pytest -m slow`.
+Each is tried with one rate and channel count; with `pytest -m slow`, with all.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ FULL = [(name, rate, channels) for name, (_, rates, counts) in CODECS.items()
 
 
 def sampled() -> list[tuple[str, int, int]]:
-    """One rate and number of channels of each codec; over all of them every rate and number comes."""
+    """One rate and channel count of each codec, so that every rate and count occurs in some codec."""
     chosen = []
     for index, (name, (_, rates, counts)) in enumerate(CODECS.items()):
         chosen.append((name, rates[index % len(rates)], counts[(index // 2) % len(counts)]))

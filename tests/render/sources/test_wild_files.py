@@ -28,7 +28,7 @@ SPEECH = (0.2 * RNG.standard_normal((1, 44100))).astype(np.float32)
 
 
 def opened(path: Path, **terms: Any) -> np.ndarray:
-    """All samples of a file; what decoding leaves behind would show in its folder."""
+    """All samples of a file; also checks that decoding leaves nothing in its folder."""
     before = set(path.parent.iterdir())
     with open_clip(path, path.parent, **terms) as clip:
         samples = clip.read(0, clip.frames)
@@ -36,7 +36,7 @@ def opened(path: Path, **terms: Any) -> np.ndarray:
     return samples
 
 
-# 01, 02, 03: MP3 whose length nobody tells, or tells of its first part only
+# 01, 02, 03: MP3 without a stated length, or with that of its first part only
 
 
 @pytest.mark.parametrize("quality", [("-q:a", 2), ("-b:a", "128k"), ("-b:a", "48k", "-ar", 24000)])
@@ -53,7 +53,7 @@ def test_an_mp3_from_a_pipe_is_read_to_its_end(
 def test_an_mp3_among_other_bytes_is_read_whole(
     tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any
 ) -> None:
-    """A start in the middle of a frame, tags of every kind, zeros at the end."""
+    """It starts in the middle of a frame, has tags of every kind, and zeros at the end."""
     ffmpeg("-i", tones(2), "-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", 0, tmp_path / "a.mp3")
     bare = (tmp_path / "a.mp3").read_bytes()
     bare = bare[bare.index(b"\xff\xfb") :]
@@ -101,13 +101,13 @@ def test_an_mp3_with_a_gapless_tag_has_the_length_of_its_source(
     heard = opened(tmp_path / "a.mp3")
     original = soundfile.read(tones(2), dtype="float32")[0].T
     assert heard.shape == original.shape
-    assert np.abs(heard - original)[:, 1000:-1000].max() < 0.01  # delay taken off once, not twice
+    assert np.abs(heard - original)[:, 1000:-1000].max() < 0.01  # delay removed once, not twice
 
 
 def test_an_mp3_joined_from_parts_without_lengths_is_read_part_by_part(
     tmp_path: Path, ffmpeg: Any, tones: Any
 ) -> None:
-    """A tag between two parts is no damage, whichever of them has a Xing frame."""
+    """A tag between two parts is no damage, whichever part has a Xing frame."""
     mp3, id3v1 = ("-c:a", "libmp3lame", "-b:a", "128k"), b"TAG" + bytes(125)
     ffmpeg("-i", tones(2), *mp3, "-write_xing", 0, "-id3v2_version", 0, tmp_path / "bare.mp3")
     ffmpeg("-i", tones(2), *mp3, tmp_path / "tagged.mp3")
@@ -303,7 +303,7 @@ def test_a_caf_w64_rf64_or_aifc_that_was_never_finished(tmp_path: Path, size: in
 
 @pytest.mark.parametrize("nbytes", [3, 4])
 def test_nist_sphere_of_more_than_16_bits_is_read(tmp_path: Path, ffmpeg: Any, nbytes: int) -> None:
-    """As sox writes it; libsndfile calls it a compression that it does not know."""
+    """As sox writes it; libsndfile rejects it as an unknown compression."""
     ffmpeg("-version")
     samples = RNG.integers(-(2**23), 2**23, 5000, np.int32)
     fields = (
@@ -406,7 +406,7 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, ffmpeg: Any, to
 
 @pytest.mark.parametrize("name", ["a.flac", "a.mka", "a.wv", "a.tta"])
 def test_one_wrong_bit_in_a_lossless_file_is_told(tmp_path: Path, ffmpeg: Any, tones: Any, name: str) -> None:
-    """Its checksums tell; ffmpeg hands such samples of FLAC out as if nothing were wrong."""
+    """Its checksums show the error; ffmpeg returns such samples of FLAC as if nothing were wrong."""
     path = tmp_path / name
     codec = {"wv": "wavpack", "tta": "tta"}.get(name[2:], "flac")
     ffmpeg("-i", tones(2, seconds=2), "-c:a", codec, path)
@@ -459,7 +459,7 @@ def test_a_matroska_file_with_a_hole_is_not_whole(
     path.write_bytes(content[: len(content) // 2] + RNG.bytes(900) + content[len(content) // 2 + 900 :])
     with pytest.raises(InputError, match=r"a\.mka is truncated"):
         opened(path)
-    newer = tmp_path / "bin" / "ffmpeg"  # calls its readers so, as ffmpeg 9 does
+    newer = tmp_path / "bin" / "ffmpeg"  # names its demuxers as ffmpeg 9 does
     newer.parent.mkdir()
     newer.write_text(
         f'#!/bin/bash\nset -o pipefail\nexec 3>&1\n{shutil.which("ffmpeg")} "$@" 2>&1 >&3 | '
@@ -471,7 +471,7 @@ def test_a_matroska_file_with_a_hole_is_not_whole(
         opened(path)
 
 
-# 14, 17: what libsndfile does not read; names that say nothing
+# 14, 17: formats that libsndfile does not read; file names without meaning
 
 
 OTHERS = {
@@ -596,7 +596,7 @@ def test_decoding_is_cancelled_and_leaves_nothing(tmp_path: Path, ffmpeg: Any, t
 def test_a_cancel_is_heard_while_ffmpeg_says_nothing(
     tmp_path: Path, ffmpeg: Any, tones: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system that has gone away."""
+    """As on a file system that is gone."""
     ffmpeg("-i", tones(2, seconds=30), "-c:a", "aac", tmp_path / "a.m4a")
     started: list[subprocess.Popen[bytes]] = []
 
@@ -618,7 +618,7 @@ def test_a_cancel_is_heard_while_ffmpeg_says_nothing(
     with pytest.raises(Cancelled):
         opened(tmp_path / "a.m4a", hook=hook)
     assert started[-1].returncode is not None
-    assert HOOK_S <= 0.5 / 2, "half of what a cancel may take"
+    assert HOOK_S <= 0.5 / 2, "half of the time that a cancel may take"
 
 
 def test_a_hook_is_called_at_least_every_second_of_audio(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
@@ -662,7 +662,7 @@ def test_bw64_is_read_in_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("room", [1000, 80_000])
 def test_a_disk_without_room_for_what_is_decoded_is_named(tmp_path: Path, room: int) -> None:
-    """Also where the last samples, of a file smaller than the writer's buffer, find none."""
+    """Also where only the last samples find no room: a file smaller than the writer's buffer."""
     path = tmp_path / "a.flac"
     soundfile.write(path, SPEECH[0, : room // 3], 22050)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""What a file says of itself survives a render, an edit, a selection, another rate and the cache."""
+"""A file's metadata survives a render, an edit, a selection, another rate and the cache."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ IXML = b"""<?xml version="1.0" encoding="UTF-8"?><BWFXML>
 
 
 def words(title: str) -> list[Chunk]:
-    """Everything a field recorder and a sampler may say of half a second at 44.1 kHz."""
+    """All metadata that a field recorder and a sampler may write for half a second at 44.1 kHz."""
     bext = title.encode().ljust(256, b"\0") + b"Mixer".ljust(32, b"\0") + b"REF1".ljust(32, b"\0")
     bext += b"2026-11-2210:00:00" + struct.pack("<QH", REFERENCE, 2) + bytes(64)
     bext += struct.pack("<5h", -2310, 850, -120, -2000, -2200) + bytes(180)
@@ -66,7 +66,7 @@ def tone() -> NDArray[np.float32]:
 
 @pytest.fixture
 def recording(tmp_path: Path, tone: NDArray[np.float32]) -> Callable[..., Path]:
-    """`recording(title)`: a 24-bit WAV file at 44.1 kHz that says a lot; the samples are always the same."""
+    """`recording(title)`: a 24-bit WAV file at 44.1 kHz with much metadata and always the same samples."""
 
     def make_file(title: str = "Dawn", name: str = "take.wav") -> Path:
         path = tmp_path / name
@@ -85,7 +85,7 @@ def client(engine: Any) -> Iterator[Client]:
 
 
 def render(client: Client, source: Path, out: Path, **knobs: Any) -> RenderReport:
-    """Renders to `out`: a path the engine writes, or bytes sent to it and fetched as with one far away."""
+    """Renders to `out`: written by the engine, or sent as bytes and fetched, as with a remote engine."""
     knobs = {"model": "null", "cutoff": 4000, "seed": 7, **knobs}
     client.local = not knobs.pop("far", False)
     if not client.local:
@@ -97,7 +97,7 @@ def render(client: Client, source: Path, out: Path, **knobs: Any) -> RenderRepor
 
 
 def check(path: Path, title: str, rate: int, start: int = 0) -> None:
-    """All of `words(title)` are in `path`, at the places that belong to its rate and start."""
+    """Checks that all of `words(title)` are in `path`, at the positions for its rate and start."""
 
     def scaled(frame: int) -> int:
         return round(frame * rate / 44100)
@@ -158,7 +158,7 @@ def test_files_that_differ_in_words_alone_carry_their_own(
     knobs = {"far": far, "rate": 44100, "high_gain_db": -1.0 - far}
     first = render(client, recording("Dusk", "first.wav"), tmp_path / "one.wav", **knobs)
     second = render(client, recording("Rain", "second.wav"), tmp_path / "two.wav", **knobs)
-    assert (first.cached, second.cached) == (False, False)  # a source is known by its bytes
+    assert (first.cached, second.cached) == (False, False)  # a source with other metadata is another source
     check(tmp_path / "one.wav", "Dusk", 44100)
     check(tmp_path / "two.wav", "Rain", 44100)
 
@@ -184,7 +184,7 @@ def test_text_tags_reach_every_format_and_say_what_was_done(
 
 
 def made_by(path: Path) -> str:
-    """What a stem says was done to it: an AIRBAND comment, the last annotation, or an element of iXML."""
+    """The record of the render in a stem: an AIRBAND comment, the last annotation, or an element of iXML."""
     if path.suffix == ".flac":
         return str(FLAC(path)["AIRBAND"][-1])
     bodies = [
@@ -208,7 +208,7 @@ def test_words_of_any_length_leave_a_file_that_can_be_read_and_is_the_same_each_
         file.write(tone)
     first, again = tmp_path / f"first.{suffix}", tmp_path / f"again.{suffix}"
     render(client, source, first, format=suffix)
-    time.sleep(1.1)  # libsndfile's PEAK chunk counts seconds
+    time.sleep(1.1)  # libsndfile's PEAK chunk has a time stamp in seconds
     render(client, source, again, format=suffix)
     assert first.read_bytes() == again.read_bytes()
     with soundfile.SoundFile(first) as file:

@@ -1,4 +1,4 @@
-"""A WAV file keeps what it says of itself, and what it says stays true."""
+"""A WAV file keeps its metadata, and positions in it stay true."""
 
 import gzip
 import struct
@@ -211,7 +211,7 @@ def instrument() -> Chunk:
 
 
 def test_bext_stands_in_flac_comments_and_comes_back(tmp_path: Path) -> None:
-    """To the rate of each file, from WAV over FLAC to FLAC of another rate, and to WAV."""
+    """From WAV to FLAC, to FLAC of another rate, and to WAV: the time reference follows the rate."""
     umid = bytes(range(64))
     wave = Metadata(b"RIFF", (bext(),))
     flac = metadata.carried(wave, Timing(44100, 48000, 0, 44100), MADE)
@@ -332,7 +332,7 @@ def test_rf64_above_4_gb_takes_its_chunks(tmp_path: Path) -> None:
 @pytest.mark.large
 @pytest.mark.parametrize("before", [False, True], ids=["after the audio", "before it"])
 def test_a_chunk_above_4_gb_is_carried_whole(tmp_path: Path, before: bool) -> None:
-    """A sparse one: 5 GiB of zeros with a word at its end."""
+    """The chunk is sparse: 5 GiB of zeros with a word at its end."""
     path, out = tmp_path / "a.wav", tmp_path / "b.wav"
     large_bytes, end = 5 * 1024**3, b"the last words"
     samples = np.zeros(1000, np.float32)

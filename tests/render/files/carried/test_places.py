@@ -1,4 +1,4 @@
-"""Places in a file: byte for byte where nothing moves, all of them where only the rate changes."""
+"""Positions in a file: unchanged bytes where nothing moves, all kept where only the rate changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def carried(path: Path, kind: str, chunks: list[AnyChunk], rate_out: int) -> dic
 
 @pytest.mark.parametrize(("kind", "chunks"), [("AIFF", AIFF), ("WAV", WAVE)])
 def test_where_nothing_moves_nothing_is_rewritten(tmp_path: Path, kind: str, chunks: list[AnyChunk]) -> None:
-    """Odd ways of writing them stay: markers without pad bytes, places past the end, labels of no cue."""
+    """Odd encodings stay: markers without pad bytes, positions past the end, labels without a cue."""
     after = carried(tmp_path / "a", kind, chunks, 44100)
     assert {name: after[name] for name in after if name != b"iXML"} == {
         chunk.name: chunk.body for chunk in chunks if isinstance(chunk, Chunk)
@@ -61,12 +61,12 @@ def test_places_past_the_end_and_labels_of_no_cue_follow_the_rate(tmp_path: Path
     after = carried(tmp_path / "a.wav", "WAV", WAVE, 88200)
     assert struct.unpack_from("<II4sIII", after[b"cue "], 4)[5] == 10 * FRAMES
     assert b"of no cue" in after[b"LIST"]
-    assert struct.unpack_from("<4I", after[b"smpl"], 36) == (0, 0, 8, 10001)  # the last frame sounds too
+    assert struct.unpack_from("<4I", after[b"smpl"], 36) == (0, 0, 8, 10001)  # the end is inclusive
 
 
 @pytest.mark.parametrize("rate_out", [48000, 88200, 96000])
 def test_a_loop_of_one_cycle_keeps_its_pitch(tmp_path: Path, rate_out: int) -> None:
-    """100 frames of 441 Hz: wherever it begins, as many cycles a second as the new rate can hold."""
+    """A loop of 100 frames, 441 Hz: wherever it begins, its pitch is as near as whole frames allow."""
     for first in (0, 1, 7, 350, 351):
         loop = struct.pack("<6I", 0, 0, first, first + 99, 0, 0)
         smpl = Chunk(b"smpl", struct.pack("<9I", 0, 0, 22676, 69, 0, 0, 0, 1, 0) + loop)

@@ -1,4 +1,4 @@
-"""Tags of every kind that mutagen writes are read under one set of names, and none goes in silence."""
+"""Tags of every kind that mutagen writes are read under one set of names, and none is dropped in silence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PNG = b"\x89PNG\r\n\x1a\n the cover, as bytes"
 
 @pytest.fixture
 def tagged(tmp_path: Path) -> Callable[..., Tags]:
-    """`tagged(name, fields)`: what is read of a tenth of a second of audio that mutagen tagged."""
+    """`tagged(name, fields)`: the tags read from a tenth of a second of audio that mutagen tagged."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not on PATH")
 
@@ -102,7 +102,7 @@ def test_the_ape_tag_of_a_wavpack_file(tagged: Callable[..., Tags]) -> None:
 
 
 def test_the_ape_tag_behind_an_mp3_adds_to_its_id3_tag(tmp_path: Path, tagged: Callable[..., Tags]) -> None:
-    """Where programs keep an MP3's ReplayGain; ID3 goes on with all that it held."""
+    """Programs keep an MP3's ReplayGain in it; the ID3 tag keeps all it held."""
     from io import BytesIO
 
     from mutagen.apev2 import APEv2
@@ -212,12 +212,12 @@ def test_tags_of_too_many_megabytes_are_named_and_not_read(tmp_path: Path) -> No
 
 
 def atom(kind: bytes, body: bytes, more: int) -> bytes:
-    """The head of an MP4 atom and what of it is written; `more` bytes of it follow."""
+    """An MP4 atom's header and the `body` written here; `more` bytes of it follow."""
     return (8 + len(body) + more).to_bytes(4) + kind + body
 
 
 def m4a_with_cover(path: Path, nbytes: int) -> None:
-    """Atoms down to a cover picture of so many bytes, which are zeros; no audio."""
+    """Writes the atoms down to a cover picture of `nbytes` zeros, without audio."""
     handler = atom(b"hdlr", bytes(8) + b"mdirappl" + bytes(9), 0)
     head = struct.pack(">I4sII", 16 + nbytes, b"data", 13, 0)
     for kind, before in (
@@ -234,7 +234,7 @@ def m4a_with_cover(path: Path, nbytes: int) -> None:
 
 
 def ape_with_cover(path: Path, nbytes: int) -> None:
-    """The head of a Monkey's Audio file, and a tag with a cover picture of so many bytes, which are zeros."""
+    """Writes the header of a Monkey's Audio file and a tag with a cover picture of `nbytes` zeros."""
     item = struct.pack("<II", nbytes, 2) + b"Cover Art (Front)\0"
     size = struct.pack("<II", 2000, len(item) + nbytes + 32)
     with path.open("wb") as file:
