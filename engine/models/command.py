@@ -37,7 +37,10 @@ def main(argv: Sequence[str]) -> int:
     )
     convert.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="2.7 or 1.3 GB")
     convert.add_argument(
-        "--config", type=Path, metavar="FILE", help="config.json of other sizes than published"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="config.json of a checkpoint of other sizes than published",
     )
     fetch = commands.add_parser("fetch", help="download an official checkpoint (6 GB) and convert it")
     fetch.add_argument("name", help=names)
@@ -89,7 +92,7 @@ def _convert(source: Path, name: str, dtype: str, config: Path | None) -> None:
 
 
 def _configuration(path: Path) -> Configuration:
-    """That of an official config.json; UsageError where the file holds none."""
+    """The configuration in an official config.json; UsageError where the file holds none."""
     from engine.models.audiosr.networks import Configuration
 
     try:

@@ -1,4 +1,5 @@
-"""Official checkpoints from the Hugging Face hub: resumable, into its cache, or from there when offline."""
+"""Official checkpoints from the Hugging Face hub: downloaded, resumably, to its cache, or read there
+offline."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from presets.errors import ModelError
 
 
 def fetch(repository: str, filename: str, tell: Callable[[str], None]) -> Path:
-    """A file of a hub repository, downloaded unless the cache has it; a download that broke off goes on.
+    """A file of a hub repository, downloaded unless the cache has it; a download that broke off is resumed.
 
     `HF_ENDPOINT` names another hub, `HF_HUB_OFFLINE=1` forbids any traffic, `HF_HOME` moves the cache; the
     library itself shows the progress.
@@ -18,7 +19,7 @@ def fetch(repository: str, filename: str, tell: Callable[[str], None]) -> Path:
     Args:
         repository: "owner/name".
         filename: in the repository.
-        tell: given lines for the user: size, and where it goes.
+        tell: called with lines for the user: the size, and where the file goes.
 
     Raises:
         ModelError: offline and not in the cache, no such file, or the hub cannot be reached.
@@ -34,7 +35,7 @@ def fetch(repository: str, filename: str, tell: Callable[[str], None]) -> Path:
             tell(f"{repository}/{filename}: {size / 1e9:.2f} GB, into {constants.HF_HUB_CACHE}")
         return Path(hf_hub_download(repository, filename, endpoint=endpoint, local_files_only=offline))
     except LocalEntryNotFoundError:
-        why = "HF_HUB_OFFLINE is set and the cache has it not" if offline else "the hub cannot be reached"
+        why = "it is not in the cache and HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         raise ModelError(
             f"{repository}/{filename}: {why}; `airband models convert FILE` takes a file"
         ) from None

@@ -20,7 +20,7 @@ class Null:
     generates = False
 
     def batch(self, preset: Preset) -> int:
-        """Windows gain nothing from each other; four keep the calls around them few."""
+        """Windows gain nothing from each other; four at a time keep calls few."""
         return 4
 
     def steps(self, preset: Preset) -> int:

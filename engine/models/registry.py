@@ -1,6 +1,6 @@
 """Which models there are, where their weights lie, and how one becomes an Upscaler.
 
-Converted files lie in `$AIRBAND_MODELS`, or in `models` below the user's data folder, one a model. An
+Converted files lie in `$AIRBAND_MODELS`, or in `models` below the user's data folder, one for each model. An
 official checkpoint in the Hugging Face cache is converted on first use. A small AudioSR ships in the wheel.
 """
 
@@ -21,7 +21,7 @@ from engine.checkpoints import AUDIOSR_MINI, DRAFT, HOURS
 from engine.models.weights_file import read_header
 from presets.errors import ModelError, UsageError
 
-if TYPE_CHECKING:  # NumPy comes with it, which a worker loads once it has said what it can do
+if TYPE_CHECKING:  # it loads NumPy, which a worker does only after it has said what it can do
     from render.upscaler import Upscaler
 
 log = logging.getLogger("airband.models")
@@ -42,11 +42,11 @@ class Listed:
     Attributes:
         name: what the knob `model` takes.
         ready: whether it can render now, or after one conversion.
-        digest: of the weights, "none" without, empty before the conversion.
+        digest: of the weights; "none" without weights, empty before the conversion.
         where: the file it would be read from.
-        nbytes: that file's size, 0 without.
-        why: what to do when it is not ready.
-        hours: of training, where its file tells.
+        nbytes: that file's size, 0 without one.
+        why: why it is not ready, or how to get it; empty when it is.
+        hours: of training, where its file states them.
         vocoder: whether it is an AudioSR model with a vocoder of its own.
     """
 
@@ -74,12 +74,12 @@ def folder() -> Path:
 
 
 def converted(name: str) -> Path:
-    """The file that a conversion of a model writes, there or not."""
+    """The file that a conversion of a model writes, whether it exists or not."""
     return folder() / f"{name}.safetensors"
 
 
 def file_of(name: str) -> Path:
-    """The file a model is read from, there or not: the user's own, or the one that ships."""
+    """The file a model is read from, whether it exists or not: the user's own, or the one that ships."""
     path = converted(name)
     return checkpoints.path(SHIPPED[name]) if name in SHIPPED and not os.path.isfile(path) else path
 
@@ -102,7 +102,7 @@ def available() -> list[Listed]:
 
 
 def _own_files() -> list[Path]:
-    """None where the folder may not be looked into."""
+    """The files in the user's folder of models; no files where it cannot be read."""
     try:
         return list(folder().glob("*-*.safetensors"))
     except OSError:
@@ -130,7 +130,7 @@ def _listed(name: str) -> Listed:
 
 
 def header(name: str, path: Path) -> dict[str, str]:
-    """What the file of model `name` says of itself; ModelError where it is not of the name's family."""
+    """The header of model `name`'s file; ModelError where the file is not of the name's family."""
     return read_header(path, name.partition("-")[0])
 
 
@@ -191,7 +191,7 @@ def _draft(device: str) -> Upscaler:
 
 
 BUILDERS: dict[str, Callable[[str], Upscaler]] = {"null": _null, "draft": _draft}
-"""Models without a checkpoint of the user's."""
+"""Models that need no checkpoint from the user."""
 
 
 def _nvsr(name: str, device: str, compiles: bool) -> Upscaler:
@@ -264,4 +264,4 @@ FAMILIES: dict[str, Callable[[str, str, bool], Upscaler]] = {
     "nvsr": _nvsr,
     "nuwave": _nuwave,
 }
-"""First words of the names of models whose weights lie in `folder()`, and what loads one."""
+"""What loads a model whose weights lie in `folder()`, by the first word of its name."""

@@ -22,7 +22,7 @@ def write_model(
     Args:
         path: replaced when it exists.
         family: nvsr or nuwave.
-        arguments: what the network's builder takes.
+        arguments: for the network's builder.
         state: of the network.
         hours: of training.
     """

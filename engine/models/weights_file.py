@@ -1,4 +1,4 @@
-"""A file of weights in safetensors, and what its header says; torch is loaded for the tensors alone."""
+"""Files of weights in safetensors, and their headers; torch is loaded only for the tensors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[
 
 
 def read_header(path: Path, family: str) -> dict[str, str]:
-    """What the file of a model says of itself.
+    """The header of a model's file.
 
     Args:
         path: a file that Airband wrote.
@@ -60,5 +60,5 @@ def read_header(path: Path, family: str) -> dict[str, str]:
 
 
 def format_of(family: str) -> str:
-    """What the header of a family's file gives as its format."""
+    """The format that the header of a family's files names."""
     return f"airband-{family}-1"

@@ -1,10 +1,10 @@
 """The short-time spectrum that `draft` works on, and the bands that its envelope is drawn in.
 
 One grid for everything: 2048 points every 512 samples at 48 kHz (bins of 23.4 Hz, frames of 10.7 ms). The
-cells of the window grid are 60 frames, so a frame and its phase mean the same in whatever window they lie.
-Levels are 10 log10 of |STFT|^2 as it comes (a full-scale sine reads 54 dB). The level of a band is that of
-the mean power around it: what is drawn at that level is as loud as it should be, however peaked it is, and
-partials further apart than a band is wide stay partials.
+cells of the window grid are 60 frames, so a frame and its phase mean the same in every window that holds it.
+Levels are 10 log10 of the unnormalised |STFT|^2 (a full-scale sine reads 54 dB). The level of a band is that
+of the mean power around it: a spectrum drawn at that level is as loud as it should be, however peaked it is,
+and partials further apart than a band is wide stay partials.
 """
 
 from __future__ import annotations
@@ -28,35 +28,36 @@ BAND_BINS = 8
 BANDS = (BINS - 1) // BAND_BINS
 """Bands of the envelope: 128 of 187.5 Hz, band b holds bins 8 b + 1 to 8 b + 8."""
 SPAN = 4
-"""Bands from the middle of the triangle to its end: 750 Hz."""
+"""Half width, in bands, of the triangle that weights the power around a band: 750 Hz."""
 PARTS = N_FFT // HOP
 CLOCK_FRAMES = PARTS * HOP
-"""Samples that begin so far apart have the same phases (a cell of the window grid is 15 of them)."""
+"""Frames that begin this many samples apart have the same phases; a cell of the window grid is 15 times
+this."""
 _TURNS = [(late, 0, slice(late, PARTS)) for late in range(PARTS)]
 _TURNS += [(late, 1, slice(0, late)) for late in range(1, PARTS)]
-"""A frame that begins `late` hops into a turn of the clock holds the places from there on of that turn, and
-those before of the next one."""
+"""A turn of the clock has PARTS places of one hop. A frame that begins `late` hops into a turn holds the
+places from there on of that turn (0), and those before of the next one (1)."""
 POWER_FLOOR = 1e-12
 FLOOR_DB = 10 * math.log10(POWER_FLOOR)
 NEPER_TO_DB = 10 / math.log(10)
-"""What one unit of the natural logarithm of a power is worth."""
+"""dB in one unit of the natural logarithm of a power."""
 BANDS_A_PRODUCT = 32
-"""Bands that `over_bins` draws at a time."""
+"""Bands that `over_bins` interpolates at a time."""
 
 
 def spectrum(samples: Array) -> Bins:
     """The STFT: (..., frames) -> (..., frames // HOP + 1, BINS) complex64; frame t is centred on t * HOP.
 
-    Phases are those of one clock for all frames, which stands at 0 where frame 0 begins (a plain STFT counts
-    from each frame's own beginning): hop h of the signal lies at place h % PARTS of every frame it is in. So
-    a partial at a bin's centre keeps its phase, and what is moved to other bins fits where frames overlap.
+    Phases refer to one clock for all frames, which is at 0 where frame 0 begins (a plain STFT counts from
+    each frame's own beginning): hop h of the signal lies at place h % PARTS of every frame that holds it. So
+    a partial at a bin's centre keeps its phase, and bins that are moved elsewhere agree where frames overlap.
     """
     count = samples.shape[-1] // HOP + 1
     turns = np.zeros((*samples.shape[:-1], _turns(count), PARTS, HOP), np.float32)
     inside = turns.reshape(*samples.shape[:-1], -1)[..., N_FFT // 2 :][..., : samples.shape[-1]]
     inside[:] = samples[..., : inside.shape[-1]]
     windowed = np.empty((*samples.shape[:-1], count, PARTS, HOP), np.float32)
-    window = _clocked_window() * np.float32(N_FFT)  # of which a forward transform in float32 takes the mean
+    window = _clocked_window() * np.float32(N_FFT)  # a forward transform in float32 divides by N_FFT
     for late, turn, places in _TURNS:
         frames = windowed[..., late::PARTS, places, :]
         ours = turns[..., turn : turn + frames.shape[-3], places, :]
@@ -74,7 +75,7 @@ def overlapped(frames: NDArray[Any], count: int) -> NDArray[Any]:
     """Overlap-add of windowed frames (Griffin and Lim 1984, equation 6): (..., T, size) -> (..., count).
 
     Args:
-        frames: of N_FFT samples, or fewer where their rate is lower than 48 kHz by as much; overwritten.
+        frames: of N_FFT samples at 48 kHz, or fewer at a rate that is lower by the same factor; overwritten.
         count: of samples.
     """
     *shape, size = frames.shape
@@ -96,7 +97,8 @@ def _turns(count: int) -> int:
 
 @cache
 def _clocked_window() -> Array:
-    """(PARTS, PARTS, HOP): Hann's, as it lies on a frame that begins so many hops into a turn."""
+    """(PARTS, PARTS, HOP): by how many hops into a turn a frame begins, the Hann window over the clock's
+    places."""
     turn = np.arange(N_FFT) * (2 * np.pi / N_FFT)
     window = (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
     return np.stack([np.roll(window, late * HOP) for late in range(PARTS)]).reshape(PARTS, PARTS, HOP)
@@ -136,11 +138,11 @@ def group_means(values: Array, size: int) -> Array:
 def band_power(power: Array, empty: int = 0) -> Array:
     """Mean power around each band, weighted by a triangle of SPAN bands: (..., 8 n) -> (..., n).
 
-    What lies beyond the first and the last band is left out of the mean.
+    The mean leaves out what lies beyond the first and the last band.
 
     Args:
         power: of the bins of n neighbouring bands, the first of them bin 8 b + 1.
-        empty: so many of the first bands hold nothing, and are left out too.
+        empty: how many of the first bands are empty; the mean leaves them out too.
     """
     bands = group_means(power, BAND_BINS)
     return np.asarray(bands @ _around(bands.shape[-1], empty))
@@ -148,16 +150,16 @@ def band_power(power: Array, empty: int = 0) -> Array:
 
 @lru_cache(maxsize=64)
 def _around(count: int, empty: int) -> Array:
-    """(count, count): what each band counts in the power around each."""
+    """(count, count): the weight of each band in the power around each."""
     place = np.arange(count)
     around = np.maximum(SPAN - np.abs(place[:, None] - place), 0) * (place >= empty)[:, None]
     return np.asarray(around / np.maximum(around.sum(0), 1), np.float32)
 
 
 def over_bins(bands: Array) -> Array:
-    """Band values drawn over their bins, linear between the bands' centres: (..., n) -> (..., 8 n).
+    """Band values interpolated over their bins, linearly between bands' centres: (..., n) -> (..., 8 n).
 
-    A product with a small matrix for some bands at a time, which takes a tenth of what broadcasting does.
+    Products with a small matrix, some bands at a time, take a tenth of the time of broadcasting.
     """
     count = bands.shape[-1]
     held = np.concatenate([bands[..., :1], bands, bands[..., -1:]], -1)
@@ -171,7 +173,7 @@ def over_bins(bands: Array) -> Array:
 
 @cache
 def _between() -> Array:
-    """(BANDS_A_PRODUCT + 2, 8 BANDS_A_PRODUCT): what each band, and the one on each side, counts in a bin."""
+    """(BANDS_A_PRODUCT + 2, 8 BANDS_A_PRODUCT): the weight in a bin of each band, and of one on each side."""
     bins = np.arange(BANDS_A_PRODUCT * BAND_BINS)
     place = (bins + 0.5) / BAND_BINS + 0.5
     before = place.astype(np.intp)
@@ -182,9 +184,9 @@ def _between() -> Array:
 
 
 def exp_over_bins(bands: Array) -> Array:
-    """exp(over_bins(bands)), 1e-6 from it: between two centres a value is a constant times the one before.
+    """exp(over_bins(bands)), within 1e-6: between two centres each value is the one before times a constant.
 
-    With a quarter of the exponentials, each of which takes NumPy as long as 20 products where there is AVX2.
+    It takes a quarter of the exponentials; each costs NumPy as much time as 20 products where there is AVX2.
     """
     held = np.concatenate([bands[..., :1], bands, bands[..., -1:]], -1)
     drawn = np.empty((*bands.shape[:-1], bands.shape[-1] + 1, BAND_BINS), np.float32)
@@ -197,9 +199,9 @@ def exp_over_bins(bands: Array) -> Array:
 
 
 def moving_mean(values: Array, width: int) -> Array:
-    """The mean of what there is of `width` values (odd) around each: along the first dimension.
+    """The mean of the `width` values (odd) around each, fewer at the ends, along the first dimension.
 
-    The sums are of runs that double in length.
+    Sums are made of runs that double in length.
     """
     count, half = len(values), width // 2
     runs = np.zeros((count + 2 * half, *values.shape[1:]), np.float32)
@@ -229,8 +231,8 @@ def first_bin(cutoff_hz: float) -> int:
 
 
 def first_drawn(cutoff_hz: float) -> int:
-    """Where a drawn spectrum begins: with the first bin of the band below the one that has to be filled, so
-    that it is whole bands, and the first one's level is drawn from its lower neighbour's on."""
+    """The first bin of a drawn spectrum: that of the band below the first one to be filled. So it holds whole
+    bands, and the first level to be filled is interpolated from its lower neighbour on."""
     return max((first_bin(cutoff_hz) - 1) // BAND_BINS - 1, 0) * BAND_BINS + 1
 
 

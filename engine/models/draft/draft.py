@@ -2,8 +2,8 @@
 
 The path of a window: samples -> spectrum -> envelope (level and noise share of each band in each frame) ->
 fine structure (copy-up and noise, mixed by the noise share) -> spectrum -> samples -> attacks as sharp as the
-input's. Every window is computed by itself, so batches and neighbours cannot change a result; so is every
-channel but for its noise, which is as much like that of the other as the two sound alike.
+input's. Every window is computed by itself, so batches and neighbours cannot change a result. So is every
+channel, except that the noise of two channels is as much alike as they sound.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ from render.upscaler import CELL_FRAMES, Audio, NoiseField, Step, StepHook, Wind
 Made = TypeVar("Made")
 
 AIR_HZ, AIR_OCTAVES = 16000.0, 0.5
-"""`air_db` is all there from 16 kHz up, or half an octave above a cut-off near there or above."""
+"""`air_db` applies in full from 16 kHz up, or from half an octave above the cut-off where that is higher."""
 CEILING_DB = 60.0
-"""Fall of the band over the sixth of an octave above the ceiling."""
+"""Fall of the band for each sixth of an octave above the ceiling."""
 SILENCE_DB = -80.0
-"""A frame whose every bin up to the cut-off is below this (-130 dBFS and less) is silent, and stays so."""
+"""A frame whose bins up to the cut-off are all below this (-130 dBFS and less) is silent, and stays so."""
 FADE_FRAMES = CELL_FRAMES
-"""0.64 s: levels are predicted by a window's own statistics, and neighbours may be 10 dB apart. Over 24 seams
-of effects cut at 4 kHz its change is 4.2 dB off the reference's with a fade of 40 ms, 3.0 with one of
-0.32 s, 2.6 with this one, and 2.5 where there is no seam."""
+"""0.64 s: levels are predicted from each window's own statistics, and those of neighbours may be 10 dB apart.
+Over 24 seams of effects cut at 4 kHz, the change of level is 4.2 dB off the reference's with a fade of 40 ms,
+3.0 with one of 0.32 s, 2.6 with this one, and 2.5 where there is no seam."""
 THREADS = 2
-"""Channels worked on at a time, each with some 50 MB of memory."""
+"""Channels processed at a time, each with some 50 MB of memory."""
 HUSH_FRAMES = 8
-"""Frames of the silence before and after a sound that the predictor sees. With all of it (134 frames around a
-clip of 1 s) 25 dev clips of 1 s, cut at 4 and 8 kHz, measure an LSD of 1.593, with 8 frames 1.573, with none
-1.619."""
+"""Frames of the silence before and after a sound that the predictor sees. 25 dev clips of 1 s, cut at 4 and
+8 kHz, have an LSD of 1.573 with 8 frames, 1.593 with all of the silence (134 frames around a clip), 1.619
+with none."""
 
 
 class Draft:
@@ -82,7 +82,8 @@ class Draft:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="draft")
 
     def batch(self, preset: Preset) -> int:
-        """Windows are worked on side by side, their channels too: enough for THREADS of one channel."""
+        """Channels are processed side by side, those of several windows too: THREADS windows of one
+        channel."""
         return THREADS
 
     def steps(self, preset: Preset) -> int:
@@ -99,7 +100,7 @@ class Draft:
         with ExitStack() as stack:
 
             def start(work: Callable[..., Made], *given: Any) -> Future[Made]:
-                if is_alone:  # to wait for a thread takes a fifth longer where others want the cores
+                if is_alone:  # waiting for a thread takes a fifth longer where others want the cores
                     done: Future[Made] = Future()
                     done.set_result(work(*given))
                     return done
@@ -128,7 +129,7 @@ class Draft:
 
         Args:
             samples: (frames,) float32 at 48 kHz, frames a multiple of CLOCK_FRAMES.
-            heard: what they hold.
+            heard: what `hear` found in them.
             grain: (frames,) float32 standard normal noise.
             cutoff_hz: the -6 dB edge.
             preset: seed, air_db and ceiling.
@@ -164,10 +165,10 @@ def _without_copies(window: Window) -> Window:
 
 
 def balance_db(cutoff_hz: float, preset: Preset) -> Array:
-    """(BINS,) float32: what `air_db` and `ceiling` do to each bin.
+    """(BINS,) float32: the gain of each bin by `air_db` and `ceiling`, dB.
 
     Air rises evenly over octaves from the cut-off to AIR_HZ, over AIR_OCTAVES at the least, and stays from
-    there up. From the ceiling on the band falls by CEILING_DB over a sixth of an octave, and is empty above.
+    there up. From the ceiling on the band falls by CEILING_DB for each sixth of an octave.
     """
     octaves = np.log2(np.maximum(np.arange(BINS), 1) * (BIN_HZ / cutoff_hz))
     span = max(math.log2(AIR_HZ / cutoff_hz), AIR_OCTAVES)

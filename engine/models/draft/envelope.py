@@ -1,4 +1,4 @@
-"""Where an envelope comes from: what the network says of levels and textures, as levels and noise shares."""
+"""Makes an envelope, levels and noise shares, from the levels and textures that the network predicts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engine.models.draft.features import SPREAD_DB, TEXTURES, features
 from engine.models.draft.predictor import CONTOURS, ConvNext
 
 MOSTLY_NOISE, TONAL = 1.0, 1 / 0.6
-"""Noise share of a band that is as textured as noise, and how fast more texture makes it copied up."""
+"""Noise share of a band with the texture of noise, and its fall for each unit of texture beyond that."""
 LEAST_NOISE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a predictor says of one channel.
+    """The predicted envelope of one channel.
 
     Attributes:
-        level_db: (T, BANDS) float32, level of each band's mean power; read above the cut-off only.
+        level_db: (T, BANDS) float32, level of each band's mean power; used above the cut-off only.
         noise_share: (T, BANDS) float32, 0 (all copied up) to 1 (all noise), in power.
     """
 
@@ -29,12 +29,12 @@ class Envelope:
     noise_share: Array
 
     def part(self, frames: slice, first_band: int) -> Envelope:
-        """Some frames of it, from a band on."""
+        """Some of its frames, from band `first_band` on."""
         return Envelope(self.level_db[frames, first_band:], self.noise_share[frames, first_band:])
 
 
 class Predictor(Protocol):
-    """Says from the band below the cut-off what the envelope above it is."""
+    """Predicts the envelope above the cut-off from the band below it."""
 
     digest: str
 
@@ -53,7 +53,7 @@ class Learned:
     """The envelope that a trained network predicts.
 
     Args:
-        network: what has learnt it.
+        network: the trained network.
         digest: of its weights.
     """
 
@@ -67,7 +67,7 @@ class Learned:
         level = outputs[:, :BANDS]
         if take:
             level = level + contours[take - 1]
-        # No clip tells of the topmost band (training stops a band short of an edge): it is as the one below.
+        # The topmost band is not trained (training stops a band short of an edge): it takes the one below.
         level[:, -1] = level[:, -2]
         level = without_lines(level) * np.float32(SPREAD_DB) + np.float32(given.reference_db)
         texture = np.repeat(outputs[:, BANDS:], BANDS // TEXTURES, -1)
@@ -76,11 +76,11 @@ class Learned:
 
 
 def without_lines(level: Array) -> Array:
-    """The middle one of each band's level and its neighbours': (T, BANDS) -> (T, BANDS).
+    """The median of each band's level and its two neighbours': (T, BANDS) -> (T, BANDS).
 
-    The envelope is that of power over 1.5 kHz, so no single band stands out of it. A network may lift one all
-    the same, which draws a line across a quiet clip: the one that ships bands 43, 54 and 105, by 1 dB in the
-    mean of 18 clips, the one before it band 105 by 3.
+    The envelope is that of power over 1.5 kHz, so no single band should stand out of it. A network may lift
+    one all the same, which draws a line across a quiet clip: the one that ships lifts bands 43, 54 and 105 by
+    1 dB in the mean of 18 clips, the one before it band 105 by 3.
     """
     here, below, above = level[:, 1:-1], level[:, :-2], level[:, 2:]
     middle = np.maximum(np.minimum(below, above), np.minimum(np.maximum(below, above), here))
@@ -90,6 +90,6 @@ def without_lines(level: Array) -> Array:
 def take_of(seed: int) -> int:
     """Which contour a seed takes: 0 the expected one, then each of the others in turn.
 
-    It hangs on the seed alone, so all windows of a clip, and all renders of a stretch of it, take the same.
+    It depends on the seed alone, so all windows of a clip, and all renders of a stretch of it, take the same.
     """
     return seed % (CONTOURS + 1)

@@ -2,8 +2,8 @@
 
 The levels of a frame say what is played; the statistics of every band over the whole window (mean, spread,
 quiet and loud tenth) say how it was recorded: its noise floor, its room, its codec. Levels are relative to
-the window's own mean, which goes along as a number, so that a clip sounds the same at any gain and yet the
-floor of a 16-bit file can be told.
+the window's own mean, which is an input too: so a clip looks the same at any gain, and yet the noise floor of
+a 16-bit file can be recognised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INPUT_BANDS = 192
 LINEAR_BINS = 60
 """Below about this bin the input's bands are one bin wide, above it they widen in proportion to frequency."""
 BANDS_A_PRODUCT = 32
-"""Of the input's bands, how many are averaged at a time: most of a product with all would be of zeros."""
+"""How many of the input's bands are averaged at a time: a product with all would be mostly with zeros."""
 TEXTURE_BINS = 32
 TEXTURE_FRAMES = 5
 TEXTURES = (BINS - 1) // TEXTURE_BINS
@@ -37,9 +37,9 @@ NOISE_TEXTURE_DB = 5.57
 ACTIVE_DB = -70.0
 """A frame sounds when the mean power of its bins is above this (about -100 dBFS)."""
 SEEN = 0.93
-"""Bands that end above this share of the cut-off are hidden: the input's filter already bites there."""
+"""Bands that end above this share of the cut-off are hidden: the input's filter already attenuates there."""
 SPREAD_DB = 20.0
-"""What one unit of a network's input and output is worth."""
+"""dB in one unit of a network's input and output."""
 PER_FRAME = INPUT_BANDS + TEXTURES
 PER_WINDOW = 5 * INPUT_BANDS + 2
 
@@ -49,9 +49,9 @@ class Features:
     """The inputs of a network for one channel of one window.
 
     Attributes:
-        frames: (T, PER_FRAME) float32: relative levels and texture, 0 where they are not seen.
-        window: (PER_WINDOW,) float32: statistics of the seen bands, which are seen, level and cut-off.
-        reference_db: what the levels, and the network's answer, are relative to.
+        frames: (T, PER_FRAME) float32: relative levels and texture, 0 where they are hidden.
+        window: (PER_WINDOW,) float32: statistics of the bands seen, which bands these are, level and cut-off.
+        reference_db: the level that the levels, and the network's outputs, are relative to.
     """
 
     frames: Array
@@ -80,7 +80,7 @@ def input_levels(bins_db: Array) -> Array:
 
 @cache
 def _means() -> Array:
-    """(BINS, INPUT_BANDS): what each bin counts in each of the input's bands."""
+    """(BINS, INPUT_BANDS): the weight of each bin in each of the input's bands."""
     edges, bins = input_edges(), np.arange(BINS)[:, None]
     inside = (bins >= edges[:-1]) & (bins < edges[1:])
     return (inside / np.diff(edges)).astype(np.float32)
@@ -113,7 +113,7 @@ def features(power: Array, cutoff_hz: float) -> Features:
 
     Args:
         power: (T, BINS) of a band-limited signal, see `engine.models.draft.bands`.
-        cutoff_hz: its -6 dB edge; nothing above 0.93 of it is looked at.
+        cutoff_hz: its -6 dB edge; nothing above 0.93 of it is used.
     """
     last_bin = int(SEEN * cutoff_hz / BIN_HZ)
     bins_db = level_db(power[:, : last_bin + 1])

@@ -1,9 +1,9 @@
-"""What lies under the envelope: the fine structure of the high band.
+"""The fine structure of the high band, over which the envelope is drawn.
 
-Two sources are mixed. Copy-up: the band below the cut-off, whitened, repeated upwards in steps of its own
-partials' distance, so that partials stay in tune and onsets the input's own. Noise: keyed by position and
-shaped in time by the input's own envelope, so that it is as sharp as the input is. Both are white over every
-band of the envelope.
+Two sources are mixed. Copy-up: the band below the cut-off, whitened and repeated upwards in steps of the
+distance of its partials, so that partials stay in tune and onsets are the input's own. Noise: keyed by
+position and shaped in time by the input's envelope, so that it is as sharp as the input. Both are white over
+every band of the envelope.
 """
 
 from __future__ import annotations
@@ -34,39 +34,40 @@ from engine.models.draft.bands import (
 from render.filters import fast_length
 
 SOURCE_TOP = 0.95
-"""The copied band ends here, as a share of the cut-off: above it the input's filter already bites."""
+"""The copied band ends at this share of the cut-off: above it the input's filter already attenuates."""
 PERIOD_FRAMES = 17
-"""Frames over which the distance of partials is sought: 0.18 s."""
+"""Frames over which the distance of partials is measured: 0.18 s."""
 LEVEL_RANGE_DB = (-10.0, 20.0)
-"""Levels beyond these, relative to the envelope, count no more for that."""
+"""For that, levels relative to the envelope are clipped to this range."""
 REGULAR = 0.25
-"""Likeness of a spectrum to itself, moved, from which on its partials count as regular."""
+"""Partials count as regular above this autocorrelation of the spectrum."""
 BLOCK = 32
-"""Samples of one value of the temporal envelope: 0.67 ms."""
+"""Samples for one value of the temporal envelope: 0.67 ms."""
 SLOW_BLOCKS = 75
-"""50 ms: what is slower is drawn by the envelope in frames."""
+"""50 ms: slower changes belong to the envelope in frames."""
 HEARD, HEARD_SHARE = (0.4, 0.6, 11 / 12, 1.0), (0.0, 1.0, 1.0, 0.0)
-"""How much of a bin counts for the fast envelope, by its place as a share of the cut-off. With steep ends the
-octave would ring: 5 ms before an attack it has -30 dB of it. What is heard below bridges a codec's holes."""
+"""Weight of a bin in the fast envelope, by its frequency as a share of the cut-off. With steep ends the
+octave would ring: 5 ms before an attack it would hold -30 dB of it. Its lower part bridges a codec's
+holes."""
 FOLLOWING = 0.6
-"""How far a generated band's fast envelope goes to the one it is drawn towards."""
+"""How far a generated band's fast envelope is moved towards the input's, 0 to 1."""
 BEFORE_BLOCKS = 45
-"""30 ms: a frame of the spectrum spreads an attack so far ahead of it, and about so long what is heard hides
-what comes after it."""
+"""30 ms: a frame of the spectrum spreads an attack this far ahead of it, and a sound masks what comes after
+it for about as long."""
 ATTACK_BLOCKS = 5
 BEFORE_DB = 6.0
 """How far a band's fast envelope, over ATTACK_BLOCKS (3 ms), may lie above the input's before an attack."""
 POWER_TINY = np.float32(1e-14)
 NOISE_SCALE = 1 / math.sqrt(3 / 8 * N_FFT)
-"""Brings the bins of unit noise to a mean power of 1: it is 3/8 N_FFT through a Hann window."""
+"""Brings the bins of unit noise to a mean power of 1, from 3/8 N_FFT, which it has through a Hann window."""
 DB_TO_NEPER = math.log(10) / 20
 
 
 def copied_up(bins: Bins, power: Array, cutoff_hz: float) -> Bins:
     """The upper part of the band below the cut-off, whitened and repeated up to 24 kHz.
 
-    Where partials stand at regular distances (it takes about five to tell), copies are moved by multiples of
-    that distance, so that they go on in tune.
+    Where partials are regularly spaced (it takes about five to tell), copies are moved by multiples of their
+    distance, so that they go on in tune.
 
     Args:
         bins: (T, `seen_bins` or more) complex64.
@@ -91,7 +92,7 @@ def copied_up(bins: Bins, power: Array, cutoff_hz: float) -> Bins:
 
 
 def seen_bins(cutoff_hz: float) -> int:
-    """How many bins of the input's spectrum anything is made of."""
+    """How many bins of the input's spectrum are used."""
     return max(first_bin(cutoff_hz), _source_end(cutoff_hz))
 
 
@@ -100,13 +101,13 @@ def _source_top(cutoff_hz: float) -> int:
 
 
 def _source_end(cutoff_hz: float) -> int:
-    """Whole bands are whitened."""
+    """The end of the last band that is copied from: whole bands are whitened."""
     return (_source_top(cutoff_hz) // BAND_BINS + 1) * BAND_BINS + 1
 
 
 def copy_distance(white: Bins) -> Array:
-    """By how many bins to move a copy: the distance at which the spectrum is most like itself, from the
-    autocorrelation of its levels over 0.18 s; half of it where it is like itself nowhere.
+    """By how many bins to move a copy: the lag at which the autocorrelation of the spectrum's levels over
+    0.18 s is highest, or half of `top` where partials are not regular.
 
     Args:
         white: (T, top - 1) complex64, whitened, from bin 1 up to the cut-off.
@@ -139,14 +140,15 @@ def whitened(bins: Bins, power: Array) -> Bins:
 
 
 def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
-    """What sounds in the octave below the cut-off: (T, bins) complex64 -> (frames / BLOCK,) mean squares.
+    """The power over time of the octave below the cut-off: (T, bins) complex64 -> (frames / BLOCK,) mean
+    squares.
 
-    Those of its analytic signal, shifted down and at as low a rate as holds it. Both ends of it
-    are gentle, see HEARD.
+    They are those of its analytic signal, shifted down and at the lowest rate that holds it. Both ends of the
+    octave are gentle, see HEARD.
     """
     first, weights = _heard(cutoff_hz)
     size = max(1 << (len(weights) - 1).bit_length(), N_FFT // BLOCK)
-    padded = np.zeros((len(bins), size), np.complex64)  # a transform that has to pad takes twice as long
+    padded = np.zeros((len(bins), size), np.complex64)  # a transform that pads by itself takes twice as long
     np.multiply(bins[:, first : first + len(weights)], weights, out=padded[:, : len(weights)])
     power = power_of(overlapped(np.fft.ifft(padded), frames * size // N_FFT))
     return group_means(power, BLOCK * size // N_FFT) * np.float32(2 * (size / N_FFT) ** 2)
@@ -154,14 +156,14 @@ def upper_octave(bins: Bins, cutoff_hz: float, frames: int) -> Array:
 
 @lru_cache(maxsize=16)
 def _heard(cutoff_hz: float) -> tuple[int, Array]:
-    """The first of the bins that `upper_octave` hears, and what each counts."""
+    """The first of the bins that `upper_octave` uses, and their weights."""
     first, end = int(HEARD[0] * cutoff_hz / BIN_HZ) + 1, math.ceil(cutoff_hz / BIN_HZ)
     rise = np.interp(np.arange(first, end) * (BIN_HZ / cutoff_hz), HEARD, HEARD_SHARE)
     return first, np.square(np.sin(np.pi / 2 * rise)).astype(np.float32)
 
 
 def modulated_noise(noise: Array, upper: Array) -> Bins:
-    """Noise with the fast part of the input's temporal envelope: what is quicker than the envelope's frames.
+    """Noise with the fast part of the input's temporal envelope: changes faster than the envelope's frames.
 
     Args:
         noise: (frames,) float32, standard normal; frames is a multiple of BLOCK.
@@ -175,11 +177,11 @@ def modulated_noise(noise: Array, upper: Array) -> Bins:
 
 
 def following(band: Array, upper: Array) -> Array:
-    """A generated band whose fast envelope is drawn towards that of the input's upper octave: noise has one
-    of its own, by chance, that blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
+    """Moves the fast envelope of a generated band towards that of the input's upper octave: noise has a
+    random one of its own, which blurs attacks. MPEG-D USAC does so (ISO/IEC 23003-3, inter-TES).
 
     Before an attack the band stays within BEFORE_DB of the input, however far that falls: a predicted
-    envelope rises with the frames that reach into the attack.
+    envelope already rises in the frames that reach into the attack.
 
     Args:
         band: (frames,) float32; frames is a multiple of BLOCK.
@@ -201,7 +203,7 @@ def block_power(samples: Array) -> Array:
 
 
 def flutter(power: Array, blocks: int) -> Array:
-    """Power over `blocks` blocks (odd) in relation to that over 50 ms: (n,) -> (n,)."""
+    """Power over `blocks` blocks (odd) relative to that over 50 ms: (n,) -> (n,)."""
     return np.asarray(
         (moving_mean(power, blocks) + POWER_TINY) / (moving_mean(power, SLOW_BLOCKS) + POWER_TINY)
     )
@@ -210,14 +212,15 @@ def flutter(power: Array, blocks: int) -> Array:
 def without_gaps(power: Array) -> Array:
     """The lesser of the largest power in the BEFORE_BLOCKS up to each block and in those from it on: (n,).
 
-    Between a codec's holes, or a voice's pulses, it stays; before an attack and after an end it is as it was.
+    This fills a codec's holes and the gaps between a voice's pulses; before an attack and after an end power
+    does not change.
     """
     before = _largest_ahead(power[::-1], BEFORE_BLOCKS)[::-1]
     return np.minimum(before, _largest_ahead(power, BEFORE_BLOCKS))
 
 
 def _largest_ahead(values: Array, width: int) -> Array:
-    """The largest of the `width` values from each on; the runs looked at double in length."""
+    """The largest of the `width` values from each on, by runs that double in length."""
     largest, length = values.copy(), 1
     while length < width:
         step = min(length, width - length)
@@ -227,7 +230,7 @@ def _largest_ahead(values: Array, width: int) -> Array:
 
 
 def over_samples(blocks: Array) -> Array:
-    """Values of blocks as a line through their centres: (n,) -> (n * BLOCK,)."""
+    """Values of blocks, interpolated linearly between their centres: (n,) -> (n * BLOCK,)."""
     held = np.concatenate([blocks[:1], blocks, blocks[-1:]])
     ramp = ((np.arange(BLOCK) + 0.5) / BLOCK).astype(np.float32)
     line = np.diff(held)[:, None] * ramp

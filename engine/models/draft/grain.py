@@ -1,4 +1,4 @@
-"""The noise of a window's channels, as much alike as their sound is."""
+"""The noise of a window's channels, correlated as their sound is."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from engine.models.draft.fine_structure import seen_bins
 from render.upscaler import CELL_FRAMES, Audio, NoiseField, Window
 
 LIKENESS_FRAMES = 17
-"""Frames over which two channels are compared: 0.18 s. Of 96 stereo recordings cut at 4 kHz, the mean error
-of the correlation above the cut-off is 0.20 by 9 frames, 0.18 by 17, by 35 and by 69."""
+"""Frames over which two channels are compared: 0.18 s. On 96 stereo recordings cut at 4 kHz, the mean error
+of the correlation above the cut-off is 0.20 with 9 frames, 0.18 with 17, with 35 and with 69."""
 LIKENESS_OCTAVES = 0.5
-"""Below the cut-off, where they are compared. By a whole octave the error is 0.20, by two 0.24; one noise
-for both errs by 0.43."""
+"""Range below the cut-off in which they are compared. With a whole octave that error is 0.20, with two 0.24;
+with one noise for both channels it is 0.43."""
 ROUNDING = 1e-5
-"""Channels that are alike but for this are taken as equal, or as each other's opposite."""
+"""Channels whose correlation is within this of 1 or -1 count as equal, or as each other's opposite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is heard of a channel of a window.
+    """A channel of a window, as far as it is used.
 
     Attributes:
         kept: its samples without the digital silence before and after it.
-        bins: (T, `seen_bins`) complex64, their spectrum as far as anything is made of it.
+        bins: (T, `seen_bins`) complex64, their spectrum.
         power: of the bins.
     """
 
@@ -46,13 +46,13 @@ class Heard:
     power: Array
 
     def at(self, first: int, end: int) -> Bins:
-        """The bins of frames that are counted from the window's start."""
+        """The bins of frames [first, end), which count from the window's start."""
         start = self.kept.start // HOP
         return self.bins[first - start : end - start]
 
 
 def hear(samples: Array, cutoff_hz: float) -> Heard:
-    """What a channel of a window holds below the cut-off: of (frames,) at 48 kHz."""
+    """Takes the spectrum of a channel of a window, (frames,) at 48 kHz, below the cut-off."""
     kept = stretch_that_sounds(samples)
     bins = spectrum(samples[kept])[:, : seen_bins(cutoff_hz)]
     return Heard(kept, bins, power_of(bins))
@@ -61,8 +61,8 @@ def hear(samples: Array, cutoff_hz: float) -> Heard:
 def stretch_that_sounds(samples: NDArray[np.float32]) -> slice:
     """The samples of a channel without the digital silence before and after it, in whole CLOCK_FRAMES.
 
-    A window reaches beyond the ends of a clip, and a short clip's is mostly that. One CLOCK_FRAMES more stays
-    on each side: an attack at the very start is measured against the silence before it.
+    A window reaches beyond the ends of a clip; that of a short clip is mostly silence. One CLOCK_FRAMES more
+    stays on each side: an attack at the very start is measured against the silence before it.
     """
     sounds = _sounding_clocks(samples)
     if not len(sounds):
@@ -80,11 +80,12 @@ def _sounding_clocks(samples: NDArray[np.float32]) -> NDArray[np.intp]:
 def grains(window: Window, heard: list[Heard], noise: NoiseField) -> list[Array]:
     """Standard normal noise for every channel, drawn in the cells where one of them sounds.
 
-    Two channels' noise has the correlation that the channels have below the cut-off, from -1 to 1 and as it
-    changes: what sounds in the middle stays there, and what is wide stays wide. It is c a + s b d and
-    c a - s b d of two draws a and b, with c^2 - s^2 the correlation; d is the sign of the difference of the
-    channels, sample by sample, and makes channels that are swapped swap their noise. A single channel has a
-    alone, and so have all of three or more, of which nobody said what they stand for.
+    The noise of two channels has the correlation of the channels below the cut-off, -1 to 1, as it changes
+    over time: what sounds in the middle stays there, and what is wide stays wide. From two draws a and b it
+        is
+    c a + s b d and c a - s b d, with c^2 - s^2 the correlation. d is the sign of the difference of the
+    channels, sample by sample, so that swapping the channels swaps their noise. A single channel has a alone;
+    so have all of three or more channels, whose roles are not known here.
 
     Args:
         window: to make noise for.
@@ -133,7 +134,7 @@ def _likeness(one: Heard, other: Heard, window: Window) -> Array:
 
 
 def _over_samples(frames: Array) -> Array:
-    """Values of frames as a line through them: (T,) -> ((T - 1) HOP,)."""
+    """Values of frames, interpolated linearly: (T,) -> ((T - 1) HOP,)."""
     ramp = (np.arange(HOP) / HOP).astype(np.float32)
     line = np.diff(frames)[:, None] * ramp
     line += frames[:-1, None]

@@ -1,10 +1,10 @@
 """The network that predicts the envelope above the cut-off, and the file a trained one is kept in.
 
-Frames are tokens, a few to each; blocks are those of ConvNeXt (Liu et al. 2022) over time, with dilation.
-Beside the envelope that it expects, the network gives other contours that the whole clip may have had: how
-its band is tilted, and where it falls, is the largest thing that the band below does not tell.
+A token is a few frames; blocks are those of ConvNeXt (Liu et al. 2022) over time, with dilation. Beside the
+envelope that it expects, the network gives other contours that the whole clip may have had: how its band is
+tilted, and where it falls, is the largest thing that the band below does not tell.
 
-Here it answers, in NumPy; `engine.training.predictor_network` is the same network in PyTorch, to be trained.
+This is inference, in NumPy; `engine.training.draft.network` is the same network in PyTorch, for training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTPUTS = BANDS + TEXTURES
 CONTOURS = 4
 """Contours beside the expected one."""
 NODES = 16
-"""Points of a contour, evenly from 0 to 24 kHz; between them it is a line."""
+"""Points of a contour, evenly spaced from 0 to 24 kHz; it is linear between them."""
 DILATIONS = (1, 2, 4)
 """Of the blocks' convolutions, in turn."""
 NORM_FLOOR = 1e-5
@@ -32,11 +32,11 @@ NORM_FLOOR = 1e-5
 NORMAL_END = 4.75
 NORMAL_OVER = (351.821367, 24.873332, 3.34628206, 0.0280625693)
 NORMAL_UNDER = (881.953804, 209.214697, 21.2755856)
-"""Phi(x) - 1/2, Phi the distribution of a standard normal, is x P(x^2) / Q(x^2) up to NORMAL_END and 1/2 from
+"""With Phi the standard normal distribution, Phi(x) - 1/2 is x P(x^2) / Q(x^2) up to NORMAL_END and 1/2 from
 there on; Q has x^6 beside its coefficients. Fitted by least squares, weighted until the largest error of
-x Phi(x) was least (Lawson 1961), 5e-6; it takes 40 % less than an exponential."""
+x Phi(x) was least (Lawson 1961), 5e-6; it takes 40 % less time than an exponential."""
 TOKENS = 100
-"""That the nonlinearity takes at a time: they stay in a processor's second cache (512 KB)."""
+"""How many the nonlinearity takes at a time: they stay in a processor's second-level cache (512 KB)."""
 
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=4096)]
@@ -81,7 +81,7 @@ class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def sizes_of(given: Mapping[str, int]) -> Sizes:
-    """Sizes by name, the others as they are by default; UsageError where one is none, or there is no such."""
+    """Sizes by name, the others at their defaults; UsageError for an unknown name or an invalid size."""
     try:
         return msgspec.convert(dict(given), Sizes)
     except msgspec.ValidationError as error:
@@ -93,7 +93,7 @@ class ConvNext:
 
     Args:
         sizes: of the network.
-        weights: float32, of the names and shapes that `sizes` has.
+        weights: float32, with the names and shapes of `sizes.shapes()`.
     """
 
     def __init__(self, sizes: Sizes, weights: Mapping[str, Array]) -> None:
@@ -102,7 +102,7 @@ class ConvNext:
         for block in (f"blocks.{index}" for index in range(sizes.depth)):
             _fold(weights, f"{block}.norm", f"{block}.widen")
         _fold(weights, "norm", "head", "contours")
-        # Layers are applied as tokens @ weight, which BLAS takes fastest where both lie in rows.
+        # Layers are applied as tokens @ weight, which BLAS does fastest where both are row-major.
         self._weights = {
             name: np.ascontiguousarray(array.T) if name.endswith("weight") else array
             for name, array in weights.items()
@@ -157,7 +157,7 @@ class ConvNext:
 
 
 def _fold(weights: dict[str, Array], norm: str, *layers: str) -> None:
-    """Has the layers behind a LayerNorm do its scale and shift."""
+    """Folds the scale and shift of a LayerNorm into the layers after it."""
     scale, shift = weights.pop(f"{norm}.weight"), weights.pop(f"{norm}.bias")
     for layer in layers:
         weights[f"{layer}.bias"] = weights[f"{layer}.bias"] + weights[f"{layer}.weight"] @ shift
@@ -174,7 +174,7 @@ def normal(tokens: Array) -> Array:
 
 
 def gelu(values: Array) -> Array:
-    """x Phi(x), Phi the distribution of a standard normal; within 6e-6. The argument is overwritten."""
+    """x Phi(x), with Phi the standard normal distribution, within 6e-6. The argument is overwritten."""
     share = np.clip(values, np.float32(-NORMAL_END), np.float32(NORMAL_END))
     square = np.square(share)
     part = square * np.float32(NORMAL_OVER[-1])
@@ -203,7 +203,7 @@ def load(data: bytes, name: str) -> ConvNext:
 
 
 def read(data: bytes, name: str) -> tuple[Sizes, dict[str, Array]]:
-    """What such a file holds: the network's sizes and its weights in float32, as `load` raises."""
+    """The network's sizes and its weights in float32 from such a file; raises as `load` does."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 

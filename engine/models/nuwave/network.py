@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DATA_DEVIATION = 0.02
-"""About the deviation of the band above 2 to 16 kHz of a clip whose peak is 0.5."""
+"""About the standard deviation of the band above 2 to 16 kHz of a clip whose peak is 0.5."""
 
 
 class Block(nn.Module):
-    """A gated dilated convolution with its residual and its share of the answer.
+    """A gated dilated convolution with its residual and its skip output.
 
     Args:
         width: channels.
@@ -35,7 +35,7 @@ class Block(nn.Module):
         self.out = nn.Conv1d(width, 2 * width, 1)
 
     def forward(self, x: Tensor, embedding: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """x, condition: (B, width, frames), embedding: (B, E) -> the next x, and what goes to the answer."""
+        """x, condition: (B, width, frames), embedding: (B, E) -> the next x, and the skip output."""
         h = self.dilated(x + self.level(embedding)[:, :, None]) + self.condition(condition)
         gate, value = h.chunk(2, dim=1)
         rest, skip = self.out(torch.sigmoid(gate) * torch.tanh(value)).chunk(2, dim=1)
@@ -48,7 +48,7 @@ class NuWave(nn.Module):
     Args:
         width: channels of every block.
         depth: blocks.
-        cycle: dilations are 1, 2, 4, ... over so many blocks, then begin again.
+        cycle: dilations are 1, 2, 4, ... over this many blocks, then begin again.
     """
 
     def __init__(self, width: int = 64, depth: int = 20, cycle: int = 10) -> None:

@@ -20,11 +20,11 @@ RHO = 7.0
 """How steps are spaced (Karras et al. 2022, equation 5)."""
 
 NOISE_CELL = 3840
-"""Samples of one cell of the noise it begins with."""
+"""Samples of one cell of the noise that sampling begins with."""
 
 
 class NuWaveUpscaler:
-    """Waveform diffusion, 48 kHz; every channel by itself. It has no use for a vocoder.
+    """Waveform diffusion, 48 kHz; every channel by itself. It needs no vocoder.
 
     Args:
         name: as in `airband models`.

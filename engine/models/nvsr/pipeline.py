@@ -37,7 +37,7 @@ class Nvsr:
         self._predictor, self._device = predictor.to(device), torch.device(device)
 
     def batch(self, preset: Preset) -> int:
-        """Windows gain nothing from each other; four keep the calls few."""
+        """Windows gain nothing from each other; four at a time keep calls few."""
         return 4
 
     def steps(self, preset: Preset) -> int:

@@ -1,6 +1,6 @@
 """The two mel predictors of NVSR (Liu et al. 2022, section 3.3): band-limited log-mel in, full-band out.
 
-Both see the level of a frame's bands in units of SPREAD around MEAN, and say what is to be added to it.
+Both see the levels of a frame's bands in units of SPREAD around MEAN, and predict what to add to them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.models.audiosr import mel
 from presets.errors import UsageError
 
 MEAN, SPREAD = -6.0, 3.0
-"""About the mean and the deviation of log-mel levels of music and speech at the level AudioSR works at."""
+"""About the mean and standard deviation of log-mel levels of music and speech at AudioSR's working level."""
 
 
 class MelDnn(nn.Module):
@@ -43,7 +43,7 @@ class MelDnn(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two normalised convolutions beside a projection; the projection alone at first."""
+    """Two normalised convolutions beside a projection; a fresh one is the projection alone."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -69,8 +69,8 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 class MelResUNet(nn.Module):
     """A residual U-Net on the plane of time and bands.
 
-    A convolution does not know which band it looks at, and what is missing of a spectrogram depends on
-    just that: each cell also sees its place between the lowest band, -1, and the highest, 1.
+    A convolution does not know which band it looks at, but what is missing of a spectrogram depends on just
+    that. So each cell also sees its place between the lowest band, -1, and the highest, 1.
 
     Args:
         width: channels of the finest level; they double at each coarser one.
@@ -105,7 +105,7 @@ KINDS: dict[str, type[nn.Module]] = {"dnn": MelDnn, "resunet": MelResUNet}
 
 
 def build(kind: str, sizes: Mapping[str, int]) -> nn.Module:
-    """A predictor with fresh weights; UsageError for a kind or a size that there is not."""
+    """A predictor with fresh weights; UsageError for an unknown kind or size."""
     if kind not in KINDS:
         raise UsageError(f"kind = {kind!r}: there are {', '.join(KINDS)}", "kind")
     try:
