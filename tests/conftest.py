@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# As in the engine: what waits for a thread must not spin. Read once, when NumPy and torch are loaded.
+# As in the engine: threads must not spin while they wait. Read once, when NumPy and torch are loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -53,22 +53,22 @@ from bridge.wire.ulid import new_ulid
 from presets.report import RenderReport, SourceReport
 from presets.schema import make
 
-# How fast an example is says nothing on a busy machine.
+# On a busy machine the speed of an example says nothing.
 hypothesis.settings.register_profile("airband", deadline=None)
 hypothesis.settings.load_profile("airband")
 
 REPOSITORY = Path(__file__).parents[1]
-# A suite that a script runs in the background ignores SIGINT, and so would every process it starts.
+# A script's background process ignores SIGINT; so would these tests and every process they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup: still ignored here, and not by those
+    signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup: still ignored here, but not by children
 
 PATIENCE_S = 120.0
-"""How long a test waits for what must come; long, for machines that are busy."""
+"""Seconds that a test waits for an event that must come; long, for busy machines."""
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Polls until `condition` holds; fails the test when it never does."""
+    """Polls until `condition` holds; fails the test after PATIENCE_S."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s, f"waited in vain for {what}"
@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that `pid` started, and theirs, which have not ended."""
+    """All living descendants of process `pid`."""
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
     rows = [line.split() for line in table.stdout.splitlines()]
     found, parents = [], [pid]
@@ -97,7 +97,7 @@ def lives(pid: int) -> bool:
 
 @pytest.fixture(scope="session")
 def report() -> RenderReport:
-    """What a render may say of itself."""
+    """The report of a render."""
     return RenderReport(
         generated=True,
         cutoff_hz=4000.0,
@@ -134,13 +134,13 @@ class LiveEngine:
 
     @property
     def resident_bytes(self) -> int:
-        """What it holds in memory, without its workers; 0 where the system has no /proc."""
+        """Its resident memory without its workers; 0 where the system has no /proc."""
         statm = Path(f"/proc/{self.process.pid}/statm")
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
     @property
     def threads(self) -> int:
-        """How many it has; 0 where the system has no /proc."""
+        """The number of its threads; 0 where the system has no /proc."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return len(os.listdir(tasks)) if tasks.exists() else 0
 
@@ -149,13 +149,13 @@ class LiveEngine:
         """Its rendering processes: each leads a process group of its own."""
         found = []
         for pid in descendants(self.process.pid):
-            with suppress(ProcessLookupError):  # gone since it was listed
+            with suppress(ProcessLookupError):  # it ended after it was listed
                 if os.getpgid(pid) == pid:
                     found.append(pid)
         return found
 
     def end(self) -> None:
-        """Ends it with everything it started, however it stands."""
+        """Ends it and everything it started, whatever state it is in."""
         started = descendants(self.process.pid)
         self.process.kill()
         self.process.wait()
@@ -187,7 +187,7 @@ def launch(state: Path, *options: str, program: Sequence[str] = ("-m", "engine")
 
 
 class Peer:
-    """A client as the protocol draws it, without the product's own: one DEALER, one message at a time."""
+    """A bare client of the protocol, without Airband's own: one DEALER socket, one message at a time."""
 
     def __init__(self, connection: Connection, hello: bool = True) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -236,7 +236,7 @@ class Peer:
         return job
 
     def upload(self, job: str, samples: NDArray[np.float32], offset: int = 0) -> None:
-        """Sends what is missing from `offset` on, as the grants come."""
+        """Sends the samples from `offset` on, as credit is granted."""
         sender = Sender(ArrayBytes(samples))
         sender.resume(offset)
         while True:
@@ -279,7 +279,7 @@ class Peer:
 
 @pytest.fixture
 def pinged() -> Callable[[LiveEngine], AbstractContextManager[dict[str, Any]]]:
-    """`with pinged(engine) as figures`: how long pings of somebody else took while the block ran."""
+    """`with pinged(engine) as figures`: times of another client's pings while the block ran."""
 
     @contextmanager
     def measured(engine: LiveEngine) -> Iterator[dict[str, Any]]:
@@ -299,7 +299,7 @@ def pinged() -> Callable[[LiveEngine], AbstractContextManager[dict[str, Any]]]:
 
 @pytest.fixture(name="wait_until")
 def _wait_until() -> Callable[[Callable[[], bool], str], None]:
-    """`wait_until(condition, what)`: polls; fails the test when the condition never comes to hold."""
+    """`wait_until(condition, what)`: polls; fails the test after PATIENCE_S."""
     return wait_until
 
 
@@ -311,7 +311,7 @@ def _launch() -> Callable[..., LiveEngine]:
 
 @pytest.fixture
 def start_engine(tmp_path: Path) -> Iterator[Callable[..., LiveEngine]]:
-    """`start_engine(*options, state=...)`: as many engines as a test wants, each ended after it."""
+    """`start_engine(*options, state=...)`: starts an engine, any number of times; all end after the test."""
     running: list[LiveEngine] = []
 
     def start(*options: str, state: Path | None = None) -> LiveEngine:
@@ -321,7 +321,7 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., LiveEngine]]:
     yield start
     for engine in running:
         engine.end()
-        shutil.rmtree(engine.home.runtime, ignore_errors=True)  # of one that was killed
+        shutil.rmtree(engine.home.runtime, ignore_errors=True)  # of an engine that was killed
 
 
 @pytest.fixture(scope="session")

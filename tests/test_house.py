@@ -1,4 +1,4 @@
-"""What the house holds itself to: folders that a newcomer overlooks, files of one idea."""
+"""Limits on the sources: folders that a newcomer can survey, files that hold one idea."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "bridge", "render", "presets")
 MODULES_MAX = 15
 ROOMY = {"render": 20, "bridge/cli": 20}
-"""The path of a clip, and the commands, are lists that read better whole."""
+"""Folders with more modules: the path of a clip and the commands read better in one place."""
 LINES_MAX = 350
 LONG = {"bridge/wire/messages.py": 420}
-"""The protocol stands on one page."""
+"""Longer files: the protocol is kept in one."""
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="not run in the sources")

@@ -1,4 +1,4 @@
-"""The README and the pages it leads to say what is true: examples run, tables are those of the code."""
+"""The README and the pages it links to are true: examples run, tables agree with the code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def blocks(page: str, kind: str) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """What the headings of a page are called in addresses."""
+    """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -112,7 +112,7 @@ def test_the_example_presets_load(tmp_path: Path) -> None:
 
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dull: NDArray[np.float32]) -> Iterator[Path]:
-    """A folder with what the examples speak of, and an engine of its own for them."""
+    """A folder with the files that the examples name, and an engine for them."""
     if sys.platform != "linux":
         pytest.skip("the examples use the user's own folders, which XDG variables move on Linux only")
     for name in ("STATE_HOME", "RUNTIME_DIR", "CONFIG_HOME"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def small_configuration() -> Configuration:
-    """Four levels as published, at the least width that 32 groups allow."""
+    """Four levels as published, at the smallest width that 32 normalisation groups allow."""
     from engine.models.audiosr.networks import Configuration
 
     return Configuration(
@@ -37,7 +37,7 @@ def small_configuration() -> Configuration:
 
 @pytest.fixture(scope="session")
 def pristine_networks(small_configuration: Configuration) -> Networks:
-    """What `small_networks` copies; no tensor is left at an initial zero or one."""
+    """The original that `small_networks` copies; no tensor is left at its initial zeros or ones."""
     import torch
 
     from engine.models.audiosr.networks import Networks

@@ -60,7 +60,7 @@ def test_a_preset_is_also_given_by_its_path(tmp_path: Path) -> None:
 def test_a_configuration_that_cannot_be_looked_into_leaves_the_presets_that_ship(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another user's, as `sudo -u` leaves it in the environment; here a name that no folder can have."""
+    """Another user's folder, as `sudo -u` leaves in the environment; here a name that no folder can have."""
     monkeypatch.setenv("AIRBAND_CONFIG", "/" + "x" * 300)
     assert presets.names() == tuple(sorted(SHIPPED))
     assert presets.load("music").seed == 0

@@ -23,7 +23,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "gate_db": (-120, -40),
     "cutoff": (1000, 23000),
 }
-"""The knobs' table of the design."""
+"""The bounds in the design's table of knobs."""
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "sampler": ("ddim", "dpmpp_2m", "unipc"),

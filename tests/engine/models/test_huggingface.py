@@ -1,4 +1,4 @@
-"""The hub's traffic against a server of our own that speaks what the hub speaks."""
+"""Downloads from the hub, tried on a local server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ETAG = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves one file of one repository; `break_at` is after how many bytes the first answer breaks off."""
+    """Serves one file of one repository; the first answer breaks off after `break_at` bytes."""
 
     daemon_threads = True
 

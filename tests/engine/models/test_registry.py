@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path, small_networks: Networks) -> list[str]:
-    """What `models convert` is given for the small networks: the file, and its sizes."""
+    """The arguments of `models convert` for the small networks: their file and its configuration."""
     state = {small_networks.to_official(n): t for n, t in small_networks.state_dict().items()}
     save_file(state, tmp_path / "official.safetensors")
     sizes = small_networks.configuration
@@ -55,7 +55,7 @@ def test_without_weights_the_list_says_how_to_get_them() -> None:
 def test_folders_that_cannot_be_looked_into_leave_the_models_that_ship(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another user's, as `sudo -u` leaves them in the environment; here names that no folder can have."""
+    """Another user's folders, as `sudo -u` leaves in the environment; here names that no folder can have."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", "/" + "x" * 300)

@@ -1,4 +1,4 @@
-"""A small corpus of known sounds, and what every trainer's tests ask of a run."""
+"""A small corpus of known sounds, and the checks that all trainers' tests share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(packed: Path) -> dict[str, Any]:
-    """Values that make a run of any trainer small."""
+    """Configuration values that make a run of any trainer small."""
     return {
         "pack": str(packed),
         "held_out": 0.2,
@@ -59,7 +59,7 @@ def tiny(packed: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def encoded(pristine_networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of an autoencoder, `vae.safetensors`, where the first test that asks keeps `latents`."""
+    """A folder with an autoencoder, `vae.safetensors`, where the first test that encodes stores `latents`."""
     folder, networks = tmp_path_factory.mktemp("encoded"), pristine_networks
     state = {n: t for n, t in networks.state_dict().items() if n.startswith(("encoder", "decoder"))}
     write_part(folder / "vae.safetensors", "vae", networks.configuration.vae, state, 0.5)
@@ -68,10 +68,10 @@ def encoded(pristine_networks: Networks, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def as_toml() -> Callable[[dict[str, Any]], str]:
-    """`as_toml(values)`: a configuration as a file holds it."""
+    """`as_toml(values)`: a configuration as the text of a TOML file."""
 
     def inline(value: Any) -> str:
-        """Like JSON, but for tables."""
+        """As JSON, except for tables."""
         if isinstance(value, dict):
             return "{ " + ", ".join(f"{name} = {inline(item)}" for name, item in value.items()) + " }"
         return json.dumps(value)
@@ -80,7 +80,7 @@ def as_toml() -> Callable[[dict[str, Any]], str]:
 
 
 def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
-    """The lines of a run's log, without the time they were written at."""
+    """The rows of a run's log, without their times."""
     with (folder / "log.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["part"] == part]
     for row in rows:
@@ -89,7 +89,7 @@ def logged(folder: Path, part: str = "train") -> list[dict[str, str]]:
 
 
 LOOKED_AT_STEPS = 10
-"""How often it is looked whether a loss has fallen."""
+"""Steps between checks of whether a loss has fallen."""
 
 
 class _First(torch.utils.data.Dataset[Any]):
@@ -104,15 +104,15 @@ class _First(torch.utils.data.Dataset[Any]):
 
 @pytest.fixture
 def overfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[float]]:
-    """`overfit(task, name)`: trains on the first batch alone, until its loss is a tenth of what it was or its
-    steps are done; the loss called `name`, step by step."""
+    """`overfit(task, name)`: trains on the first batch alone until the loss `name` is a tenth of its first
+    value, or for all steps; returns that loss at each step."""
 
     def run(task: Task, name: str = "total") -> list[float]:
         torch.set_num_threads(1)
         losses = task.losses
 
         def alike(*arguments: Any) -> dict[str, torch.Tensor]:
-            torch.manual_seed(0)  # the noise that is drawn for a batch belongs to it
+            torch.manual_seed(0)  # a batch gets the same noise each time
             return losses(*arguments)
 
         monkeypatch.setattr(task, "losses", alike)
@@ -132,7 +132,7 @@ def overfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
 
 @pytest.fixture
 def resumes(tmp_path: Path) -> Callable[..., None]:
-    """`resumes(make_task)`: a run in two pieces has the losses of a run in one."""
+    """`resumes(make_task)`: checks that a run in two pieces has the losses of a run in one."""
 
     def run(make_task: Callable[[], Task]) -> None:
         torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Every trainer killed without a warning, and gone on with: the losses and weights of a run that was not."""
+"""Every trainer killed without warning and resumed has the losses and weights of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "nvsr": {"kind": "resunet", "network": {"width": 8, "depth": 2}},
     "nuwave": {"network": {"width": 16, "depth": 4, "cycle": 4}},
 }
-"""What is small of each trainer's configuration; a contest of two networks begins on the way."""
+"""Small configurations of each trainer; adversarial losses begin during the run."""
 
 DIES = """
 import os, signal, sys
@@ -65,11 +65,11 @@ Logbook.write, os.replace = write_and_die, die_or_replace
 from engine.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
-"""A training process that kills itself: at a place, where a clock would choose another one every time."""
+"""A training process that kills itself at a given place, so that the test repeats."""
 
 
 def losses(folder: Path) -> list[dict[str, str]]:
-    """The whole log but for its clock."""
+    """The whole log without its times."""
     with (folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: its losses, and a held-out example as pictures and as sound."""
+"""TensorBoard shows a run's losses, and a held-out example as pictures and sound."""
 
 from __future__ import annotations
 

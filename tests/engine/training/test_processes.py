@@ -44,7 +44,7 @@ def test_two_processes_train_what_one_with_accumulation_trains(packed: Path, tmp
         weights.append(load_file(tmp_path / name / "model.safetensors"))
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, again.stderr
-    assert "all 4 steps are done" in again.stderr, "no process waits for another that has nothing to do"
+    assert "all 4 steps are done" in again.stderr, "no process waits for another that has finished"
     assert [line[:2] for line in lines[0]] == [line[:2] for line in lines[1]]
     assert [line[2] for line in lines[0]] == pytest.approx([line[2] for line in lines[1]], abs=2e-5)
     for key, tensor in weights[0].items():

@@ -48,7 +48,7 @@ def test_every_filter_passes_below_and_stops_far_above_its_edge(kind: str, order
 
 
 def test_the_measuring_filter_has_its_six_db_edge_where_theory_puts_it() -> None:
-    """Chebyshev-I, order 8, 0.05 dB, forward and backward: 3 dB of one pass, at cosh(acosh(1 / eps) / 8)."""
+    """Chebyshev-I, order 8, 0.05 dB, both ways: at -3 dB of one pass, cosh(acosh(1 / eps) / 8)."""
     half_power = np.cosh(np.arccosh(1 / np.sqrt(10**0.005 - 1)) / 8)
     expected = np.arctan(np.tan(np.pi * 4000 / 48000) * half_power) / np.pi * 48000
     assert abs(edge_hz(response("chebyshev", 8, 4000.0, twice=True)) - expected) < 15

@@ -30,7 +30,7 @@ def official(networks: Networks) -> dict[str, Tensor]:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, small_networks: Networks) -> Path:
-    """A checkpoint as published: nested, with what inference does not need, and one stranger."""
+    """A checkpoint as published: nested, with tensors that inference does not need, and one unknown key."""
     extras = {
         "clap.model.logit_scale_a": torch.zeros(()),
         "model_ema.diffusion_modelout2weight": torch.zeros(3),

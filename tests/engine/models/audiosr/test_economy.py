@@ -36,7 +36,7 @@ def test_guidance_stops_after_its_share_of_the_steps(share: float, guided: int) 
 
 
 def test_the_first_step_without_guidance_is_whole() -> None:
-    """What the coarse levels gave before was two predictions' answer."""
+    """Earlier outputs of the coarse levels are of a batch with and without the condition, and do not fit."""
     plan = predictions(50, 2.0, guided_share=0.5, cache_interval=10)
     assert plan[25] == Prediction(1.0, True)
     assert sum(step.whole for step in plan) == 6

@@ -35,7 +35,7 @@ def rendered(networks: Networks, vocoder: str) -> Audio:
 
 
 def held_bytes(network: nn.Module) -> int:
-    """What a network's weights take in memory."""
+    """Bytes that a network's weights take in memory."""
     return sum(0 if tensor.is_meta else tensor.nbytes for tensor in network.state_dict().values())
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_is_gone_is_one_error(converted: Path) -> None:
 
 def test_half_a_network_does_not_stay_in_memory(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = load_networks(converted, "cpu", None, 0)
-    monkeypatch.setattr("engine.models.audiosr.loading.MAPPED_BYTES", 1)  # a map a layer
+    monkeypatch.setattr("engine.models.audiosr.loading.MAPPED_BYTES", 1)  # a memory map for each layer
     opened, count = ConvertedFile._opened, 0
 
     def gone_on_the_way(file: ConvertedFile) -> AbstractContextManager[Any]:

@@ -49,7 +49,7 @@ def test_leading_timesteps_start_at_one_and_stop_at_the_first_level() -> None:
     plan = official.leading(50)
     assert [level.t for level in plan] == [981.0 - 20 * i for i in range(50)]
     assert 0.99 < plan[-1].abar_next < 1
-    assert len(official.leading(30)) == 31, "1000 // 30 spacing gives a step more, as it does there"
+    assert len(official.leading(30)) == 31, "a spacing of 1000 // 30 gives 31 steps, as in the official code"
 
 
 def test_the_first_draw_is_thrown_away() -> None:

@@ -23,7 +23,7 @@ Build = Callable[..., AudioSR]
 
 @pytest.fixture
 def build(small_networks: Networks) -> Build:
-    """An AudioSR of small networks whose vocoder sounds, so that no comparison is of silence."""
+    """An AudioSR of small networks with an audible vocoder, so that no comparison is of silence."""
     with torch.no_grad():
         small_networks.vocoder.conv_post.weight.mul_(30)
 
@@ -116,7 +116,7 @@ def test_equal_channels_are_computed_once_and_are_bit_identical(build: Build) ->
 
 
 def test_low_mel_bands_are_the_inputs_own(build: Build) -> None:
-    """What the vocoder is given below the cut-off does not depend on what was sampled."""
+    """The vocoder's input below the cut-off does not depend on the sampled latent."""
     model, x = build(), noisy(CELL)
     given: list[torch.Tensor] = []
     handle = model._networks.vocoder.register_forward_pre_hook(lambda _, args: given.append(args[0]))
@@ -185,7 +185,7 @@ def test_guidance_of_half_the_steps_needs_one_prediction_in_the_others(build: Bu
 def test_steps_that_share_the_coarse_levels_work_less_and_stay_near(
     build: Build, sampler: str, cfg_scale: float
 ) -> None:
-    """Nearer than another seed is: of random weights no more can be asked."""
+    """They stay nearer than another seed: random weights allow no closer bound."""
     model, worked = build(rows=2), list[int]()
     windows = [window(noisy(CELL)), window(noisy(CELL, seed=1), 2 * CELL_FRAMES)]
     handle = model._networks.unet.middle_block.register_forward_pre_hook(
@@ -208,7 +208,7 @@ def test_steps_that_share_the_coarse_levels_work_less_and_stay_near(
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_shared_coarse_levels_belong_to_their_row(build: Build, joint: bool) -> None:
-    """Rows one at a time or together, and fewer at once from the middle on, make the same sound."""
+    """Rows make the same sound one at a time, together, and in smaller batches from the middle on."""
     windows = [window(noisy(CELL, seed=i), 2 * i * CELL_FRAMES) for i in range(4)]
     preset = make(steps=6, cache_interval=3, guided_share=0.5, joint=joint)
     alone = build(rows=1).upscale(windows, PhiloxNoise(0), preset, ignore)
@@ -260,7 +260,7 @@ def test_other_failures_are_not_taken_for_memory(build: Build) -> None:
 
 
 def test_joint_windows_agree_where_they_overlap(build: Build) -> None:
-    """Two windows with half of each in common: sampled together, they decode to nearly the same there."""
+    """Two windows share half of their length: sampled together, they decode to nearly the same there."""
     x = noisy(3 * CELL)
     windows = [window(x[:, at * CELL_FRAMES : (at + 2) * CELL_FRAMES], at * CELL_FRAMES) for at in (0, 1)]
     middle = slice(round(0.3 * CELL_FRAMES), round(0.7 * CELL_FRAMES))
@@ -276,7 +276,7 @@ def test_joint_windows_agree_where_they_overlap(build: Build) -> None:
 
 @pytest.mark.parametrize("rows", [1, 4])
 def test_a_joint_render_samples_all_its_windows_together(build: Build, rows: int) -> None:
-    """Through a whole render, neighbours agree where both were heard, far better than without `joint`."""
+    """In a whole render, neighbouring windows agree where they overlap far better than without `joint`."""
     x = noisy(6 * CELL)
 
     def disagreement(joint: bool) -> float:

@@ -1,5 +1,5 @@
-"""Samplers against a model whose answer is known: data of one Gaussian, for which the best velocity, and the
-latent that every noise flows to, have closed forms."""
+"""Samplers on data from one Gaussian, for which the best velocity, and the latent that each noise flows to,
+have closed forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEAN, STD = 0.7, 0.6
 
 
 def gaussian_velocity(z: Tensor, t: float) -> Tensor:
-    """What a perfect network predicts for data of N(MEAN, STD^2)."""
+    """The velocity that a perfect network predicts for data from N(MEAN, STD^2)."""
     power = float(sampler.abar(t))
     alpha, sigma = math.sqrt(power), math.sqrt(1 - power)
     z0 = (alpha * STD**2 * z + sigma**2 * MEAN) / (power * STD**2 + 1 - power)
@@ -28,7 +28,7 @@ def gaussian_velocity(z: Tensor, t: float) -> Tensor:
 
 
 def flow(z: Tensor, here: float, there: float) -> Tensor:
-    """Where the probability flow takes z from abar `here` to abar `there`: it keeps each quantile."""
+    """The probability flow of z from abar `here` to abar `there`, which keeps each quantile."""
     quantile = (z - math.sqrt(here) * MEAN) / math.sqrt(here * STD**2 + 1 - here)
     return math.sqrt(there) * MEAN + math.sqrt(there * STD**2 + 1 - there) * quantile
 
@@ -50,7 +50,7 @@ def no_noise(index: int) -> Tensor:
 
 
 def even_in_log_snr(steps: int) -> list[sampler.Level]:
-    """From log-SNR -2 to 2, fractional timesteps found by inverting the cosine."""
+    """Levels evenly spaced in log-SNR from -2 to 2, at fractional timesteps found by inverting the cosine."""
     power = 1 / (1 + np.exp(-2 * np.linspace(-2, 2, steps + 1)))
     turns = np.arccos(np.sqrt(power) * math.cos(0.008 / 1.008 * math.pi / 2)) * 2 / np.pi
     t = (turns * 1.008 - 0.008) * 1000 - 1

@@ -47,7 +47,7 @@ def noise(name: str, group: int, start: int, count: int, shape: tuple[int, ...])
 
 
 def normal(*shape: int) -> Array:
-    """Standard normal numbers, the same ones each time."""
+    """Standard normal numbers, the same at each call."""
     return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
@@ -62,13 +62,13 @@ def render(samples: Audio, cutoff_hz: float, start: int = 0, group: int = 0, **k
 
 
 def level_of(samples: Audio, low_hz: float, high_hz: float) -> float:
-    """Level of the mean power of a signal's middle between two frequencies, dB."""
+    """Level in dB of the mean power between two frequencies, in a signal's middle."""
     power = power_of(spectrum(np.atleast_2d(samples))[:, 30:-30]).mean((0, 1))
     return float(level_db(power[int(low_hz / 23.4375) : int(high_hz / 23.4375)].mean()))
 
 
 class Told:
-    """A predictor that is told what to say: one level everywhere and one share of noise."""
+    """A predictor with fixed output: the given levels in every frame and one share of noise."""
 
     digest = "told"
 
@@ -86,7 +86,7 @@ def drawn(samples: Audio, cutoff_hz: float, level: Array, noise_share: float) ->
 
 
 def copied_spectrum(samples: Array, cutoff_hz: float) -> Bins:
-    """What is copied up, as a whole spectrum: (T, BINS)."""
+    """The copied fine structure as a whole spectrum: (T, BINS)."""
     bins = spectrum(samples)
     copied = copied_up(bins, power_of(bins), cutoff_hz)
     return np.pad(copied, ((0, 0), (BINS - copied.shape[1], 0)))
@@ -105,10 +105,10 @@ def test_spectrum_is_undone_by_samples_of() -> None:
 
 
 def test_all_frames_go_by_one_clock() -> None:
-    """A tone at a bin's centre has the phase of the signal's own start in every frame."""
+    """In every frame a tone at a bin's centre has the phase that it has at the start of the signal."""
     tone = np.cos(2 * np.pi * 301 * np.arange(FRAMES) / 2048 + 0.7).astype(np.float32)
     phase = np.angle(spectrum(tone)[2:-2, 301])
-    start = 0.7 + np.pi * 301  # frame 0 is centred on the start, half a frame after the clock
+    start = 0.7 + np.pi * 301  # frame 0 is centred on the start, half a frame after its clock's zero
     assert np.cos(phase - start).min() > 0.99999
 
 
@@ -120,7 +120,7 @@ def test_a_moving_mean_counts_what_is_there() -> None:
 
 
 def test_digital_silence_around_a_clip_is_left_out_however_much_there_is(hiss: Audio) -> None:
-    """The same clip in a window that is a cell longer on both sides."""
+    """The same clip renders the same in a window that is a cell longer on both sides."""
     clip = np.zeros((1, FRAMES), np.float32)
     clip[:, 40000:88000] = low_passed(hiss[:1, :48000], 4000.0)
     kept = stretch_that_sounds(clip[0])
@@ -153,7 +153,7 @@ def test_the_power_around_a_band_counts_what_is_there_and_not_what_is_missing() 
 
 
 def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
-    """Frames whose phases did not fit would cancel where they overlap, and the copy be weaker."""
+    """Frames whose phases did not fit would cancel where they overlap and make the copy weaker."""
     time_s = np.arange(FRAMES) / 48000
     tone = np.sin(2 * np.pi * 3000.0 * time_s).astype(np.float32) + np.float32(1e-3) * normal(FRAMES)
     copied = copied_spectrum(tone, 4000.0)[60:-60]
@@ -165,8 +165,8 @@ def test_overlapping_frames_of_a_copied_partial_add_up() -> None:
 @pytest.mark.parametrize("cutoff_hz", [4000.0, 6000.0, 8000.0])
 @pytest.mark.parametrize("pitch_hz", [110.0, 137.3, 220.0, 311.1, 437.0, 700.0])
 def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> None:
-    """Of what is copied above a harmonic tone, 90 % lie within 12 % of the distance of partials from one; by
-    chance it would be 24 %."""
+    """Above a harmonic tone, 90 % of the copied power lies within 12 % of the pitch from a partial; by chance
+    it would be 24 %."""
     frames = 4 * CELL_FRAMES
     t = np.arange(frames) / 48000
     partials = range(1, int(0.97 * cutoff_hz / pitch_hz) + 1)
@@ -182,7 +182,7 @@ def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> No
 
 @pytest.mark.parametrize("cutoff_hz", [1000.0, 4000.0, 8000.0, 16000.0, 23000.0])
 def test_the_upper_octave_is_heard_as_it_comes_and_goes(cutoff_hz: float) -> None:
-    """A tone of amplitude 0.1 in it for a tenth of a second, and one below it that stays."""
+    """A tone of amplitude 0.1 in the octave for a tenth of a second, over a steady tone below it."""
     time_s = np.arange(CELL_FRAMES) / 48000
     inside = (np.abs(time_s - 0.3) < 0.05) * np.sin(2 * np.pi * 0.7 * cutoff_hz * time_s)
     samples = 0.1 * inside + 0.1 * np.sin(2 * np.pi * 0.3 * cutoff_hz * time_s)
@@ -194,7 +194,7 @@ def test_the_upper_octave_is_heard_as_it_comes_and_goes(cutoff_hz: float) -> Non
 
 
 def test_the_upper_octave_is_as_quiet_before_an_attack_as_the_input() -> None:
-    """A click of 1 ms: 60 dB less is left of it 8 ms before, where an octave with steep ends has -39."""
+    """8 ms before a click of 1 ms the octave is 60 dB down; with steep ends it would be 39 dB down."""
     click = np.zeros(CELL_FRAMES, np.float32)
     click[15360:15408] = normal(48)
     power = upper_octave(spectrum(low_passed(click, 4000.0)), 4000.0, CELL_FRAMES)
@@ -204,7 +204,7 @@ def test_the_upper_octave_is_as_quiet_before_an_attack_as_the_input() -> None:
 @pytest.mark.parametrize("floor", [0.0, 0.001])
 @pytest.mark.parametrize("cutoff_hz", [4000.0, 8000.0])
 def test_a_band_is_silent_before_an_attack(cutoff_hz: float, floor: float) -> None:
-    """From 20 to 6 ms before noise begins, over nothing or a floor of -60 dB, the band is 45 dB down."""
+    """From 20 to 6 ms before noise begins, over silence or a floor of -60 dB, the band is 45 dB down."""
     burst = normal(FRAMES)
     burst[:61440] *= floor
     sos = signal.butter(4, 1.2 * cutoff_hz, "highpass", fs=48000, output="sos")
@@ -222,8 +222,8 @@ def test_a_gap_shorter_than_an_attack_spreads_is_no_silence() -> None:
 
 
 def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
-    """Noise that comes and goes 20 times a second below, steady noise above: that comes to follow, and keeps
-    its level within 1 dB."""
+    """The noise below swells 20 times a second; steady noise above takes on these swells and keeps its level
+    within 1 dB."""
     steady, upper = normal(2, CELL_FRAMES)
     swell = (1 + 0.9 * np.sin(2 * np.pi * 20 * np.arange(CELL_FRAMES) / 48000)).astype(np.float32)
     followed = following(steady, block_power(upper * swell))
@@ -242,7 +242,7 @@ def test_a_band_of_noise_takes_on_the_attacks_of_the_input() -> None:
 def test_noise_is_drawn_with_the_power_that_is_told(
     hiss: Audio, cutoff_hz: float, noise_share: float
 ) -> None:
-    """Within 1.5 dB in every octave, flat and falling."""
+    """Within 1.5 dB in bands of a quarter octave, for flat and for falling levels."""
     for level in (np.zeros(BANDS, np.float32), np.linspace(10.0, -40.0, BANDS, dtype=np.float32)):
         out = drawn(low_passed(hiss, cutoff_hz), cutoff_hz, level, noise_share)
         for low_hz in (1.2 * cutoff_hz, 12000.0, 18000.0):
@@ -253,7 +253,7 @@ def test_noise_is_drawn_with_the_power_that_is_told(
 
 @pytest.mark.parametrize("pitch_hz", [220.0, 523.3, 700.0])
 def test_a_harmonic_tone_goes_on_with_the_power_that_is_told_and_as_partials(pitch_hz: float) -> None:
-    """Within 2 dB of it; 60 % lie on the partials, of noise 24 % would."""
+    """The power is within 2 dB, and 60 % of it lies on the partials, where noise would have 24 %."""
     cutoff_hz = 6000.0
     t = np.arange(FRAMES) / 48000
     partials = range(1, int(0.97 * cutoff_hz / pitch_hz) + 1)
@@ -269,7 +269,7 @@ def test_a_harmonic_tone_goes_on_with_the_power_that_is_told_and_as_partials(pit
 
 
 def test_seeds_take_other_contours_and_the_expected_one_comes_first(hiss: Audio) -> None:
-    """Five takes of noise, each with levels of its own; the sixth has the first one's again."""
+    """Seeds 0 to 4 give different levels; seed 5 has those of seed 0 again."""
     band_limited = low_passed(hiss[:1], 4000.0)
     levels = [
         [
@@ -309,7 +309,7 @@ def test_a_ceiling_below_the_cutoff_leaves_the_input_as_it_is(hiss: Audio) -> No
 
 
 def test_noise_is_copied_by_half_of_its_band() -> None:
-    """Where nothing is regular, the copies are as wide as can be."""
+    """Without regularly spaced partials, the copy is moved by half of the band."""
     bins = spectrum(normal(CELL_FRAMES))[:, 1:161]
     white = whitened(bins, power_of(bins))
     assert (copy_distance(white) == 80).mean() > 0.9
@@ -341,7 +341,7 @@ def test_is_deterministic_and_equal_channels_stay_equal_and_swapped_ones_swap(hi
 
 
 def test_neighbouring_windows_agree_in_fine_structure(hiss: Audio) -> None:
-    """A window that starts a cell later finds the same partials: phases come from the clip's own clock."""
+    """A window that starts a cell later makes the same partials: phases refer to the clip's clock."""
     band_limited = low_passed(hiss[:1], 4000.0)
     padded = np.pad(band_limited, ((0, 0), (CELL_FRAMES, 0)))
     first = spectrum(render(band_limited, 4000.0, start=0)[0])[61:180, 200:900]

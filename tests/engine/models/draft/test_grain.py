@@ -1,4 +1,4 @@
-"""The stereo image of the band that is made: as wide, and where, as the sound below the cut-off."""
+"""The stereo image of the generated band: as wide as the sound below the cut-off, and in the same place."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MODEL = draft.load()
 
 
 def low_passed(count: int, cells: int = 4) -> Audio:
-    """Independent noises that end at the cut-off."""
+    """`count` channels of independent noise that ends at the cut-off."""
     noises = 0.1 * np.random.default_rng(5).standard_normal((count, cells * CELL_FRAMES))
     sos = signal.butter(12, CUTOFF_HZ, fs=48000, output="sos")
     return signal.sosfiltfilt(sos, noises, axis=-1).astype(np.float32)
 
 
 def band_of(samples: Audio, stereo: str = "linked") -> Any:
-    """What lies above the cut-off of a render of two channels, half a second from its ends on."""
+    """The band above the cut-off of a stereo render, without half a second at each end."""
     preset = make(cutoff=CUTOFF_HZ, stereo=stereo, stem="high")
     clip = render(ArrayClip(samples, 48000), preset, MODEL, lambda step: None).clip
     return signal.sosfilt(HIGH, clip.read(0, clip.frames))[:, 24000:-24000]
@@ -46,7 +46,7 @@ def gap_db(band: Any) -> float:
 @pytest.mark.parametrize(("stereo", "within"), [("linked", 0.12), ("mid_side", 0.25)])
 @pytest.mark.parametrize("wanted", [-1.0, -0.5, 0.0, 0.5, 0.9, 1.0])
 def test_the_new_band_is_as_wide_as_the_sound_below_it(wanted: float, stereo: str, within: float) -> None:
-    """Of mid and side the levels, whose difference is the width, are predicted apart."""
+    """Under `mid_side` within 0.25: the levels of mid and side, which make the width, are predicted apart."""
     both, apart = low_passed(2)
     mid, side = np.sqrt((1 + wanted) / 2) * both, np.sqrt((1 - wanted) / 2) * apart
     samples = np.stack([mid + side, mid - side]).astype(np.float32)
@@ -55,7 +55,7 @@ def test_the_new_band_is_as_wide_as_the_sound_below_it(wanted: float, stereo: st
 
 @pytest.mark.parametrize("stereo", ["linked", "mid_side"])
 def test_what_is_panned_stays_where_it_is(stereo: str) -> None:
-    """20 dB to the left; levels are predicted for each channel by itself, and need not differ by as much."""
+    """20 dB to the left, within 5 dB: each channel's levels are predicted separately."""
     sound = low_passed(1)[0]
     assert gap_db(band_of(np.stack([sound, 0.1 * sound]), stereo)) == pytest.approx(20, abs=5)
     assert correlation(band_of(np.stack([sound, 0.1 * sound]), stereo)) > 0.95
@@ -74,7 +74,7 @@ def test_opposite_channels_get_opposite_bands() -> None:
 
 
 def test_the_image_moves_with_the_sound() -> None:
-    """Two seconds of one sound in both channels, then of two sounds."""
+    """First the same sound in both channels, then two different ones."""
     one, other = low_passed(2, cells=6)
     second = np.where(np.arange(one.size) < one.size // 2, one, other).astype(np.float32)
     middle = one.size // 2 - 24000

@@ -26,12 +26,12 @@ TINY = {"width": 16, "depth": 4}
 
 
 def normal(*shape: int) -> Array:
-    """Standard normal numbers, the same ones each time."""
+    """Standard normal numbers, the same at each call."""
     return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
 def a_file(sizes: dict[str, Any], wrong: dict[str, Array | None] | None = None) -> bytes:
-    """A predictor of random weights, some of them replaced or left out."""
+    """The file of a predictor with random weights, some of them replaced or left out."""
     weights = {name: 0.1 * normal(*shape) for name, shape in sizes_of(TINY).shapes().items()} | (wrong or {})
     kept = {name: array.astype(np.float16) for name, array in weights.items() if array is not None}
     return save(kept, {"sizes": json.dumps(sizes)})
@@ -39,7 +39,7 @@ def a_file(sizes: dict[str, Any], wrong: dict[str, Array | None] | None = None) 
 
 @pytest.fixture(scope="module")
 def hiss() -> Array:
-    """Its powers."""
+    """The power spectrum of white noise."""
     return power_of(spectrum(np.float32(0.1) * normal(30720)))
 
 

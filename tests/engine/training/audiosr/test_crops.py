@@ -1,4 +1,4 @@
-"""The simulation of AudioSR's paper: where a band-limited copy ends, and that it is what it was below."""
+"""The low-pass of AudioSR's paper: where a band-limited copy ends, and that it equals the clip below."""
 
 from __future__ import annotations
 

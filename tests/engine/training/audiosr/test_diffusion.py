@@ -80,7 +80,7 @@ def test_what_it_exports_renders(
     x = np.random.default_rng(0).standard_normal((1, 48000)).astype(np.float32) * 0.1
     made = render(
         ArrayClip(x, 48000), make(steps=1, cutoff=4000.0), model, lambda step: None
-    ).clip  # not band-limited: only its shape counts
+    ).clip  # the input is not band-limited: only shape and finite samples count
     assert made.frames == 48000
     assert np.isfinite(made.read(0, 48000)).all()
 
@@ -106,7 +106,7 @@ def test_a_model_tells_the_hours_of_all_its_parts(
     task = Diffusion(config())
     task.hours = 0.25
     task.export(dict(task.networks.items()), tmp_path)
-    assert hours_of(tmp_path / "model.safetensors") == 0.75  # the autoencoder took half an hour
+    assert hours_of(tmp_path / "model.safetensors") == 0.75  # 0.25 here and 0.5 of the autoencoder
     tuned = Diffusion(config(origin=str(tmp_path / "model.safetensors"), crop_s=0.64))
     tuned.hours = 1.0
     tuned.export(dict(tuned.networks.items()), tmp_path)

@@ -1,4 +1,4 @@
-"""The recipe of engine/training/README.md for one's own voice, with small random networks and a short run."""
+"""The recipe for a voice in engine/training/README.md, with small random networks and a short run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from render.render import render
 
 @pytest.fixture
 def voice(tmp_path: Path) -> Path:
-    """A folder of eight files of 2 s: a buzz that glides, under syllables."""
+    """A folder of eight files of 2 s: a gliding buzz with an envelope of syllables."""
     folder, rng, t = tmp_path / "voice", np.random.default_rng(0), np.arange(96000) / 48000
     folder.mkdir()
     for k in range(8):
@@ -55,7 +55,7 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
     command = ["--config", str(tmp_path / "speech.toml"), "--from", "audiosr-small", "--data", str(voice)]
     assert main(["train", "diffusion", *command, "--out", str(out)]) == 0
 
-    # Hours and memory were told before the first step; the card says what was heard and how long it took.
+    # Hours and memory are printed before the first step; the card names the data, the model its hours.
     told = capsys.readouterr().err
     assert "12 steps of" in told
     assert "hours" in told
@@ -64,7 +64,7 @@ def test_a_model_becomes_one_of_a_voice_and_renders(
     assert float(read_header(out / "model.safetensors", "audiosr")["hours"]) >= 2
     with (out / "log.csv").open(newline="") as file:
         held_out = [float(row["total"]) for row in csv.DictReader(file) if row["part"] == "held-out"]
-    assert held_out[1] < held_out[0], "what it has not heard of the voice is nearer too"
+    assert held_out[1] < held_out[0], "held-out clips of the voice improve too"
 
     assert main(["models", "convert", str(out / "model.safetensors"), "--name", "audiosr-voice"]) == 0
     listed = {model.name: model for model in registry.available()}

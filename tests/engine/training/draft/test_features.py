@@ -1,4 +1,4 @@
-"""What training prepares for many clips at once equals what a render finds for one window."""
+"""Features that training prepares for many clips at once equal those of a render for one window."""
 
 import numpy as np
 import pytest

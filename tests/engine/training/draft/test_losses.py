@@ -18,7 +18,7 @@ def compared(
     contours: torch.Tensor | None = None,
     parts: Weights = NONE,
 ) -> Losses:
-    """The losses of an answer whose texture is 0.25 off."""
+    """The losses of an output whose texture is off by 0.25."""
     texture = torch.zeros(*level.shape[:2], TEXTURES)
     return losses(
         torch.cat([answer, texture], -1),
@@ -53,8 +53,8 @@ def test_what_has_no_weight_does_not_count() -> None:
 
 
 def test_the_mean_of_decibels_is_short_of_power_and_louder_peaks_mend_it() -> None:
-    """A band that is loud one frame in ten: its mean level is 26 dB short of its power, and the distance
-    prefers it to an answer with the right power; loudness has it the other way round."""
+    """A band is loud in one frame of ten, so its mean level is 26 dB below its power. The distance prefers an
+    output at the mean level to one with the right power; loudness prefers the right power."""
     level = torch.full((1, 50, BANDS), -2.0)
     level[:, ::10] = 0.0
     flat = torch.full_like(level, float(level.mean()))

@@ -30,7 +30,7 @@ BANDS_HZ = 187.5 * (np.arange(128) + 0.5)
 
 
 def voice(seed: int, tilt_db: float) -> Array:
-    """Noise with the long-term spectrum of speech, and `tilt_db` more an octave from 3.15 kHz up."""
+    """Noise with the long-term spectrum of speech, tilted by `tilt_db` an octave from 3.15 kHz up."""
     hz = np.fft.rfftfreq(SECONDS * 48000, 1 / 48000)
     density_db = np.interp(np.log(hz + 1), np.log(CENTRES_HZ), AVERAGE_DB - 10 * np.log10(CENTRES_HZ))
     density_db += tilt_db * np.log2(np.maximum(hz, 3150) / 3150)
@@ -40,14 +40,14 @@ def voice(seed: int, tilt_db: float) -> Array:
 
 
 def off_average_db(samples: Array) -> np.ndarray:
-    """Third octaves of a clip over those of speech, both 0 around 3.15 kHz."""
+    """Third-octave levels of a clip minus those of average speech, set to 0 dB around 3.15 kHz."""
     found = third_octaves_db(samples) - AVERAGE_DB
     return np.asarray(found - found[4:7].mean())
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Speech of two packages, 3 dB an octave too dark and too bright; narration and music, dark."""
+    """Speech of two packages, 3 dB an octave too dark and too bright; narration and music, 3 dB too dark."""
     root = tmp_path_factory.mktemp("voices")
     with (root / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -80,7 +80,7 @@ def test_a_package_of_known_tilt_is_brought_to_the_average_of_speech(corpus: Pat
 
 
 def test_a_clip_unlike_its_package_keeps_its_balance() -> None:
-    """A word of s alone is bright in every package; the package's curve does not take that away."""
+    """A clip of nothing but s is bright in any package; the package's curve does not remove that."""
     levels_db = np.stack([AVERAGE_DB] * 6 + [AVERAGE_DB + 20 * (CENTRES_HZ > 5000)])
     assert np.abs(correction_db(levels_db, 24000.0)).max() < 0.1
 
@@ -93,7 +93,7 @@ def test_a_correction_is_bounded_and_held_above_its_last_third() -> None:
 
 
 def test_nothing_is_raised_where_a_packages_band_has_ended() -> None:
-    """What the ended band itself says, a fall of 60 dB, is not made good either."""
+    """The end of the band, a fall of 60 dB, is not corrected either."""
     coded_db = AVERAGE_DB - 6.0 * (CENTRES_HZ > 7000) - 60.0 * (CENTRES_HZ > 15000)
     curve_db = correction_db(coded_db[None], 15000.0)
     below, above = (GRID_HZ > 8000) & (GRID_HZ < 15000), GRID_HZ > 15000
@@ -105,7 +105,7 @@ def test_nothing_is_raised_where_a_packages_band_has_ended() -> None:
 
 def test_examples_of_a_voice_are_as_bright_as_speech_and_music_stays_as_it_is(corpus: Path) -> None:
     def rise_db(domain: str, ltass: tuple[float, float]) -> float:
-        """How much louder than 2.5 to 4 kHz examples are wanted from 12 to 15 kHz: the mean of two clips'."""
+        """Target level at 12 to 15 kHz minus that at 2.5 to 4 kHz, dB; the mean of two clips."""
         part = Corpus(corpus, 0.0, False, {domain: 1.0})
         variations = {"narration": replace(STILL, ltass=ltass), "music": STILL}
         examples = Examples(part, 0, 2 * 30720, variations, 0.0)

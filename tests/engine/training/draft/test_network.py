@@ -18,7 +18,7 @@ TINY = {"width": 16, "depth": 4}
 
 @pytest.mark.parametrize("count", [1, 60, 61])
 def test_what_was_trained_and_what_renders_answer_alike(tmp_path: Path, count: int) -> None:
-    """Weights far from those of a start, of every size that may differ."""
+    """Weights far from the initial ones, and a value of its own for every size."""
     torch.manual_seed(count)
     sizes = {"width": 24, "depth": 5, "expansion": 2, "taps": 7, "patch": 3}
     network = build(sizes)

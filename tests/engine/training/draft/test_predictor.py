@@ -102,7 +102,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_losses_it_would_have_had(
 
 
 def test_a_run_goes_on_from_a_trained_predictor_and_resumes(corpus: Path, tmp_path: Path) -> None:
-    """The command's second form: weights of another run, a fresh schedule, speech brought to its average."""
+    """`--from`: weights of another run, a fresh schedule, speech brought to the average of speech."""
     Run(Predictor(config(corpus, steps=2)), tmp_path / "first").train()
     given = tmp_path / "first" / "predictor.safetensors"
     path = tmp_path / "second.toml"

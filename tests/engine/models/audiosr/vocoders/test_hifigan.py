@@ -22,7 +22,7 @@ def test_sixteen_samples_more_than_the_hop_asks_for(small_networks: Networks, fr
 
 @torch.inference_mode()
 def test_a_frame_sounds_eight_samples_late() -> None:
-    """With positive symmetric kernels the generator is linear, and its answer to one frame is centred."""
+    """With positive symmetric kernels the generator is linear, and its response to one frame is symmetric."""
     vocoder = Vocoder(
         upsample_initial_channel=32, resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]]
     )

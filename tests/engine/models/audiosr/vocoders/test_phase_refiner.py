@@ -11,7 +11,7 @@ FRAMES = 24 * mel.HOP
 
 
 def heard(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Two bursts of noise, cut at 4 and 9 kHz: what a refiner is given."""
+    """The inputs of a refiner: two bursts of noise with cut-offs of 4 and 9 kHz."""
     chance = torch.Generator().manual_seed(seed)
     full = 0.1 * torch.randn(2, FRAMES, generator=chance)
     full[:, FRAMES // 2 :] *= 0.1
@@ -20,7 +20,7 @@ def heard(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def taught(refiner: PhaseRefiner) -> PhaseRefiner:
-    """A refiner whose head does something."""
+    """The refiner with random weights in its head, which begins at zero."""
     torch.manual_seed(0)
     torch.nn.init.normal_(refiner.head.weight, std=0.3)
     return refiner
@@ -32,7 +32,7 @@ def test_a_fresh_one_is_phase_retrieval() -> None:
     assert made.shape == (2, FRAMES)
     inside = slice(mel.N_FFT, FRAMES - mel.N_FFT)
     error = (made - retrieved)[:, inside].norm() / retrieved[:, inside].norm()
-    assert error < 0.01  # the known bins are put back once more
+    assert error < 0.01  # not equal: the known bins are restored once more
 
 
 @torch.no_grad()
