@@ -24,7 +24,7 @@ class Posterior(NamedTuple):
 
 
 class Downsample(nn.Module):
-    """Halves the plane; the padding stands at the end of time and frequency only."""
+    """Halves the plane; only the ends of time and frequency are padded."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Encoder(nn.Module):
         ch: width of the finest level.
         ch_mult: width of each level, in units of `ch`; one level more than there are halvings.
         num_res_blocks: residual blocks a level.
-        z_channels: channels the stack gives, twice (mean and log-variance).
+        z_channels: the stack returns twice as many channels (mean and log-variance).
         embed_dim: channels of the latent.
     """
 

@@ -1,4 +1,5 @@
-"""What the networks of AudioSR see of windows: rows, one a channel, in batches; and when a window is done."""
+"""Brings windows to AudioSR's networks as rows, one a channel, in batches; and reports when a window is
+done."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ class Row:
 
     Attributes:
         waveform: (samples,) at the model's level.
-        cutoff_hz: as the window's.
-        group: whose noise it takes.
+        cutoff_hz: the window's.
+        group: the window's, whose noise it takes.
         first: its first latent cell, counted from the clip's start.
-        voice: which of the rows of that group and place it is: the channel.
+        voice: its number among the rows of that group and place: the channel.
     """
 
     waveform: Audio
@@ -33,7 +34,7 @@ class Row:
 
 
 def rows_of(windows: Sequence[Window], cell_frames: int, joint: bool) -> tuple[list[Row], list[list[int]]]:
-    """The channels of all windows as rows, and for each window the rows its channels are.
+    """The channels of all windows as rows, and for each window the indices of its channels' rows.
 
     Args:
         windows: any number.
@@ -59,12 +60,12 @@ def rows_of(windows: Sequence[Window], cell_frames: int, joint: bool) -> tuple[l
 
 
 class RowProgress:
-    """Tells of every step of every window as soon as all its channels have taken it.
+    """Reports every step of every window as soon as all its channels have taken it.
 
     Args:
         places: the rows of each window.
         of: the steps of a window.
-        on_step: who is told; cancels by raising.
+        on_step: called with each step; cancels by raising.
     """
 
     def __init__(self, places: list[list[int]], of: int, on_step: StepHook) -> None:
@@ -72,7 +73,8 @@ class RowProgress:
         self._step = 0
 
     def of_stage(self, stage: str) -> Callable[[list[int]], None]:
-        """The next step of all windows; what it returns is to be told the rows that have taken it."""
+        """Begins the next step of all windows; the function it returns is called with rows that have taken
+        it."""
         self._step += 1
         step = Step(stage, self._step, self._of)
         waiting = [set(place) for place in self._places]
@@ -90,7 +92,7 @@ class Batches:
     """Takes rows through a network, several at once where they are of equal shape.
 
     Args:
-        rows: at once, at the most; halves itself when memory runs out.
+        rows: how many at once, at most; halves itself when memory runs out.
     """
 
     def __init__(self, rows: int) -> None:
@@ -102,15 +104,15 @@ class Batches:
         on_done: Callable[[list[int]], None],
         *arguments: list[Tensor],
     ) -> list[list[Tensor]]:
-        """What `network` gives for every row, a list for each of its results.
+        """The results of `network` for every row, in one list for each of its results.
 
         Args:
-            network: takes and gives tensors whose first axis is the rows of a batch.
-            on_done: hears the indices of the rows done, batch by batch.
+            network: takes and returns tensors whose first axis is the rows of a batch.
+            on_done: called with the indices of the rows done, batch by batch.
             *arguments: the network's, each a list of (1, C, T, F), one a row.
 
         Raises:
-            RuntimeError: the network's own; memory ran out with a single row.
+            RuntimeError: the network's own, also where memory runs out with a single row.
         """
         results: dict[int, list[Tensor]] = {}
         waiting = sorted(range(len(arguments[0])), key=lambda index: arguments[0][index].shape[2])

@@ -22,7 +22,7 @@ def group_norm(channels: int, eps: float) -> nn.GroupNorm:
 
 
 class Conv(nn.Conv2d):
-    """A convolution that computes in its weight's precision and answers in its input's."""
+    """A convolution that computes in its weight's precision and returns its input's."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, T, F)."""
@@ -139,7 +139,7 @@ class FeedForward(nn.Module):
 class TransformerBlock(nn.Module):
     """Two self-attentions and a feed-forward, each behind its LayerNorm and with its residual.
 
-    The second attention is the one that attends to a context elsewhere; AudioSR has none, so it attends to x.
+    In other models the second attention attends to a context; AudioSR has none, so it attends to x.
     """
 
     def __init__(self, channels: int, head_channels: int) -> None:

@@ -43,7 +43,8 @@ UNUSED = (
     "log_one_minus_alphas_cumprod",
     "posterior_",
 )
-"""Starts of official names that inference does not need: networks it never calls, schedules it recomputes."""
+"""Prefixes of official names that inference does not need: networks it never calls, schedules it
+recomputes."""
 
 SPARE_ENCODER = "first_stage_model."
 """Where an official checkpoint holds the encoder a second time."""
@@ -63,7 +64,7 @@ class Tensors(Protocol):
 
 @dataclass(frozen=True)
 class Inventory:
-    """An official checkpoint against what inference needs.
+    """What an official checkpoint holds, compared with what inference needs.
 
     Attributes:
         sources: name in our networks -> name in the checkpoint.
@@ -195,8 +196,8 @@ def write(
         target: replaced when it exists.
         configuration: of the networks.
         source: where they are from.
-        hours: of training, of all networks together, where it is known.
-        guidance: what `cfg_scale = auto` is for this model.
+        hours: of training, all networks together; None where not known.
+        guidance: the value of `cfg_scale = auto` for this model.
     """
     metadata = {
         "format": format_of(FAMILY),
@@ -220,7 +221,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def guidance_of(path: Path) -> float:
-    """What `cfg_scale = auto` is for the model of a converted file."""
+    """The value of `cfg_scale = auto` for the model of a converted file."""
     return float(read_header(path, FAMILY).get("guidance", GUIDANCE))
 
 
@@ -239,7 +240,7 @@ def is_converted(path: Path) -> bool:
 
 
 def load_official(path: Path, config: Mapping[str, Any]) -> Networks:
-    """Networks in float32 straight from a checkpoint under official names, as the goldens hold it.
+    """Networks in float32 straight from a checkpoint under official names, such as those of the golden data.
 
     Args:
         path: of the checkpoint.

@@ -10,9 +10,9 @@ import math
 from typing import NamedTuple
 
 EARLY = 1.5
-"""How dense whole steps are at the start: the k-th of n stands at (k / n)^EARLY of the run.
+"""How dense whole steps are at the start: the k-th of n is at (k / n)^EARLY of the run.
 
-That stays nearer to a run of whole steps alone than even distances do (engine/bench/README.md)."""
+The result is nearer to that of whole steps alone than with even distances (engine/bench/README.md)."""
 
 
 class Prediction(NamedTuple):
@@ -20,7 +20,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         scale: of guidance; 1 is none.
-        whole: whether its coarse levels are computed; else they give what they gave last.
+        whole: whether its coarse levels are computed; else their last output is used again.
     """
 
     scale: float
@@ -36,7 +36,8 @@ def predictions(
         steps: of the sampler.
         scale: of guidance where there is some.
         guided_share: of the steps, from the first on, that are guided; 0..1.
-        cache_interval: steps to one that is whole, in the mean; the first is, and the first after guidance.
+        cache_interval: mean number of steps for one that is whole; the first is, and the first after
+            guidance.
     """
     count = math.ceil(steps / cache_interval)
     whole = [0]

@@ -1,8 +1,8 @@
-"""A converted file becomes networks: layer by layer, and where memory is short one network at a time.
+"""Loads networks from a converted file: layer by layer, and where memory is short one network at a time.
 
 AudioSR as published weighs 2.7 GB in float32 (encoder 0.4, U-Net 1.0, decoder 0.5, vocoder 0.8). Its networks
-work one after the other, so that the one whose turn it is takes the place of the one before. To read all
-of them takes 2.4 CPU s, where a window takes minutes.
+work one after the other, so each can take the place of the one before. Reading all of them takes 2.4 CPU s,
+where a window takes minutes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from engine.models.weights_file import open_safetensors, read_header
 from presets.errors import ModelError
 
 IN_MEMORY_BYTES = 1.4e9
-"""Networks that weigh more take turns in a worker on a processor, which is to stay below 3 GB: a window of
+"""Networks that weigh more take turns in a worker on a processor, which must stay below 3 GB: a window of
 10.24 s takes 1.3 GB while it is decoded, PyTorch 0.2."""
 
 MAPPED_BYTES = 64 * 1024**2
-"""So much of a file is read through one memory map, or a layer: what was read counts as this process's memory
-as long as the map is there."""
+"""How much of a file is read through one memory map, in whole layers: what was read counts as this process's
+memory as long as the map is there."""
 
 
 def load_networks(
@@ -42,9 +42,9 @@ def load_networks(
     Args:
         path: a converted file.
         device: as torch names it.
-        half: the type that `precision.HALVED` and, where it bears that, the vocoder are brought to; None
-            keeps float32.
-        in_memory_bytes: in float32, networks that weigh more take turns, see `Networks.take_turn`.
+        half: the 16-bit type of `precision.HALVED` and, where it stays faithful, of the vocoder; None keeps
+            float32.
+        in_memory_bytes: networks that weigh more in float32 take turns, see `Networks.take_turn`.
 
     Raises:
         ModelError: the file is none that Airband wrote, or is not whole.
@@ -70,12 +70,12 @@ def load_networks(
 class ConvertedFile:
     """A converted file that networks are read from, all at once or one after the other.
 
-    Layer by layer: each is read through a memory map, cast, copied and laid out, and the map is made anew now
-    and then, so that little of the file is in memory beside the networks.
+    Each layer is read through a memory map, cast, copied and laid out. The map is renewed now and then, so
+    that little of the file is in memory beside the networks.
 
     Args:
         path, device, half: see `load_networks`.
-        digest: what its header gives as that of its tensors.
+        digest: of its tensors, as its header gives it.
     """
 
     def __init__(self, path: Path, digest: str, device: str, half: torch.dtype | None) -> None:
@@ -99,13 +99,13 @@ class ConvertedFile:
         besides: tuple[str, ...] = (),
         keep: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        """Fills networks that `check` was asked about.
+        """Fills networks whose state `check` has accepted.
 
         Args:
             networks: all of them.
             name: the one to fill; all where it is "".
             besides: those to leave out.
-            keep: takes what was read of a weight, and gives what is to be used of it.
+            keep: takes a weight as it was read, and returns the tensor to use for it.
 
         Raises:
             ModelError: the file is gone, or holds other tensors by now.
@@ -145,10 +145,10 @@ class ConvertedFile:
 
 
 class Turns:
-    """One network in memory after the other: the weights of the rest are in the file.
+    """Keeps one network in memory at a time; the weights of the rest stay in the file.
 
-    Each is one piece of memory, which goes back to the system: a heap that weights of many sizes come from
-    and go to grows, by 0.3 GB from the first render by the vocoder to the second.
+    Each network is one piece of memory, which goes back to the system. A heap on which weights of many sizes
+    are allocated and freed would grow, by 0.3 GB from the first render by the vocoder to the second.
 
     Args:
         networks: with none of them filled.
@@ -163,14 +163,14 @@ class Turns:
         self._piece, self._taken = torch.empty(0), 0
 
     def take(self, name: str) -> None:
-        """Has one of NETWORKS in memory; ModelError where the file is gone or was replaced."""
+        """Brings one of NETWORKS into memory; ModelError where the file is gone or was replaced."""
         if name == self._in_memory:
             return
         if self._in_memory:
             self._networks.get_submodule(self._in_memory).to("meta")
         self._in_memory, self._taken = "", 0
         with torch.inference_mode(False):
-            self._piece = torch.empty(0)  # gone before the next one is made
+            self._piece = torch.empty(0)  # freed before the next one is made
             self._piece = torch.empty(sum(map(_room, self._networks.get_submodule(name).parameters())))
             try:
                 self._file.read(self._networks, name, keep=self._keep)
@@ -181,14 +181,15 @@ class Turns:
         self._in_memory = name
 
     def _keep(self, weight: Tensor) -> Tensor:
-        """A copy of a weight, laid out as it is, in the piece."""
+        """A copy of a weight in the piece, with the same strides."""
         kept = self._piece[self._taken :].as_strided(weight.shape, weight.stride())
         self._taken += _room(weight)
         return kept.copy_(weight)
 
 
 def _room(weight: Tensor) -> int:
-    """How many float32 a weight takes: it begins at a multiple of 64 bytes, as if it had been allocated."""
+    """How many float32 a weight takes up, so that each begins at a multiple of 64 bytes, as allocated ones
+    do."""
     return -(-weight.numel() // 16) * 16
 
 

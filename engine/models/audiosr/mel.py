@@ -16,7 +16,7 @@ N_FFT = 2048
 HOP = 480
 BANDS = 256
 FLOOR = 1e-5
-"""Magnitudes below this are taken as this before the logarithm, so silence is -11.5129."""
+"""Magnitudes are at least this before the logarithm is taken, so silence is -11.5129."""
 
 
 @cache
@@ -24,13 +24,13 @@ def filterbank() -> Tensor:
     """(256, 1025) float32 mel filters: Slaney's scale and norm, 20 Hz to 24 kHz (librosa.filters.mel)."""
     from librosa.filters import mel
 
-    with torch.inference_mode(False):  # kept, whoever asks first: training takes gradients through it
+    with torch.inference_mode(False):  # cached for all callers, and training takes gradients through it
         return torch.from_numpy(mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=BANDS, fmin=20.0, fmax=24000.0))
 
 
 @cache
 def _filterbank_on(device: torch.device) -> Tensor:
-    """`filterbank` where it is multiplied: a copy of it in every step would wait for the device."""
+    """`filterbank` on a device: copying it there in every step would wait for the device."""
     with torch.inference_mode(False):
         return filterbank().to(device)
 

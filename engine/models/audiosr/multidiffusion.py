@@ -1,4 +1,4 @@
-"""Many latents as one: what a sampler steps through, however many windows it stands for."""
+"""Joins the latents of any number of windows into one that a sampler steps through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class JointLatent:
 
     Args:
         extents: first cell and number of cells of each row, in the clip.
-        voices: what each row is a part of.
+        voices: the voice that each row is a part of.
 
     Attributes:
         stretches: voice, and (first cell, cells), of each connected part of a voice, in order.
@@ -43,7 +43,7 @@ class JointLatent:
         return [latent[:, :, span] for span in self._spans]
 
     def average(self, rows: Sequence[Tensor]) -> Tensor:
-        """The inverse of `rows_of`: the mean of the rows where several cover a cell."""
+        """The inverse of `rows_of`: where several rows cover a cell, their mean."""
         _, channels, _, bands = rows[0].shape
         total = rows[0].new_zeros(1, channels, self.cells, bands)
         count = rows[0].new_zeros(1, 1, self.cells, 1)

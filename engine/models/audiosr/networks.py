@@ -61,12 +61,12 @@ class Turns(Protocol):
     """Networks of which one is in memory at a time."""
 
     def take(self, name: str) -> None:
-        """Has this one in memory."""
+        """Brings this one into memory."""
         ...
 
 
 class NoVocoder(nn.Module):
-    """Stands where a model has no vocoder of its own: its spectrograms need `vocoders.phase`."""
+    """In place of a vocoder, for a model that has none of its own: its spectrograms need `vocoders.phase`."""
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Raises UsageError."""
@@ -93,7 +93,7 @@ class Networks(nn.Module):
     """U-Net, encoder, decoder and vocoder, and the factor that brings a latent to unit variance.
 
     Attributes:
-        turns: how networks are in memory one after the other; None where all are.
+        turns: brings networks into memory one after the other; None where all are there.
 
     Args:
         configuration: of the networks.
@@ -112,7 +112,8 @@ class Networks(nn.Module):
         self.turns: Turns | None = None
 
     def take_turn(self, name: Literal["encoder", "unet", "decoder", "vocoder"]) -> None:
-        """Has a network in memory that is to work next; ModelError where its file is gone or was replaced."""
+        """Brings the network that works next into memory; ModelError where its file is gone or was
+        replaced."""
         if self.turns is not None:
             self.turns.take(name)
 
@@ -133,7 +134,7 @@ class Networks(nn.Module):
 
     @property
     def time_stride(self) -> int:
-        """Mel frames (and mel bands) to one latent cell."""
+        """Mel frames (and mel bands) in one latent cell."""
         count: int = 2 ** (len(self.decoder.decoder.up) - 1)
         return count
 
@@ -147,7 +148,7 @@ def compile_for(networks: Networks, device: str) -> None:
 
 
 def lay_out(network: nn.Module) -> None:
-    """Copy every convolution's weight to channels-last order, which the fast kernels read as it is."""
+    """Copy every convolution's weight to channels-last order, which the fast kernels read directly."""
     for layer in network.modules():
         lay_out_layer(layer)
 

@@ -1,9 +1,9 @@
-"""The official package's habits (audiosr 0.0.7), kept for parity and used nowhere in a render.
+"""What the official package (audiosr 0.0.7) does differently, kept for parity and used nowhere in a render.
 
-What it does that Airband does not: it keeps channel 0 alone and rounds up to blocks of 5.12 s, draws the
-prefilter's family from the seed, finds the cut-off three times by a 0.985 roll-off of magnitudes, spaces
-timesteps from the clean end and stops one step short of clean, and returns every result at half of full
-scale. Lengths are padded lengths plus 16, as its vocoder gives them.
+Unlike Airband, it keeps channel 0 alone, rounds up to blocks of 5.12 s, draws the prefilter's family from the
+seed, finds the cut-off three times by a 0.985 roll-off of magnitudes, spaces timesteps from the clean end and
+stops one step short of clean, and returns every result at half of full scale. Lengths are padded lengths plus
+16, as its vocoder returns them.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def leading(steps: int) -> list[sampler.Level]:
 
 
 def velocity(networks: Networks, condition: Tensor, guidance: float) -> sampler.Velocity:
-    """Guided prediction by two calls; the empty condition is a constant, scaled like the other.
+    """Guided prediction by two calls; the empty condition is a constant, scaled like the real one.
 
     Args:
         networks: the model.
@@ -192,9 +192,9 @@ def final_level(waveform: Tensor) -> Tensor:
 
 
 def draws(shape: Sequence[int], steps: int, seed: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Noise of the condition, x_T and the steps, in the order a model's first call draws it.
+    """Noise of the condition, x_T and the steps, in the order in which a model's first call draws it.
 
-    The first draw of all belongs to the encoding of the target, whose values the official code does not use.
+    The very first draw belongs to the encoding of the target, whose values the official code does not use.
     """
     generator = torch.Generator().manual_seed(seed)
     _, condition, start, *of_steps = (torch.randn(*shape, generator=generator) for _ in range(steps + 3))
@@ -208,7 +208,7 @@ def generate(networks: Networks, lowpassed: Signal, steps: int, guidance: float,
     Args:
         networks: the model, fp32.
         lowpassed: (samples,) prefiltered; samples is a multiple of 30720.
-        steps: of DDIM; those that divide 1000 with remainder give other counts, as they do there.
+        steps: of DDIM; a number that does not divide 1000 gives another count, as in the official code.
         guidance: scale.
         seed: of torch's generator.
 

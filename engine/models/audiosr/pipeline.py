@@ -28,14 +28,14 @@ from presets.schema import RATE_HZ, Preset
 from render.upscaler import SHORT_FADE, Audio, NoiseField, StepHook, Window
 
 EMPTY_CONDITION = -11.4981
-"""What the condition is where there is none, before scaling: the value AudioSR was trained with."""
+"""Value of an empty condition, before scaling, as AudioSR was trained with it."""
 
 JOINT_WINDOWS = 32
-"""Windows (channels each) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there, with the
-usual fade, so that memory stays bounded."""
+"""Most windows (times channels) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there,
+with the usual fade, so that memory stays bounded."""
 
 STAGES = ("encode", "decode", "vocode")
-"""What runs once a window, beside the sampler's steps."""
+"""Stages that run once a window, beside the sampler's steps."""
 
 
 class AudioSR:
@@ -49,7 +49,7 @@ class AudioSR:
         networks: the model, on the device, in whatever precision it is to compute in.
         device: as torch names it.
         rows: channels of windows that the networks take at once, as long as memory allows.
-        guidance: what `cfg_scale = auto` is.
+        guidance: the value of `cfg_scale = auto`.
     """
 
     body_cells = 14
@@ -106,7 +106,7 @@ class AudioSR:
         # 4. z_0 from noise, by G with guidance.
         z = self._sample(condition, rows, noise, preset, progress)
 
-        # 5. Y_h, the spectrogram that z_0 stands for.
+        # 5. Y_h, the spectrogram decoded from z_0.
         self._networks.take_turn("decoder")
         (y_h,) = self._batches(self._decode, progress.of_stage("decode"), z)
 
@@ -203,8 +203,9 @@ class AudioSR:
     def _guided_velocity(
         self, t: float, scale: float, z: Tensor, condition: Tensor, coarse: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """v of a batch at step t, the two predictions of guidance in one call, and what the U-Net's coarse
-        levels gave, both predictions' as channels; or v with what an earlier call gave."""
+        """v of a batch at step t, and the output of the U-Net's coarse levels. The two predictions of
+        guidance are one call, and their coarse outputs are joined as channels. `coarse`, where it is given,
+        is that of an earlier call and is used again."""
         unet = self._networks.unet
         if scale == 1:
             alone: tuple[Tensor, Tensor] = unet(
@@ -256,7 +257,7 @@ class AudioSR:
 
 
 def _one_ahead(draw: Callable[[str], Tensor], names: Sequence[str]) -> Generator[Tensor, None, None]:
-    """What `draw` gives for each name, drawn while what was drawn before is used.
+    """The draw of each name, made while the one before is used.
 
     The noise of a step costs the CPU as much time as the step costs a GPU.
     """

@@ -1,9 +1,9 @@
-"""What of AudioSR computes in 16 bits, and the proof that the vocoder may.
+"""Which parts of AudioSR compute in 16 bits, and the test that the vocoder may.
 
-U-Net and encoder are 16-bit throughout. In the decoder and the vocoder only kernels are; what flows between
-them stays float32: a quarter less error in the decoder, 2 to 8 dB less in the vocoder (random weights), which
-takes 6 s of CPU where it took 10. The decoder's coarse levels, to the first block of the last but one, keep
-float32 kernels too, for an error there spreads over all finer ones.
+U-Net and encoder are 16-bit throughout. In the decoder and the vocoder only kernels are, and the signal
+between them stays float32: that is a quarter less error in the decoder and 2 to 8 dB less in the vocoder
+(random weights), which takes 6 s of CPU where it took 10. The decoder's coarse levels, to the first block of
+the last but one, keep float32 kernels too, because an error there spreads over all finer ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ HALVED = re.compile(
 """Names of the tensors that are kept in 16 bits."""
 
 LEAST_SNR_DB = 40.0
-"""How near to float32 a 16-bit vocoder has to come with the weights at hand, or it stays float32."""
+"""Least SNR of a 16-bit vocoder against float32 with the loaded weights; below it, it stays float32."""
 
 PROBE_FRAMES = 32
-"""Mel frames it is tried on: 0.32 s."""
+"""Mel frames of the signal it is tested with: 0.32 s."""
 
 
 def fast_half(device: str) -> torch.dtype | None:
@@ -49,7 +49,7 @@ def halve(networks: Networks, half: torch.dtype) -> None:
 
 
 def halved_if_faithful(vocoder: nn.Module, half: torch.dtype) -> nn.Module:
-    """The vocoder with 16-bit kernels where they sound the same with its weights, or else itself.
+    """The vocoder with 16-bit kernels where they sound the same with its weights, else the vocoder unchanged.
 
     Args:
         vocoder: in float32.

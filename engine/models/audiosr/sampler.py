@@ -179,5 +179,5 @@ SOLVERS: dict[str, Callable[[Velocity, Tensor, Sequence[Level]], Tensor]] = {
     "dpmpp_2m": dpmpp_2m,
     "unipc": unipc,
 }
-"""What the knob `sampler` names beside `ddim`, which alone draws noise in its steps; each takes a plan of
-`trailing_log_snr`."""
+"""The values of the knob `sampler` other than `ddim`, which alone draws noise in its steps; each takes a plan
+of `trailing_log_snr`."""

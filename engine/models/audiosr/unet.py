@@ -137,19 +137,19 @@ class TransformerUNet(nn.Module):
     def forward(
         self, x: Tensor, t: Tensor, condition: Tensor, coarse: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The velocity at step t, and what the coarse levels gave the finest one.
+        """The velocity at step t, and what the coarse levels pass to the finest one.
 
-        That changes little from one step to the next and costs nine tenths of the work, so that a later step
-        may take it as it was (DeepCache, Ma et al. 2023, which does so with Stable Diffusion's U-Net).
+        That changes little from one step to the next and costs nine tenths of the work, so a later step may
+        use it again (DeepCache, Ma et al. 2023, which does so with Stable Diffusion's U-Net).
 
         Args:
             x: (B, out_channels, T, F) noisy latent; T and F are multiples of `stride`.
             t: (B,) diffusion steps, 0..999.
             condition: (B, in_channels - out_channels, T, F), scaled as the latent is.
-            coarse: what an earlier step with this condition gave; None to compute it.
+            coarse: as an earlier step with this condition returned it; None to compute it.
 
         Returns:
-            (B, out_channels, T, F) v, and (B, C, T, F) of the coarse levels.
+            (B, out_channels, T, F) v, and (B, C, T, F) from the coarse levels.
         """
         dtype = next(self.parameters()).dtype
         embedding = self.time_embed(timestep_embedding(t, self.model_channels).to(dtype))

@@ -112,7 +112,7 @@ class Vocoder(nn.Module):
 
         Returns:
             (B, frames), full scale +-1. In the published configuration frames = 480 T + 16: the second
-            stage gives five times its input plus one, and the sound stands 8 frames late.
+            stage returns five times its input plus one, and the sound is 8 frames late.
         """
         x = self.conv_pre(mel[:, :, None])
         for stage, up in enumerate(self.ups):

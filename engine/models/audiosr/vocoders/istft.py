@@ -1,7 +1,7 @@
 """A small vocoder beside HiFi-GAN: log-mel -> STFT amplitude and phase -> waveform (Siuzdak 2023, Vocos).
 
-ConvNeXt blocks work at the mel's own 100 frames a second, and the inverse STFT makes 480 samples of each, so
-that it costs a hundredth of a generator that convolves samples.
+ConvNeXt blocks work at the mel's own 100 frames a second, and the inverse STFT makes 480 samples of each. So
+it costs a hundredth of a generator that convolves samples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.models.audiosr import mel
 from engine.models.audiosr.vocoders import phase
 
 LOUDEST = 1e2
-"""Greatest amplitude of a bin, as in Vocos: early in training, exponentials run away."""
+"""Greatest amplitude of a bin, as in Vocos: early in training, exponentials would run away."""
 
 
 class Block(nn.Module):
@@ -41,7 +41,7 @@ class Block(nn.Module):
 
 
 class IstftVocoder(nn.Module):
-    """ConvNeXt blocks and a head of amplitudes and phases; 3.6 M parameters as the defaults are.
+    """ConvNeXt blocks and a head of amplitudes and phases; 4.2 M parameters by default.
 
     Args:
         num_mels: mel bands in.

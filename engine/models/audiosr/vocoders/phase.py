@@ -1,9 +1,10 @@
-"""A vocoder without weights: the amplitude that a mel spectrogram implies, and phases found for it.
+"""A vocoder without weights: takes the amplitude that a mel spectrogram implies, and finds phases for it.
 
-The amplitude is the pseudo-inverse of the mel filters. Below the cut-off, bins are the input's own, amplitude
-and phase. Above it, phases begin as those of white noise, whose neighbouring frames agree where independent
-phases do not, and two iterations of fast Griffin-Lim (Perraudin et al. 2013) bring them to the amplitude and
-to the low band. More iterations lower the spectral distance and smear: see `texture` in `airband eval`.
+The amplitude comes from the pseudo-inverse of the mel filters. Below the cut-off, bins are the input's own,
+amplitude and phase. Above it, phases start as those of white noise, whose neighbouring frames agree
+(independent phases would not), and two iterations of fast Griffin-Lim (Perraudin et al. 2013) fit them to the
+amplitude and to the low band. More iterations lower the spectral distance but smear: see `texture` in
+`airband eval`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from render.upscaler import NoiseField, Window
 
 ITERATIONS = 2
 MOMENTUM = 0.99
-"""Of fast Griffin-Lim, as its authors found best."""
+"""Of fast Griffin-Lim, the value its authors found best."""
 
 NOISE_CELL = 8 * mel.HOP
-"""Samples of one cell of the noise whose phases a window begins with."""
+"""Samples of one cell of the noise whose phases a window starts with."""
 
 MARGIN = (mel.N_FFT - mel.HOP) // 2
 """Samples that a spectrogram reaches beyond its waveform on both sides."""
@@ -57,7 +58,8 @@ def waveform(log_mel: Tensor, low: Tensor, noise: Tensor, cutoff_hz: Tensor) -> 
 
 
 def drawn(window: Window, noise: NoiseField, device: torch.device | str = "cpu") -> Tensor:
-    """(1, samples): the noise of a window for `waveform`, the same in whatever window a cell lies."""
+    """(1, samples): the noise of a window for `waveform`; a cell has the same in every window that holds
+    it."""
     cells = window.samples.shape[1] // NOISE_CELL
     cells_of_noise = noise("phase", window.group, window.start // NOISE_CELL, cells, (NOISE_CELL,))
     return torch.from_numpy(cells_of_noise).reshape(1, -1).to(device)
@@ -79,7 +81,7 @@ def bin_amplitude(log_mel: Tensor) -> Tensor:
 @cache
 def pseudo_inverse() -> Tensor:
     """(1025, 256) float32 least-squares inverse of the mel filters."""
-    with torch.inference_mode(False):  # kept, whoever asks first: training passes through it
+    with torch.inference_mode(False):  # cached for all callers, and training takes gradients through it
         inverse: Tensor = torch.linalg.pinv(mel.filterbank().double())
         return inverse.float()
 

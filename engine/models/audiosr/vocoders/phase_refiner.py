@@ -1,9 +1,10 @@
-"""A small vocoder on top of phase retrieval: what it found, and a network that mends it bin by bin.
+"""A small vocoder on top of phase retrieval, whose result a network corrects bin by bin.
 
-Retrieved sound is smooth where the truth is grainy: its amplitude is that of wide mel bands. A network of
-convolutions over time and frequency turns and scales each bin above the cut-off (a complex ratio mask,
-Williamson et al. 2016), with the grain of the phases' noise to draw on. It sees levels, and phases relative
-to their neighbours, but not where a bin lies: a band that its corpus did not reach is treated like another.
+Retrieved sound is smoother than real sound: its amplitude is that of wide mel bands. A network of
+convolutions over time and frequency rotates and scales each bin above the cut-off (a complex ratio mask,
+Williamson et al. 2016), and can use the grain of the noise that phases start from. It sees levels, and phases
+relative to their neighbours, but not where a bin lies: a band that its corpus did not reach is treated like
+any other.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from engine.models.audiosr import mel
 from engine.models.audiosr.vocoders import phase
 
 FOLD = 4
-"""Neighbouring bins that are channels of one column: a quarter of the columns to convolve."""
+"""How many neighbouring bins are channels of one column, which leaves a quarter of the columns to
+convolve."""
 
 CHANNELS = 7
-"""What the network sees of a bin: level, grain, two relative phases as points on the circle, known or not."""
+"""Inputs for each bin: level, grain, two relative phases as points on the circle, and whether it is known."""
 
 FACTOR = 4.0
 """Greatest change of a bin's level, nepers."""
 
 MEAN, SPREAD = -4.0, 4.0
-"""About the mean and the deviation of a bin's log amplitude at the level AudioSR works at."""
+"""About the mean and standard deviation of a bin's log amplitude at AudioSR's working level."""
 
 
 class Block(nn.Module):
-    """A convolution in time and frequency and one of each column, added to their input.
+    """A convolution over time and frequency, then one of single columns, added to their input.
 
     Args:
         width: channels in and out.
@@ -50,8 +52,7 @@ class Block(nn.Module):
 
 
 class PhaseRefiner(nn.Module):
-    """Phase retrieval and a network after it, of 72 k parameters as the defaults are; a fresh one changes
-    nothing.
+    """Phase retrieval and a network after it, of 70 k parameters by default; a fresh network changes nothing.
 
     Args:
         width: channels of the blocks.
@@ -110,7 +111,7 @@ def _seen(bins: Tensor, amplitude: Tensor, known: Tensor) -> Tensor:
 
 
 def _folded(planes: Tensor) -> Tensor:
-    """(B, C, 1025, T) -> (B, C FOLD, T, 257), silence after the last bin."""
+    """(B, C, 1025, T) -> (B, C FOLD, T, 257), with zeros after the last bin."""
     count, channels, bins, frames = planes.shape
     padded = functional.pad(planes, (0, 0, 0, -bins % FOLD))
     columns = padded.view(count, channels, -1, FOLD, frames).permute(0, 1, 3, 4, 2)

@@ -15,10 +15,10 @@ def hears_input(vocoder: nn.Module | None) -> bool:
 
 
 def of_spectrogram(vocoder: nn.Module, log_mel: Tensor) -> Tensor:
-    """(B, T, 256) natural-log mel -> (B, 480 T), by a vocoder that hears nothing else."""
+    """(B, T, 256) natural-log mel -> (B, 480 T), by a vocoder that takes nothing else."""
     wave: Tensor = vocoder(log_mel.transpose(1, 2))
     frames = log_mel.shape[1] * mel.HOP
-    late = (wave.shape[1] - frames) // 2  # HiFi-GAN with an odd factor: by half of what it makes too much
+    late = (wave.shape[1] - frames) // 2  # HiFi-GAN with an odd factor is late by half of its surplus
     return wave[:, late : late + frames]
 
 
