@@ -1,4 +1,4 @@
-"""What installing Airband promises: names that can be imported, quickly, with types."""
+"""The promises of an installed Airband: names that import, quickly and with types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def modules_after(code: str) -> set[str]:
-    """What is loaded in a fresh interpreter after `code`."""
+    """The modules loaded in a fresh interpreter after `code`."""
     script = f"import json, sys\n{code}\nprint(json.dumps(sorted(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(said.stdout.splitlines()[-1]))

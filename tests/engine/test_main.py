@@ -1,4 +1,4 @@
-"""The engine's own command line: which commands there are, and what comes of a wrong one."""
+"""The engine's own command line: its commands, and the errors for wrong ones."""
 
 from __future__ import annotations
 

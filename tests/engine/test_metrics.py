@@ -1,4 +1,4 @@
-"""What Prometheus is told of a live engine."""
+"""The figures of a live engine for Prometheus."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_prometheus_is_told_what_became_of_jobs_and_whoever_asks_nothing_costs_l
     assert figures["airband_resident_bytes"] > 2**20
     before = live.threads
     with ExitStack() as stack:
-        for _ in range(40):  # each would have a thread of the engine's
+        for _ in range(40):  # without a limit each would take a thread of the engine
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         assert live.threads < before + 2 * ASKING_MAX
         assert peer.ask(Ping(1.0)) == Pong(1.0)

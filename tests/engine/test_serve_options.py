@@ -1,4 +1,4 @@
-"""What `airband serve` refuses, with what is allowed, before it touches anything."""
+"""Options that `airband serve` refuses before it touches anything, naming what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs for render farms that have no Ray: valid after their own tools, and run by them where that can be."""
+"""Jobs for render farms without Ray: valid by the farms' own tools, and run by them where possible."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bundle(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A PATH on which `airband` is this one."""
+    """A PATH on which `airband` is the command under test."""
     command = tmp_path / "bin" / "airband"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{PROGRAM}" "$@"\n')

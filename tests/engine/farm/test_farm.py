@@ -1,4 +1,4 @@
-"""A farm on this machine: equal to a local render, whoever is killed; and jobs for farms without Ray."""
+"""A farm on this machine: equal to a local render, whatever process is killed; jobs for farms without Ray."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ if any(part.endswith("default_worker.py") for part in sys.orig_argv):
                 time.sleep(0.05)
     sys.addaudithook(strike)
 """
-"""What a worker's Python does when it opens a clip: dies of it each time, once, or waits before it."""
+"""Run in a worker's Python: opening a clip kills the worker each time, kills it once, or waits."""
 
 
 @pytest.fixture(autouse=True)
 def as_nice_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray makes its workers nice by 15: on a busy machine they do not come up for ten minutes."""
+    """Ray starts its workers at nice 15: on a busy machine they take ten minutes to come up."""
     monkeypatch.setenv("RAY_worker_niceness", "0")
 
 
@@ -83,7 +83,7 @@ def start(tmp_path: Path, clips: Path) -> Callable[..., subprocess.Popen[str]]:
 
 
 def ended(farm: subprocess.Popen[str]) -> dict[str, dict[str, Any]]:
-    """The events of a farm that runs to its end, by the clip's name."""
+    """The events of a farm that runs to its end, by name of the clip."""
     out, err = farm.communicate(timeout=500)
     events = [json.loads(line) for line in out.splitlines()]
     assert events, err
@@ -91,7 +91,7 @@ def ended(farm: subprocess.Popen[str]) -> dict[str, dict[str, Any]]:
 
 
 def local(clips: Path, numbers: range) -> dict[str, NDArray[np.float32]]:
-    """What a local render makes of the clips."""
+    """The results of a local render of the clips."""
     with LocalRenderer() as renderer:
         return {
             f"{number}.wav": renderer.submit(clips / f"{number}.wav", seed=number).wait().audio
@@ -100,7 +100,7 @@ def local(clips: Path, numbers: range) -> dict[str, NDArray[np.float32]]:
 
 
 def made(out: Path) -> dict[str, NDArray[np.float32]]:
-    """The results there are; fails where one has no sidecar, or something half-written was left."""
+    """The existing results; fails where one has no sidecar, or a half-written file was left."""
     assert all(sidecar_path(path).exists() for path in out.glob("*.wav"))
     assert not list(out.glob(".airband*"))
     return {

@@ -25,7 +25,7 @@ ROUNDS = """
             turns[place].wait()
             use()
             turns[place + 1].set()
-            turns[5].wait()  # all live to the end, so that none inherits from another
+            turns[5].wait()  # all live to the end, so that none reuses another's memory
 
         threads = [Thread(target=work, args=(place,)) for place in range(5)]
         for thread in threads:
@@ -47,7 +47,7 @@ ROUNDS = """
 
 
 def page_faults(keep: str, rounds: str = "in_turn") -> int:
-    """How many pages five rounds of 12 arrays of 4 MB have cleared, after a first round."""
+    """How many page faults five rounds of 12 arrays of 4 MB cause, after a first round."""
     code = textwrap.dedent(ROUNDS.format(keep=keep, rounds=rounds))
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 

@@ -1,4 +1,4 @@
-"""Nobody who exchanges a folder for a symbolic link, whenever it may be, leads a job outside the roots."""
+"""A folder that is replaced by a symbolic link, at whatever moment, leads no job outside the roots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not CAN_HOLD, reason="this system cannot hold a 
 
 
 def ignore(step: Step) -> None:
-    """A hook that only listens."""
+    """A progress hook that does nothing."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Scene:
     spool: Spool
 
     def exchange(self, name: str = "takes") -> None:
-        """Puts a link to the folder outside in the place of one below the root."""
+        """Replaces a folder below the root by a link to the folder outside."""
         if not (self.root / name).is_symlink():
             (self.root / name).rename(self.root / f"{name} of before")
             (self.root / name).symlink_to(self.outside)
@@ -71,14 +71,14 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def exchanging_after_the_check(scene: Scene, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
-    """Exchanges the folder once each of the paths in it was checked as often as a job does."""
+    """Replaces the folder after the last check that a job makes of the paths in it."""
     checks = 0
 
     def checked(path: Path, roots: Sequence[Path]) -> bool:
         nonlocal checks
         is_below = below(path, roots)
         checks += 1
-        if module is source_module or checks > 3:  # the folder and its two files before
+        if module is source_module or checks > 3:  # three checks before: of the folder and its two files
             scene.exchange()
         return is_below
 

@@ -1,4 +1,4 @@
-"""A worker process at the end of its pipe: what it makes of tasks, and how it ends."""
+"""A worker process at the end of its pipe: how it answers tasks, and how it ends."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def long(dull: Samples) -> Samples:
-    """Half a minute."""
+    """Half a minute of sound."""
     return np.tile(dull, 15)
 
 
@@ -218,7 +218,7 @@ def test_it_asks_for_its_next_job_once_what_is_left_of_one_takes_but_a_moment(
             messages.append(bench.hear())
         return messages
 
-    for _ in range(2):  # the second time the result is there
+    for _ in range(2):  # the second time the result exists
         short = said(dull)
         assert isinstance(short[0], Next), "so soon that the next is there when this one ends"
         assert sum(isinstance(message, Next) for message in short) == 1
@@ -313,7 +313,7 @@ def test_a_worker_leaves_with_its_pipe_and_the_next_one_takes_over(
         bench.give_samples(np.tile(dull, 30), model="draft", cutoff=4000)
         while not isinstance(bench.hear(), Progress):
             pass
-        bench.worker.pipe.close()  # what a worker sees of a server that was killed
+        bench.worker.pipe.close()  # to a worker, as if the server had been killed
         wait_until(lambda: not process.is_alive(), "the worker's end")
         bench.worker.kill()
         bench.pool.start_due()
@@ -329,7 +329,7 @@ def test_a_worker_leaves_with_its_pipe_and_the_next_one_takes_over(
 def test_a_worker_that_cannot_answer_its_server_leaves(
     tmp_path: Path, wait_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
-    """As when the server is killed between its question and the answer."""
+    """As when the server is killed between its question and the worker's answer."""
     bench = Bench(tmp_path)
     try:
         assert isinstance(bench.hear(), Ready)

@@ -1,4 +1,4 @@
-"""What the knob `like` names: opened below the roots only, known by its bytes, and not from elsewhere."""
+"""Recordings that `like` names: opened only below the roots, and identified by their bytes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A job reads downhill: model, source, cache, render, delivery; what one step settles, none after it does."""
+"""A job's steps in order: model, source, cache, render, delivery; a step that settles the job ends it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from render.upscaler import Step, Upscaler
 
 
 class Models:
-    """One model whose weights are listed, and a diary of when it is looked up and loaded."""
+    """A model with listed weights, and a log of when it is looked up and loaded."""
 
     device, compiles = "cpu", False
 
@@ -44,7 +44,7 @@ class Models:
 
 
 class Bench:
-    """Jobs from a file to a file, and a diary of the steps that each went through."""
+    """Jobs from a file to a file, and a log of the steps of each."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.spool = folder, Spool(folder / "spool")
@@ -74,7 +74,7 @@ class Bench:
         deliver: DeliverPcm | None = None,
         **knobs: Any,
     ) -> list[str]:
-        """The steps that the job went through, up to its end, good or bad."""
+        """Runs a job to its end, good or bad; returns its steps."""
         self.diary.clear()
         preset = make(**{"model": "null", **knobs})
         submit = Submit(
@@ -87,7 +87,7 @@ class Bench:
         return self.diary
 
     def _listen(self, step: Step) -> None:
-        """A hook that only listens."""
+        """A progress hook that does nothing."""
 
 
 @pytest.fixture

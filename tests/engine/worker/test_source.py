@@ -1,4 +1,4 @@
-"""How often a job reads its source, and that what is hashed on the way is the file."""
+"""How often a job reads its source, and that the digest made while reading is that of the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ needs_io = pytest.mark.skipif(not IO.exists(), reason="counts bytes by /proc/sel
 
 
 def ignore(step: Step) -> None:
-    """A hook that only listens."""
+    """A progress hook that does nothing."""
 
 
 def digest_of(path: Path) -> str:
@@ -36,7 +36,7 @@ def digest_of(path: Path) -> str:
 
 
 class Worker:
-    """What runs the jobs of a test, in this process, and how much of the disk they read."""
+    """Runs the jobs of a test in this process, and counts the bytes they read from disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.spool, self.models = folder, Spool(folder / "spool"), ModelCache("cpu")
@@ -75,7 +75,7 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changed(source: Path, copy: Path) -> Path:
-    """A copy whose last samples are others."""
+    """A copy that differs in its last samples."""
     content = source.read_bytes()
     copy.write_bytes(content[:-1000] + bytes(500) + content[-500:])
     return copy
@@ -83,7 +83,7 @@ def changed(source: Path, copy: Path) -> Path:
 
 @needs_io
 def test_a_source_is_read_once_by_all_that_comes_before_its_render(worker: Worker, long_file: Path) -> None:
-    """A second of a long file: what the second pass and the result read is next to nothing."""
+    """A second of a long file: the second pass and the result add next to nothing to the bytes read."""
     size = long_file.stat().st_size
     worker.run(long_file, "warm.wav", end=0.1, seed=1)
     read = worker.bytes_read(long_file, "out.wav", end=1.0, seed=2)

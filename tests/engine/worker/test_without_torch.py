@@ -1,4 +1,4 @@
-"""What most people render with, `draft` on a processor, takes no torch: neither time nor memory for it."""
+"""The usual render, `draft` on a processor, loads no torch, and spends neither time nor memory on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_command_renders_where_torch_cannot_be_loaded_at_all(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By a broken torch that every process of the engine finds first; the model is left to the engine."""
+    """Every process of the engine finds a broken torch first; the engine chooses the model."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "torch.py").write_text("raise ImportError('this torch is broken')")
