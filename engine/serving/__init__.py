@@ -1,1 +1,1 @@
-"""The engine's loop: sessions, jobs and their queue, the workers. No torch."""
+"""The engine's loop: sessions, jobs, their queue, and the workers. No torch."""

@@ -1,6 +1,6 @@
-"""The clients of an engine: their sessions, and the sending of what waits for them.
+"""The clients of an engine: their sessions, and the sending of their replies.
 
-The engine never blocks on a client: what a client does not take stays in its session, within bounds.
+The engine never blocks on a client: replies that a client does not read wait in its session, within bounds.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from presets.limits import CHUNK_BYTES, CREDIT_BYTES
 from presets.version import VERSION as SOFTWARE
 
 SESSIONS_MAX = 1024
-"""Clients remembered at a time; beyond it the one that was silent longest is let go."""
+"""How many clients are remembered; beyond it, the one silent for longest is dropped."""
 OUTBOXES_BYTES = 32 * 1024**2
-"""What the replies that wait for all clients may weigh together; beyond it the largest outbox goes."""
+"""Limit for all clients' waiting replies together; beyond it, the one with the largest outbox is dropped."""
 PIECES_BYTES = 32 * 1024**2
-"""What libzmq may hold of stems for all clients; for each one CREDIT_BYTES at most, and a piece at least."""
+"""Limit for stems that libzmq holds for all clients; for each, at most CREDIT_BYTES and at least a piece."""
 REPLIES_PER_TURN, REPLIES_BYTES = 64, 4 * 1024**2
-"""Replies to one client before the next gets its own, and what they may weigh."""
+"""Limits for replies to one client before the next client's turn: their number, and their size."""
 
 log = logging.getLogger("airband.engine")
 
 
 class Clients:
-    """Everybody who said hello, by the route to them.
+    """All clients that have said hello, by their route.
 
     Args:
-        listener: where they connect.
-        store: what is told only once it is on disk.
+        listener: the socket they are connected to.
+        store: some replies must wait until its changes are on disk.
     """
 
     def __init__(self, listener: Listener, store: Store) -> None:
         self._listener, self._store = listener, store
         self._sessions: dict[bytes, Session] = {}
         self._talks: dict[bytes, None] = {}
-        """Those for whom something may wait."""
+        """Clients for whom something may wait."""
         self._share_bytes = _share(1)
-        """What may be on its way of stems to each."""
+        """How many bytes of stems may be on their way to each client."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of clients."""
         return len(self._sessions)
 
     def __contains__(self, route: bytes) -> bool:
-        """Whether this one said hello and was not let go since."""
+        """Whether this client has said hello and was not dropped since."""
         return route in self._sessions
 
     @property
     def outstanding(self) -> int:
-        """How many bytes of stems may be on their way to them."""
+        """How many bytes of stems may be on their way to all clients."""
         fetching = sum(session.fetches for session in self._sessions.values())
         return fetching * _share(fetching)
 
     def welcome(
         self, route: bytes, hello: Hello, owner: str | None, jobs: Jobs, models: tuple[Model, ...]
     ) -> None:
-        """Begins a session, or goes on with the one that `hello` names.
+        """Begins a session, or resumes the one that `hello` names.
 
         Raises:
             VersionError: the client speaks another protocol.
-            BusyError: there are SESSIONS_MAX, and all of them watch jobs.
+            BusyError: there are SESSIONS_MAX sessions, and all of them watch jobs.
         """
         if hello.v != VERSION:
             raise VersionError(
@@ -94,37 +94,37 @@ class Clients:
         session.post(Welcome(VERSION, SOFTWARE, name, Limits(), models, names()))
 
     def heard(self, route: bytes) -> Session:
-        """The session of a client that has just spoken; WireError where it has none."""
+        """The session of a client that has just sent something; WireError if it has none."""
         session = self._sessions.pop(route, None)
         if session is None:
             raise WireError("say hello first: this connection has no session, or lost it by silence")
-        self._sessions[route] = session  # at the end: the first is the one silent longest
+        self._sessions[route] = session  # at the end: the first is the one silent for longest
         self._talks[route] = None
         return session
 
     def let_go(self, route: bytes) -> None:
-        """Forgets a client."""
+        """Drops a client."""
         self._sessions.pop(route, None)
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Drops all clients."""
         self._sessions.clear()
 
     def tell(self, job: str, message: EngineMessage) -> None:
-        """News of a job, for those who watch it."""
+        """Passes news of a job to the clients that watch or upload it."""
         for route, session in self._sessions.items():
             if job in session.watching or job in session.uploading:
                 session.tell(job, message)
                 self._talks[route] = None
 
     def close(self, reason: str) -> None:
-        """Tells everybody that the engine leaves."""
+        """Tells all clients that the engine is shutting down."""
         for route, session in self._sessions.items():
             session.post(Closing(reason))
             self._talks[route] = None
 
     def flush(self) -> bool:
-        """Sends what clients take; True while something is left."""
+        """Sends what clients accept; True while something is left."""
         backlog, talks = False, [route for route in self._talks if route in self._sessions]
         self._share_bytes = _share(sum(self._sessions[route].waits_for_pieces for route in talks))
         for route in talks:
@@ -138,7 +138,7 @@ class Clients:
         return backlog
 
     def send(self, route: bytes) -> bool:
-        """Sends one client what it takes of its replies; True while something is left that may be sent."""
+        """Sends one client what it accepts of its replies; True while something is left that may be sent."""
         session, nbytes = self._sessions[route], 0
         for _ in range(REPLIES_PER_TURN):
             frames = session.peek(self._store.synced, self._share_bytes)
@@ -164,7 +164,7 @@ class Clients:
         return session.waits_for_pieces or session.peek(self._store.synced) is not None
 
     def refuse(self, route: bytes, error: Error) -> None:
-        """Answers a message with an error, also one of somebody who has no session."""
+        """Answers a message with an error, even if its sender has no session."""
         session = self._sessions.get(route)
         if session is not None:
             session.post(error)
@@ -178,5 +178,5 @@ class Clients:
 
 
 def _share(fetching: int) -> int:
-    """What may be on its way of stems to each of so many clients."""
+    """How many bytes of stems may be on their way to each of so many clients."""
     return max(CHUNK_BYTES, min(CREDIT_BYTES, PIECES_BYTES // max(1, fetching)))

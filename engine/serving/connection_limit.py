@@ -1,9 +1,10 @@
-"""How many connections may be open: over tcp those that have not proved a key, over ipc all.
+"""Limits the open connections: over tcp those that have not proved a key, over ipc all.
 
-libzmq accepts as many as come. Over tcp it drops one that has proved nothing after its handshake interval,
-but bounds neither their number nor their descriptors; over ipc it ends the process, by an assertion, where it
-finds no descriptor for one more (4.3.5, ipc_listener.cpp). It tells of each one it accepts; beyond the limit
-the newest is shut at once, as sshd does. Who is connected stays, and who was turned away may come again.
+libzmq accepts any number. Over tcp it drops unauthenticated connections after its handshake interval, but
+limits neither their number nor their descriptors. Over ipc it kills the process, by an assertion, when no
+descriptor is left for a new connection (4.3.5, ipc_listener.cpp). Its monitor reports each accepted
+connection; beyond the limit, the newest is closed at once, as sshd does. Existing connections stay, and a
+rejected client may try again.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import zmq
 from presets.errors import EngineError
 
 DESCRIPTORS, DESCRIPTORS_SPARE = 8192, 256
-"""What the engine asks the system for, which commonly gives 1024 to who does not; what is not for clients."""
+"""Descriptors that the engine requests (the system's default is commonly 1024), and those not for clients."""
 IPC_CONNECTIONS_MAX = 1024
-"""As many as there may be sessions."""
+"""As many as there can be sessions."""
 UNAUTHENTICATED_MAX = 128
-"""Each costs two descriptors and some 10 kB."""
+"""Each costs two descriptors and about 10 kB."""
 EVENT = struct.Struct("=Hi")
-"""An event and its value, as a monitor tells them (zmq_socket_monitor); pyzmq's own parser loads asyncio."""
+"""An event and its value in a monitor message (zmq_socket_monitor); pyzmq's own parser loads asyncio."""
 ENDPOINT = "inproc://airband-connections"
 
 
@@ -35,20 +36,20 @@ Socket: TypeAlias = "zmq.Socket[bytes]"
 
 
 class ConnectionLimit(Protocol):
-    """Shuts what connects to a socket beyond a limit; made before the socket is bound."""
+    """Closes connections to a socket beyond a limit; must be made before the socket is bound."""
 
     monitor: Socket
-    """Has something when `handle` is due."""
+    """Readable when `handle` must be called."""
 
     def handle(self) -> None:
-        """Takes what libzmq has told, and turns away who is too many."""
+        """Processes libzmq's events, and closes connections beyond the limit."""
 
     def close(self) -> None:
         """Stops watching."""
 
 
 class IpcLimit:
-    """At most IPC_CONNECTIONS_MAX over ipc, and no more than there are descriptors for.
+    """At most IPC_CONNECTIONS_MAX connections over ipc, and no more than there are descriptors for.
 
     Args:
         context, socket: the listener's.
@@ -58,7 +59,7 @@ class IpcLimit:
         self._socket = socket
         self._most = min(IPC_CONNECTIONS_MAX, most_descriptors() - DESCRIPTORS_SPARE)
         self._open: set[int] = set()
-        """libzmq's descriptors."""
+        """libzmq's descriptors of open connections."""
         self.monitor = _monitor(context, socket, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
 
     def handle(self) -> None:
@@ -80,17 +81,17 @@ class IpcLimit:
 
 
 class TcpLimit:
-    """At most UNAUTHENTICATED_MAX over tcp that have not proved a key.
+    """At most UNAUTHENTICATED_MAX connections over tcp that have not proved a key.
 
     Args:
         context, socket: the listener's.
-        handshake_s: after so long a connection has proved its key, or libzmq has dropped it.
+        handshake_s: after this time a connection has proved its key, or libzmq has dropped it.
     """
 
     def __init__(self, context: zmq.Context[Socket], socket: Socket, handshake_s: float) -> None:
         self._socket, self._handshake_s = socket, handshake_s
         self._accepted: dict[int, tuple[sockets.socket, float]] = {}
-        """By libzmq's descriptor: one of our own for the same connection, and when it was accepted."""
+        """By libzmq's descriptor: our own descriptor of the same connection, and when it was accepted."""
         self._proved_s: list[float] = []
         events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
         self.monitor = _monitor(context, socket, events)
@@ -138,10 +139,10 @@ class TcpLimit:
 
 
 def raise_descriptor_limit() -> None:
-    """Lets this process, and those it starts, have DESCRIPTORS, or as many as the system allows it.
+    """Raises the limit on open files, also for child processes, to DESCRIPTORS or as far as allowed.
 
     Raises:
-        EngineError: those leave none for clients.
+        EngineError: too few would be left for clients.
     """
     if os.name == "posix":
         import resource
@@ -152,13 +153,13 @@ def raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         if most_descriptors() < (least := 2 * DESCRIPTORS_SPARE):
             raise EngineError(
-                f"{most_descriptors()} open files are all that the system allows here, and an engine needs "
+                f"the system allows {most_descriptors()} open files here, and an engine needs "
                 f"{least}: raise the limit (`ulimit -n {least}` in a shell that may, LimitNOFILE= of systemd)"
             )
 
 
 def most_descriptors() -> int:
-    """How many descriptors this process may have; DESCRIPTORS where nothing bounds them."""
+    """How many descriptors this process may have; DESCRIPTORS where there is no limit."""
     if os.name != "posix":
         return DESCRIPTORS
     import resource
@@ -176,21 +177,21 @@ def _monitor(context: zmq.Context[Socket], socket: Socket, events: int) -> Socke
 
 
 def _events(monitor: Socket) -> Iterator[tuple[int, int]]:
-    """What a monitor has told: events, and what each is about."""
+    """The events that a monitor has reported, each with its value."""
     with suppress(zmq.Again):
         while True:
             yield EVENT.unpack(monitor.recv_multipart(zmq.DONTWAIT)[0])
 
 
 def _opened(descriptor: int, is_ours: Callable[[sockets.socket], bool]) -> sockets.socket | None:
-    """A connection of our own socket under a descriptor of libzmq's, unless that is gone already."""
+    """Our own socket object for a connection with libzmq's descriptor; None if that is already closed."""
     try:
         copy = os.dup(descriptor)
     except OSError:
         return None
     try:
         connection = sockets.socket(fileno=copy)
-    except OSError:  # the number is that of another file by now
+    except OSError:  # the descriptor now belongs to another file
         os.close(copy)
         return None
     with suppress(OSError):

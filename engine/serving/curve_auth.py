@@ -1,8 +1,8 @@
-"""Who may connect over tcp: CURVE keys on an allow-list, which is read again whenever it changes.
+"""Decides who may connect over tcp: CURVE keys on an allow-list, which is read again whenever it changes.
 
-CURVE by itself lets any key in; libzmq asks the ZAP handler (rfc.zeromq.org/spec/27) about each one, and asks
-nobody when the socket has no domain. The handler is a REP socket in the server's own loop; the key it lets in
-becomes the user id of every message on that connection.
+CURVE itself accepts any key. libzmq asks the ZAP handler (rfc.zeromq.org/spec/27) about each one, but only if
+the socket has a ZAP domain. The handler is a REP socket in the server's loop; an accepted key becomes the
+user id of every message on that connection.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ log = logging.getLogger("airband.engine")
 
 
 class CurveAuth:
-    """Decides about CURVE keys.
+    """Decides which CURVE keys may connect.
 
     Args:
         keys: the engine's own.
-        user: the public key of the user whose engine it is; always allowed.
-        allow_list: file of further keys, which need not be there.
+        user: the public key of the engine's user; always allowed.
+        allow_list: a file of further keys; it need not exist.
     """
 
     def __init__(self, keys: KeyPair, user: str, allow_list: Path) -> None:
@@ -39,30 +39,30 @@ class CurveAuth:
         self._allowed: frozenset[str] = frozenset()
 
     def allows(self, key: str) -> bool:
-        """Whether a key may connect and speak now."""
+        """Whether a key may connect, and send messages, now."""
         self._refresh()
         return key == self._user or key in self._allowed
 
     def owner(self, key: str) -> str:
-        """Under which name the jobs of a key are kept: "" for the user's own."""
+        """The owner under which the jobs of a key are stored: "" for the user's own key."""
         return "" if key == self._user else key
 
     def guard(self, socket: zmq.Socket[bytes]) -> None:
-        """Makes a socket a CURVE server that asks this handler about its clients; call before its bind."""
+        """Makes a socket a CURVE server that asks this handler about its clients; call before it is bound."""
         socket.zap_domain = DOMAIN
         socket.curve_server = True
         socket.curve_publickey = self.keys.public.encode()
         socket.curve_secretkey = self.keys.secret.encode()
 
     def handler(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-        """The ZAP socket of a context; make it before the sockets it decides for are bound."""
+        """The ZAP socket of a context; make it before the sockets that it guards are bound."""
         socket = context.socket(zmq.REP)
         socket.linger = 0
         socket.bind(ENDPOINT)
         return socket
 
     def answer(self, handler: zmq.Socket[bytes]) -> None:
-        """Answers one request of libzmq."""
+        """Answers one request by libzmq."""
         _version, request, domain, _address, _identity, mechanism, *credentials = handler.recv_multipart()
         key = z85.encode(credentials[0]).decode() if mechanism == b"CURVE" and len(credentials) == 1 else ""
         if domain == DOMAIN and self.allows(key):
@@ -71,7 +71,7 @@ class CurveAuth:
             handler.send_multipart([b"1.0", request, b"400", b"this key is not on the allow-list", b"", b""])
 
     def _refresh(self) -> None:
-        """Reads the list again if it changed; one that is gone or cannot be used lets nobody in."""
+        """Reads the list again if it changed; a missing or unusable one lets nobody in."""
         if (stamp := _stamp(self._path)) == self._read:
             return
         self._read = stamp

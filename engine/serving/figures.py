@@ -1,4 +1,4 @@
-"""An engine in numbers, for those who watch over it."""
+"""Metrics of an engine, for monitoring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """An engine in numbers; `ended` and `render_s` since it started."""
+    """Metrics of an engine; `ended` and `render_s` count from its start."""
 
     ended: dict[str, int]
     render_s: float
@@ -24,7 +24,7 @@ class Figures:
 
 
 def figures(jobs: Jobs, store: Store, spool: Spool, workers: int, sessions: int) -> Figures:
-    """The figures of an engine that so many workers render for and so many clients are connected to."""
+    """The metrics of an engine with so many workers and connected clients."""
     return Figures(
         dict(jobs.runs.ended),
         jobs.runs.render_s,

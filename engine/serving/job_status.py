@@ -1,4 +1,4 @@
-"""Jobs in one line each: for the answers to `status` and `jobs`, and for the log."""
+"""Jobs as one line each: for the answers to `status` and `jobs`, and for the log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from engine.state.job_record import JobRecord, Outcome
 from presets.limits import HEADER_BYTES
 
 SHOWN_CHARS = 96
-"""Of a name its end is shown, of a message its two ends."""
+"""Longest name and message in a line: of a longer name the end is kept, of a message both ends."""
 LISTING_BYTES = HEADER_BYTES - 1024
 
 
 def status_line(record: JobRecord, progress: Progress | None) -> JobStatus:
-    """A job in one line; `progress` is the last that its worker told."""
+    """A job as one line; `progress` is its worker's latest."""
     submit = record.asked
     match submit and submit.source:
         case File(name) | Path(name):
@@ -47,7 +47,7 @@ def status_line(record: JobRecord, progress: Progress | None) -> JobStatus:
 
 
 def fit_header(lines: Iterable[JobStatus]) -> tuple[JobStatus, ...]:
-    """As many of the first lines as fit one header."""
+    """As many of the first lines as fit into one header."""
     lines = list(lines)
     weights = accumulate(len(msgspec.msgpack.encode(line)) for line in lines)
     return tuple(line for line, weight in zip(lines, weights, strict=True) if weight < LISTING_BYTES)

@@ -1,8 +1,9 @@
-"""What clients ask of jobs: to take one and its source, to say where it stands, to end and to forget it.
+"""Serves the clients' requests about jobs: submit and upload, status, cancel, forget.
 
-No sockets: sessions call in with what clients asked, and `tell` carries news to whoever watches. What a reply
-says is in the store when it is returned, and on the disk once `Store.synced` has reached what `written` was
-then. What becomes of a job once its source is there stands in `engine.serving.runs`.
+No sockets: sessions pass requests in, and `tell` carries news to those who watch. When a reply is returned,
+    the store
+holds what it says; the disk holds it once `Store.synced` has reached the value that `written` had at that
+time. From the moment its source is complete, a job is in the hands of `engine.serving.runs`.
 """
 
 from __future__ import annotations
@@ -45,27 +46,27 @@ from presets.errors import AirbandError, BusyError, OutputError, StoreFullError,
 log = logging.getLogger("airband.jobs")
 
 JOBS_MAX = 10_000
-"""Jobs that may upload, wait or run at a time."""
+"""How many jobs may upload, wait or run at a time."""
 UPLOAD_SILENCE_S = 60.0
-"""An upload that was silent for so long keeps the room of what came, and loses that of the rest."""
+"""After so many seconds of silence an upload keeps the room of what has arrived, but not that of the rest."""
 QUEUE_UPLOADED_S = 0.002
-"""For how long a turn of the loop queues what was uploaded."""
+"""The longest time per turn of the loop spent on queueing uploaded jobs."""
 
 
 class Jobs:
     """All jobs of one engine.
 
     Attributes:
-        runs: those whose sources are there.
+        runs: the jobs whose sources are complete.
 
     Args:
-        store, spool: where they are kept; what an earlier engine left in them goes on.
-        workers: who runs them, by device.
-        tell: takes (job, message) for the sessions that watch the job or send its source.
+        store, spool: hold the jobs and their files; jobs that an earlier engine left are continued.
+        workers: run the jobs, by device.
+        tell: takes (job, message) for the sessions that watch the job or upload its source.
         wake: called from a thread when `dispatch` has something to do.
 
-    Where a method takes an `owner`, None may see and do everything; a key only what it submitted itself, and
-    jobs of others are to it as if they did not exist.
+    Where a method takes an `owner`, None may see and do everything. A key sees only the jobs that it
+    submitted itself; to it, other jobs do not exist.
     """
 
     def __init__(
@@ -88,12 +89,12 @@ class Jobs:
         spool.tidy(store.needs, store.state)
 
     def submit(self, submit: Submit, session: str, owner: str | None = None) -> list[EngineMessage]:
-        """Takes a job, or says where a known one stands.
+        """Accepts a job, or reports the state of a known one.
 
         Raises:
-            UsageError: the name is that of another job.
-            BusyError: no room for it now.
-            OutputError: no room ever, or the state folder cannot be written.
+            UsageError: another job has this name.
+            BusyError: there is no room for it now.
+            OutputError: there can never be room for it, or the state folder cannot be written.
         """
         record = self._store.get(submit.job)
         if record is None:
@@ -124,13 +125,12 @@ class Jobs:
             raise
 
     def chunk(self, chunk: Chunk, buffer: memoryview, owner: str | None = None) -> list[EngineMessage]:
-        """Takes a piece of a source; once all of it is checked and on the disk, `dispatch` queues the job.
+        """Takes a piece of a source; once all of it is checked and on disk, `dispatch` queues the job.
 
         Raises:
-            WireError: no upload of that name, a piece out of turn, or (the job has then failed) an end that
-                is none.
-            BusyError: it was silent for long, and there is no room now for the rest of it.
-            OutputError: no room on the disk for an earlier piece; the job has failed.
+            WireError: no such upload, a piece out of turn, or a wrong last piece (the job has then failed).
+            BusyError: the upload was silent for long, and there is now no room for the rest.
+            OutputError: the disk had no room for an earlier piece; the job has failed.
         """
         if chunk.job not in self._incoming.uploads or (owner and not self.record(chunk.job).is_of(owner)):
             raise WireError(f"a chunk for {chunk.job}, which is not uploading; submit it first", "job")
@@ -139,35 +139,35 @@ class Jobs:
         try:
             return [*self._incoming.take(chunk, buffer)]
         except (OutputError, WireError) as error:
-            if error.field != "offset":  # no room, or other bytes than were sent: nothing to go on from
+            if error.field != "offset":  # no room, or corrupted bytes: the upload cannot continue
                 self.runs.end(Failed(chunk.job, error.code, bounded_text(error.message), error.field))
             raise
 
     def let_uploads_lapse(self) -> None:
-        """Gives back the room for what is missing of uploads that were silent for UPLOAD_SILENCE_S."""
+        """Releases the room for the missing part of uploads that were silent for UPLOAD_SILENCE_S."""
         self._incoming.let_lapse(UPLOAD_SILENCE_S)
 
     def credit_after_writing(self, job: str) -> list[EngineMessage]:
-        """The credit for a source that is due once what came of it is written; waits for that."""
+        """Waits until the received part of a source is written; returns the credit that is then due."""
         self._incoming.uploads.wait(job)
         return [*self._incoming.uploads.credit(job)]
 
     def finish_uploads(self) -> None:
-        """Waits until the sources that came whole are on the disk, and queues their jobs."""
+        """Waits until the completely received sources are on disk, and queues their jobs."""
         for _, upload in self._incoming.uploads.complete:
             upload.wait()
         self._hear_uploads()
 
     def state(self, job: str, owner: str | None = None) -> Accepted:
-        """Where a job stands."""
+        """The state of a job, with its position."""
         return self.stands(self.record(job, owner))
 
     def stands(self, record: JobRecord) -> Accepted:
-        """Where the job of this row stands."""
+        """The state of a record's job, with its position."""
         return Accepted(record.job, record.state, self.runs.position(record.job))
 
     def record(self, job: str, owner: str | None = None) -> JobRecord:
-        """The job's row; raises UsageError when it is not known, or another's."""
+        """The job's record; raises UsageError if it is not known, or belongs to another owner."""
         return self._store.record(job, owner)
 
     def status(self, job: str, owner: str | None = None) -> JobStatus:
@@ -175,12 +175,12 @@ class Jobs:
         return status_line(self.record(job, owner), self.runs.progress(job))
 
     def listed(self, asked: ListJobs, owner: str | None = None) -> tuple[JobStatus, ...]:
-        """A line about each job that was asked for, newest first, as many as fit one header."""
+        """A line about each requested job, newest first, as many as fit into one header."""
         found = self._store.newest(asked.limit, before=asked.before, unfinished=asked.unfinished, owner=owner)
         return fit_header(status_line(record, self.runs.progress(record.job)) for record in found)
 
     def cancel(self, job: str, owner: str | None = None) -> Accepted:
-        """Ends a job; one that has ended already stays as it is."""
+        """Cancels a job unless it has ended."""
         record = self.record(job, owner)
         if record.state in FINAL:
             return Accepted(job, record.state)
@@ -188,16 +188,16 @@ class Jobs:
         return Accepted(job, "cancelled")
 
     def prioritise(self, job: str, priority: int, owner: str | None = None) -> Accepted:
-        """Gives a job another priority; raises UsageError for one that has ended."""
+        """Gives a job another priority; raises UsageError if it has ended."""
         record = self.record(job, owner)
         if record.state in FINAL:
-            raise UsageError(f"job {job} is {record.state}; only what has not ended has an order", "job")
+            raise UsageError(f"job {job} is {record.state}; only unfinished jobs have a priority", "job")
         self._store.prioritise(job, msgspec.structs.replace(record.submit, priority=priority))
         self.runs.prioritise(job, priority)
         return self.state(job)
 
     def forget(self, job: str, owner: str | None = None) -> Accepted:
-        """Drops an ended job and what is left of it; raises UsageError for one that has not ended."""
+        """Drops an ended job and its files; raises UsageError if it has not ended."""
         record = self.record(job, owner)
         if record.state not in FINAL:
             raise UsageError(f"job {job} is {record.state}; cancel it before forgetting it", "job")
@@ -209,14 +209,14 @@ class Jobs:
         """Up to `nbytes` of a finished stem.
 
         Raises:
-            UsageError: a job that is not done, a stem it has not, an offset beyond its end.
-            InputError: the stem has gone from the spool, or is shorter than it was.
+            UsageError: the job is not done, has no such stem, or the offset lies beyond its end.
+            InputError: the stem is gone from the spool, or has become shorter.
         """
         outcome = self.record(fetch.job, owner).outcome
         return read_piece(self._spool.stem(fetch.job), outcome, fetch, nbytes)
 
     def dispatch(self) -> None:
-        """Queues jobs whose sources are on the disk, and hands jobs to idle workers."""
+        """Queues jobs whose sources are on disk, and hands jobs to idle workers."""
         self._hear_uploads(QUEUE_UPLOADED_S)
         self.runs.dispatch()
         self._incoming.files.drop_released(self._store.synced, self._is_needed)
@@ -227,7 +227,7 @@ class Jobs:
         return self._incoming.uploads.outstanding
 
     def close(self) -> None:
-        """Lets go of the files; what is unfinished goes on in the next engine."""
+        """Closes the files; the next engine continues unfinished jobs."""
         self._incoming.close()
 
     def _hear_uploads(self, within_s: float = math.inf) -> None:

@@ -1,4 +1,4 @@
-"""Where clients reach the engine: the ROUTER, its endpoint, over tcp its guard, and what they have asked."""
+"""The engine's socket: a ROUTER with its endpoint, its access control over tcp, and the inbox of requests."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from presets.errors import UsageError
 from presets.limits import CHUNK_BYTES
 
 FRAMES_MAX = 3
-"""Identity, header, buffer: what a message of the protocol has at most. Further frames are thrown away."""
+"""Identity, header and buffer: the most frames of a message. Further frames are discarded."""
 QUEUE_MESSAGES, QUEUE_REPLIES = 16, 64
-"""Messages of one client that libzmq keeps for the loop, and replies that it keeps for the client."""
+"""Limits of libzmq's queues per client: messages for the loop, and replies for the client."""
 HANDSHAKE_MS = 5000
-"""How long a connection may take to greet and to prove its key."""
+"""How long a connection may take to greet and to prove its key, in milliseconds."""
 KEEPALIVE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 10, 5, 4
-"""Over tcp the system looks after a silent connection, and drops it after 30 s without an answer.
+"""Over tcp the system probes a silent connection, and drops it after 30 s without an answer.
 
-libzmq's own heartbeats end the process, by an assertion, where one is due on a connection that its peer has
-closed and that the loop has not read to its end (4.3.5, stream_engine_base.cpp, `out_event`).
+libzmq's own heartbeats can kill the process: an assertion fails when a heartbeat is due on a connection that
+its peer has closed and that the loop has not read to its end (4.3.5, stream_engine_base.cpp, `out_event`).
 """
 BACKLOG = 128
 ASKED_MAX, ASKED_BYTES = 128, 16 * 1024**2
-"""Messages that the loop reads ahead of its work, and what they may weigh: two of each of 64 clients."""
+"""Limits for messages that the loop reads ahead of its work: their number, two for each of 64 clients, and
+their size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A message that waits for its turn: whose connection, that one's CURVE key, what it says and weighs."""
+    """A message that waits for its turn: its connection, that one's CURVE key, its content and size."""
 
     route: bytes
     key: str
@@ -48,14 +49,14 @@ class Asked:
 
 
 class Inbox:
-    """What clients asked and nobody has done yet; each client is served one message in turn."""
+    """Requests not handled yet; clients take turns, one message each."""
 
     def __init__(self) -> None:
         self._asked: dict[bytes, deque[Asked]] = {}
         self._count = self._nbytes = 0
 
     def __contains__(self, route: bytes) -> bool:
-        """Whether something of this connection waits."""
+        """Whether a message of this connection waits."""
         return route in self._asked
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class Inbox:
         return self._count >= ASKED_MAX or self._nbytes >= ASKED_BYTES
 
     def put(self, asked: Asked) -> None:
-        """Keeps a message behind those of the same client."""
+        """Adds a message behind those of the same client."""
         self._asked.setdefault(asked.route, deque()).append(asked)
         self._count += 1
         self._nbytes += asked.nbytes
@@ -87,7 +88,7 @@ class Inbox:
         return asked
 
     def clear(self) -> None:
-        """Throws all of it away."""
+        """Discards all messages."""
         self._asked.clear()
         self._count = self._nbytes = 0
 
@@ -97,15 +98,15 @@ class Listener:
 
     Attributes:
         socket: the ROUTER.
-        door: further sockets that decide who gets in, and what handles each when it has something.
+        door: further sockets that control access, each with the function to call when it is readable.
 
     Args:
-        endpoint: `ipc://PATH` or `tcp://HOST:PORT`; a port of `*` is chosen once and kept.
-        auth: who may connect; for tcp.
-        make_folder: makes the folder of an ipc socket, before each bind.
+        endpoint: `ipc://PATH` or `tcp://HOST:PORT`; for the port `*` one is chosen once and kept.
+        auth: access control, for tcp.
+        make_folder: creates the folder of an ipc socket, before each bind.
 
     Raises:
-        UsageError: an endpoint that cannot be bound.
+        UsageError: the endpoint cannot be bound.
     """
 
     def __init__(
@@ -115,25 +116,25 @@ class Listener:
         self.door: dict[zmq.Socket[bytes], Callable[[], None]] = {}
         self._connections: ConnectionLimit | None = None
         self._file: tuple[int, int] | None = None
-        """Device and number of the ipc socket's file, while it is bound."""
+        """Device and inode of the ipc socket's file, while it is bound."""
         _check_is_free(endpoint)
         self._open()
 
     def reopen(self) -> None:
-        """Drops every connection, with all that waits in it, and listens anew; clients connect again."""
+        """Drops all connections, with all messages in them, and listens again; clients then reconnect."""
         self.close()
         self._open()
 
     @property
     def is_reachable(self) -> bool:
-        """False once the file of an ipc socket is gone: what is connected stays so, nobody else can."""
+        """False once the file of an ipc socket is gone: existing connections stay, but nobody can connect."""
         path = self.endpoint.removeprefix("ipc://")
         return path == self.endpoint or os.path.exists(path)
 
     def receive(self) -> tuple[bytes, str, list[memoryview]] | None:
-        """The next message, if there is one: whose connection, that one's CURVE key ("" on ipc), its frames.
+        """The next message, if any: its connection, that one's CURVE key ("" on ipc), and its frames.
 
-        More frames than a message has are read and thrown away, so that they never add up.
+        Surplus frames are read and discarded, so that they never pile up.
         """
         try:
             first = frame = self.socket.recv(zmq.DONTWAIT, copy=False)
@@ -151,11 +152,11 @@ class Listener:
         return first.bytes, key, [frame.buffer for frame in frames]
 
     def close(self, linger_ms: int = 0) -> None:
-        """Closes the socket; what was sent has `linger_ms` to arrive."""
+        """Closes the socket; sent messages have `linger_ms` to arrive."""
         if self._connections is not None:
             self._connections.close()
         self.context.destroy(linger=linger_ms)
-        if self._file is not None and self._file == _file_of(self.endpoint):  # libzmq leaves it
+        if self._file is not None and self._file == _file_of(self.endpoint):  # libzmq does not delete it
             with suppress(OSError):
                 os.unlink(self.endpoint.removeprefix("ipc://"))
         self._file = None
@@ -188,7 +189,7 @@ class Listener:
 
 
 def _file_of(endpoint: str) -> tuple[int, int] | None:
-    """The device and number of an ipc socket's file; None where there is none."""
+    """The device and inode of an ipc socket's file; None if there is none."""
     with suppress(OSError):
         about = os.lstat(endpoint.removeprefix("ipc://"))
         return about.st_dev, about.st_ino
@@ -196,17 +197,17 @@ def _file_of(endpoint: str) -> tuple[int, int] | None:
 
 
 def _check_is_free(endpoint: str) -> None:
-    """Raises UsageError where an ipc socket cannot lie; libzmq deletes what is there without a word."""
+    """Raises UsageError if an ipc socket cannot be made there; libzmq would silently delete what is there."""
     path = endpoint.removeprefix("ipc://")
     if path == endpoint or not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
-        raise UsageError(f"{endpoint} cannot be bound: {path} exists and is no socket", "endpoint")
+        raise UsageError(f"{endpoint} cannot be bound: {path} exists and is not a socket", "endpoint")
     with sockets.socket(sockets.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
-        except BlockingIOError:  # somebody listens, and has many who wait
+        except BlockingIOError:  # another process listens, with a full backlog
             pass
         except OSError:
             return
@@ -216,7 +217,7 @@ def _check_is_free(endpoint: str) -> None:
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """A ROUTER that tells when a peer is gone or slow, and takes no frame beyond the protocol's limits."""
+    """A ROUTER that reports absent and slow peers, and accepts no frame beyond the protocol's limits."""
     socket = context.socket(zmq.ROUTER)
     socket.router_mandatory = True
     socket.linger = 0

@@ -1,9 +1,8 @@
 """The order of jobs: fair between clients, then by priority, then by age. No I/O, no clock of its own.
 
-A client is whoever submits: one session. Between clients the turn goes to the one that waited longest for
-one; among its jobs the highest priority, and of these the oldest, runs first. A device may hold one job more
-than it runs, so that it need not wait for the next. A job whose worker died goes back to its old place once;
-the second death ends it.
+A client is one session. Between clients, the one that waited longest for a turn is next; among its jobs, the
+highest priority comes first, and of these the oldest. A device may hold one job more than it runs, so that it
+need not wait for the next. When its worker dies, a job returns to its old place; a second death ends it.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 DEATHS_MAX = 2
-"""A job ends with the worker's death number this many."""
+"""A job ends at this number of worker deaths."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """A job that waits; entries of one client compare in the order in which they run."""
+    """A waiting job; entries of one client compare in the order in which they run."""
 
     rank: int
     since_s: float
@@ -31,16 +30,16 @@ class Entry:
 
 
 class Queue:
-    """Which job runs next, and on which device.
+    """Decides which job runs next, and on which device.
 
     Args:
-        devices: the devices jobs can be handed to; each runs one job at a time.
-        now: the clock of ages, seconds.
+        devices: the devices that run jobs, one at a time each.
+        now: the clock for ages, in seconds.
     """
 
     def __init__(self, devices: Sequence[str], now: Callable[[], float]) -> None:
         self._taken: dict[str, list[Entry]] = {device: [] for device in devices}
-        """What each device runs, and behind it what it holds ahead."""
+        """What each device runs, followed by what it holds ahead."""
         self._now = now
         self._waiting: dict[str, list[Entry]] = {}
         self._entries: dict[str, Entry] = {}
@@ -63,11 +62,11 @@ class Queue:
         """Queues a job.
 
         Args:
-            job: its name; one that waits or runs already is left where it is.
+            job: its name; nothing happens if it already waits or runs.
             client: whose turn it takes.
             priority: higher runs first among the client's own jobs.
-            since_s: its age by the injected clock; now when not given.
-            is_small: whether devices that take small jobs alone may have it.
+            since_s: its age by the injected clock; by default now.
+            is_small: whether devices that take only small jobs may run it.
             deaths: workers that have died on it so far.
         """
         if job in self._entries or self.device_of(job) is not None:
@@ -77,7 +76,7 @@ class Queue:
         self._insert(Entry(-priority, since_s, self._serial, job, client, is_small, deaths))
 
     def position(self, job: str) -> int:
-        """The job's place in the order of the next runs, from 1; 0 when it does not wait."""
+        """The job's place among the next runs, from 1; 0 if it does not wait."""
         held = self._held
         if job in held:
             return 1 + held.index(job)
@@ -85,7 +84,7 @@ class Queue:
         if entry is None:
             return 0
         ahead = bisect_left(self._waiting[entry.client], entry)
-        others, had_turns = 0, ahead + 1  # those whose turn comes first run one more before it
+        others, had_turns = 0, ahead + 1  # clients whose turn comes first run one more job before it
         for client, jobs in self._waiting.items():
             if client == entry.client:
                 had_turns = ahead
@@ -94,12 +93,12 @@ class Queue:
         return 1 + len(held) + ahead + others
 
     def take(self, device: str, ahead: bool = False, small_only: bool = False) -> str | None:
-        """The job that `device` should run now; None when it is busy or nothing waits.
+        """The job that `device` should run now; None if it is busy or nothing waits.
 
         Args:
-            device: which one.
-            ahead: it may be busy, if it holds none yet for the time when it is not.
-            small_only: it takes small jobs alone; a client whose next one is not keeps its turn.
+            device: the device.
+            ahead: it may be busy, provided it holds no job ahead yet.
+            small_only: it takes only small jobs; a client whose next job is not small keeps its turn.
         """
         client = self._next_client(small_only)
         if len(self._taken[device]) > ahead or client is None:
@@ -113,12 +112,12 @@ class Queue:
         return entry.job
 
     def finish(self, job: str) -> None:
-        """The device that had this job has it no longer; what it holds ahead it runs now."""
+        """Removes a job from the device that had it, which then runs the job it holds ahead."""
         for taken in self._taken.values():
             taken[:] = [entry for entry in taken if entry.job != job]
 
     def give_back(self, device: str) -> list[str]:
-        """What `device` holds ahead waits again, and its client's turn is the next; which jobs these are."""
+        """Queues the jobs that `device` holds ahead again, with their clients' turns next; returns them."""
         held = self._taken[device][1:]
         for entry in held:
             self._taken[device].remove(entry)
@@ -127,7 +126,7 @@ class Queue:
         return [entry.job for entry in held]
 
     def drop(self, job: str) -> bool:
-        """Takes a waiting job out; False when it does not wait."""
+        """Removes a waiting job; False if it does not wait."""
         entry = self._entries.pop(job, None)
         if entry is None:
             return False
@@ -138,18 +137,18 @@ class Queue:
         return True
 
     def prioritise(self, job: str, priority: int) -> None:
-        """Gives a waiting job another priority; one that does not wait is left alone."""
+        """Gives a waiting job another priority; does nothing for other jobs."""
         entry = self._entries.get(job)
         if entry is not None:
-            waiting = self._waiting[entry.client]  # the client's turn stays what it is
+            waiting = self._waiting[entry.client]  # the client keeps its turn
             del waiting[bisect_left(waiting, entry)]
             self._insert(replace(entry, rank=-priority))
 
     def died(self, device: str) -> tuple[str, int] | None:
-        """The worker of `device` died: its job goes back to its place, or ends at DEATHS_MAX deaths.
+        """Returns the job of `device`, whose worker died, to its place, or ends it at DEATHS_MAX deaths.
 
         Returns:
-            The job and how many workers have died on it now, or None when the device was idle.
+            The job and its number of deaths so far, or None if the device was idle.
         """
         if not self._taken[device]:
             return None
@@ -170,12 +169,12 @@ class Queue:
 
     @property
     def small_waits(self) -> bool:
-        """True when there is a client whose next job is small."""
+        """Whether some client's next job is small."""
         return self._next_client(small_only=True) is not None
 
     @property
     def idle(self) -> bool:
-        """True when nothing waits and nothing runs."""
+        """Whether nothing waits and nothing runs."""
         return not self._entries and not any(self._taken.values())
 
     @property

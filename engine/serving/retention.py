@@ -1,4 +1,4 @@
-"""How long things are kept: ended jobs and their stems, stalled uploads, cached results, the log."""
+"""How long ended jobs, their stems, stalled uploads, cached results and the log are kept."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from engine.state.store import Store
 from presets.errors import AirbandError
 
 RESULT_TTL_S = 7 * 24 * 3600.0
-"""How long an ended job and its stem wait for their client, and an unused result stays cached."""
+"""How long an ended job and its stem wait for their client, and an unused result stays cached, in seconds."""
 UPLOAD_TTL_S = 24 * 3600.0
-"""How long an upload may lie still."""
+"""How long an upload may stall, in seconds."""
 DUE_S = 15.0
-"""How often all this is looked at."""
+"""How often the limits are applied, in seconds."""
 COUNT_S = 600.0
-"""How often the spool is counted, its results are looked through, and the log beside it is looked at."""
+"""How often the spool is measured and its results and log are checked, in seconds."""
 LOG_BYTES = 16 * 1024**2
-"""What the log of an engine that a client started may weigh."""
+"""Largest log of an engine that a client started."""
 FORGOTTEN_AT_ONCE = 100
-"""Jobs forgotten in one turn of the loop, at 0.1 ms each; the rest follow the next time."""
+"""Jobs forgotten in one turn of the loop, at 0.1 ms each; the rest follow at the next time."""
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 log = logging.getLogger("airband.engine")
 
 
 class Retention:
-    """Applies the limits above while an engine runs; what grows with the spool is done in a thread."""
+    """Applies these limits while an engine runs; work that grows with the spool is done in a thread."""
 
     def __init__(self, jobs: Jobs, store: Store, spool: Spool) -> None:
         self._jobs, self._store, self._spool = jobs, store, spool
@@ -43,7 +43,7 @@ class Retention:
         self._clock = WallClock(spool.folder / "clock.json")
 
     def apply_when_due(self) -> None:
-        """Makes room if some was wanted in vain; applies the limits every DUE_S, while ages can be told."""
+        """Makes room if a job lacked it; every DUE_S applies the limits, if the clock can be trusted."""
         now_s = time.monotonic()
         if self._store.lacks_room:
             self._store.lacks_room = False
@@ -80,7 +80,7 @@ class Retention:
         self._thread.shutdown()
 
     def _make_room(self) -> None:
-        with suppress(AirbandError):  # who asked is told when it asks again
+        with suppress(AirbandError):  # whoever lacked room gets the error when it tries again
             self._spool.make_room(self._spool.wanted_bytes)
 
     def _count(self, is_clock_believed: bool) -> None:

@@ -1,7 +1,7 @@
-"""The life of a job once its source is there: it waits, a worker gets it and runs it, it ends.
+"""The life of a job once its source is complete: it waits, a worker runs it, it ends.
 
-What is told of a job stands in the store when it is told. How a job ended is kept at the next turn where the
-disk has no room for it at first.
+News of a job is in the store before it is told. If the disk has no room for a job's outcome, the outcome is
+stored at a later turn of the loop.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Runs:
     """The jobs of an engine that wait for a worker, run, and end.
 
     Attributes:
-        closing: whether no job is handed out any more.
-        ended: how many ended in which way since this engine started.
-        render_s: how long these took.
+        closing: whether no more jobs are handed out.
+        ended: how many jobs ended in which way since this engine started.
+        render_s: how long their renders took, in seconds.
 
     Args:
-        store, spool: where they are kept.
-        incoming: their sources, and the room that was promised to them.
-        workers: who runs them, by device.
+        store, spool: hold the jobs and their files.
+        incoming: their sources, and the room promised to them.
+        workers: run the jobs, by device.
         tell: takes (job, message) for the sessions that watch the job.
     """
 
@@ -57,15 +57,15 @@ class Runs:
         self._queue = Queue(list(workers), time.time)
         self._progress: dict[str, Progress] = {}
         self._outcomes: list[Outcome] = []
-        """How jobs ended, until that is kept."""
+        """Outcomes of jobs that are not stored yet."""
         self._told_to_wait: set[str] = set()
-        """The jobs of these for whose end the disk had no room, as was said."""
+        """Of these, the jobs for whose outcome the disk had no room, which was logged."""
         self.closing = False
         self.ended: Counter[str] = Counter()
         self.render_s = 0.0
 
     def add(self, record: JobRecord) -> None:
-        """Queues a job whose source is there; one whose row cannot be read fails."""
+        """Queues a job whose source is complete; fails it if its record cannot be read."""
         job, submit = record.job, record.asked
         if submit is None:
             self.note_end(Failed(job, EngineError.code, UNREADABLE))
@@ -76,15 +76,15 @@ class Runs:
         )
 
     def position(self, job: str) -> int:
-        """A job's place in the order of the next runs, from 1; 0 when it does not wait."""
+        """A job's place among the next runs, from 1; 0 if it does not wait."""
         return self._queue.position(job)
 
     def progress(self, job: str) -> Progress | None:
-        """How far a job that runs is."""
+        """The progress of a running job."""
         return self._progress.get(job)
 
     def is_held(self, job: str) -> bool:
-        """Whether a worker has a job, or still ends it."""
+        """Whether a worker has the job, or is still ending it."""
         return self._queue.device_of(job) is not None
 
     def prioritise(self, job: str, priority: int) -> None:
@@ -92,14 +92,14 @@ class Runs:
         self._queue.prioritise(job, priority)
 
     def cancel(self, job: str) -> None:
-        """Ends a job that has not ended."""
+        """Cancels a job that has not ended."""
         device = self._queue.device_of(job)
         self.end(Cancelled(job))
         if device is not None:
             self._workers[device].send(Cancel(job))
 
     def end(self, outcome: Outcome) -> None:
-        """Keeps how a job ended, and lets go of what it had; OutputError where the disk has no room."""
+        """Stores a job's outcome, and releases what it held; OutputError if the disk has no room."""
         job = outcome.job
         record = self._store.record(job)
         digest = record.digest or self._incoming.uploads.digest(job)
@@ -121,11 +121,11 @@ class Runs:
         self._tell(job, outcome)
 
     def note_end(self, outcome: Outcome) -> None:
-        """As `end`, at the next `dispatch`."""
+        """Like `end`, but at the next `dispatch`."""
         self._outcomes.append(outcome)
 
     def handle_worker(self, device: str, message: FromWorker | None) -> None:
-        """Handles a message of the worker on `device`; None means that its process ended."""
+        """Handles a message from the worker on `device`; None means that its process ended."""
         if message is None:
             self._worker_died(device)
         elif isinstance(message, Progress):
@@ -140,33 +140,33 @@ class Runs:
             self.note_end(message)
             if held := self._queue.running(device):
                 self._begin(held)
-            self._hand_out(device)  # ahead of the books, so that the worker does not wait for them
+            self._hand_out(device)  # before storing the outcome, so that the worker need not wait for that
             self._settle()
 
     def dispatch(self) -> None:
-        """Keeps how jobs ended, and hands others to idle workers."""
+        """Stores outcomes, and hands jobs to idle workers."""
         self._settle()
         for device in self._workers:
             self._hand_out(device)
 
     @property
     def running(self) -> bool:
-        """True while a worker has a job."""
+        """Whether a worker has a job."""
         return any(self._queue.running(device) for device in self._workers)
 
     @property
     def small_waits(self) -> bool:
-        """True while a job waits that a helper could run."""
+        """Whether a job waits that a helper could run."""
         return self._queue.small_waits
 
     @property
     def waiting(self) -> int:
-        """How many wait for a worker."""
+        """How many jobs wait for a worker."""
         return len(self._queue)
 
     @property
     def idle(self) -> bool:
-        """True when nothing waits and nothing runs."""
+        """Whether nothing waits and nothing runs."""
         return self._queue.idle
 
     def _hand_out(self, device: str, ahead: bool = False) -> None:
@@ -187,7 +187,7 @@ class Runs:
 
     def _begin(self, job: str) -> None:
         with write_errors_logged("start", job):
-            if self._store.is_unfinished(job):  # not cancelled while its worker held it
+            if self._store.is_unfinished(job):  # it may have been cancelled while its worker held it
                 self._store.start(job)
                 self._note(Progress(job, "start", 0, 1))
 
@@ -226,7 +226,7 @@ class Runs:
                 self._outcomes.remove(outcome)
                 self._told_to_wait.discard(job)
             except AirbandError as error:
-                if job not in self._told_to_wait:  # ten times a second it is tried again
+                if job not in self._told_to_wait:  # log this once, as it is retried ten times a second
                     self._told_to_wait.add(job)
                     log.error("end of job %s is not kept yet: %s", job, error)
                     self._note(Progress(job, "wait for room on the engine's disk", 0, 1))

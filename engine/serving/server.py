@@ -1,10 +1,11 @@
 """The engine's process: one ROUTER, one thread, one loop; no torch.
 
-The loop polls the socket, the workers' pipes and a wake-up socket for signals. It reads ahead of its work:
-what costs nothing to answer is answered at once, the rest is done one message of each client in turn. It
-never blocks on a client: what a client does not take stays in its session. Whatever one message, job, row or
-file does, it becomes one error and the loop goes on. SIGTERM or SIGINT drains (running jobs finish, queued
-ones wait for the next engine), a second one aborts.
+The loop polls the socket, the workers' pipes, and a wake-up socket for signals. It reads ahead of its work:
+cheap messages are answered at once, the others in turn, one message of each client. It never blocks on a
+client: replies that a client does not read stay in its session. Any failure caused by a message, job, record
+    or file becomes one
+error, and the loop goes on. SIGTERM or SIGINT drains (running jobs finish, queued ones wait for the next
+engine); a second signal aborts.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ from engine.state.syncer import Syncer
 from presets.errors import AirbandError, EngineError, WireError, error_class
 
 LISTEN_S = 0.002
-"""How long clients are served before the workers get their turn."""
+"""How long clients are served before the workers get their turn, in seconds."""
 HEARD_AT_ONCE = 64
-"""Messages read, at some 0.05 ms each, before the next one that waits for its turn is handled."""
+"""Messages read, at about 0.05 ms each, before the next waiting one is handled."""
 HEARD_OF_WORKER = 8
-"""Messages of one worker in a turn."""
+"""Messages read from one worker per turn."""
 POLL_S, BACKLOG_POLL_S = 0.1, 0.002
-"""How long the loop sleeps at most; memory is looked at in every turn, for it can grow by 1 GB/s over ipc."""
+"""The longest sleeps of the loop; it checks memory in every turn, since that can grow by 1 GB/s over ipc."""
 WATCH_S = 0.5
-"""How often the engine looks after its workers, its socket and its connection file."""
+"""How often the engine checks its workers, its socket and its connection file, in seconds."""
 FAREWELL_S = 2.0
-"""How long a leaving engine goes on sending what its clients have not taken yet."""
+"""How long an engine that shuts down still tries to send waiting replies, in seconds."""
 START_FAILURES_MAX = 2
-"""Workers that may die before the first one gets ready."""
+"""How many workers may die before the first one gets ready."""
 
 log = logging.getLogger("airband.engine")
 
@@ -57,11 +58,11 @@ class Server:
     """The loop of one engine.
 
     Args:
-        listener: where clients connect.
+        listener: the socket that clients connect to.
         store, spool: the jobs and files of the state folder.
         pool: the worker processes.
-        announce: writes the connection file; called again whenever it or the socket's file is gone.
-        idle_exit_s: leave after so many seconds without work or word; None stays.
+        announce: writes the connection file; called again whenever that file or the socket's is gone.
+        idle_exit_s: exit after so many seconds without work or messages; None never does.
     """
 
     def __init__(
@@ -88,16 +89,16 @@ class Server:
         self._signals = 0
 
     def _wake_up(self) -> None:
-        """Ends the loop's sleep; from any thread."""
+        """Ends the loop's sleep; safe from any thread."""
         with suppress(OSError):  # full: it is awake; closed: it has ended
             self._wake.send(b"!")
 
     def wait_ready(self) -> None:
-        """Starts the workers and waits until one can take a job.
+        """Starts the workers, and waits until one can take a job.
 
         Raises:
-            AirbandError: one cannot run at all, and says why.
-            EngineError: they die before they get there.
+            AirbandError: a worker cannot run at all, for the reason given.
+            EngineError: the workers die before they are ready.
         """
         while not any(worker.ready for worker in self._pool) and not self._signals:
             self._turn(serve_clients=False)
@@ -105,16 +106,16 @@ class Server:
                 raise error_class(unfit.code)(unfit.message, unfit.field)
             if all(worker.failures >= START_FAILURES_MAX for worker in self._pool.needed):
                 devices = ", ".join(worker.device for worker in self._pool.needed)
-                raise EngineError(f"the worker for {devices} does not start; what it said stands above")
+                raise EngineError(f"the worker for {devices} does not start; its output stands above")
 
     def run(self) -> None:
-        """Serves until told to leave; returns with nothing running, or after a second signal."""
+        """Serves until told to shut down; returns when nothing runs, or after a second signal."""
         self._announce()
         self._memory.begin()
         while not self._over():
             try:
                 self._turn(serve_clients=True)
-            except Exception:  # a fault nobody foresaw costs its turn, not everybody's engine
+            except Exception:  # an unforeseen fault costs one turn, not the whole engine
                 log.exception("a turn of the loop failed")
                 time.sleep(BACKLOG_POLL_S)
         self._syncer.finish()
@@ -123,21 +124,21 @@ class Server:
             time.sleep(BACKLOG_POLL_S)
 
     def figures(self) -> Figures:
-        """How it stands; from any thread."""
+        """Its metrics; safe from any thread."""
         workers = sum(worker.ready is not None for worker in self._pool)
         return figures(self._jobs, self._store, self._spool, workers, len(self._clients))
 
     def handle_signals(self) -> None:
-        """Makes SIGTERM, SIGINT and a terminal that is closed drain this server. For the main thread."""
+        """Makes SIGTERM, SIGINT and a closed terminal drain this server. For the main thread."""
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
-        # Under nohup it is ignored, and stays so.
+        # Under nohup the signal is ignored, and stays so.
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, self._hung_up)
 
     def close(self) -> None:
-        """Closes everything but the listener; unfinished jobs go on in the next engine."""
+        """Closes everything but the listener; the next engine continues unfinished jobs."""
         self._retention.close()
         self._jobs.close()
         self._syncer.close()
@@ -149,7 +150,7 @@ class Server:
         self._signals += 1
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
-        self._signals = max(1, self._signals)  # shell and system both say it
+        self._signals = max(1, self._signals)  # both the shell and the system send it
 
     def _over(self) -> bool:
         if self._signals and not self._jobs.runs.closing:
@@ -191,7 +192,7 @@ class Server:
         if self._listener.socket in ready or self._inbox:
             self._listen()
         if serve_clients and self._memory.is_exceeded(self._outstanding):
-            log.warning("connections hold more memory than they may; all are dropped and may come again")
+            log.warning("connections hold more memory than allowed; all are dropped and may reconnect")
             self._reopen()
         if time.monotonic() - self._watched_s > WATCH_S:
             self._watched_s = time.monotonic()
@@ -202,7 +203,7 @@ class Server:
         return min(POLL_S, 0.1 if restarting else POLL_S, self._idle_exit_s or POLL_S)
 
     def _hear(self, worker: Worker) -> None:
-        """Hears all that a worker has said: of a short job two things, and the next may be under way."""
+        """Handles a worker's messages: a short job sends two, and the next may already run."""
         for _ in range(HEARD_OF_WORKER):
             message = worker.receive()
             self._jobs.runs.handle_worker(worker.device, message)
@@ -212,7 +213,7 @@ class Server:
                 return
 
     def _look_after(self, serve_clients: bool) -> None:
-        """What is due now and then: stuck workers, the socket's file, memory, and what is too old."""
+        """Regular checks: stuck workers, the socket's file, memory, and expired data."""
         for worker in self._pool:
             if worker.is_silent():
                 log.error("the worker on %s gives no sign of life and is replaced", worker.device)
@@ -226,13 +227,13 @@ class Server:
             self._reopen()
         try:
             self._announce()
-        except AirbandError as error:  # nobody finds this engine any more, and another may be made
+        except AirbandError as error:  # no client can find this engine any more, and may start another
             log.error("%s; this engine leaves", error.message)
             self._signals += 1
         self._retention.apply_when_due()
 
     def _outstanding(self) -> int:
-        """Bytes of uploads and fetches under way that may be in memory."""
+        """Bytes of uploads and fetches in progress that may be in memory."""
         return self._jobs.outstanding + self._clients.outstanding
 
     def _reopen(self) -> None:
@@ -253,7 +254,7 @@ class Server:
                 return
 
     def _hear_client(self) -> bool:
-        """Reads a message, if there is one; all but a greeting or a ping waits for its turn."""
+        """Reads a message, if there is one; all except greetings and pings wait for their turn."""
         received = self._listener.receive()
         if received is None:
             return False
@@ -270,7 +271,7 @@ class Server:
 
     @contextmanager
     def _answering(self, route: bytes) -> Iterator[None]:
-        """Around what one message does: an error of any kind is its answer, and answers leave at once."""
+        """Wraps the handling of a message: any error becomes its answer, and answers are sent at once."""
         try:
             yield
         except AirbandError as error:

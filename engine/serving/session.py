@@ -1,9 +1,9 @@
-"""One client's side of protocol 1 in the engine: what its messages do, and what waits to be sent to it.
+"""One client's side of protocol 1 in the engine: handles its messages, and holds the replies to it.
 
-A session outlives nothing: what matters of it is in the store. Replies wait in an outbox of bounded length;
-those that say where a job stands wait until that is on the disk, but for a job that is still being sent: its
-client has it yet, should the power fail. Progress is conflated, one message a job; pieces of a fetched stem
-are read when few of those before are still on their way, so that a slow client costs little memory.
+A session may be lost at any time; all that matters is in the store. Replies wait in an outbox of bounded
+size. Those that say where a job stands wait until that is on disk, except for a job that is still uploading:
+its client still has it if the power fails. Only the latest progress of each job is kept. Pieces of a fetched
+stem are read only while few earlier ones are on their way, so that a slow client costs little memory.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ from presets.errors import AirbandError, BusyError, EngineError, WireError
 from presets.limits import CHUNK_BYTES
 
 OUTBOX_MAX = 4096
-"""Replies that may wait for one client; one that lets more pile up is let go, and may come back."""
+"""Replies that may wait for one client; a client with more is dropped, and may reconnect."""
 OUTBOX_BYTES = 4 * 1024**2
-"""What these may weigh together."""
+"""Size limit for these replies together."""
 FETCHES_MAX = 64
 """Fetches that may wait for one client."""
 
 FETCHING_S = 60.0
-"""How long pieces of a stem may still wait for a slow client after it asked for the last one."""
+"""How long pieces of a stem may still wait for a slow client after its last request, in seconds."""
 
 log = logging.getLogger("airband.engine")
 
@@ -72,8 +72,8 @@ class Session:
     """A client that has said hello.
 
     Attributes:
-        watching: jobs whose news it waits for.
-        uploading: jobs whose sources it sends.
+        watching: jobs whose news it gets.
+        uploading: jobs whose sources it uploads.
 
     Args:
         name: the session's ULID; the client resumes with it, and its jobs take turns under it.
@@ -85,7 +85,7 @@ class Session:
         self.name, self.owner = name, owner
         self._jobs = jobs
         self._outbox: deque[tuple[int, Frames]] = deque()
-        """With what must have been synced of the store before they go."""
+        """Replies, each after the number of the store's changes that must be synced before it is sent."""
         self._outbox_bytes = 0
         self._progress: dict[str, Progress] = {}
         self.watching: set[str] = set()
@@ -93,17 +93,17 @@ class Session:
         self._fetches: deque[Fetch] = deque()
         self._fetched_s = -math.inf
         self._on_way: deque[tuple[zmq.MessageTracker, int]] = deque()
-        """Pieces that were sent and that libzmq still holds, with their bytes."""
+        """Sent pieces that libzmq still holds, with their sizes."""
         self._next: Frames | None = None
 
     @property
     def overrun(self) -> bool:
-        """True once the client has let more replies pile up than are kept."""
+        """Whether more replies have piled up than are kept."""
         return len(self._outbox) > OUTBOX_MAX or self._outbox_bytes > OUTBOX_BYTES
 
     @property
     def waiting_bytes(self) -> int:
-        """What the replies that wait weigh."""
+        """Size of the waiting replies."""
         return self._outbox_bytes
 
     @property
@@ -118,23 +118,23 @@ class Session:
 
     @property
     def waits_for_pieces(self) -> bool:
-        """Whether it has asked for more of a stem than it was sent."""
+        """Whether it has requested more of a stem than it was sent."""
         return bool(self._fetches)
 
     @property
     def on_way_bytes(self) -> int:
-        """What libzmq holds of the pieces that were sent: the client, or its connection, is no faster."""
+        """Size of the sent pieces that libzmq still holds, because the client or its connection is slow."""
         while self._on_way and self._on_way[0][0].done:
             self._on_way.popleft()
         return sum(nbytes for _, nbytes in self._on_way)
 
     @property
     def watches(self) -> bool:
-        """True while the client waits for the end of a job."""
+        """Whether the client waits for the end of a job."""
         return bool(self.watching)
 
     def receive(self, message: ClientMessage, buffer: memoryview | None) -> None:
-        """Does what a message asks; its replies, or one error, go to the outbox."""
+        """Handles a message; its replies, or one error, go to the outbox."""
         job = getattr(message, "job", None)
         try:
             for reply in self._replies(message, buffer):
@@ -146,12 +146,12 @@ class Session:
                 self.post(Busy(job, error.retry_s, bounded_text(error.message)))
         except AirbandError as error:
             self.post(error_message(error, job))
-        except Exception as error:  # whatever one message does, the others are served
+        except Exception as error:  # a fault in one message must not affect other clients
             log.exception("a message of session %s", self.name)
             self.post(error_message(EngineError(f"the engine failed at this: {error}; see its log"), job))
 
     def tell(self, job: str, message: EngineMessage) -> None:
-        """News of a job: kept if the client watches it, the last progress only, or waits for its upload."""
+        """News of a job: posted if the client watches or uploads it; of progress, only the latest is kept."""
         if isinstance(message, Progress):
             if job in self.watching:
                 self._progress[job] = message
@@ -176,10 +176,10 @@ class Session:
         self._outbox_bytes += sum(map(len, frames))
 
     def peek(self, synced: float = math.inf, pieces_bytes: float = math.inf) -> Frames | None:
-        """The frames to send next, None when nothing may go; the same ones until `sent`.
+        """The frames to send next, the same ones until `sent`; None if nothing may be sent.
 
         Args:
-            synced: how many of the store's changes are on the disk.
+            synced: how many of the store's changes are on disk.
             pieces_bytes: how much of stems may be on its way.
         """
         if self._next is None:
@@ -195,7 +195,7 @@ class Session:
         return self._next
 
     def sent(self, tracker: zmq.MessageTracker | None = None) -> None:
-        """What `peek` gave is on its way; `tracker` tells when libzmq holds its buffer no more."""
+        """Notes that the frames from `peek` were sent; `tracker` tells when libzmq has released them."""
         if self._next is not None and tracker is not None:
             self._on_way.append((tracker, len(self._next[-1])))
         self._next = None
@@ -212,7 +212,7 @@ class Session:
 
     def _replies(self, message: ClientMessage, buffer: memoryview | None) -> Sequence[EngineMessage]:
         if self._jobs.runs.closing and not isinstance(message, Ping | Bye):
-            return [Closing("the engine is leaving; what is queued goes on when it is started again")]
+            return [Closing("the engine is shutting down; queued jobs continue when it is started again")]
         match message:
             case Submit(job):
                 replies = self._jobs.submit(message, self.name, self.owner)
@@ -221,7 +221,7 @@ class Session:
                 return replies
             case Chunk(job):
                 assert buffer is not None
-                self.uploading.discard(job)  # an error is the answer to this piece, not news of the job
+                self.uploading.discard(job)  # so that an error answers this piece, and is not news of the job
                 replies = self._jobs.chunk(message, buffer, self.owner)
                 self.uploading.add(job)
                 return replies
@@ -257,19 +257,19 @@ class Session:
 
 
 def _promises(message: EngineMessage) -> bool:
-    """Whether a message says where a job stands; a job that is still being sent has its client to say so."""
+    """Whether a message says where a job stands, except for an upload, which its client could repeat."""
     if isinstance(message, Accepted):
         return message.state != "uploading"
     return isinstance(message, Listing | Done | Failed | Cancelled)
 
 
 def error_message(error: AirbandError, job: str | None = None) -> Error:
-    """What a client is told of an error."""
+    """The message that tells a client of an error."""
     return Error(error.code, bounded_text(error.message), job, bounded_field(error.field))
 
 
 def _encoded(message: EngineMessage) -> Frames:
-    """The frames of a reply; of one that cannot be sent as it is, those of what can be said instead."""
+    """The frames of a reply; if it cannot be sent as it is, of a shortened one or of an error."""
     try:
         return encode(message)
     except WireError as error:

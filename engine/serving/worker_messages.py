@@ -1,8 +1,8 @@
 """The messages between the server and its workers, over a private pipe.
 
-Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once, then Beat for each
-Beat, messages.Progress, Grown, Next when what is left of a job takes but a moment and, for each task, one of
-messages.Done, Failed, Cancelled.
+Server to worker: Task, Beat and messages.Cancel. Worker to server: Ready (or Unfit) once; then Beat for each
+Beat, messages.Progress, Grown, Next when a job is about to end, and for each task one of messages.Done,
+Failed, Cancelled.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 from bridge.wire.messages import Cancel, Cancelled, Done, Failed, Message, Model, Progress, Submit
 
 SMALL_MODELS = frozenset({"auto", "draft", "null"})
-"""What renders a short clip at once. Helpers run these alone (engine/serving/worker_pool.py): where they are,
-on a processor, `auto` is `draft`."""
+"""Models that render a short clip at once, the only ones that helpers run (engine/serving/worker_pool.py).
+Helpers exist only on a processor, where `auto` means `draft`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What every worker process of an engine is started with.
+    """Options that all worker processes of an engine share.
 
     Attributes:
         spool: the spool's folder.
@@ -40,8 +40,8 @@ class WorkerOptions:
 class Task(Message, frozen=True, tag="task"):
     """A job for a worker.
 
-    `digest` names its source in the spool, "" where the source is a path; `room` is how many bytes the spool
-    had left for it.
+    `digest` names its source in the spool, or is "" if the source is a path; `room` is how many bytes the
+    spool had left for the job.
     """
 
     submit: Submit
@@ -50,14 +50,14 @@ class Task(Message, frozen=True, tag="task"):
 
 
 class Ready(Message, frozen=True, tag="ready"):
-    """The worker can take tasks: on which device, with which models."""
+    """The worker can take tasks, on this device and with these models."""
 
     device: str
     models: tuple[Model, ...]
 
 
 class Unfit(Message, frozen=True, tag="unfit"):
-    """The worker cannot run here at all; said instead of Ready."""
+    """The worker cannot run here at all; sent instead of Ready."""
 
     code: str
     message: str
@@ -65,17 +65,17 @@ class Unfit(Message, frozen=True, tag="unfit"):
 
 
 class Next(Message, frozen=True, tag="next"):
-    """The worker will be done with its job in a moment, and may be given the next one."""
+    """The worker's job will end in a moment; it may be given the next one."""
 
 
 class Grown(Message, frozen=True, tag="grown"):
-    """By how many bytes the worker made the kept results grow; negative where it dropped some."""
+    """By how many bytes the worker has enlarged the cached results; negative if it dropped some."""
 
     nbytes: int
 
 
 class Beat(Message, frozen=True, tag="beat"):
-    """Asks a worker for a sign of life, and is the worker's answer."""
+    """Asks a worker for a sign of life; also the worker's answer."""
 
 
 ToWorker = Task | Cancel | Beat
@@ -83,10 +83,10 @@ FromWorker = Ready | Unfit | Beat | Next | Grown | Progress | Done | Failed | Ca
 
 
 class JobWorker(Protocol):
-    """What runs jobs, one at a time: a process for the server, a thread for `engine.local`.
+    """Runs jobs, one at a time: a process for the server, a thread for `engine.local`.
 
     Attributes:
-        is_helper: whether it takes small jobs alone.
+        is_helper: whether it takes only small jobs.
     """
 
     is_helper: bool
@@ -102,15 +102,15 @@ class JobWorker(Protocol):
 
 
 def send(pipe: Connection, message: Message) -> None:
-    """Puts one message on the pipe."""
+    """Writes one message to the pipe."""
     pipe.send_bytes(msgspec.msgpack.encode(message))
 
 
 def receive(pipe: Connection, kind: Any) -> Any:
-    """Takes one message of the union `kind` off the pipe; EOFError or OSError when the peer is gone."""
+    """Reads one message of the union `kind` from the pipe; EOFError or OSError if the peer is gone."""
     return _decoder(kind).decode(pipe.recv_bytes())
 
 
-@cache  # what msgspec gathers of a union's types takes it longer than a message
+@cache  # msgspec takes longer to analyse the union than to decode a message
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(kind)

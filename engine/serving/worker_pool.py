@@ -1,10 +1,11 @@
-"""The worker processes as the server sees them: one per device, started anew when it dies.
+"""The worker processes as the server sees them: one per device, restarted when it dies.
 
-Where the device is a processor, helpers come beside its worker while small jobs wait: a short clip keeps one
-core busy. They take the small jobs alone, and leave when there have been none for a while.
+On a processor, helpers join its worker while small jobs wait, since a short clip uses only one core. Helpers
+take only small jobs, and exit when there have been none for a while.
 
 A worker is spawned, never forked, and leads a process group of its own: a terminal's Ctrl-C does not reach
-it, and whatever it started dies with it. It knows that the server is gone by the end of its pipe.
+    it, and its
+child processes die with it. It learns that the server is gone from the end of its pipe.
 """
 
 from __future__ import annotations
@@ -26,41 +27,41 @@ from engine.serving.worker_messages import Beat, FromWorker, Ready, Task, Unfit,
 
 PROCESSOR = "cpu"
 RESTART_S = 0.5
-"""The pause after a death; it doubles with each worker that never got ready, up to the cap."""
+"""The pause after a death, in seconds; it doubles with each worker that never got ready, up to the cap."""
 RESTART_CAP_S = 30.0
 
 BEAT_S = 5.0
-"""How often a worker is asked for a sign of life."""
+"""How often a worker is asked for a sign of life, in seconds."""
 SILENCE_S = 60.0
-"""A worker that leaves so many seconds of questions unanswered is stopped or stuck, and is killed. A thread
-of its own answers, so that neither a long step of a render nor a busy machine comes near this."""
+"""A worker that has left questions unanswered for so many seconds is stopped or stuck, and is killed. A
+thread of its own answers, so that neither a long render step nor a busy machine comes near this limit."""
 
 HELPERS_MAX = 3
-"""As many helpers as there are cores beside the first, up to this: each holds 70 to 170 MB."""
+"""The most helpers; there is one for each core beyond the first. Each holds 70 to 170 MB."""
 HELP_AFTER_S = 1.0
-"""How long small jobs have waited when the next helper starts, which takes some seconds."""
+"""How long small jobs must wait before the next helper is started, which takes some seconds."""
 HELPER_IDLE_S = 60.0
-"""After how long without a job a helper leaves."""
+"""A helper exits after so many seconds without a job."""
 
 WorkerMain = Callable[[Connection, str, WorkerOptions], None]
-"""The function a worker runs: its pipe, its device, and what all workers are started with."""
+"""The function that a worker runs: takes its pipe, its device, and the options of all workers."""
 
 
 class Worker:
-    """One device's process.
+    """The process for one device.
 
     Args:
-        device: its name: a device, or for a helper the processor and a number.
+        device: the device, or for a helper the processor and a number.
         start: spawns the process.
-        is_helper: whether it is one.
+        is_helper: whether it is a helper.
 
     Attributes:
-        needed: whether a process is to run; a helper is at first not needed.
-        tasks: how many it has.
-        idle_since_s: when it came up or last ended one (monotonic clock).
-        pipe: what to poll; None while no process runs.
-        ready: what the worker said when it came up.
-        unfit: what it said when it could not.
+        needed: whether a process should run; initially False for a helper.
+        tasks: how many jobs it has.
+        idle_since_s: when it got ready or last ended a job (monotonic clock).
+        pipe: to be polled; None while no process runs.
+        ready: the worker's message when it got ready.
+        unfit: its message if it could not.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Worker:
 
     def start(self) -> None:
         """Spawns the process."""
-        # A pair of sockets, not a pipe: zmq.Poller takes them on every system.
+        # A socket pair instead of a pipe, because zmq.Poller accepts it on every system.
         ours, theirs = socket.socketpair()
         with Connection(theirs.detach()) as far_end:
             self._process = self._start(far_end)
@@ -90,7 +91,7 @@ class Worker:
         self._asked_s, self._unanswered = time.monotonic(), 0
 
     def receive(self) -> FromWorker | None:
-        """The next message; None when the process has ended, which is then cleaned up after."""
+        """The next message; None if the process has ended, after cleaning up."""
         assert self.pipe is not None
         try:
             message: FromWorker = receive(self.pipe, FromWorker)
@@ -107,9 +108,10 @@ class Worker:
         return message
 
     def is_silent(self) -> bool:
-        """True when it has answered nothing for SILENCE_S; asks for a sign of life every BEAT_S.
+        """True if it has answered nothing for SILENCE_S; asks for a sign of life every BEAT_S.
 
-        Questions are counted, not seconds: an engine that was itself stopped for a while blames nobody.
+        It counts questions, not seconds, so that an engine that was itself suspended does not blame its
+        workers.
         """
         if self.pipe is None or time.monotonic() - self._asked_s < BEAT_S:
             return False
@@ -119,20 +121,20 @@ class Worker:
         return self._unanswered * BEAT_S > SILENCE_S
 
     def bury(self) -> None:
-        """Ends what is left of a process that died or must, and lets the next one start after a pause."""
+        """Kills the remains of a process that died or must, and lets the next one start after a pause."""
         self.failures = 0 if self.ready else self.failures + 1
         self.kill()
         self.restart_s = time.monotonic() + min(RESTART_CAP_S, RESTART_S * 2**self.failures)
 
     def send(self, message: Task | Cancel | Beat) -> None:
-        """Sends a message; that the process has ended is found out by the next `receive`."""
+        """Sends a message; if the process has ended, the next `receive` finds out."""
         self.tasks += isinstance(message, Task)
         if self.pipe is not None:
             with suppress(OSError):
                 send(self.pipe, message)
 
     def kill(self) -> None:
-        """Ends the process and all it started, and waits for it."""
+        """Kills the process and its children, and waits for it."""
         process, self._process = self._process, None
         if process is not None and process.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -151,9 +153,9 @@ class WorkerPool:
 
     Args:
         devices: one worker each.
-        main: what a worker process runs.
-        options: handed to each.
-        helpers: how many may come beside the worker of a processor.
+        main: the function that a worker process runs.
+        options: passed to each.
+        helpers: how many helpers may join the worker of a processor.
     """
 
     def __init__(
@@ -182,7 +184,7 @@ class WorkerPool:
 
     @property
     def needed(self) -> list[Worker]:
-        """Those whose process is to run."""
+        """Workers whose process should run."""
         return [worker for worker in self if worker.needed]
 
     def start_due(self) -> None:
@@ -192,7 +194,7 @@ class WorkerPool:
                 worker.start()
 
     def fit(self, small_waits: bool) -> None:
-        """Calls for another helper, or lets helpers go; to be called now and then.
+        """Calls for another helper, or dismisses idle ones; to be called regularly.
 
         Args:
             small_waits: whether a job waits that a helper could run.
@@ -214,7 +216,7 @@ class WorkerPool:
             self._waits_since_s = None
 
     def kill(self) -> None:
-        """Ends them all."""
+        """Kills all workers."""
         for worker in self:
             worker.kill()
 

@@ -1,1 +1,1 @@
-"""What the state folder of an engine holds: jobs in SQLite, files in the spool. No loop, no sockets."""
+"""The state folder of an engine: jobs in SQLite, files in the spool. No loop, no sockets."""

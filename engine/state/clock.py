@@ -1,7 +1,8 @@
-"""Whether ages can be told: the wall clock is compared with the steady one, from one engine to the next.
+"""Whether ages can be trusted: compares the wall clock with the steady clock, also across engines.
 
-Ages are taken from the wall clock, because they outlive processes and boots. Once somebody sets it, all looks
-older or younger than it is: ages are then not believed until DOUBT_S have passed on the steady clock.
+Ages are measured with the wall clock, because they outlast processes and boots. Once somebody sets that
+clock, everything looks older or younger than it is; ages are then not trusted until DOUBT_S have passed on
+the steady clock.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from bridge.wire.process_birth import boot_id
 from presets.errors import EngineError
 
 JUMP_S = 60.0
-"""The two clocks may drift apart by this."""
+"""How far the two clocks may drift apart, in seconds."""
 DOUBT_S = 3600.0
 
 log = logging.getLogger("airband.engine")
 
 
 class ClockState(msgspec.Struct, frozen=True):
-    """What one engine leaves for the next.
+    """The state that one engine leaves for the next.
 
     Attributes:
-        boot: the boot that the steady clock counts from; across boots nothing can be compared.
+        boot: the id of the boot; offsets of different boots cannot be compared.
         offset_s: wall clock minus steady clock.
-        doubted_until_s: on the steady clock.
+        doubted_until_s: ages are not trusted until this time on the steady clock.
     """
 
     boot: str
@@ -41,7 +42,7 @@ class WallClock:
     """Notices when the wall clock is set.
 
     Args:
-        path: keeps what is known for the next engine.
+        path: the file that keeps the state for the next engine.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,11 +53,11 @@ class WallClock:
         self.is_believed()
 
     def is_believed(self) -> bool:
-        """Whether it was left alone for the last DOUBT_S."""
+        """Whether nobody has set it in the last DOUBT_S."""
         now_s = steady_s()
         jump_s = time.time() - now_s - self._known.offset_s
         if abs(jump_s) > JUMP_S:
-            log.warning("the clock was set %+.0f s; nothing is forgotten for its age for an hour", jump_s)
+            log.warning("the clock was set by %+.0f s; nothing expires by age for an hour", jump_s)
             self._known = ClockState(self._known.boot, time.time() - now_s, now_s + DOUBT_S)
             self._keep()
         elif not self._path.exists():
@@ -78,6 +79,6 @@ class WallClock:
 
 
 def steady_s() -> float:
-    """Seconds that nobody can set; where the system tells, those it slept through count too."""
+    """Seconds on a clock that nobody can set; where the system allows it, they include time asleep."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

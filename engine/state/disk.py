@@ -1,4 +1,4 @@
-"""Files of an engine on their disk: named when whole, deleted where they can be; what a full disk says."""
+"""An engine's files on disk: naming, deleting and syncing them, and explaining errors such as a full disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("airband.engine")
 
 
 def remove(path: Path) -> None:
-    """Deletes a file if it is there; one that cannot be deleted is told to the log and left."""
+    """Deletes a file if it exists; if it cannot be deleted, logs that and leaves it."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -30,14 +30,14 @@ def file_digest(path: Path) -> str:
 
 
 def seal(written: Path, path: Path) -> None:
-    """Gives a written file its final name once its bytes are on the disk."""
+    """Gives a written file its final name, after its bytes are on disk."""
     with open(written, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(written, path)
 
 
 def shorten_log(path: Path, nbytes: int) -> None:
-    """Keeps the last half of `nbytes` of a log that weighs more; whoever writes into it appends."""
+    """Shortens a log larger than `nbytes` to the last half of that; its writer must append."""
     with suppress(OSError), path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size > nbytes:
@@ -49,9 +49,9 @@ def shorten_log(path: Path, nbytes: int) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Makes the names of a folder's files outlive a loss of power; one that is gone has none.
+    """Makes the names of a folder's files survive a power failure; does nothing if the folder is gone.
 
-    Windows opens no folders, and keeps names by itself.
+    Windows cannot open folders, and needs no such sync.
     """
     if os.name != "posix":
         return
@@ -64,7 +64,7 @@ def sync_names(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a disk without room is why an error was raised."""
+    """Whether an error was caused by a full disk."""
     cause = error.__cause__ or error.__context__
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -77,15 +77,15 @@ def write_errors_explained(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        way_out = "make room or mend its permissions"
+        way_out = "make room or correct its permissions"
         if isinstance(error, FileNotFoundError):
-            way_out = "it was removed under a running engine: `airband stop`, and the next one makes it anew"
+            way_out = "it was removed under a running engine: `airband stop`, and the next one makes it again"
         raise OutputError(f"{where}: {error.strerror or error}; {way_out}") from None
 
 
 @contextmanager
 def write_errors_logged(what: str, job: str) -> Iterator[None]:
-    """Logs an AirbandError and goes on: the state folder then holds the job's earlier state."""
+    """Logs an AirbandError and goes on; the state folder then still holds the job's earlier state."""
     try:
         yield
     except AirbandError as error:

@@ -1,4 +1,4 @@
-"""A job as the store keeps it: what was asked, where it stands, how it ended."""
+"""A job as the store keeps it: its request, its state and its outcome."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class JobRecord:
 
     Attributes:
         owner: the CURVE key that submitted it, "" for the user on this machine.
-        digest: names its source in the spool once that is complete.
-        asked: what was submitted; None when the row holds what this version cannot read.
-        outcome: how it ended.
-        change: the number of the store's change that made the row what it is, or of a later one.
+        digest: names its source in the spool, once that is complete.
+        asked: the submitted request; None if this version cannot read it.
+        outcome: how it ended; None before that.
+        change: the number of the store's change that gave the row this content, or of a later one.
     """
 
     job: str
@@ -44,7 +44,7 @@ class JobRecord:
 
     @property
     def submit(self) -> Submit:
-        """What was submitted; raises EngineError when this version cannot read it."""
+        """The submitted request; raises EngineError if this version cannot read it."""
         if self.asked is None:
             raise EngineError(
                 f"job {self.job} was written by another version of Airband, or its row is damaged; "
@@ -54,12 +54,12 @@ class JobRecord:
         return self.asked
 
     def is_of(self, owner: str | None) -> bool:
-        """Whether a client may see the job: a key its own, None (the user) all."""
+        """Whether a client may see the job: a key sees its own jobs, None (the user) sees all."""
         return owner is None or owner == self.owner
 
 
 def read_row(row: Sequence[Any]) -> JobRecord:
-    """A job from its COLUMNS; whatever stands there, for another version may have written it."""
+    """A job from its COLUMNS, whatever they hold, since another version may have written them."""
     job, owner, session, state, created_s, changed_s, deaths, digest, submit, outcome = row
     return JobRecord(
         job,
@@ -86,5 +86,5 @@ def _ended(job: str, packed: bytes) -> Outcome:
     try:
         return _OUTCOMES.decode(packed)
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        text = "how this job ended cannot be read: another version of Airband wrote it, or the row is damaged"
+        text = "this job's outcome cannot be read: another version of Airband wrote it, or the row is damaged"
         return Failed(job, EngineError.code, text)

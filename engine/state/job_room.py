@@ -1,4 +1,4 @@
-"""The room in the spool that jobs are promised while they are sent, wait and run."""
+"""The room in the spool that is promised to jobs while they upload, wait and run."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from presets.errors import AirbandError, UsageError
 
 
 class JobRoom:
-    """Promises of one engine, by job.
+    """The promises of one engine, by job.
 
     Args:
-        spool: whose room it is.
+        spool: provides the room.
     """
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._lapsed: set[str] = set()
-        """Uploads that were silent for so long that the room for the rest of them was given back."""
+        """Uploads silent for so long that the room for their rest was released."""
 
     def promise(self, submit: Submit) -> None:
-        """Sets aside what a new job needs.
+        """Sets aside the room that a new job needs.
 
         Raises:
-            OutputError: it never will fit.
-            BusyError: not now.
+            OutputError: it can never fit.
+            BusyError: it does not fit now.
         """
         self._spool.promise(submit.job, _needed(submit))
 
     def set_aside(self, submit: Submit) -> None:
-        """Sets aside what a job needs that an earlier engine took; its worker tells what is wrong with it."""
+        """Sets aside room for a job that an earlier engine accepted; its worker reports if it is invalid."""
         with suppress(UsageError):
             self._spool.set_aside(submit.job, _needed(submit))
 
     def lapse(self, job: str, there: int) -> None:
-        """Gives back all but the `there` bytes of a silent upload that came."""
+        """Releases the room of a silent upload, except for the `there` bytes that have arrived."""
         if job not in self._lapsed:
             self._lapsed.add(job)
             self._spool.set_aside(job, there)
 
     def take_up(self, submit: Submit) -> None:
-        """Promises a silent upload its room again; as `promise`, and nothing for one that was not silent."""
+        """Promises a lapsed upload its room again, as `promise` does; does nothing for other uploads."""
         job = submit.job
         if job in self._lapsed:
             there = self._spool.settle(job)
@@ -56,25 +56,26 @@ class JobRoom:
             self._lapsed.discard(job)
 
     def has_lapsed(self, job: str) -> bool:
-        """Whether an upload lost the room for the rest of it."""
+        """Whether an upload has lost the room for its rest."""
         return job in self._lapsed
 
     def settle(self, job: str) -> None:
-        """Sets nothing aside for a job any more."""
+        """Releases all room of a job."""
         self._lapsed.discard(job)
         self._spool.settle(job)
 
     def beside_source(self, submit: Submit) -> int:
-        """What a job may write beside its source: what was promised to it for that, and what is free."""
+        """How much a job may write in addition to its source: the rest of its promise, and all free room."""
         source = submit.source
         there = 0 if isinstance(source, Path) else nbytes(source)
         return self._spool.room() + self._spool.promised(submit.job) - there
 
 
 def _needed(submit: Submit) -> int:
-    """What is promised to a job that is sent: for bare samples all it will ever write, for a file its bytes.
+    """The room promised to an uploading job: for bare samples all that it will ever write, for a file its
+    bytes.
 
-    What a file decodes to is known once its worker has opened it.
+    The decoded size of a file is known only once its worker has opened it.
     """
     source = submit.source
     if isinstance(source, Path):

@@ -1,4 +1,4 @@
-"""What a job writes into the spool beside its source, told by the length of its source and its preset."""
+"""How much a job writes into the spool in addition to its source, by its source's length and its preset."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Need:
     """The room that a job needs.
 
     Attributes:
-        result_bytes: its samples, 4 bytes each, that stay cached.
-        stem_bytes: what the client's stem weighs at the most, but for metadata; 0 where it goes to a path.
-        between_bytes: what lies between effects, and goes when the render ends.
+        result_bytes: its samples, 4 bytes each, which stay cached.
+        stem_bytes: the largest size of the client's stem, without metadata; 0 if it goes to a path.
+        between_bytes: intermediate files between effects, deleted when the render ends.
     """
 
     result_bytes: int
@@ -24,7 +24,7 @@ class Need:
 
     @property
     def total_bytes(self) -> int:
-        """All three."""
+        """The sum of all three."""
         return self.result_bytes + self.stem_bytes + self.between_bytes
 
 
@@ -36,7 +36,7 @@ def need(submit: Submit, rate: int, channels: int, frames: int) -> Need:
         rate, channels, frames: of its source; rate in Hz.
 
     Raises:
-        UsageError: a selection in time code without a frame rate.
+        UsageError: the selection is in time code, but there is no frame rate.
     """
     params = submit.params
     first = frames_at(params.start, rate, params.fps) or 0
@@ -47,7 +47,7 @@ def need(submit: Submit, rate: int, channels: int, frames: int) -> Need:
     effects, delivery = params.effects, params.delivery
     works = bool(effects.before or effects.after or delivery.loudness != "as-is")
     works = works or delivery.true_peak_dbtp is not None
-    # The band that the model made, and twice the clip on either side: what a chain reads and what it writes.
+    # The band that the model made, and for each chain of effects twice the clip: its input and its output.
     between_bytes = result_bytes if works else 0
     between_bytes += 2 * source_bytes if effects.before else 0
     between_bytes += 2 * result_bytes if effects.after else 0

@@ -1,10 +1,10 @@
-"""What renders made, by all that decides their samples, until others want the room.
+"""Cached results of renders, by a key of all that decides their samples, until their room is needed.
 
-    results/XX/KEY.pcm   interleaved little-endian float32, with KEY.json, its report
+    results/XX/KEY.pcm   interleaved little-endian float32, with KEY.json, its note
 
-XX are the first letters of the key: every job asks what is kept of its own, and a folder with thousands of
-files takes as long to look through as a short clip to render. A result is whole when its digest is that of
-its note.
+XX are the first letters of the key. Every job looks for a result of its own, and scanning a folder of
+thousands of files takes as long as rendering a short clip. A result is complete if its digest matches its
+note.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from presets.report import RenderReport
 from presets.schema import Preset
 
 DELIVERY_KNOBS = frozenset({"description", "format", "bit_depth", "dither"})
-"""Knobs that change the file, not the samples that a render makes."""
+"""Knobs that change the file, but not the samples of a render."""
 LETTERS = 2
-"""Of a key, that name its folder: 256 folders."""
+"""How many letters of a key name its folder; two make 256 folders."""
 EVICTED_SHARE = 1 / 16
-"""Of all results, at the least, where some go: to find the oldest all are looked through, and jobs of a spool
-that is full would each do so."""
+"""Smallest share of all results to drop at a time: finding the oldest means scanning all of them, and with a
+full spool every job would do so."""
 
 log = logging.getLogger("airband.engine")
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What stands beside a result: its size, its digest (blake2b-256), and the render's own account."""
+    """The note beside a result: its size, its digest (blake2b-256), and the render's report."""
 
     nbytes: int
     digest: str
@@ -48,9 +48,9 @@ def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[st
 
     Args:
         digest: of the source's bytes.
-        audio: how to read them when they are bare samples; None for a file, which says so itself.
-        params: the preset with `model` resolved.
-        facts: what else decides the samples: weights, engine version, dtype, device class.
+        audio: their layout if they are bare samples; None for a file, which has a header.
+        params: the preset, with `model` resolved.
+        facts: all else that decides the samples: weights, engine version, dtype, device class.
     """
     knobs = {name: value for name, value in msgspec.to_builtins(params).items() if name not in DELIVERY_KNOBS}
     content = {"digest": digest, "audio": msgspec.to_builtins(audio), "knobs": knobs, "facts": facts}
@@ -58,30 +58,31 @@ def content_key(digest: str, audio: Audio | None, params: Preset, facts: dict[st
 
 
 class Results:
-    """The results that one spool keeps. Files right in the folder are an earlier engine's: never found, and
-    dropped in their turn.
+    """The results in one spool.
+
+    Files directly in the folder come from an earlier engine: they are never found, and dropped in their turn.
 
     Args:
-        folder: of the results; it is there.
-        on_bytes: told how many bytes more there are when one is kept, and how many fewer, as a negative
-            number, when some are dropped.
+        folder: holds the results; it must exist.
+        on_bytes: called with the number of bytes added when a result is kept, and with a negative number when
+            some are dropped.
     """
 
     def __init__(self, folder: Path, on_bytes: Callable[[int], None]) -> None:
         self._folder, self._on_bytes = folder, on_bytes
 
     def path(self, key: str) -> Path:
-        """The samples of a render."""
+        """The file for the samples of a render."""
         return self._folder / key[:LETTERS] / f"{key}.pcm"
 
     def has(self, start: str) -> bool:
-        """Whether results are kept whose keys begin so."""
+        """Whether there are results whose keys begin with `start`."""
         with suppress(OSError), os.scandir(self._folder / start[:LETTERS]) as entries:
             return any(entry.name.startswith(start) for entry in entries)
         return False
 
     def report(self, key: str) -> RenderReport | None:
-        """The report of a finished render, or None without a whole one. Marks it as used now."""
+        """The report of a finished render, and None if it is missing or damaged. Marks it as used now."""
         path = self.path(key)
         try:
             note = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Note)
@@ -96,12 +97,12 @@ class Results:
         return note.report
 
     def keep(self, key: str, written: Path, report: RenderReport) -> Path:
-        """Gives a finished render its name; the note with its report, size and digest comes last.
+        """Gives a finished render its name, and then its note with report, size and digest.
 
-        They are not synced: a result that a loss of power leaves torn does not match its note.
+        The files are not synced: a result damaged by a power failure does not match its note.
 
         Raises:
-            OutputError: it cannot be kept.
+            OutputError: it cannot be stored.
         """
         path = self.path(key)
         with write_errors_explained(self._folder):
@@ -116,15 +117,15 @@ class Results:
         return path
 
     def weigh(self) -> int:
-        """The bytes of all of them."""
+        """Size of all results, in bytes."""
         return sum(stat.st_size for _, stat in self._files(self._folder))
 
     def evict_older(self, before_s: float) -> None:
-        """Drops what nobody used since that time (seconds since 1970)."""
+        """Drops results that nobody has used since that time (seconds since 1970)."""
         self._on_bytes(-sum(self._drop(path) for path, stat in self._samples() if stat.st_mtime < before_s))
 
     def evict(self, nbytes: int, spare: Path | None = None) -> int:
-        """Drops all but `spare`, the oldest first, until `nbytes` are free or more; how many then are."""
+        """Drops results except `spare`, oldest first, until `nbytes` are freed or more; returns how many."""
         freed, dropped, found = 0, 0, sorted(self._samples(), key=lambda result: result[1].st_mtime)
         wanted = max(nbytes, EVICTED_SHARE * sum(stat.st_size for _, stat in found))
         for path, stat in found:
@@ -146,11 +147,11 @@ class Results:
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._files(entry.path)
                 else:
-                    with suppress(OSError):  # a worker renames its files while we look
+                    with suppress(OSError):  # a worker may rename its files meanwhile
                         yield entry.path, entry.stat()
 
     def _drop(self, path: Path) -> int:
-        """Deletes a result and its note; what they weighed."""
+        """Deletes a result and its note; returns their size."""
         weight = 0
         for each in (path.with_suffix(".json"), path):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Whether a job that is submitted under a known name is the one that is known."""
+"""Whether a job submitted under a known name is that known job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.wire.messages import Submit
 
 
 def is_same(known: Submit | None, submit: Submit) -> bool:
-    """Whether two submits ask for the same stem in the same place, whatever their presets are called."""
+    """Whether two submits request the same stem at the same place, whatever their presets are called."""
     return known is not None and _asked(known) == _asked(submit)
 
 

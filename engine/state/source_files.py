@@ -1,7 +1,7 @@
-"""Complete sources in the spool: named and deleted by threads, for a busy disk takes its time over either.
+"""Complete sources in the spool, named and deleted in threads, since both can take long on a busy disk.
 
-A source is deleted after the last job that reads it, and another upload may bring the same bytes just then:
-whoever names a source takes it off the list of those that are to go.
+A source is deleted after the last job that reads it. Another upload may bring the same bytes just then, so
+naming a source removes it from the list of those to be deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class SourceFiles:
     """The complete sources of a spool.
 
     Args:
-        spool: where they lie.
+        spool: holds the files.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -31,31 +31,33 @@ class SourceFiles:
         self._thread = ThreadPoolExecutor(1, "airband-drop")
 
     def name(self, part: Path, digest: str) -> None:
-        """Gives a complete source its name; OSError where the disk refuses. From any thread."""
+        """Gives a complete source its name; OSError if the disk refuses. Safe from any thread."""
         with self._renaming:
             self._unneeded.discard(digest)
             os.replace(part, self._spool.source(digest))
         self._spool.named("sources")
 
     def release(self, digest: str, change: int) -> None:
-        """Says that a job has no need of a source any more, as change number `change` of the store tells."""
+        """Notes that a job no longer needs a source, as the store's change number `change` records."""
         self._released.append((change, digest))
 
     def drop_released(self, synced: int, is_needed: Callable[[str], bool]) -> None:
-        """Deletes what was released and nobody needs, as far as the store is `synced`: a job whose end a loss
-        of power takes back still finds its source."""
+        """Deletes released sources that nobody needs.
+
+        Only as far as the store is `synced`: a job whose end a power failure undoes still finds its source.
+        """
         while self._released and self._released[0][0] <= synced:
             digest = self._released.popleft()[1]
             if not is_needed(digest):
                 self.drop(digest)
 
     def drop(self, digest: str) -> None:
-        """Deletes a source that no job needs, in a thread; not if it is named once more before that."""
+        """Deletes an unneeded source, in a thread, unless it is named again before that."""
         self._unneeded.add(digest)
         self._thread.submit(self._drop, digest)
 
     def close(self) -> None:
-        """Ends the thread, once it has deleted what it was given."""
+        """Ends the thread, after its pending deletions."""
         self._thread.shutdown()
 
     def _drop(self, digest: str) -> None:

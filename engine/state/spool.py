@@ -1,13 +1,13 @@
-"""The files of an engine: sources as they came in, results under their content key, stems for their jobs.
+"""The files of an engine: uploaded sources, results under their content key, stems for their jobs.
 
     parts/JOB          a source that is still uploading
-    sources/DIGEST     a complete one, shared by all jobs that sent these bytes; gone after the last
-    results/           what renders made, see `engine.state.results`
+    sources/DIGEST     a complete one, shared by all jobs that sent these bytes; deleted after the last
+    results/           cached results of renders, see `engine.state.results`
     stems/JOB          the bytes a client fetches: planar float32, or an encoded file
-    scratch/JOB.*      what a worker is writing
+    scratch/JOB.*      files that a worker is writing
 
-A source and a stem get their names only when their bytes are on the disk, so whatever bears one is whole, and
-the names follow with `sync`.
+A source or stem gets its name only once its bytes are on disk, so a file under such a name is complete;
+`sync` makes the names durable.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from engine.state.results import Results
 from presets.errors import BusyError, OutputError
 
 QUOTA_BYTES = 64 * 10**9
-"""What a spool may hold unless told otherwise."""
+"""The default limit for a spool."""
 RESERVE_BYTES = 256 * 1024**2
-"""What the spool leaves free on its disk."""
+"""Disk space that the spool leaves free."""
 FOLDERS = ("parts", "sources", "results", "stems", "scratch")
 RETRY_S = 1.0
-"""When to ask again for room that a full spool has not yet."""
+"""Seconds after which to ask a full spool again for room."""
 
 
 class Spool:
     """The spool of one state folder.
 
-    What it holds is counted by `tidy`, at an engine's start, then kept as a sum: `used_bytes` of results and
-    stems, and what was promised to jobs: for their sources and, where these are bare samples, for all that
-    will come of them. Only `tidy`, `count` and `make_room` take longer the more files there are.
+    `tidy` measures what it holds when an engine starts; after that, sums are kept: `used_bytes` of results
+    and stems, and the room promised to jobs, for their sources and, if these are bare samples, for all that
+    they will write. Only `tidy`, `count` and `make_room` take longer the more files there are.
 
     Attributes:
-        results: what renders made.
-        used_bytes: what results and stems weigh.
-        wanted_bytes: room that was asked for in vain since `make_room`; 0 when none was.
+        results: the cached results.
+        used_bytes: size of results and stems.
+        wanted_bytes: room that was refused since `make_room`; 0 if none was.
 
     Args:
-        folder: made when it is not there.
-        quota_bytes: the most it may hold; results go first, the oldest first.
-        on_results: told by how many bytes results grew here, or shrank.
+        folder: created if missing.
+        quota_bytes: the most that it may hold; results are dropped for room, the oldest first.
+        on_results: called with the change in the size of the results.
 
     Raises:
-        OutputError: no permission or no room.
+        OutputError: no permission, or no room.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Spool:
         self._promised_bytes = 0
         self._lock = Lock()
         self._named = {"sources", "stems"}
-        """Folders with names that may not be on the disk yet."""
+        """Folders whose file names may not be durable yet."""
         self.used_bytes = 0
         self.wanted_bytes = 0
         with write_errors_explained(folder):
@@ -75,34 +75,34 @@ class Spool:
         self.results = Results(folder / "results", self._add_results)
 
     def part(self, job: str) -> Path:
-        """Where a source uploads to."""
+        """The file that a source uploads to."""
         return self.folder / "parts" / job
 
     def source(self, digest: str) -> Path:
-        """A complete source."""
+        """The file of a complete source."""
         return self.folder / "sources" / digest
 
     def stem(self, job: str) -> Path:
-        """What `fetch` reads."""
+        """The file that `fetch` reads."""
         return self.folder / "stems" / job
 
     def scratch(self, job: str, suffix: str) -> Path:
-        """Where a worker writes before it knows that all went well."""
+        """A file that a worker writes, for as long as its job may still fail."""
         return self.folder / "scratch" / f"{job}.{suffix}"
 
     def keep_stem(self, job: str, written: Path) -> Path:
-        """Gives what a job's client will fetch its name."""
+        """Gives the stem for a job's client its name."""
         with write_errors_explained(self.folder):
             seal(written, self.stem(job))
         return self.stem(job)
 
     def named(self, folder: str) -> None:
-        """Says that a file of `sources` or `stems` got its name, before the store is told of it."""
+        """Notes that a file of `sources` or `stems` got its name; call it before the store records that."""
         with self._lock:
             self._named.add(folder)
 
     def sync(self) -> None:
-        """Makes all sources and stems that are `named` by now keep their names over a loss of power.
+        """Makes the names of all sources and stems that were `named` survive a power failure.
 
         Raises:
             OutputError: the disk refuses.
@@ -119,7 +119,7 @@ class Spool:
             raise
 
     def drop(self, job: str) -> None:
-        """Deletes what only this job needs, as far as it got."""
+        """Deletes all files that only this job needs."""
         remove(self.part(job))
         self._delete(self.stem(job))
         self.drop_scratch(job)
@@ -129,7 +129,7 @@ class Spool:
         remove(self.source(digest))
 
     def scratch_bytes(self, job: str) -> int:
-        """What lies half-written of a job."""
+        """Size of a job's half-written files."""
         found = 0
         for path in self._half_written(job):
             with suppress(OSError):
@@ -137,24 +137,23 @@ class Spool:
         return found
 
     def drop_scratch(self, job: str) -> None:
-        """Deletes what a worker left half-written."""
+        """Deletes the half-written files of a job."""
         for path in self._half_written(job):
             remove(path)
 
     def _half_written(self, job: str) -> list[Path]:
-        """What lies in scratch of a job, by its name: a glob would compile a pattern for each job."""
+        """The half-written files of a job, found by prefix: a glob would compile a pattern for each job."""
         folder = self.folder / "scratch"
         with suppress(OSError):
             return [folder / name for name in os.listdir(folder) if name.startswith(f"{job}.")]
         return []
 
     def tidy(self, is_source_needed: Callable[[str], bool], state_of: Callable[[str], State | None]) -> None:
-        """Deletes what a killed engine left behind, half-written files and those nobody asks for, and counts
-        the rest.
+        """Deletes half-written and unneeded files that a killed engine left behind, and measures the rest.
 
         Args:
-            is_source_needed: whether a job still reads the source of a digest.
-            state_of: where a job stands; None for one that is not known.
+            is_source_needed: whether a job still reads the source with that digest.
+            state_of: the state of a job; None if it is not known.
         """
         wanted: dict[str, Callable[[str], bool]] = {
             "scratch": lambda name: False,
@@ -172,8 +171,8 @@ class Spool:
         """Sets `nbytes` aside for a job until `settle`.
 
         Raises:
-            OutputError: they never will fit.
-            BusyError: not now; `make_room` may change that.
+            OutputError: they can never fit.
+            BusyError: they do not fit now; `make_room` may change that.
         """
         self._check_quota(nbytes)
         lacking = nbytes - self.room()
@@ -183,23 +182,23 @@ class Spool:
         self.set_aside(job, nbytes)
 
     def set_aside(self, job: str, nbytes: int) -> None:
-        """As `promise`, for a job that was taken already."""
+        """As `promise`, for a job that was already accepted; never refuses."""
         self.settle(job)
         self._promised[job] = nbytes
         self._promised_bytes += nbytes
 
     def promised(self, job: str) -> int:
-        """What is set aside for a job."""
+        """The room set aside for a job."""
         return self._promised.get(job, 0)
 
     def settle(self, job: str) -> int:
-        """Sets nothing aside for a job any more; how much it was."""
+        """Releases the room set aside for a job; returns how much it was."""
         promised = self._promised.pop(job, 0)
         self._promised_bytes -= promised
         return promised
 
     def add(self, nbytes: int) -> None:
-        """Counts what was added to results and stems, or taken away."""
+        """Counts bytes added to results and stems, or removed from them."""
         with self._lock:
             self.used_bytes += nbytes
 
@@ -208,17 +207,17 @@ class Spool:
         self._on_results(nbytes)
 
     def room(self) -> int:
-        """How many bytes more fit, within the quota and on the disk, beside what was promised; may be < 0."""
+        """How many more bytes fit, within quota and disk, in addition to the promises; may be negative."""
         with write_errors_explained(self.folder):
             free = shutil.disk_usage(self.folder).free - RESERVE_BYTES
         return min(self.quota_bytes - self.used_bytes, free) - self._promised_bytes
 
     def make_room(self, nbytes: int) -> None:
-        """Counts anew, and drops cached results, the oldest first, until `nbytes` more fit.
+        """Measures again, and drops cached results, the oldest first, until `nbytes` more fit.
 
         Raises:
-            OutputError: they never will.
-            BusyError: not now.
+            OutputError: they can never fit.
+            BusyError: they do not fit now.
         """
         self._check_quota(nbytes)
         self.wanted_bytes = 0
@@ -228,7 +227,7 @@ class Spool:
             raise self._full(lacking)
 
     def count(self) -> None:
-        """Counts what results and stems weigh."""
+        """Measures the size of results and stems."""
         used = self.results.weigh()
         with suppress(OSError), os.scandir(self.folder / "stems") as entries:
             for entry in entries:
@@ -253,7 +252,7 @@ class Spool:
         )
 
     def _delete(self, path: Path) -> None:
-        """Deletes a stem and counts it out: what a client frees is free for its next job."""
+        """Deletes a stem and subtracts its size, so that a client's next job can use the room."""
         with suppress(OSError):
             self.add(-path.stat().st_size)
         remove(path)

@@ -1,4 +1,4 @@
-"""The stems that clients fetch: a finished one in pieces, and what all of a job's weigh."""
+"""The stems that clients fetch: reading one in pieces, and the size of all of a job's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def read_piece(path: Path, outcome: Outcome | None, fetch: Fetch, nbytes: int) -
     """Up to `nbytes` of a finished stem.
 
     Args:
-        path: where the spool keeps it.
-        outcome: how its job ended; None when it has not.
-        fetch: what is asked for.
+        path: the stem's file in the spool.
+        outcome: how its job ended; None if it has not.
+        fetch: the request.
         nbytes: the most to read.
 
     Raises:
-        UsageError: a job that is not done, a stem it has not, an offset beyond its end.
-        InputError: the stem has gone from the spool, or is shorter than it was.
+        UsageError: the job is not done, has no such stem, or the offset lies beyond its end.
+        InputError: the stem is gone from the spool, or has become shorter.
     """
     stems = outcome.stems if isinstance(outcome, Done) else ()
     stem = next((stem for stem in stems if stem.name == fetch.stem and not stem.path), None)
@@ -47,5 +47,5 @@ def read_piece(path: Path, outcome: Outcome | None, fetch: Fetch, nbytes: int) -
 
 
 def kept_bytes(done: Done) -> int:
-    """What of a finished job waits in the spool to be fetched."""
+    """Size of a finished job's stems that wait in the spool."""
     return sum(stem.nbytes for stem in done.stems if not stem.path)

@@ -1,9 +1,9 @@
-"""The jobs of an engine, in SQLite: what was asked, where it stands, how it ended.
+"""The jobs of an engine, in SQLite: their requests, states and outcomes.
 
-Every change is in the file (WAL) before the method returns, so that a crash of the process takes nothing
-back; `sync` makes it outlive a loss of power as well. Replies that promise something are sent only when
-`synced` has reached what `written` was when they were made. A job goes uploading -> queued -> running ->
-done | failed | cancelled; running goes back to queued when its worker or the engine dies.
+Every change is in the file (WAL) before the method returns, so that a crash of the process loses nothing;
+`sync` makes it survive a power failure too. Replies that promise something are sent only once `synced` has
+reached the value that `written` had when they were made. A job goes uploading -> queued -> running -> done |
+failed | cancelled; it goes from running back to queued when its worker or the engine dies.
 """
 
 from __future__ import annotations
@@ -50,33 +50,34 @@ MIGRATIONS = {
     2: "CREATE INDEX jobs_by_digest ON jobs (digest, state);"
     "CREATE INDEX jobs_by_owner ON jobs (owner, created_s, job);",
 }
-"""Layout -> what makes it the next one."""
+"""Schema version -> the script that upgrades it to the next one."""
 UNFINISHED = "state IN ('uploading', 'queued', 'running')"
 LOCK_WAIT_S = 0.2
-"""How long a write waits for another process that holds the database; the engine answers nobody meanwhile."""
+"""How long a write waits for another process that holds the database; meanwhile the engine answers nobody."""
 CHECKPOINT_WRITES = 2000
-"""Changes after which the WAL is copied into the database, by the thread that syncs."""
+"""Number of changes after which the sync thread copies the WAL into the database."""
 KNOWN_MAX = 128
-"""Rows kept in memory, those touched last: a job's is asked for several times within a moment."""
+"""Rows cached in memory, the most recently used ones: a job's row is read several times within a moment."""
 FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-"""What SQLite says where the disk has no room for the WAL, or for the index of it."""
+"""SQLite's errors when the disk has no room for the WAL, or for its index."""
 
 
 class Store:
-    """The job table of one state folder; for one thread at a time, and `sync` for another.
+    """The job table of one state folder; for one thread at a time, and another one for `sync`.
 
     Attributes:
-        lacks_room: a change found no room on the disk; for who can make some, who then sets it back.
-        written: how many changes there were.
-        synced: how many of them a loss of power cannot take back.
-        promised: how many of them somebody waits to be told of.
+        lacks_room: a change found no room on the disk. Whoever makes room resets it.
+        written: the number of changes made.
+        synced: how many of them survive a power failure.
+        promised: how many of them some client waits to be told of.
 
     Args:
-        path: the database; created when it is not there, brought up to date when it is older.
+        path: the database; created if missing, upgraded if older.
 
     Raises:
-        EngineError: a file that is damaged or of a newer version.
-        OutputError: no room (then a StoreFullError) or no permission; also from every method that writes.
+        EngineError: the file is damaged, or of a newer version.
+        OutputError: no room (then a StoreFullError) or no permission; also raised by every method that
+            writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +92,7 @@ class Store:
             )
             unless_ready.callback(self._db.close)
             mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            self._has_wal = mode == "wal"  # some network file systems cannot
+            self._has_wal = mode == "wal"  # some network file systems do not support it
             self._db.execute(f"PRAGMA synchronous = {'NORMAL' if self._has_wal else 'FULL'}")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._bring_up_to_date()
@@ -103,11 +104,11 @@ class Store:
             unless_ready.pop_all()
 
     def close(self) -> None:
-        """Ends the connection; SQLite then copies the WAL into the database, and syncs that."""
+        """Closes the database; SQLite then copies the WAL into it and syncs it."""
         self._db.close()
 
     def sync(self, written: int | None = None) -> None:
-        """Makes changes outlive a loss of power: all so far, or the first `written`, and perhaps more.
+        """Makes changes survive a power failure: all so far, or at least the first `written`.
 
         Raises:
             OutputError: the disk refuses.
@@ -125,7 +126,7 @@ class Store:
         self.synced = written
 
     def add(self, submit: Submit, session: str, state: State, owner: str = "") -> JobRecord:
-        """Keeps a new job."""
+        """Adds a new job."""
         now_s = time.time()
         self._write(
             "INSERT INTO jobs (job, owner, session, state, created_s, changed_s, submit) "
@@ -137,11 +138,11 @@ class Store:
         return self._keep(replace(row, change=self.written))
 
     def queue(self, job: str, digest: str) -> None:
-        """The source is complete: the job waits for a worker."""
+        """Records that the source is complete, so that the job waits for a worker."""
         self._change(job, state="queued", digest=digest)
 
     def prioritise(self, job: str, submit: Submit) -> None:
-        """The job is kept as `submit`, which has another priority."""
+        """Replaces the request of a job by `submit`, which has another priority."""
         self._known.pop(job, None)
         self._write(
             "UPDATE jobs SET submit = ?, changed_s = ? WHERE job = ?",
@@ -149,15 +150,15 @@ class Store:
         )
 
     def start(self, job: str) -> None:
-        """The job was given to a worker."""
+        """Records that the job was given to a worker."""
         self._change(job, state="running")
 
     def again(self, job: str, deaths: int) -> None:
-        """The job's worker died; it is queued again."""
+        """Records that the job's worker died, and queues the job again."""
         self._change(job, state="queued", deaths=deaths)
 
     def end(self, outcome: Outcome) -> None:
-        """The job is done, failed or cancelled."""
+        """Records how an unfinished job ended."""
         state, now_s = type(outcome).__name__.lower(), time.time()
         known = self._known.pop(outcome.job, None)
         ended = self._write(
@@ -170,17 +171,17 @@ class Store:
             self._keep(replace(known, **values))
 
     def forget(self, job: str) -> None:
-        """Drops the row of a job that has ended."""
+        """Deletes the row of a job that has ended."""
         self._known.pop(job, None)
         self._write("DELETE FROM jobs WHERE job = ?", (job,))
 
     def requeue_running(self) -> None:
-        """After a restart: what ran waits again."""
+        """Queues the jobs again that ran when the last engine ended."""
         self._known.clear()
         self._write("UPDATE jobs SET state = 'queued' WHERE state = 'running'", ())
 
     def get(self, job: str) -> JobRecord | None:
-        """The job, or None when it is not known."""
+        """The job, or None if it is not known."""
         if job in self._known:
             self._known.move_to_end(job)
             return self._known[job]
@@ -188,21 +189,21 @@ class Store:
         return self._keep(replace(found[0], change=self.written)) if found else None
 
     def promise(self, job: str | None = None) -> int:
-        """How many changes must be synced before anybody is told where a job stands, or all of them do."""
+        """How many changes must be synced before a client may be told where this job (or any job) stands."""
         record = None if job is None else self.get(job)
         change = self.written if record is None else record.change
         self.promised = max(self.promised, change)
         return change
 
     def record(self, job: str, owner: str | None = None) -> JobRecord:
-        """The job; raises UsageError when it is not known, or not for `owner` to see."""
+        """The job; raises UsageError if it is not known, or not visible to `owner`."""
         record = self.get(job)
         if record is None or not record.is_of(owner):
             raise UsageError(f"no job {job} here; it was forgotten, or never submitted to this engine", "job")
         return record
 
     def state(self, job: str) -> State | None:
-        """Where the job stands, or None when it is not known."""
+        """The state of the job, or None if it is not known."""
         record = self.get(job)
         return None if record is None else record.state
 
@@ -217,17 +218,17 @@ class Store:
         """Jobs, newest first.
 
         Args:
-            limit: at most so many.
-            before: (created_s, job) of the last job of the page before.
-            unfinished: leave out those that have ended.
-            owner: leave out those of others; None takes all.
+            limit: the most jobs to return.
+            before: (created_s, job) of the last job on the previous page.
+            unfinished: leave out jobs that have ended.
+            owner: leave out other owners' jobs; None takes all.
         """
         where = ["(created_s, job) < (?, ?)"] if before is not None else []
         values: list[object] = [*before] if before is not None else []
         if unfinished:
             where.append(UNFINISHED)
         if owner is not None:
-            # With the plus, SQLite looks among the few unfinished and not among all of the owner's.
+            # The plus makes SQLite search the few unfinished jobs, instead of all of the owner's.
             where.append("+owner = ?" if unfinished else "owner = ?")
             values.append(owner)
         filtered = f"WHERE {' AND '.join(where)} " if where else ""
@@ -238,11 +239,11 @@ class Store:
         return self._read("WHERE state = ? ORDER BY created_s", (state,))
 
     def unchanged_since(self, state: State, before_s: float, limit: int) -> list[JobRecord]:
-        """Up to `limit` jobs that came into `state` before that time (seconds since 1970)."""
+        """Up to `limit` jobs that entered `state` before that time (seconds since 1970)."""
         return self._read("WHERE state = ? AND changed_s < ? LIMIT ?", (state, before_s, limit))
 
     def is_unfinished(self, job: str) -> bool:
-        """False for a job that has ended, or is not known."""
+        """False for a job that has ended or is not known."""
         record = self.get(job)
         return record is not None and record.state not in FINAL
 
@@ -251,7 +252,7 @@ class Store:
         return self._unfinished
 
     def needs(self, digest: str) -> bool:
-        """True while a job that waits or runs reads this source."""
+        """Whether a waiting or running job reads this source."""
         with self._explained():
             where = "state IN ('queued', 'running') AND digest = ?"
             return (
@@ -260,11 +261,11 @@ class Store:
             )
 
     def _checkpoint(self) -> None:
-        """Copies the WAL into the database, and lets the next change begin it anew.
+        """Copies the WAL into the database, so that the next change begins the WAL again.
 
-        Changes go on meanwhile, but for the last bit: what came during the copy is copied while nothing can
-        come. SQLite begins a WAL anew only when all of it is copied, and changes that never pause never let
-        it: it grew by 80 KB a job.
+        Changes continue during the copy; what they added is then copied under the lock. SQLite begins a WAL
+        again only when all of it is copied, which changes without a pause would never allow: it grew by 80 KB
+        per job.
         """
         with closing(sqlite3.connect(self._path, timeout=LOCK_WAIT_S)) as other:
             other.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -295,7 +296,7 @@ class Store:
         return record
 
     def _change(self, job: str, **values: Any) -> None:
-        """Sets columns of a job's row that a JobRecord has as well."""
+        """Sets columns of a job's row that are also fields of JobRecord."""
         values["changed_s"] = time.time()
         known = self._known.pop(job, None)
         columns = ", ".join(f"{name} = ?" for name in values)

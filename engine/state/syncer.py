@@ -1,4 +1,4 @@
-"""Makes changes of the store, and files of the spool, outlive a loss of power: in a thread, many at once."""
+"""Makes changes of the store and files of the spool survive a power failure: in a thread, many at once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from engine.state.store import Store
 from presets.errors import AirbandError
 
 LAZY_S = 0.5
-"""How soon what nobody waits to be told of is synced."""
+"""Seconds until changes are synced that no client waits for."""
 RETRY_S = 0.5
-"""The pause after a sync that failed."""
+"""The pause after a failed sync, in seconds."""
 
 log = logging.getLogger("airband.engine")
 
 
 def sync(store: Store, spool: Spool) -> None:
-    """Syncs the names of the spool's files, then the rows that speak of them.
+    """Syncs the names of the spool's files, then the rows that refer to them.
 
     Raises:
         OutputError: the disk refuses.
@@ -31,10 +31,10 @@ def sync(store: Store, spool: Spool) -> None:
 
 
 class Syncer:
-    """Syncs a store as soon as somebody waits for that, or LAZY_S later; `Store.synced` tells how far it got.
+    """Syncs a store as soon as a client waits for that, or LAZY_S later; `Store.synced` tells how far it is.
 
     Args:
-        store, spool: what to sync.
+        store, spool: to be synced.
         wake: called from the thread after each sync.
     """
 
@@ -46,7 +46,7 @@ class Syncer:
         self._begun_s = time.monotonic()
 
     def start_when_due(self) -> None:
-        """Starts a sync if it is time for one and none runs."""
+        """Starts a sync if one is due and none runs."""
         store, now_s = self._store, time.monotonic()
         is_free = self._running is None or self._running.done()
         is_waited_for = store.synced < store.promised
@@ -56,7 +56,7 @@ class Syncer:
             self._running = self._thread.submit(self._sync)
 
     def finish(self) -> None:
-        """Waits until what was written is synced, or could not be."""
+        """Waits until all changes are synced, or the sync has failed."""
         self._thread.submit(self._sync).result()
 
     def close(self) -> None:
@@ -67,6 +67,6 @@ class Syncer:
         try:
             sync(self._store, self._spool)
         except AirbandError as error:
-            log.error("nothing is told until the disk has it: %s", error.message)
+            log.error("clients are told nothing until this is on disk: %s", error.message)
             self._not_before_s = time.monotonic() + RETRY_S
         self._wake()

@@ -1,9 +1,9 @@
-"""One source on its way in: a thread hashes and writes its pieces, checks the whole, and names it.
+"""One incoming source: a thread hashes and writes its pieces, checks the whole, and names it.
 
-Whoever brings the pieces never waits for that thread: what it has not written yet is in memory, as much as
-the sender has credit for, and credit follows what is written. The thread works in short steps, so that the
-uploads it serves take turns: it hashes some of what an earlier engine left of the source; or it hashes and
-writes a piece; or it compares the digest of the whole with the sender's, syncs the file and names it.
+The caller that brings the pieces never waits for that thread. Unwritten pieces are in memory, limited by the
+sender's credit, and credit follows what is written. The thread works in short steps, so that its uploads take
+turns. A step hashes some of what an earlier engine left of the source; or it hashes and writes a piece; or it
+compares the digest of the whole with the sender's, syncs the file and names it.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from presets.errors import AirbandError, OutputError
 from presets.limits import CHUNK_BYTES
 
 SIGN_S = 5.0
-"""How often a sender hears that what is there of its source is still being read."""
+"""How often a sender is told that the engine still reads the existing part of its source, in seconds."""
 SYNC_BYTES = 64 * 1024**2
-"""A file is synced whenever it grew by this, so that the last sync does not take seconds."""
+"""The file is synced each time it has grown by this, so that the last sync does not take seconds."""
 
 
 class Upload:
-    """One source; goes on where an earlier engine left it.
+    """One source; continues what an earlier engine received.
 
     Attributes:
-        receiver: the order of its pieces and its credit.
-        heard_s: when its last piece came (monotonic clock).
-        stored: all of it has come, is on the disk and bears its name.
+        receiver: the order of its pieces, and its credit.
+        heard_s: when its last piece arrived (monotonic clock).
+        stored: it is complete, on disk and has its name.
 
     Args:
-        path: the file it grows in.
-        receiver: what is there of it already, by its offset.
-        writer: one thread; no other touches the file.
-        on_news: called from that thread when more credit is due, now and then while it `reads`, and when it
-            lets go of an upload that is stored, has failed or was abandoned.
-        evict: makes so many bytes of room on a full disk and says how many it made; called from that thread.
-        name: gives the file of a whole source, whose digest is given, its name; called from that thread.
-        count: told by how much `outstanding` grew; from any thread.
+        path: the file it is written to.
+        receiver: its offset tells how much of the source exists already.
+        writer: a single thread, which alone touches the file.
+        on_news: called from that thread when more credit is due, from time to time while it `reads`, and when
+            it is done with an upload that was stored, failed or abandoned.
+        evict: frees so many bytes on a full disk and returns how many; called from that thread.
+        name: names the file of a complete source by its digest; called from that thread.
+        count: called with the change of `outstanding`, from any thread.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Upload:
         self._evict, self._name, self._count = evict, name, count
         self._there = receiver.offset
         self._lock = Lock()
-        """Holds together what waits to be written and whether the thread is at work on it."""
+        """Protects the pieces that wait to be written, and whether the thread works on them."""
         self._pieces: deque[memoryview | bytearray] = deque()
         self._rests = Event()
         self._rests.set()
@@ -74,17 +74,17 @@ class Upload:
         self._file: FileIO | None = None
         self._hash = hasher()
         self._settled = self._synced = 0
-        """Up to which byte it is hashed and in the file, and up to which on the disk."""
+        """Up to which byte it is hashed and in the file, and up to which it is synced."""
         self._counted = 0
         self._start()
 
     def take(self, chunk: Chunk, buffer: memoryview) -> None:
-        """Takes what is new in a piece; raises WireError for one out of turn."""
+        """Takes the new part of a piece; raises WireError for one out of turn."""
         self.heard_s = time.monotonic()
         fresh = self.receiver.take(chunk.offset, buffer, chunk.last, chunk.digest)
         with self._lock:
             if self._pieces and len(self._pieces[-1]) + len(fresh) <= CHUNK_BYTES:
-                self._pieces[-1] = _joined(self._pieces[-1], fresh)  # however small, they stay few
+                self._pieces[-1] = _joined(self._pieces[-1], fresh)  # so that tiny pieces do not pile up
             elif fresh:
                 self._pieces.append(fresh)
         self._start()
@@ -94,7 +94,7 @@ class Upload:
 
         Raises:
             OutputError: a piece could not be written.
-            WireError: what came has another digest than its sender said.
+            WireError: the received bytes do not match the sender's digest.
         """
         if self._failed is not None:
             raise self._failed
@@ -103,36 +103,36 @@ class Upload:
         return granted
 
     def renew(self) -> tuple[int, int]:
-        """Credit for a sender that starts anew, see `Receiver.renew`; more comes as what is there is read."""
+        """Credit for a sender that starts again, see `Receiver.renew`; more follows as old bytes are read."""
         granted = self.receiver.renew(self._settled)
         self._count_outstanding()
         return granted
 
     @property
     def reads(self) -> bool:
-        """Whether what an earlier engine left of it is still being read."""
+        """Whether the part that an earlier engine received is still being read."""
         return self._settled < self._there
 
     @property
     def outstanding(self) -> int:
-        """How many bytes may have been sent that are not written."""
+        """How many bytes may have been sent but are not written."""
         return 0 if self._is_abandoned else self.receiver.outstanding(max(self._settled, self._there))
 
     @property
     def rests(self) -> bool:
-        """Whether nobody touches its file until more comes."""
+        """Whether the thread leaves its file alone until more arrives."""
         return self._rests.is_set()
 
     def wait(self) -> None:
-        """Waits until what came is written, or could not be."""
+        """Waits until the received bytes are written, or writing failed."""
         self._rests.wait()
 
     def close_file(self) -> None:
-        """Closes the file until the next piece, once what the thread is at work on is written."""
+        """Closes the file until the next piece, once the current step is done."""
         self._writer.submit(self._close_file)
 
     def abandon(self) -> None:
-        """Throws away what is not written; nobody touches the file any more once the upload `rests`."""
+        """Discards what is not written; the file is left alone once the upload `rests`."""
         with self._lock:
             self._is_abandoned = True
             self._pieces.clear()
@@ -162,7 +162,7 @@ class Upload:
         return self.receiver.complete and self._settled == self.receiver.nbytes
 
     def _work(self) -> None:
-        """One step; the next comes after those of the other uploads that this thread serves."""
+        """Does one step; the next one comes after those of the thread's other uploads."""
         try:
             with write_errors_explained(self._path.parent):
                 self._step()

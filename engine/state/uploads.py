@@ -1,7 +1,8 @@
-"""All sources on their way in: their files, the threads that write them, and the credit they share.
+"""All incoming sources: their files, the threads that write them, and the credit they share.
 
-Credit follows what is written, and the more uploads send, the less each gets: that much memory they may take,
-however slow the disk.
+Credit follows what is written, and is shared: the more uploads are active, the less each gets. This bounds
+    their
+memory, however slow the disk.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from presets.errors import AirbandError
 from presets.limits import CREDIT_BYTES
 
 FILES_MAX = 128
-"""Files of uploads open at a time; beyond it the one silent longest is closed until its next piece."""
+"""How many upload files may be open; beyond it, the one silent longest is closed until its next piece."""
 WRITERS = 4
-"""Threads that write: file systems sync several files nearly as fast as one."""
+"""Number of writing threads: file systems sync several files nearly as fast as one."""
 CREDIT_SUM_BYTES = 256 * 1024**2
-"""What the uploads that send share of credit: with FILES_MAX of them, two pieces each."""
+"""The credit that active uploads share; with FILES_MAX of them, it is two pieces each."""
 
 
 class Uploads:
     """All uploads of an engine, by job.
 
     Args:
-        wake: called from a thread when there is `news`, or one more is stored or let go.
+        wake: called from a thread when there is `news`, or when an upload was stored or let go.
         evict, name: as for `Upload`.
     """
 
@@ -49,10 +50,10 @@ class Uploads:
         self._wake, self._evict, self._name = wake, evict, name
         self._uploads: dict[str, Upload] = {}
         self._writing: OrderedDict[str, Upload] = OrderedDict()
-        """Those with an open file, the one that was silent longest first."""
+        """Uploads with an open file, the one silent for longest first."""
         self._complete: dict[str, Upload] = {}
         self._abandoned: dict[str, Upload] = {}
-        """Those closed while a thread was at work on their files."""
+        """Uploads closed while a thread still worked on their files."""
         self._due: SimpleQueue[str] = SimpleQueue()
         self._outstanding, self._counting = 0, Lock()
         self._writers = [ThreadPoolExecutor(1, "airband-spool") for _ in range(WRITERS)]
@@ -63,37 +64,37 @@ class Uploads:
 
     @property
     def outstanding(self) -> int:
-        """How many bytes may be on their way; beyond FILES_MAX times CREDIT_BYTES there are never so many."""
+        """How many bytes may be on their way; never more than FILES_MAX times CREDIT_BYTES."""
         return min(self._outstanding, FILES_MAX * CREDIT_BYTES)
 
     @property
     def complete(self) -> list[tuple[str, Upload]]:
-        """Those whose last piece came, until they are closed."""
+        """Uploads whose last piece has arrived, until they are closed."""
         return list(self._complete.items())
 
     def digest(self, job: str) -> str:
-        """What the last piece of a source said of the whole; "" before that, and once it is closed."""
+        """The digest in a source's last piece; "" before that, and once the upload is closed."""
         return self._complete[job].receiver.digest or "" if job in self._complete else ""
 
     def brings(self, digest: str) -> bool:
-        """Whether one whose last piece came is to have this digest."""
+        """Whether an upload whose last piece has arrived should have this digest."""
         return any(upload.receiver.digest == digest for upload in self._complete.values())
 
     def is_ending(self, job: str) -> bool:
-        """Whether a thread is still at work on the file of an upload that was closed."""
+        """Whether a thread still works on the file of a closed upload."""
         return job in self._abandoned
 
     def silent(self, for_s: float) -> list[tuple[str, Upload]]:
-        """Those of which nothing came for so long."""
+        """Uploads that received nothing for so long."""
         before_s = time.monotonic() - for_s
         return [each for each in self._uploads.items() if each[1].heard_s < before_s]
 
     def open(self, job: str, path: Path, source: Pcm | File) -> Upload:
-        """The upload of a job, begun or taken up again.
+        """The upload of a job, begun or resumed.
 
         Raises:
-            WireError: more of it is there than it should hold.
-            OutputError: the folder it grows in cannot be read.
+            WireError: its file is larger than the source.
+            OutputError: the folder of its file cannot be read.
         """
         upload = self._uploads.get(job)
         if upload is None:
@@ -107,7 +108,7 @@ class Uploads:
         return upload
 
     def take(self, chunk: Chunk, buffer: memoryview) -> None:
-        """Takes a piece of a source that was begun; WireError for one out of turn."""
+        """Takes a piece of a source whose upload has begun; WireError for one out of turn."""
         upload = self._uploads[chunk.job]
         self._writing[chunk.job] = upload
         self._writing.move_to_end(chunk.job)
@@ -118,17 +119,17 @@ class Uploads:
             self._complete[chunk.job] = upload
 
     def credit(self, job: str) -> list[Grant]:
-        """The grant that is due, if one is; raises as `Upload.grant` does."""
+        """The grant if one is due; raises as `Upload.grant` does."""
         upload = self._uploads[job]
         upload.receiver.credit_bytes = self._share
         granted = upload.grant()
         return [] if granted is None else [Grant(job, *granted)]
 
     def news(self) -> Iterator[Grant | Failed]:
-        """What became due since the last time: credit for what is written, the end of what cannot be used.
+        """What became due since the last call: credit for what is written, failures of unusable uploads.
 
-        While what is there of a source is still read, its credit is of 0 bytes: its client hears that the
-        engine is at it.
+        While the existing part of a source is still read, it yields a credit of 0 bytes, which tells the
+        client that the engine works on it.
         """
         while not self._due.empty():
             job = self._due.get()
@@ -140,11 +141,11 @@ class Uploads:
                     yield Failed(job, error.code, bounded_text(error.message), error.field)
 
     def wait(self, job: str) -> None:
-        """Waits until what came of a source is written, or could not be."""
+        """Waits until the received part of a source is written, or writing failed."""
         self._uploads[job].wait()
 
     def close(self, job: str) -> None:
-        """Ends an upload; what is not written of it never is, see `let_go`."""
+        """Ends an upload; its unwritten part is discarded, see `let_go`."""
         self._writing.pop(job, None)
         self._complete.pop(job, None)
         upload = self._uploads.pop(job, None)
@@ -154,16 +155,16 @@ class Uploads:
                 self._abandoned[job] = upload
 
     def let_go(self) -> list[tuple[str, str]]:
-        """Uploads that were closed before all was written, once nobody touches their files any more.
+        """Uploads that were closed before all was written, and whose files the threads now leave alone.
 
         Returns:
-            Their jobs and the digests they were to have, "" where the last piece had not come; each once.
+            Their jobs and the digests they should have had, "" if the last piece had not arrived; each once.
         """
         ended = [job for job, upload in self._abandoned.items() if upload.rests]
         return [(job, self._abandoned.pop(job).receiver.digest or "") for job in ended]
 
     def close_all(self) -> None:
-        """Ends them all; what has come stays for the next engine."""
+        """Ends all uploads; received bytes stay for the next engine."""
         for upload in [*self._uploads.values(), *self._abandoned.values()]:
             upload.wait()
             upload.abandon()
@@ -187,5 +188,5 @@ class Uploads:
 
 
 def nbytes(source: Pcm | File) -> int:
-    """What a source will weigh."""
+    """The size of a source in bytes."""
     return source.audio.nbytes if isinstance(source, Pcm) else source.nbytes

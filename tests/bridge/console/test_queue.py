@@ -62,7 +62,7 @@ def test_jobs_are_cancelled_and_put_in_another_order(console: Any, slow: Audio, 
         refused = console.ask("POST", "/api/jobs", {"what": "prioritise", "jobs": [low, "0" * 26]}).said[
             "refused"
         ]
-        assert "only what has not ended has an order" in refused[low]
+        assert "only unfinished jobs have a priority" in refused[low]
         assert "no job" in refused["0" * 26]
 
 

@@ -57,7 +57,7 @@ def test_nobodys_socket_and_nobodys_file_is_taken(tmp_path: Path) -> None:
         first.close()
     assert not (tmp_path / "e").exists()
     (tmp_path / "take.wav").write_bytes(b"a recording")
-    with pytest.raises(UsageError, match="no socket"):
+    with pytest.raises(UsageError, match="is not a socket"):
         Listener(f"ipc://{tmp_path}/take.wav")
     assert (tmp_path / "take.wav").read_bytes() == b"a recording"
     with socket.socket(socket.AF_UNIX) as killed:

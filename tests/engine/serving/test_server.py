@@ -363,7 +363,7 @@ def test_too_few_open_files_for_an_engine_is_told_with_the_way_out(tmp_path: Pat
         timeout=60,
     )
     assert ended.returncode == EngineError.exit_code
-    assert "40 open files are all that the system allows" in ended.stderr
+    assert "the system allows 40 open files here" in ended.stderr
     assert "ulimit -n 512" in ended.stderr
 
 

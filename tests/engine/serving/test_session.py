@@ -449,7 +449,7 @@ def test_another_priority_is_kept_and_puts_a_job_in_front(tmp_path: Path, report
         done(again, second)
         [refused] = ask(again.one, Prioritise(second, 0))
         assert isinstance(refused, Error)
-        assert "only what has not ended has an order" in refused.message
+        assert "only unfinished jobs have a priority" in refused.message
     finally:
         again.close()
 
