@@ -1,6 +1,6 @@
 """`python -m engine COMMAND ...`: the engine's own commands.
 
-Each command is a module with `main(argv) -> int`, imported only when it is asked for: some load torch.
+Each command is a module with `main(argv) -> int`, imported only when needed, since some load torch.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "farm bundle": ("engine.farm.bundle", "write a manifest as a job for a render farm"),
     "bench audiosr": ("engine.bench.audiosr", "measure what AudioSR costs, stage by stage"),
     "bench draft": ("engine.bench.draft", "measure a render by draft, through an engine and by stages"),
-    "bench gt-mel": ("engine.bench.gt_mel", "make sound of a true mel spectrogram, a ceiling of models"),
-    "bench phase": ("engine.bench.phase", "set phase retrieval beside HiFi-GAN on one spectrogram"),
+    "bench gt-mel": ("engine.bench.gt_mel", "render a true mel spectrogram, an upper bound for models"),
+    "bench phase": ("engine.bench.phase", "compare phase retrieval with HiFi-GAN on one spectrogram"),
     "bench scale": ("engine.bench.scale", "show how cost grows with length, rate, jobs, clients, files"),
     "bench start": ("engine.bench.start", "measure the command with and without a running engine"),
     "bench wire": ("engine.bench.wire", "measure what the engine and the wire cost"),
@@ -46,11 +46,11 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0 if argv else UsageError.exit_code
-    # Threads that spin while they wait cost `draft` eight times its CPU seconds on two busy cores, and keep
-    # the process that prepares training examples off its own. libgomp reads this once, when torch loads it;
-    # the workers of an engine inherit it.
+    # Threads that spin while waiting cost `draft` eight times its CPU seconds on two busy cores, and take the
+    # core from the process that prepares training examples. libgomp reads this variable once, when torch
+    # loads it; an engine's workers inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # NumPy's products are small here: a second thread for one mostly spins, a third more CPU seconds.
+    # NumPy's products are small here: a second thread mostly spins, for a third more CPU seconds.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         for words in (2, 1):
@@ -80,17 +80,17 @@ def main(argv: Sequence[str]) -> int:
             return OutputError.exit_code
         if error.errno not in (errno.EPIPE, *NO_ROOM) or error.filename is not None:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # flushing the rest would fail again
         if error.errno == errno.EPIPE:  # `| head` has read enough
             return 1
-        print("airband: no room on disk for what it writes", file=sys.stderr)
+        print("airband: no room on disk for its output", file=sys.stderr)
         return OutputError.exit_code
-    except KeyboardInterrupt:  # while it loads, or before there is anything to clean up
+    except KeyboardInterrupt:  # while loading, or before there is anything to clean up
         return Cancelled.exit_code
 
 
 def usage(group: str = "") -> str:
-    """The list of commands whose names begin with `group`, a line each."""
+    """The list of commands whose names begin with `group`, one per line."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items() if name.startswith(group)]
     program = "airband" if group == "train " else "python -m engine"

@@ -1,7 +1,7 @@
-"""LocalRenderer: what a Client of an engine does, in this process, without a socket.
+"""LocalRenderer: does in this process, without a socket, what a Client has an engine do.
 
-The jobs, the store, the spool and the queue are the engine's own; a thread takes the place of the worker
-process, and calls the place of messages.
+Jobs, store, spool and queue are those of an engine; a thread replaces the worker process, and method calls
+replace messages.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ DEVICE = "here"
 
 
 class LocalRenderer(Renderer):
-    """Renders in this process, as a context manager; see `bridge.client.renderer.Renderer` for what it does.
+    """Renders in this process, as a context manager; see `bridge.client.renderer.Renderer` for its methods.
 
     Args:
-        state: folder of jobs and results; a temporary one, gone at the end, when not given.
+        state: folder of jobs and results; by default a temporary one, deleted at the end.
         device: `auto`, `cpu`, `cuda:N` or `mps`.
 
     Raises:
         EngineError: an engine runs on the state folder.
-        UsageError: a device that this machine has not.
+        UsageError: this machine does not have the device.
     """
 
     local = True
@@ -165,14 +165,14 @@ class LocalRenderer(Renderer):
             self._jobs.forget(job)
 
     def ping(self) -> float:
-        """See `Renderer.ping`: how long the jobs are held by somebody else."""
+        """See `Renderer.ping`; the time until the lock on the jobs is free."""
         began_s = time.monotonic()
         with self._open():
             return time.monotonic() - began_s
 
     def close(self) -> None:
-        """Stops what runs and lets go; jobs in a given state folder go on when it is opened again."""
-        if self._pid != os.getpid():  # a forked child has the folders of its parent, and not the thread
+        """Stops the running job and closes; jobs in a given state folder continue when it is opened again."""
+        if self._pid != os.getpid():  # a forked child shares its parent's folders, but has no thread
             return
         with self._lock:
             if self._closed:
@@ -213,7 +213,7 @@ class LocalRenderer(Renderer):
         if source is None:
             return
         sender = Sender(source)
-        while any(isinstance(answer, Grant) for answer in answers):  # a job that has its source is given none
+        while any(isinstance(answer, Grant) for answer in answers):  # a job that has its source gets no grant
             for answer in answers:
                 if isinstance(answer, Grant):
                     sender.grant(answer.offset, answer.bytes)
@@ -224,21 +224,21 @@ class LocalRenderer(Renderer):
                 chunk = Chunk(submit.job, piece.offset, piece.last, piece.digest)
                 answers += self._jobs.chunk(chunk, piece.buffer)
                 is_sent = piece.last
-            if not (answers or is_sent):  # credit waits for the disk, and this thread need not
+            if not (answers or is_sent):  # credit follows the writing, so wait for that
                 answers = self._jobs.credit_after_writing(submit.job)
 
     def _work(self) -> None:
         from threadpoolctl import threadpool_limits
 
-        roots = (Path(Path.cwd().anchor),)  # what the caller may open, its own process may
+        roots = (Path(Path.cwd().anchor),)  # all that this process, which is the caller's, may open
         while (task := self._tasks.get()) is not None:
             job = task.submit.job
             reporter = Reporter(job, self._is_off, self._heard)
-            with threadpool_limits(1, "blas"):  # as in an engine's workers: more threads round otherwise
+            with threadpool_limits(1, "blas"):  # as in an engine's workers; more threads round differently
                 ended = outcome(task, self._spool, self._models, roots, reporter.on_step)
             with self._lock:
                 self._cancelled.discard(job)
-                if self._closed:  # it waits for whoever opens the state folder next
+                if self._closed:  # the job continues when the state folder is opened next
                     return
                 self._jobs.runs.handle_worker(DEVICE, ended)
                 sync(self._store, self._spool)

@@ -1,7 +1,7 @@
-"""What an engine tells Prometheus: `airband serve --metrics PORT`, on this machine's loopback alone.
+"""The metrics for Prometheus: `airband serve --metrics PORT`, only on this machine's loopback.
 
-The figures are read from the engine's memory when somebody asks, in the thread of the HTTP server: nothing is
-read from disk, and the loop does nothing for it.
+They are read from the engine's memory on each request, in the thread of the HTTP server: nothing is read from
+disk, and the loop does no work for them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 REQUEST_S = 5.0
-"""How long a connection may take to ask."""
+"""How long a connection may take to send its request, in seconds."""
 ASKING_MAX = 8
-"""Connections at a time: each has a thread, and one more is shut at once."""
+"""Most connections at a time: each has a thread, and a further one is closed at once."""
 
 
 class EngineCollector:
-    """Turns the state of a server into metrics, in the sense of `prometheus_client.registry.Collector`."""
+    """Turns the state of a server into metrics, as a `prometheus_client.registry.Collector`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics as they stand now; bytes and seconds, as Prometheus wants them."""
+        """All current metrics, in bytes and seconds, as is usual for Prometheus."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         now = self._server.figures()
@@ -47,8 +47,8 @@ class EngineCollector:
             ("airband_jobs_waiting", "Jobs that wait for a worker", now.waiting),
             ("airband_workers_ready", "Workers that can take jobs", now.workers),
             ("airband_sessions", "Clients that are connected", now.sessions),
-            ("airband_spool_used_bytes", "What results and stems weigh", now.spool_used_bytes),
-            ("airband_spool_quota_bytes", "What the spool may hold", now.spool_quota_bytes),
+            ("airband_spool_used_bytes", "Size of results and stems", now.spool_used_bytes),
+            ("airband_spool_quota_bytes", "Limit for the spool", now.spool_quota_bytes),
             ("airband_resident_bytes", "Memory of the engine's loop, without its workers", resident_bytes()),
         ):
             yield GaugeMetricFamily(name, told, value=value)
@@ -56,7 +56,7 @@ class EngineCollector:
 
 
 def start_metrics(server: Server, port: int) -> Callable[[], None]:
-    """Serves the metrics of a server at http://127.0.0.1:PORT/metrics; what it returns ends that.
+    """Serves the metrics of a server at http://127.0.0.1:PORT/metrics; returns a function that stops it.
 
     Raises:
         UsageError: prometheus-client is not installed, or the port is taken.
@@ -85,16 +85,16 @@ def start_metrics(server: Server, port: int) -> Callable[[], None]:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Answers one connection within REQUEST_S, and logs nothing of it."""
+    """Answers one connection within REQUEST_S, without logging."""
 
     timeout = REQUEST_S
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class BoundedServer(ThreadingMixIn, WSGIServer):
-    """Serves ASKING_MAX connections at a time, each in a thread."""
+    """Serves up to ASKING_MAX connections at a time, each in a thread."""
 
     daemon_threads = True
 
@@ -103,11 +103,11 @@ class BoundedServer(ThreadingMixIn, WSGIServer):
         super().__init__(*address_and_handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is a thread left for a connection; its place is given back when that ends."""
+        """Whether a thread is free for a connection; it is released when the connection ends."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answers a connection in its thread."""
+        """Answers a connection, in its own thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:

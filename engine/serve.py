@@ -1,4 +1,4 @@
-"""`python -m engine serve`: puts an engine together from its options and lets it run."""
+"""`python -m engine serve`: assembles an engine from its options, and runs it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = logging.getLogger("airband.engine")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs an engine until it is told to stop, or idle for long enough."""
+    """Runs an engine until it is told to stop, or has been idle for long enough."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
     )
@@ -55,9 +55,9 @@ def serve(options: Options) -> None:
     """Runs one engine: locks the state folder, binds, starts workers, serves, and cleans up.
 
     Raises:
-        EngineError: another engine runs on the folder, its jobs are damaged, no worker starts.
-        OutputError: no room or permission in the state folder.
-        UsageError: an endpoint that cannot be bound, or must not be.
+        EngineError: another engine runs on the folder, its jobs are damaged, or no worker starts.
+        OutputError: no room in the state folder, or no permission.
+        UsageError: the endpoint cannot be bound, or must not be.
     """
     home = options.home
     os.umask(0o077)
@@ -105,12 +105,12 @@ def _announce(home: Home, lock: FileLock, connection: Connection) -> None:
 
 
 def _remove_runtime(home: Home) -> None:
-    with suppress(OSError):  # never made, or something of the user's lies in it
+    with suppress(OSError):  # it was never made, or still holds something of the user's
         home.runtime.rmdir()
 
 
 def _curve_auth(endpoint: str, options: Options) -> CurveAuth | None:
-    """Who may connect; None for ipc, whose folder only the user can enter."""
+    """Access control; None for ipc, whose folder only the user can enter."""
     if endpoint.startswith("ipc://"):
         return None
     home = options.home
@@ -127,7 +127,7 @@ def _curve_auth(endpoint: str, options: Options) -> CurveAuth | None:
 
 
 def _connection(listener: Listener, home: Home) -> Connection:
-    """What the connection file will say."""
+    """The content of the connection file."""
     if listener.auth is None:
         return this_process(listener.endpoint, VERSION)
     reached = listener.endpoint.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")

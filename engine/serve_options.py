@@ -1,4 +1,4 @@
-"""What `airband serve` is asked for."""
+"""The options of `airband serve`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from engine.state.spool import QUOTA_BYTES
 from presets.printable import is_utf8
 
 AMOUNT_MAX = 1e9
-"""GB and seconds that may be asked for: an exabyte, and thirty years."""
+"""The largest amount of GB or seconds: an exabyte, or thirty years."""
 PORTS = 1 << 16
 DEVICE = re.compile(r"auto|cpu|mps|cuda:\d{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `serve` was asked for; see its --help."""
+    """The options of `serve`; see its --help."""
 
     home: Home
     endpoint: str | None
@@ -40,7 +40,7 @@ class Options:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether a tcp endpoint can be reached from this machine alone."""
+    """Whether a tcp endpoint can be reached only from this machine."""
     host = urlsplit(endpoint).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -49,7 +49,7 @@ def is_loopback(endpoint: str) -> bool:
 
 
 def _default_roots(endpoint: str | None) -> list[Path]:
-    """An engine in the user's private folder opens what the user may open; one elsewhere, nothing unasked."""
+    """By default an engine in the user's private folder opens all that the user may open; others, nothing."""
     return [Path(Path.cwd().anchor)] if endpoint is None else []
 
 
@@ -85,7 +85,7 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: no such folder")
     if not is_utf8(str(path)):
-        raise argparse.ArgumentTypeError(f"{text!r}: no job can name it, for it is not UTF-8")
+        raise argparse.ArgumentTypeError(f"{text!r}: is not UTF-8, so no job could name it")
     return path
 
 
@@ -100,7 +100,7 @@ def _endpoint(text: str) -> str:
     if path.startswith("@"):
         raise argparse.ArgumentTypeError(f"{text} is open to every user of this machine; give ipc://PATH")
     if path not in ("", text):
-        return f"ipc://{os.path.abspath(path)}"  # clients are elsewhere
+        return f"ipc://{os.path.abspath(path)}"  # clients run in other folders
     port = text.rpartition(":")[2]
     if not text.startswith("tcp://") or not (port == "*" or (port.isdecimal() and int(port) < PORTS)):
         raise argparse.ArgumentTypeError(
@@ -110,7 +110,7 @@ def _endpoint(text: str) -> str:
 
 
 def parsed(argv: Sequence[str]) -> Options:
-    """The options of a command line; ends the process, as argparse does, over one that cannot be."""
+    """Parses a command line; for an invalid option it ends the process, as argparse does."""
     parser = argparse.ArgumentParser(
         prog="airband serve", description="Run an engine here until it is told to stop."
     )
@@ -124,26 +124,26 @@ def parsed(argv: Sequence[str]) -> Options:
         "--allow",
         type=_path,
         metavar="FILE",
-        help="CURVE keys that may connect over tcp, one a line (default: those of `airband keys`)",
+        help="CURVE keys that may connect over tcp, one per line (default: those of `airband keys`)",
     )
     parser.add_argument(
         "--device",
         action="append",
         type=_device,
         metavar="auto|cpu|cuda:N|mps",
-        help="where to render; repeat for several",
+        help="device to render on; repeat for several",
     )
     parser.add_argument(
         "--workers",
         type=_count,
         metavar="N",
         help="on a processor, up to N processes while jobs of draft wait, 70 to 170 MB each "
-        f"(default: one a core, {1 + HELPERS_MAX} at most; 1 with --device)",
+        f"(default: one per core, at most {1 + HELPERS_MAX}; 1 with --device)",
     )
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile AudioSR (on a GPU into CUDA graphs): minutes at its first window of each length",
+        help="compile AudioSR (on a GPU into CUDA graphs): takes minutes at the first window of each length",
     )
     parser.add_argument(
         "--root",
@@ -151,29 +151,29 @@ def parsed(argv: Sequence[str]) -> Options:
         default=[],
         type=_folder,
         metavar="DIR",
-        help="jobs may name paths below DIR; repeatable (default: any, but none with --endpoint)",
+        help="let jobs name paths below DIR; repeatable (default: any, but none with --endpoint)",
     )
     parser.add_argument(
         "--quota",
         type=_amount,
         default=QUOTA_BYTES / 1e9,
         metavar="GB",
-        help="what the spool may hold (default: %(default)g)",
+        help="the most that the spool may hold (default: %(default)g)",
     )
     parser.add_argument(
-        "--idle-exit", type=_amount, metavar="S", help="leave after S seconds without work (default: stay)"
+        "--idle-exit", type=_amount, metavar="S", help="exit after S seconds without work (default: never)"
     )
     parser.add_argument(
         "--on-demand",
         action="store_true",
-        help="make way for an engine of another version when its client comes",
+        help="let a client of another version replace this engine",
     )
     parser.add_argument(
-        "--metrics", type=_port, metavar="PORT", help="tell Prometheus at http://127.0.0.1:PORT/metrics"
+        "--metrics", type=_port, metavar="PORT", help="serve metrics at http://127.0.0.1:PORT/metrics"
     )
     given = parser.parse_args(argv)
     if given.allow is not None and not (given.endpoint or "").startswith("tcp://"):
-        parser.error("argument --allow: only who comes over tcp has a key; give a --endpoint tcp://HOST:PORT")
+        parser.error("argument --allow: only tcp clients have keys; give --endpoint tcp://HOST:PORT")
     usual_workers = 1 if given.device else min(cores(), 1 + HELPERS_MAX)
     home = find_home(given.state)
     roots = tuple(given.root or _default_roots(given.endpoint))

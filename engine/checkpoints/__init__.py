@@ -13,11 +13,11 @@ DRAFT = "draft.safetensors"
 AUDIOSR_MINI = "audiosr-mini.safetensors"
 
 HOURS = {DRAFT: 0.12}
-"""Hours that a training took, of a GPU, as its model card tells; other files tell theirs themselves."""
+"""GPU hours of trainings, from the model cards, for files that do not hold them."""
 
 
 def path(name: str) -> Path:
-    """Where an embedded file lies."""
+    """The path of an embedded file."""
     return Path(str(files(__name__).joinpath(name)))
 
 
@@ -25,17 +25,15 @@ def read(name: str) -> bytes:
     """The bytes of an embedded file.
 
     Raises:
-        ModelError: it is not there: the installation is damaged.
+        ModelError: it is missing; the installation is damaged.
     """
     try:
         return path(name).read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"the embedded weights {name} cannot be read ({error}); install airband again"
-        ) from None
+        raise ModelError(f"the embedded weights {name} cannot be read ({error}); reinstall airband") from None
 
 
 @cache
 def digest(name: str) -> str:
-    """blake2b of an embedded file, 32 hexadecimal digits: part of every cache key its results have."""
+    """blake2b of an embedded file, 32 hexadecimal digits; part of every cache key of its results."""
     return hashlib.blake2b(read(name), digest_size=16).hexdigest()

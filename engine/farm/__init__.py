@@ -1,1 +1,1 @@
-"""A batch on many machines: on Ray, or handed to a render farm as a job of its own kind."""
+"""Renders a batch on many machines: on Ray, or as a job for other render farms."""

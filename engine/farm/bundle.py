@@ -1,8 +1,8 @@
-"""`airband farm bundle DIR`: a manifest as a job for render farms that have no Ray.
+"""`airband farm bundle DIR`: writes a manifest as a job for render farms without Ray.
 
 The folder holds an Open Job Description bundle (https://github.com/OpenJobDescription; AWS Deadline Cloud and
-OpenJD's own runner take it), a Slurm batch script and an OpenCue submission. All three run the same command,
-`airband render --manifest ... --shard i/n`, once a part of the batch.
+OpenJD's own runner accept it), a Slurm batch script and an OpenCue submission. All three run the same
+command, `airband render --manifest ... --shard i/n`, once for each part of the batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from presets.printable import is_utf8, printable
 from render.files.parts import write_whole
 
 MOST_SHARDS = 1024
-"""The most tasks that Open Job Description allows a step by default."""
+"""The most tasks per step that Open Job Description allows by default."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,11 +35,11 @@ def main(argv: Sequence[str]) -> int:
     if not 1 <= arguments.shards <= MOST_SHARDS:
         raise UsageError(f"shards = {arguments.shards}; allowed: 1 to {MOST_SHARDS}", "shards")
     if "{" in arguments.out and not os.path.isdir(arguments.out):
-        reason = "a bundle takes the folder of results; templates stand in the manifest's column `out`"
+        reason = "a bundle needs the folder of results; put templates into the manifest's column `out`"
         raise UsageError(f"out = {arguments.out!r}: {reason}", "out")
     preset, loaded = arguments.preset, presets.load(arguments.preset)
     beside: list[str] = []
-    if preset.endswith(".toml"):  # tasks run in folders of their own
+    if preset.endswith(".toml"):  # make it absolute, as tasks run in other folders
         preset = os.path.abspath(os.path.expanduser(preset))
         beside.append(preset)
     rows = read(arguments.manifest, loaded, label(preset), {})
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     manifest, out = (os.path.abspath(path) for path in (arguments.manifest, arguments.out))
     for path in (manifest, out, *sorted(sources)):
         if not is_utf8(path):
-            raise UsageError(f"{printable(path)}: is no UTF-8, and a bundle is; rename it", "manifest")
+            raise UsageError(f"{printable(path)}: is not UTF-8, as a bundle must be; rename it", "manifest")
     shards = min(arguments.shards, max(1, len(pairs)))
     files = {
         "template.yaml": _yaml(template(preset, shards)),
@@ -71,18 +71,19 @@ def main(argv: Sequence[str]) -> int:
         f"-p {shlex.quote(f'{name}={value}')}" for name, value in (("Manifest", manifest), ("Out", out))
     )
     job = shlex.quote(f"{folder}/template.yaml")
-    print(f"here, by OpenJD's own runner: openjd run {job} --step Render {values}")
+    print(f"to run it here with OpenJD's own runner: openjd run {job} --step Render {values}")
     return 0
 
 
 def template(preset: str, shards: int) -> dict[str, Any]:
-    """The job template, after the specification's revision 2023-09, as plain values.
+    """The job template by the specification's revision 2023-09, as plain values.
 
-    Manifest and output folder are parameters that a submission sets: a template may hold no absolute path.
+    Manifest and output folder are parameters set at submission, since a template must not hold absolute
+    paths.
 
     Args:
-        preset: of rows that name none.
-        shards: tasks of its one step.
+        preset: for rows that name none.
+        shards: number of tasks of its only step.
     """
     own = "{{Session.WorkingDirectory}}/airband"
     return {
@@ -139,12 +140,12 @@ def template(preset: str, shards: int) -> dict[str, Any]:
 
 
 def _values(values: dict[str, str]) -> dict[str, Any]:
-    """The job's parameters, as a Deadline Cloud bundle holds them."""
+    """The job's parameters, as in a Deadline Cloud bundle."""
     return {"parameterValues": [{"name": name, "value": value} for name, value in values.items()]}
 
 
 def _assets(inputs: list[str], out: str) -> dict[str, Any]:
-    """Which files a farm without a shared disk must bring and fetch (Deadline Cloud's job attachments)."""
+    """The files that a farm without a shared disk must transfer (Deadline Cloud's job attachments)."""
     return {
         "assetReferences": {
             "inputs": {
@@ -158,7 +159,7 @@ def _assets(inputs: list[str], out: str) -> dict[str, Any]:
 
 
 def _filled(name: str, manifest: str, out: str, preset: str, shards: int) -> str:
-    """A submission of this folder with its `$` places filled, each as its language quotes it."""
+    """A submission script of this folder with its `$` placeholders filled, quoted for its language."""
     quoted = repr if name.endswith(".py") else shlex.quote
     text = (resources.files("engine.farm") / "submissions" / f"{name}.in").read_text(encoding="utf-8")
     return string.Template(text).safe_substitute(
@@ -174,12 +175,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="airband farm bundle",
         description="Write a manifest as an Open Job Description bundle, a Slurm script and an OpenCue "
-        "submission. All machines see the files by the same paths and have Airband installed.",
+        "submission. All machines must see the files by the same paths and have Airband installed.",
     )
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the folder to write")
     parser.add_argument("--manifest", type=Path, required=True, metavar="FILE", help=".csv, .jsonl or .yaml")
     parser.add_argument("-o", "--out", required=True, help="the folder of results")
-    parser.add_argument("-p", "--preset", default="music", metavar="NAME", help="of rows that name none")
+    parser.add_argument("-p", "--preset", default="music", metavar="NAME", help="for rows that name none")
     parser.add_argument("--shards", type=int, default=8, metavar="N", help="parts of the batch (default 8)")
     parser.add_argument("--force", action="store_true", help="replace files of an earlier bundle")
     return parser

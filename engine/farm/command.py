@@ -1,4 +1,4 @@
-"""`airband farm --manifest FILE -o OUT`: a batch on a Ray cluster, or on this machine through Ray."""
+"""`airband farm --manifest FILE -o OUT`: renders a batch on a Ray cluster, or on this machine through Ray."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from presets.errors import AirbandError, Cancelled
 
 
 def main(argv: Sequence[str]) -> int:
-    """Renders the manifest; returns 0, or the exit code of what failed: 1 where that differs."""
+    """Renders the manifest; returns 0, or the exit code that all failures share, or else 1."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     preset, name = presets.load(arguments.preset), label(arguments.preset)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         results = stack.enter_context(Results(arguments.results or _results_in(arguments.out)))
         shown = _Shown(sys.stdout, len(pairs) + len(refused), as_json=arguments.json)
-        stack.enter_context(redirect_stdout(sys.stderr))  # Ray has its own say of workers that die
+        stack.enter_context(redirect_stdout(sys.stderr))  # where Ray prints about workers that die
         running = farm(pairs, pool, force=arguments.force)
         events = stack.enter_context(closing(judged(running, [item for item, _ in pairs])))
         try:
@@ -51,19 +51,19 @@ def main(argv: Sequence[str]) -> int:
                 shown.show(event)
                 results.add(event)
         except KeyboardInterrupt:
-            raise Cancelled("cancelled; what is finished stays, the same command goes on") from None
+            raise Cancelled("cancelled; finished files stay, the same command continues") from None
         finally:
             shown.end(counts, time.monotonic() - began_s)
     return codes.pop() if len(codes) == 1 else (AirbandError.exit_code if codes else 0)
 
 
 class _Shown:
-    """Events as lines, or as one JSON object a line.
+    """Prints events as lines, or as one JSON object each.
 
     Args:
-        file: where they go.
-        total: items of the batch.
-        as_json: for scripts.
+        file: to print to.
+        total: number of items in the batch.
+        as_json: print JSON, for scripts.
     """
 
     def __init__(self, file: TextIO, total: int, *, as_json: bool) -> None:
@@ -94,7 +94,7 @@ class _Shown:
 
 
 def _absolute(item: Item) -> Item:
-    """The item by paths that are the same in every working folder."""
+    """The item with absolute paths."""
     take = item.take
     if take is not None:
         take = take._replace(clip=Path(os.path.abspath(take.clip)))
@@ -102,7 +102,7 @@ def _absolute(item: Item) -> Item:
 
 
 def _results_in(out: str) -> Path:
-    """The results file of a batch that named none: in its folder, above the fields of a template."""
+    """The default results file of a batch: in its output folder, above the fields of a template."""
     folder = Path(out.partition("{")[0])
     return (folder if out == str(folder) else folder.parent) / "results.jsonl"
 
@@ -110,28 +110,28 @@ def _results_in(out: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="airband farm",
-        description="Render a manifest on a Ray cluster, whose machines see the files by the same paths and "
-        "have Airband installed. The same command goes on after any kill.",
-        epilog="`airband farm bundle` writes the same batch as a job for render farms that have no Ray.",
+        description="Render a manifest on a Ray cluster, whose machines must see the files by the same paths "
+        "and have Airband installed. The same command continues after any kill.",
+        epilog="`airband farm bundle` writes the same batch as a job for render farms without Ray.",
     )
     parser.add_argument("--manifest", type=Path, required=True, metavar="FILE", help=".csv, .jsonl or .yaml")
     parser.add_argument(
         "-o", "--out", required=True, help="a folder, or a template such as 'out/{stem}{ext}'"
     )
-    parser.add_argument("-p", "--preset", default="music", metavar="NAME", help="of rows that name none")
-    parser.add_argument("--takes", type=int, default=1, metavar="N", help="seeds of each clip, best marked")
+    parser.add_argument("-p", "--preset", default="music", metavar="NAME", help="for rows that name none")
+    parser.add_argument("--takes", type=int, default=1, metavar="N", help="seeds per clip; marks the best")
     parser.add_argument(
         "--address",
-        help="of the cluster, `auto` for the one this machine is in; by default this machine alone",
+        help="of the cluster; `auto` for the one this machine belongs to (default: this machine alone)",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="at most so many; by default all that fit")
+    parser.add_argument("--workers", type=int, metavar="N", help="at most N workers (default: all that fit)")
     parser.add_argument(
         "--gpus-per-worker",
         type=float,
         metavar="G",
-        help="GPUs of a worker, also parts of one; by default 1 where the cluster has any, else a CPU each",
+        help="GPUs per worker, also fractions (default: 1 if the cluster has any, else none and a CPU each)",
     )
-    parser.add_argument("--results", type=Path, metavar="FILE", help="by default results.jsonl in OUT")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="default: results.jsonl in OUT")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, for scripts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line, for scripts")
     return parser

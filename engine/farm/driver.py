@@ -1,9 +1,9 @@
-"""The driver of a farm: clips to workers one by one, and how each of them ended.
+"""The driver of a farm: gives clips to workers one by one, and reports how each of them ended.
 
-A worker that is lost costs the clip it had a second try, elsewhere; a clip that two workers were lost on is
-told as failed, and its neighbours go on. In place of a lost worker a new one is asked for, which starts when
-and where the cluster has room; nobody waits for it. Whoever kills the driver loses the clips in flight: the
-same command finds what is done by its sidecars and goes on.
+When a worker is lost, its clip gets a second try elsewhere; a clip on which two workers were lost is reported
+as failed, and the others go on. A lost worker is replaced: a new one starts when and where the cluster has
+room, and nothing waits for it. Whoever kills the driver loses the clips in progress: the same command then
+finds the finished ones by their sidecars, and continues.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from engine.farm.worker import About, FarmWorker
 from presets.errors import EngineError, RenderError, UsageError, WorkerCrashed
 
 MOST_TRIES = 2
-"""A clip that so many workers were lost on is not tried again."""
+"""A clip is not tried again once so many workers were lost on it."""
 STORE_BYTES = 80 * 2**20
-"""Ray's shared memory on this machine, near its least: no sound goes through it."""
+"""Ray's shared memory on this machine, near its minimum, as no audio goes through it."""
 KNOCK_S = 10.0
 QUIET_S, LOST_S = 60.0, 900.0
-"""After so long without a worker the user is told; and the farm given up."""
+"""Seconds without a worker after which the user is told, and after which the farm gives up."""
 
 
 class Pool(NamedTuple):
-    """What workers are asked of the cluster.
+    """The workers to request from the cluster.
 
     Attributes:
-        address: of a Ray cluster, `auto` for the one this machine is in; None for one of this machine alone.
-        workers: how many; None for as many as there is room for.
-        gpus_each: GPUs a worker; None for one where the cluster has any.
+        address: of a Ray cluster, `auto` for the one this machine belongs to; None for this machine alone.
+        workers: their number; None for as many as there is room for.
+        gpus_each: GPUs per worker; None for one if the cluster has any.
     """
 
     address: str | None = None
@@ -48,7 +48,7 @@ class Pool(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A render that waits or is under way, and how many workers were lost on it."""
+    """A waiting or running render, and the number of workers lost on it."""
 
     item: Item
     row: Row
@@ -56,7 +56,7 @@ class Clip(NamedTuple):
 
 
 def farm(pairs: Sequence[tuple[Item, Row]], pool: Pool, *, force: bool = False) -> Generator[Event]:
-    """Renders a batch on Ray; close the iterator to call off what is left of it.
+    """Renders a batch on Ray; close the iterator to cancel the rest.
 
     Args:
         pairs: the items, with absolute paths that every machine of the cluster sees, each with its row.
@@ -64,12 +64,12 @@ def farm(pairs: Sequence[tuple[Item, Row]], pool: Pool, *, force: bool = False) 
         force: replace files that exist.
 
     Yields:
-        One event an item, as each ends.
+        One event per item, as it ends.
 
     Raises:
         UsageError: Ray is not installed.
-        EngineError: no cluster, no room in it, or no worker that starts.
-        ModelError: a model that the workers have not.
+        EngineError: there is no cluster, no room in it, or no worker starts.
+        ModelError: the workers do not have a model.
     """
     if not pairs:
         return
@@ -82,7 +82,7 @@ class _Farm:
 
     Args:
         ray: the module.
-        start: starts workers: all at first, one when told so.
+        start: starts all workers, or as many as its argument says.
         force: replace files that exist.
     """
 
@@ -102,7 +102,7 @@ class _Farm:
             while waiting and idle:
                 self._send(idle.popleft(), waiting.popleft())
             if not self._starting and not self._flight:
-                raise EngineError("no worker is left that renders with the models of the first")
+                raise EngineError("no worker is left that has the same models as the first one")
             ready, _ = self._ray.wait([*self._starting, *self._flight], timeout=QUIET_S)
             self._silent_s = 0.0 if ready or self._flight else self._silent_s + QUIET_S
             if self._silent_s:
@@ -126,7 +126,7 @@ class _Farm:
                 if clip.losses + 1 < MOST_TRIES:
                     waiting.appendleft(clip._replace(losses=clip.losses + 1))
                 else:
-                    message = f"{clip.item.source}: {MOST_TRIES} workers were lost on it; it is left out"
+                    message = f"{clip.item.source}: {MOST_TRIES} workers were lost on it, so it is left out"
                     yield Event(clip.item, "failed", error=WorkerCrashed(message, str(clip.item.source)))
 
     def _greet(self, worker: Any) -> None:
@@ -139,7 +139,7 @@ class _Farm:
         self._flight[worker.render.remote(Task(clip.item, order))] = worker, clip
 
     def _ended(self, ref: Any, clip: Clip) -> Event | None:
-        """How a clip ended; None where its worker was lost."""
+        """The outcome of a clip; None if its worker was lost."""
         try:
             event: Event = self._ray.get(ref)
             return event
@@ -150,7 +150,7 @@ class _Farm:
             return None
 
     def _agrees(self, ref: Any, asked: set[str]) -> bool:
-        """Whether a worker that has started renders with the same models as the others."""
+        """Whether a worker that has started has the same models as the others."""
         try:
             about: About = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
@@ -163,21 +163,21 @@ class _Farm:
         for model, choice in choices.items():
             ours, theirs = self._choices[model].model, choice.model
             if (ours.name, ours.digest) != (theirs.name, theirs.digest):
-                _say(f"{about.host} has another {theirs.name} than the rest has {ours.name}: left out")
+                _say(f"{about.host} is left out: its {theirs.name} differs from the others' {ours.name}")
                 return False
         return True
 
     def _complain(self) -> None:
         if self._silent_s >= LOST_S:
             raise EngineError(
-                f"no worker has come up for {LOST_S:.0f} s; `ray status` tells what the cluster has room for"
+                f"no worker has started for {LOST_S:.0f} s; `ray status` shows what the cluster has room for"
             )
-        _say(f"no worker for {self._silent_s:.0f} s; `ray status` tells what the cluster has room for")
+        _say(f"no worker for {self._silent_s:.0f} s; `ray status` shows what the cluster has room for")
 
 
 @contextmanager
 def _cluster(pool: Pool) -> Generator[tuple[Any, Any]]:
-    """Ray, connected, and what starts workers; let go at the end, with all workers."""
+    """Ray, connected, and a function that starts workers; all are shut down at the end."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -209,7 +209,7 @@ def _cluster(pool: Pool) -> Generator[tuple[Any, Any]]:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody listens at host:port; Ray itself would try for long."""
+    """Raises OSError if nothing listens at host:port; Ray itself would keep trying for long."""
     host, _, port = address.rpartition(":")
     if port.isdigit() and "//" not in host:
         socket.create_connection((host, int(port)), timeout=KNOCK_S).close()

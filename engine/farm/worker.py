@@ -1,7 +1,7 @@
 """One worker of a farm: an engine without a socket, in a process that Ray starts wherever there is room.
 
-It sees the same paths as everybody else in the farm, renders one clip at a time and writes the result itself,
-whole or not at all. Nothing of a clip passes through Ray.
+It sees the same paths as all of the farm, renders one clip at a time and writes the result itself, complete
+or not at all. No audio passes through Ray.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.local import LocalRenderer
 
 
 class About(NamedTuple):
-    """What a worker is: the machine it runs on, its process, and what it can render with."""
+    """A worker: its machine, its process, and its models."""
 
     host: str
     pid: int
@@ -27,10 +27,10 @@ class About(NamedTuple):
 
 
 class FarmWorker:
-    """Renders clips; Ray makes an actor of it.
+    """Renders clips, as a Ray actor.
 
     Args:
-        device: `cpu`, or `auto` for the fastest that Ray lets this process see.
+        device: `cpu`, or `auto` for the fastest that Ray makes visible to this process.
     """
 
     def __init__(self, device: str) -> None:
@@ -41,13 +41,13 @@ class FarmWorker:
         self._seconds: Any = metrics.Counter("airband_work_seconds", "Seconds of rendering")
 
     def about(self) -> About:
-        """What this worker is."""
+        """Describes this worker."""
         return About(socket.gethostname(), os.getpid(), self._renderer.models)
 
     def render(self, task: Task) -> Event:
-        """How a clip ended: done, done already, or failed."""
+        """Renders a clip; returns its last event: done, done already, or failed."""
         *_, ended = run_tasks(self._renderer, [task])
-        for job in self._renderer.jobs(None):  # the file is written: what the spool holds of it can go
+        for job in self._renderer.jobs(None):  # the file is written, so the spool need not keep its result
             self._renderer.forget(job.job)
         self._clips.inc(1.0, tags={"what": ended.what})
         if ended.what == "done":
@@ -56,10 +56,10 @@ class FarmWorker:
 
 
 def _own_folder() -> Path:
-    """A state folder for this process; those of workers of this machine that no longer live are removed."""
+    """A state folder for this process; removes those of dead workers on this machine."""
     folder = Path(tempfile.gettempdir()) / f"airband-farm-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.lstat().st_uid != os.getuid():  # somebody else's, in a folder that everybody may write
+    if folder.lstat().st_uid != os.getuid():  # another user made it in the shared temporary folder
         return Path(tempfile.mkdtemp(prefix="airband-farm-"))
     for left in folder.iterdir():
         if not _lives(left.name):

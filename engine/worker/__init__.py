@@ -1,1 +1,1 @@
-"""One process a device: it takes a job, renders it and delivers the stem."""
+"""One process per device: it takes a job, renders it and delivers the stem."""

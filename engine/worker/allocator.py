@@ -1,4 +1,4 @@
-"""What the C library does with memory that a render frees."""
+"""Controls what the C library does with memory that a render frees."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 """M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of malloc.h."""
 KEPT_BYTES = 256 * 1024**2
-"""Free memory at the end of the heap that stays with the process."""
+"""Free memory at the end of the heap that the process keeps."""
 MAPPED_BYTES = 64 * 1024**2
-"""From this size on an array is mapped by itself, and given back as soon as it is freed."""
+"""Arrays from this size on are mapped individually, and returned to the system as soon as they are freed."""
 
 
 def keep_freed_memory() -> None:
-    """Has the next window use the memory of the one before, where the C library is glibc.
+    """Lets each window reuse the memory of the last one, if the C library is glibc.
 
-    Left to itself it gives arrays of a few megabytes back to the system, which then clears every page anew: a
-    quarter of the processor time of `draft` (8,700 page faults a window and channel, 700 with this). All
-    threads share one heap: what one has freed the next one uses, 40 MB less for a clip of 20 s.
+    By default glibc returns arrays of a few megabytes to the system, which then clears every page again: a
+    quarter of `draft`'s processor time (8,700 page faults per window and channel, 700 with this). All threads
+    share one heap, so that one can use what another has freed: 40 MB less for a clip of 20 s.
     """
     if not sys.platform.startswith("linux"):
         return

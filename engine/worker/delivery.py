@@ -1,4 +1,4 @@
-"""From a result to where its job wants it: samples or a file to fetch, or a file published at a path."""
+"""Delivers a result as its job wants it: samples or a file to fetch, or a file written at a path."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from render.files.sidecar import StemRecord, find_result
 
 
 class Destination:
-    """Where one job's result goes; a context manager, which holds the folder of a path.
+    """The destination of one job's result; a context manager, which holds the folder of a path.
 
     Args:
         submit: the job.
         source: its source.
-        spool: where what is fetched waits.
+        spool: holds stems to be fetched.
         roots: folders below which paths may be written.
 
     Raises:
         OutputError: the destination lies outside the roots.
-        UsageError: a format that cannot be.
+        UsageError: an impossible format.
     """
 
     def __init__(self, submit: Submit, source: JobSource, spool: Spool, roots: Sequence[Path]) -> None:
@@ -61,13 +61,13 @@ class Destination:
             self._folder.close()
 
     def find(self, model: str, weights: str) -> tuple[Stem, RenderReport] | None:
-        """The stem and its report, where the destination holds this very result already.
+        """The stem and its report, if the destination already holds this very result.
 
         Args:
-            model, weights: the model that was chosen, and the digest of its weights.
+            model, weights: the chosen model, and the digest of its weights.
 
         Raises:
-            OutputError: it holds something else, and `force` is off, or it is the source.
+            OutputError: it holds something else and `force` is off, or it is the source.
         """
         if self._out is None:
             return None
@@ -81,14 +81,14 @@ class Destination:
                 return self._stem(clip, done.digest, done.nbytes), done.report
 
     def bring(self, result: Clip, report: RenderReport) -> tuple[Stem, RenderReport]:
-        """Delivers a result; `report` is what the render said of itself.
+        """Delivers a result; `report` is the render's report.
 
         Returns:
-            The stem, and the report with the names of what was not carried over.
+            The stem, and the report with the names of metadata that were not carried over.
 
         Raises:
             InputError: the source is no longer the file that was read.
-            OutputError: no room, no permission, samples that would clip.
+            OutputError: no room, no permission, or samples that would clip.
         """
         submit, job = self._submit, self._submit.job
         self._source.check_unchanged()

@@ -1,9 +1,9 @@
-"""Paths that jobs name, held: what was checked against the roots is what is read and written.
+"""Holds the paths that jobs name, so that the files checked against the roots are those read and written.
 
-A path is walked from the top, a folder at a time and past no symbolic link, and stays open until its job has
-ended. All that reads or writes it goes through the descriptor, by /proc/PID/fd/N, which child processes
-(ffmpeg, plugin hosts) can open too; so nobody who renames a folder or puts a link in its place leads a job
-outside the roots. Where the system has no such names (anywhere but on Linux) a path is opened by its own.
+A path is opened folder by folder from the top, past no symbolic link, and stays open until its job has ended.
+All access goes through the descriptor, by /proc/PID/fd/N, which child processes (ffmpeg, plugin hosts) can
+open too. So nobody can lead a job outside the roots by renaming a folder or replacing it by a link. Where the
+system has no such names (anywhere but on Linux), a path is opened by its own name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CAN_HOLD = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
 
 @contextmanager
 def named(shown: Path, own: str, own_name: str | None = None) -> Iterator[None]:
-    """Errors of the block call `shown` what the user calls it: `own`, and the last part of it `own_name`."""
+    """Errors of the block name `shown` as the user does: `own`, and its last part `own_name`."""
     try:
         yield
     except AirbandError as error:
@@ -34,16 +34,17 @@ def named(shown: Path, own: str, own_name: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def held_file(path: Path, link: Path) -> Iterator[Path]:
-    """A file to be read, until the end of the block: by `link`, which ends like the file's own name.
+    """Holds a file for reading, until the end of the block. Yields `link`, which has the suffix of the file's
+    name.
 
     Errors name the file by `path` and its own name.
 
     Args:
-        path: resolved, and checked.
-        link: where the link is made; nothing may be there.
+        path: with links resolved, and checked.
+        link: where the link is made; nothing may exist there.
 
     Raises:
-        InputError: it is not there, or a symbolic link has taken the place of it or of a folder above.
+        InputError: it does not exist, or it or a folder above was replaced by a symbolic link.
     """
     if not CAN_HOLD:
         yield path
@@ -62,13 +63,13 @@ def held_file(path: Path, link: Path) -> Iterator[Path]:
 
 
 class HeldFolder:
-    """A folder to be written to, or, where it is not there yet, the nearest one above it.
+    """Holds a folder for writing, or if it does not exist, the nearest existing one above it.
 
     Args:
-        path: resolved, and checked.
+        path: with links resolved, and checked.
 
     Raises:
-        OutputError: a symbolic link has taken the place of one of its folders.
+        OutputError: one of its folders was replaced by a symbolic link.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,21 +82,21 @@ class HeldFolder:
                 raise OutputError(f"{path}: cannot be opened: {error.strerror}", str(path)) from None
 
     def close(self) -> None:
-        """Lets it go."""
+        """Releases the folder."""
         if self._held >= 0:
             os.close(self._held)
             self._held = -1
 
     @contextmanager
     def opened(self, umask: int | None = None, make: bool = False) -> Iterator[Path]:
-        """A path to the folder, until the end of the block; errors name the folder by its own.
+        """A path to the folder, until the end of the block; errors name the folder by its own path.
 
         Args:
-            umask: permissions that new folders do not get; this process's own by default.
-            make: whether to make what is missing of it.
+            umask: permissions that new folders do not get; by default this process's own.
+            make: whether to create missing folders.
 
         Raises:
-            OutputError: it cannot be made, or a symbolic link stands where a folder was missing.
+            OutputError: it cannot be made, or a symbolic link appeared where a folder was missing.
         """
         if not CAN_HOLD:
             yield self._path
@@ -112,7 +113,7 @@ class HeldFolder:
             os.close(at)
 
     def _made(self, above: int, name: str, umask: int | None) -> int:
-        """A folder inside `above`, which is closed."""
+        """Opens or creates a folder in `above`, and closes `above`."""
         try:
             try:
                 os.mkdir(name, dir_fd=above)
@@ -133,9 +134,9 @@ _FOLDER = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | getattr(os,
 
 
 def _walk(path: Path, needed: int) -> tuple[int, tuple[str, ...]]:
-    """A descriptor of the deepest folder of a path that is there, or of what it leads to; what is missing.
+    """Opens a path, or its deepest existing folder; returns the descriptor and the missing parts.
 
-    Raises OSError where a symbolic link stands, or where fewer than `needed` parts of the path are there.
+    Raises OSError if it meets a symbolic link, or if fewer than `needed` parts of the path exist.
     """
     at = os.open(path.anchor, _FOLDER)
     try:

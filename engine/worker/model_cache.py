@@ -19,18 +19,18 @@ if TYPE_CHECKING:  # see engine.models.registry
 
 LINUX_GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu")
 LISTED_S = 1.0
-"""How long a list of the models serves: making one takes as long as a tenth of the render of a short clip."""
+"""How long a list of models is used, in seconds: making one takes a tenth of a short clip's render."""
 
 
 class ModelCache:
-    """What a worker can render with.
+    """The models that a worker can render with.
 
     Args:
         device: `auto`, `cpu`, `cuda:N` or `mps`.
         compiles: whether AudioSR is compiled for it.
 
     Raises:
-        UsageError: a device that this machine has not.
+        UsageError: this machine does not have the device.
     """
 
     def __init__(self, device: str, compiles: bool = False) -> None:
@@ -41,7 +41,7 @@ class ModelCache:
 
     @property
     def listed(self) -> tuple[Model, ...]:
-        """Every model, ready or not; looked up anew after LISTED_S, for weights may have been fetched."""
+        """Every model, ready or not; listed again after LISTED_S, as weights may have been fetched."""
         if time.monotonic() - self._listed_s > LISTED_S:
             self._listed = tuple(
                 Model(listed.name, listed.ready, self.device, listed.digest, listed.why)
@@ -51,9 +51,9 @@ class ModelCache:
         return self._listed
 
     def load(self, name: str) -> Upscaler:
-        """The model `name`, ready to render; ModelError when its weights are not what they should be.
+        """The model `name`, ready to render; ModelError if its weights are not valid.
 
-        It is loaded anew once the list has other weights for it: those of its file may have been replaced.
+        It is loaded again when the list shows other weights for it, since its file may have been replaced.
         """
         digest = next((model.digest for model in self.listed if model.name == name), "")
         if digest and name in self._loaded and self._loaded[name].digest != digest:
@@ -64,10 +64,10 @@ class ModelCache:
 
 
 def available(device: str) -> str:
-    """`device` itself if this machine has it, and for `auto` the fastest it has.
+    """`device` itself if this machine has it; for `auto`, its fastest device.
 
     Raises:
-        UsageError: it has not.
+        UsageError: this machine does not have it.
     """
     if device == "cpu" or (device == "auto" and not may_have_gpu()):
         return "cpu"
@@ -84,10 +84,11 @@ def available(device: str) -> str:
 
 
 def may_have_gpu() -> bool:
-    """Whether it is worth loading torch, half of an engine's start, to ask it for a GPU.
+    """Whether to load torch, which is half of an engine's start, to look for a GPU.
 
-    False only where the driver that torch would reach it through is certainly not there: on Linux the device
-    nodes of NVIDIA, AMD and WSL, on Windows CUDA's library, on a Mac a processor of Apple's own.
+    False only if the driver that torch needs is certainly missing: on Linux the device nodes of NVIDIA, AMD
+        and
+    WSL, on Windows CUDA's library, on a Mac one of Apple's own processors.
     """
     if sys.platform.startswith("linux"):
         return any(Path(node).exists() for node in LINUX_GPUS)

@@ -24,13 +24,14 @@ class PlanarClip:
         audio: its layout.
 
     Raises:
-        InputError: another size than the layout says; from `read`, a sample not finite or beyond +-16.
+        InputError: the size does not match the layout; from `read`: a sample that is not finite, or beyond
+            +-16.
     """
 
     def __init__(self, path: Path, audio: Audio) -> None:
         if path.stat().st_size != audio.nbytes:
             raise InputError(
-                f"{path.stat().st_size} bytes of samples, the layout says {audio.nbytes}", "source"
+                f"{path.stat().st_size} bytes of samples, but the layout says {audio.nbytes}", "source"
             )
         self.rate, self.channels, self.frames = audio.rate, audio.channels, audio.frames
         self._path = path
@@ -52,7 +53,7 @@ class PlanarClip:
 
 
 def write_planar(clip: Clip, path: Path) -> None:
-    """Writes a clip's samples as planar little-endian float32, a block at a time."""
+    """Writes a clip as planar little-endian float32, one block at a time."""
     with open(path, "wb") as file:
         for start in range(0, clip.frames, WRITE_FRAMES):
             block = clip.read(start, min(WRITE_FRAMES, clip.frames - start)).astype("<f4", copy=False)

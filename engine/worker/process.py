@@ -1,7 +1,8 @@
 """A worker process: one device, its models warm, one job at a time.
 
-The main thread renders. A second one listens to the server: a cancel reaches the render at its next step, and
-the end of the pipe means that the server is gone, whereupon the worker and all it started leave at once.
+The main thread renders. A second thread listens to the server: a cancel takes effect at the render's next
+step, and the end of the pipe means that the server is gone; then the worker and its child processes exit at
+once.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ from engine.serving.worker_messages import (
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
 
-if TYPE_CHECKING:  # the server starts this module's `main` by its name, and need not load NumPy for that
+if TYPE_CHECKING:  # the server references this module's `main`, and should not load NumPy for that
     from engine.state.spool import Spool
     from engine.worker.model_cache import ModelCache
     from render.upscaler import Step, StepHook
 
 PROGRESS_S = 0.05
-"""Progress of a job is told this often at most."""
+"""The shortest time between two progress messages of a job."""
 
 log = logging.getLogger("airband.worker")
 
 
 class Inbox:
-    """What the server has sent: tasks in order, and which jobs were cancelled.
+    """Messages from the server: tasks in order, and which jobs were cancelled.
 
     Args:
         pipe: the worker's end.
@@ -68,7 +69,7 @@ class Inbox:
         return self._tasks.get()
 
     def send(self, message: FromWorker) -> None:
-        """Sends a message to the server; from any thread."""
+        """Sends a message to the server; safe from any thread."""
         with self._writing:
             send(self._pipe, message)
 
@@ -92,16 +93,16 @@ class Inbox:
 
 
 def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
-    """The worker's process: reports what it can do, then runs one task after the other.
+    """The main function of a worker process: reports its models, then runs one task after the other.
 
     Args:
         pipe: to the server; its end means that the server is gone.
         device: `auto`, `cpu`, `cuda:N` or `mps`.
-        options: what all workers of the engine are started with.
+        options: shared by all workers of the engine.
     """
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when a worker ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # only the server ends a worker
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     inbox = Inbox(pipe)
@@ -120,10 +121,10 @@ def main(pipe: Connection, device: str, options: WorkerOptions) -> None:
         inbox.send(Unfit(error.code, bounded_text(error.message), bounded_field(error.field)))
         return
     with uncollected():
-        import_module("engine.worker.run_job")  # while the first job is on its way
+        import_module("engine.worker.run_job")  # loads while the first job is on its way
     while True:
         task = inbox.next()
-        if inbox.is_cancelled(task.submit.job):  # while the one before it was rendered
+        if inbox.is_cancelled(task.submit.job):  # during the previous render
             inbox.send(Cancelled(task.submit.job))
             continue
         reporter = Reporter(task.submit.job, inbox.is_cancelled, inbox.send)
@@ -138,7 +139,7 @@ def outcome(
     on_step: StepHook,
     on_ending: Callable[[], None] = lambda: None,
 ) -> Done | Failed | Cancelled:
-    """Runs a task; an error of any kind becomes its outcome, and nothing half-written is left."""
+    """Runs a task; any error becomes its outcome, and nothing half-written is left."""
     from engine.worker.run_job import run_job
 
     job = task.submit.job
@@ -160,12 +161,12 @@ def outcome(
 
 
 class Reporter:
-    """The `on_step` of one job: tells progress now and then, and stops a job that was cancelled.
+    """The `on_step` of one job: reports progress at intervals, and stops a cancelled job.
 
     Args:
         job: its name.
-        is_cancelled: asked at every step.
-        tell: takes the progress.
+        is_cancelled: called at every step.
+        tell: receives the progress.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class Reporter:
 
 
 def leave() -> None:
-    """Ends this process and all it started, now, whatever they are at."""
+    """Kills this process and its child processes at once, whatever they are doing."""
     if hasattr(os, "killpg"):
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

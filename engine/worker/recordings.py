@@ -1,4 +1,4 @@
-"""The recordings that a job learns from, opened below the engine's roots."""
+"""The recordings in the knob `like`, opened below the engine's roots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from render.upscaler import Step, StepHook
 
 
 def check_like(like: str | None, roots: Sequence[Path]) -> None:
-    """Raises InputError where `like` lies outside the roots, or nothing is there."""
+    """Raises InputError if `like` lies outside the roots, or does not exist."""
     if like is None:
         return
     if not below(Path(like).resolve(), roots):
@@ -31,10 +31,10 @@ def check_like(like: str | None, roots: Sequence[Path]) -> None:
 def open_recordings(
     like: str | None, spool: Spool, roots: Sequence[Path], on_step: StepHook, job: str
 ) -> Iterator[Recordings]:
-    """What the knob `like` names, until the end of the block of `job`; nothing where it names nothing.
+    """The recordings that the knob `like` names, until the end of the block; none if it is None.
 
     Raises:
-        InputError: it is not there, not audio, or lies outside the roots.
+        InputError: it does not exist, is not audio, or lies outside the roots.
     """
     check_like(like, roots)
     opened: list[tuple[str, Clip]] = []

@@ -1,4 +1,4 @@
-"""Results of earlier renders, known again by all that decides their samples."""
+"""Finds and keeps results of renders, by all that decides their samples."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from presets.schema import Preset
 
 
 class ResultCache:
-    """What is kept of one render: equal keys mean equal samples.
+    """The cached results of one render: equal keys mean equal samples.
 
-    A key's first half says what is known before the source is read: its size, the knobs, the weights and the
-    like. The second is the source's digest, which the first pass of a render yields; so a source is hashed
-    before its render only where a result of the same first half is kept.
+    The first half of a key covers what is known without reading the source: its size, the knobs, the weights
+        and so
+    on. The second half is the source's digest, which the first pass of a render yields. So a source is hashed
+    before its render only if a result with the same first half exists.
 
     Args:
         results: of the engine's spool.
         source: of the job.
-        params: the preset with `model` resolved.
-        facts: what else decides the samples, see `engine.state.results.content_key`.
+        params: the preset, with `model` resolved.
+        facts: all else that decides the samples, see `engine.state.results.content_key`.
     """
 
     def __init__(self, results: Results, source: JobSource, params: Preset, facts: dict[str, str]) -> None:
@@ -30,7 +31,7 @@ class ResultCache:
         self._half = self._known("")
 
     def find(self) -> tuple[Path, RenderReport] | None:
-        """The samples and the report of this very render, where they are kept."""
+        """The samples and the report of this very render, if they are cached."""
         if not self._source.is_hashed and not self._results.has(f"{self._half}-"):
             return None
         key = f"{self._half}-{self._source.digest()}"
@@ -38,11 +39,11 @@ class ResultCache:
         return None if report is None else (self._results.path(key), report)
 
     def keep(self, written: Path, report: RenderReport, job: str = "") -> Path:
-        """Keeps what was rendered; for `job` alone where one is named.
+        """Keeps a render's result; if `job` is given, only for that job.
 
         Raises:
             InputError: the source is no longer the file that was read.
-            OutputError: it cannot be kept.
+            OutputError: the result cannot be kept.
         """
         self._source.check_unchanged()
         half = self._known(job) if job else self._half

@@ -1,4 +1,4 @@
-"""One job from its source to its stem, in five steps: model, source, cache, render, delivery."""
+"""Runs one job from source to stem, in five steps: model, source, cache, render, delivery."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from render.upscaler import StepHook
 
 DTYPE = "f4"
 SHORT_BYTES = 1024**2
-"""A result up to this size, five seconds of mono, is rendered and delivered within some tenths of a second by
-a small model."""
+"""Up to this size, five seconds of mono, a small model renders and delivers a result within some tenths of a
+second."""
 SOON_BYTES = 16 * 1024**2
-"""A result up to this size is delivered within some tenths of a second: one and a half minutes of mono."""
+"""Up to this size, one and a half minutes of mono, a result is delivered within some tenths of a second."""
 
 log = logging.getLogger("airband.worker")
 
@@ -47,17 +47,17 @@ def run_job(
     on_step: StepHook,
     on_ending: Callable[[], None] = lambda: None,
 ) -> Done:
-    """Does a job; one that fills the spool's disk is tried once more, at the cost of cached results.
+    """Runs a job; if it fills the spool's disk, drops cached results and tries once more.
 
     Args:
-        task: the job, its source in the spool, and the room it has there.
+        task: the job, its source in the spool, and its room there.
         spool, models: the engine's files and models.
         roots: folders below which paths may be read and written.
-        on_step: told of progress; cancels by raising.
-        on_ending: called once all that is left to do takes but a moment.
+        on_step: called with progress; cancels by raising.
+        on_ending: called when the rest of the job will take only a moment.
 
     Raises:
-        AirbandError: what went wrong, in the user's words. Nothing half-written is left at its destination.
+        AirbandError: the failure, in the user's terms. Nothing half-written is left at its destination.
     """
     try:
         return _run(task, spool, models, roots, on_step, on_ending)
@@ -86,7 +86,7 @@ def _run(
     params = msgspec.structs.replace(submit.params, model=model.name)
     check_like(params.like, roots)
 
-    # 2. The source, and where its result is to go.
+    # 2. The source, and the destination of its result.
     with (
         open_source(submit, task.digest, spool, roots, on_step) as source,
         Destination(submit, source, spool, roots) as destination,
@@ -108,7 +108,7 @@ def _run(
             "mask": f"{source.mask:x}",
             "like": recordings_digest(params.like),
         }
-        keyed = msgspec.structs.replace(params, like=None)  # it counts by its bytes
+        keyed = msgspec.structs.replace(params, like=None)  # `facts` has the digest of its recordings
         cache = ResultCache(spool.results, source, keyed, facts)
         kept = cache.find()
         needed = need(submit, source.clip.rate, source.clip.channels, source.clip.frames)
@@ -137,7 +137,7 @@ def _run(
             if report.like is not None:
                 like = msgspec.structs.replace(report.like, digest=facts["like"])
                 report = msgspec.structs.replace(report, like=like)
-            # A plugin that fails today may work tomorrow.
+            # A plugin that fails today may work tomorrow, so such a result is kept for this job only.
             failed = report.effects is not None and report.effects.bypassed
             if not is_short and written.stat().st_size <= SOON_BYTES:
                 on_ending()
@@ -158,7 +158,7 @@ def _run(
 
 
 def _with_digest(choice: Choice, models: ModelCache) -> Choice:
-    """The choice with its weights' digest, which some models have only once they were loaded."""
+    """The choice with the digest of its weights, which some models have only once they are loaded."""
     if choice.model.digest:
         return choice
     digest = models.load(choice.model.name).digest
@@ -166,10 +166,10 @@ def _with_digest(choice: Choice, models: ModelCache) -> Choice:
 
 
 def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int, spare: Path | None = None) -> None:
-    """Makes room for what a job writes, at the cost of cached results, but for the one to `spare`.
+    """Drops cached results, except `spare`, to make room for what a job writes.
 
     Raises:
-        OutputError: there is none.
+        OutputError: there is not enough room.
     """
     lacking = wanted_bytes - room_bytes
     if wanted_bytes and lacking > 0 and (lacking := lacking - spool.results.evict(lacking, spare)) > 0:

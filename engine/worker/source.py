@@ -1,4 +1,4 @@
-"""A job's source: samples or a file of the spool, or a file below the engine's roots."""
+"""A job's source: samples or a file in the spool, or a file below the engine's roots."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from render.upscaler import Step, StepHook
 
 @dataclass(frozen=True, slots=True)
 class JobSource:
-    """What a job renders.
+    """The source of a job.
 
     Attributes:
         clip: its samples.
-        digest: blake2b-256 of its bytes, hexadecimal. A file of plain PCM is hashed in the first pass over
-            its samples; asked for before that, the digest costs a reading more.
-        is_hashed: whether the digest is known already.
-        nbytes: how many those are.
-        audio: the layout of bare samples; None for a file, which says so itself.
-        name: what the user calls it, "" for bare samples.
-        path: where to read the file; None for bare samples, which have no metadata to carry over.
-        identity: of the file when it was opened.
-        mask: which speakers its channels are for (see `render.channels`); 0 when nobody said.
-        shortfall: what a file lacks that is taken none the less; None when it is whole.
+        digest: returns the blake2b-256 of its bytes, hexadecimal. A file of plain PCM is hashed during the
+            first pass over its samples; before that, getting the digest costs another reading.
+        is_hashed: whether the digest is already known.
+        nbytes: its size in bytes.
+        audio: the layout of bare samples; None for a file, which has a header.
+        name: the user's name for it, "" for bare samples.
+        path: the file to read; None for bare samples, which have no metadata to carry over.
+        identity: of the file, when it was opened.
+        mask: the speakers of its channels (see `render.channels`); 0 if unknown.
+        shortfall: what an accepted but incomplete file lacks; None if it is complete.
     """
 
     clip: Clip
@@ -62,19 +62,19 @@ def open_source(
 ) -> Iterator[JobSource]:
     """The source of a job, until the end of the block.
 
-    A render reads it in two passes, and a file of plain PCM is hashed during the first. A file that is
-    decoded is read once more to be hashed. So is what lies in the spool, against the digest it came in with:
+    A render reads the source in two passes, and a file of plain PCM is hashed during the first. A decoded
+    file is read once more to hash it. So is a source in the spool, to check it against its digest on arrival:
     it may have lain there for days, and bare samples are not read in the order of their bytes.
 
     Args:
         submit: the job.
         digest: of its source in the spool, "" for a source given by path.
-        spool: where sources lie.
+        spool: holds sources.
         roots: folders below which paths may be read.
-        on_step: told of decoding; cancels it by raising.
+        on_step: called while decoding; cancels by raising.
 
     Raises:
-        InputError: it is not there, not audio, outside the limits, damaged, or outside the roots.
+        InputError: it does not exist, is not audio, is damaged, or lies outside the limits or the roots.
     """
     source = submit.source
     if isinstance(source, Pcm | File):
@@ -122,17 +122,17 @@ def open_source(
                     clip.shortfall,
                 )
         except InputError:
-            _check_unchanged(path, identity)  # which may be why
+            _check_unchanged(path, identity)  # a change may be the reason
             raise
 
 
 def below(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether a resolved path lies in one of the folders that jobs may name."""
+    """Whether a resolved path lies below one of the roots."""
     return any(path.is_relative_to(root) for root in roots)
 
 
 def outside(roots: Sequence[Path]) -> str:
-    """What to say of a path that does not."""
+    """The error for a path outside the roots."""
     if not roots:
         return "this engine opens no paths; send the file itself, or start the engine with --root FOLDER"
     return f"outside the folders this engine may open ({', '.join(map(str, roots))}); see `serve --root`"

@@ -1,4 +1,4 @@
-"""The digest of a source file, taken on the way while its samples are read."""
+"""The digest of a source file, computed while its samples are read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from presets.errors import InputError
 from render.upscaler import Step, StepHook
 
 HASH_BYTES = 32 * 1024**2
-"""Hashed between two looks at whether the job was cancelled: a thirtieth of a second."""
+"""How much is hashed between two checks for a cancelled job: a thirtieth of a second's work."""
 
 
 class SourceDigest:
-    """blake2b-256 of a file's bytes, from its first to its last.
+    """blake2b-256 of a file's bytes, from first to last.
 
-    Bytes that somebody else reads are hashed as they pass, where they are the next ones; what is left by the
-    time the digest is wanted is read here.
+    Bytes that are read elsewhere are hashed as they pass, if they are the next ones; the rest is read here
+    when the digest is needed.
 
     Args:
         path: the file.
-        on_step: told while it is read here; cancels that by raising.
+        on_step: called while the file is read here; cancels by raising.
     """
 
     def __init__(self, path: Path, on_step: StepHook) -> None:
@@ -40,20 +40,20 @@ class SourceDigest:
         """The digest of the whole file.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the file cannot be read.
         """
         self.read_to(sys.maxsize)
         return self._hash.hexdigest()
 
     def read_to(self, end: int) -> None:
-        """Reads and hashes up to byte `end` of the file, or to its own end; raises as `hexdigest` does."""
+        """Reads and hashes the file up to byte `end`, or to its own end; raises as `hexdigest` does."""
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._hashed)
                 while piece := file.read(min(HASH_BYTES, max(0, end - self._hashed))):
                     self._hash.update(piece)
                     self._hashed += len(piece)
-                    if len(piece) == HASH_BYTES:  # there is more to come, so that a cancel must be heard
+                    if len(piece) == HASH_BYTES:  # there may be more, so check for a cancel
                         self._on_step(Step("read", 0, 1))
         except OSError as error:
             raise InputError(f"{self._path}: cannot be read: {error.strerror}", "source") from None

@@ -144,7 +144,7 @@ def test_what_cannot_be_bundled_is_one_error(bundle: Path, tmp_path: Path) -> No
     assert main([str(bundle), "--manifest", manifest, "-o", "out", "--force"]) == 0
     with pytest.raises(UsageError, match="shards = 0; allowed: 1 to 1024"):
         main([str(bundle), "--manifest", manifest, "-o", "out", "--shards", "0"])
-    with pytest.raises(UsageError, match="a bundle takes the folder of results"):
+    with pytest.raises(UsageError, match="a bundle needs the folder of results"):
         main([str(bundle), "--manifest", manifest, "-o", "out/{stem}{ext}"])
     with pytest.raises(InputError, match="jobs"):
         main([str(bundle), "--manifest", "jobs.toml", "-o", "out"])
@@ -159,6 +159,6 @@ def test_a_name_that_no_bundle_can_hold_is_told(tmp_path: Path, which: str) -> N
     (tmp_path / source).write_bytes(b"sound")
     manifest.write_text(json.dumps({"path": source}))
     out = str(tmp_path / (odd if which == "out" else "out"))
-    with pytest.raises(UsageError, match=r"caf\\xe9.*: is no UTF-8, and a bundle is"):
+    with pytest.raises(UsageError, match=r"caf\\xe9.*: is not UTF-8, as a bundle must be"):
         main([str(tmp_path / "bundle"), "--manifest", str(manifest), "-o", out])
     assert not (tmp_path / "bundle").exists()
