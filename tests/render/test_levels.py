@@ -37,7 +37,7 @@ def test_a_sample_beyond_the_limits_is_found() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 777, BLOCK_FRAMES, 5 * BLOCK_FRAMES + 777])
-def test_whoever_reads_on_hears_the_clip_and_every_frame_is_read_once(counted_clip: Any, frames: int) -> None:
+def test_reading_on_gives_the_clip_and_reads_every_frame_once(counted_clip: Any, frames: int) -> None:
     samples = 0.1 * np.random.default_rng(1).standard_normal((2, frames)).astype(np.float32)
     clip = counted_clip(samples, 48000)
     shares: list[float] = []

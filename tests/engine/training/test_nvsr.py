@@ -39,7 +39,7 @@ def test_it_overfits_one_batch(
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_it_goes_on_where_it_was(
+def test_it_resumes_where_it_stopped(
     kind: str, config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
     resumes(lambda: MelPrediction(config(kind)))

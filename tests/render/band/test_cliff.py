@@ -259,7 +259,7 @@ def test_what_an_encoder_ends_is_found_where_it_was_told_to(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "values"), RANGES.items())
-def test_no_threshold_stands_on_an_edge(
+def test_every_threshold_has_room_on_both_sides(
     name: str, values: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every case is still found with a threshold of cliff.py at either end of its range in RANGES."""

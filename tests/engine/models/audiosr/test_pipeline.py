@@ -80,7 +80,7 @@ def test_level_is_undone(build: Build) -> None:
     np.testing.assert_array_equal(quiet * 64, loud)
 
 
-def test_noise_belongs_to_the_place_and_the_group(build: Build) -> None:
+def test_noise_depends_on_position_and_group(build: Build) -> None:
     model, x = build(), noisy(CELL)
 
     def upscaled(start: int, group: int, seed: int) -> Audio:
@@ -453,7 +453,7 @@ def test_without_a_vocoder_of_its_own_phases_are_retrieved(small_networks: Netwo
         model.upscale([window(x)], PhiloxNoise(0), make(steps=2, vocoder="hifigan"), ignore)
 
 
-def test_phase_retrieval_belongs_to_a_place_in_the_clip(build: Build) -> None:
+def test_phase_retrieval_depends_on_the_position_in_the_clip(build: Build) -> None:
     x = noisy(4 * CELL, channels=1)
     knobs = {"vocoder": "phase", "gate_db": "off"}
     whole = rendered(build(), x, **knobs)
@@ -464,7 +464,7 @@ def test_phase_retrieval_belongs_to_a_place_in_the_clip(build: Build) -> None:
     assert level_db(whole - rendered(build(), x, vocoder="hifigan", gate_db="off")) > generated - 20
 
 
-def test_phase_retrieval_does_not_hear_its_batch(build: Build) -> None:
+def test_phase_retrieval_does_not_depend_on_its_batch(build: Build) -> None:
     x = noisy(CELL, channels=3)
     windows = [window(x[channel : channel + 1]) for channel in range(3)]
     preset = make(steps=2, vocoder="phase")

@@ -7,7 +7,7 @@ from engine.models.audiosr import precision
 from engine.models.audiosr.networks import Networks
 
 
-def test_what_is_halved(small_networks: Networks) -> None:
+def test_which_weights_are_halved(small_networks: Networks) -> None:
     """Everything of U-Net and encoder, the kernels of the decoder's finest levels, nothing else."""
     halved = {name for name, _ in small_networks.named_parameters() if precision.HALVED.match(name)}
     for name, tensor in small_networks.named_parameters():

@@ -60,7 +60,7 @@ def test_bfloat16_stays_near_float32(unet: TransformerUNet) -> None:
 
 
 @torch.inference_mode()
-def test_what_the_coarse_levels_gave_may_be_used_again(unet: TransformerUNet) -> None:
+def test_the_output_of_the_coarse_levels_can_be_reused(unet: TransformerUNet) -> None:
     """With it the coarse levels do not run: the same latent gives the same v, the next latent another v."""
     x, condition = latents(2, 16)
     t, later = torch.tensor([500.0, 480.0]), x + 0.05 * latents(2, 16)[1]

@@ -67,10 +67,10 @@ def level_of(samples: Audio, low_hz: float, high_hz: float) -> float:
     return float(level_db(power[int(low_hz / 23.4375) : int(high_hz / 23.4375)].mean()))
 
 
-class Told:
+class Fixed:
     """A predictor with fixed output: the given levels in every frame and one share of noise."""
 
-    digest = "told"
+    digest = "fixed"
 
     def __init__(self, level: Array, noise_share: float) -> None:
         self.level, self.noise_share = level, noise_share
@@ -82,7 +82,7 @@ class Told:
 
 def drawn(samples: Audio, cutoff_hz: float, level: Array, noise_share: float) -> Audio:
     window = Window(np.atleast_2d(samples), 0, cutoff_hz, 0)
-    return draft.Draft(Told(level, noise_share)).upscale([window], noise, Preset(), lambda step: None)[0]
+    return draft.Draft(Fixed(level, noise_share)).upscale([window], noise, Preset(), lambda step: None)[0]
 
 
 def copied_spectrum(samples: Array, cutoff_hz: float) -> Bins:
@@ -104,7 +104,7 @@ def test_spectrum_is_undone_by_samples_of() -> None:
     assert np.allclose(samples_of(spectrum(samples), FRAMES), samples, atol=1e-5)
 
 
-def test_all_frames_go_by_one_clock() -> None:
+def test_phases_of_all_frames_refer_to_one_time() -> None:
     """In every frame a tone at a bin's centre has the phase that it has at the start of the signal."""
     tone = np.cos(2 * np.pi * 301 * np.arange(FRAMES) / 2048 + 0.7).astype(np.float32)
     phase = np.angle(spectrum(tone)[2:-2, 301])
@@ -139,7 +139,7 @@ def test_a_flat_envelope_is_drawn_flat_and_a_ramp_as_a_ramp() -> None:
     assert np.allclose(band_power(over_bins(bands)[None])[0, 4:-4], bands[4:-4], atol=1e-4)
 
 
-def test_gains_are_drawn_as_the_exponential_of_what_they_are_in_nepers() -> None:
+def test_gains_are_the_exponential_of_their_nepers() -> None:
     bands = np.random.default_rng(0).normal(-3, 4, (5, BANDS)).astype(np.float32)
     assert np.allclose(exp_over_bins(bands), np.exp(over_bins(bands)), rtol=1e-5, atol=0)
 
@@ -181,7 +181,7 @@ def test_copies_of_partials_are_in_tune(pitch_hz: float, cutoff_hz: float) -> No
 
 
 @pytest.mark.parametrize("cutoff_hz", [1000.0, 4000.0, 8000.0, 16000.0, 23000.0])
-def test_the_upper_octave_is_heard_as_it_comes_and_goes(cutoff_hz: float) -> None:
+def test_the_upper_octave_follows_a_tone_that_comes_and_goes(cutoff_hz: float) -> None:
     """A tone of amplitude 0.1 in the octave for a tenth of a second, over a steady tone below it."""
     time_s = np.arange(CELL_FRAMES) / 48000
     inside = (np.abs(time_s - 0.3) < 0.05) * np.sin(2 * np.pi * 0.7 * cutoff_hz * time_s)

@@ -45,7 +45,7 @@ def hiss() -> Array:
 
 @pytest.mark.parametrize("patch", [1, 4])
 @pytest.mark.parametrize("count", [1, 60, 61])
-def test_every_frame_and_every_contour_is_answered(count: int, patch: int) -> None:
+def test_every_frame_and_every_contour_is_predicted(count: int, patch: int) -> None:
     sizes = TINY | {"patch": patch}
     weights = {name: normal(*shape).astype(np.float16) for name, shape in sizes_of(sizes).shapes().items()}
     network = load(save(weights, {"sizes": json.dumps(sizes)}), "tiny")

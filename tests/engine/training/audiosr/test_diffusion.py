@@ -64,7 +64,7 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
     assert min(losses) < 0.1 * losses[0]
 
 
-def test_it_goes_on_where_it_was(config: Callable[..., Config], resumes: Callable[..., None]) -> None:
+def test_it_resumes_where_it_stopped(config: Callable[..., Config], resumes: Callable[..., None]) -> None:
     resumes(lambda: Diffusion(config()))
 
 
@@ -85,7 +85,7 @@ def test_what_it_exports_renders(
     assert np.isfinite(made.read(0, 48000)).all()
 
 
-def test_a_condition_that_is_dropped_is_not_heard(config: Callable[..., Config]) -> None:
+def test_a_condition_that_is_dropped_has_no_effect(config: Callable[..., Config]) -> None:
     task = Diffusion(config())
     batch = task.collate([task.examples(validation=False)[0]])
 

@@ -35,7 +35,7 @@ def voice(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_model_becomes_one_of_a_voice_and_renders(
+def test_a_model_is_fine_tuned_to_a_voice_and_renders(
     voice: Path,
     small_networks: Networks,
     as_toml: Callable[[dict[str, Any]], str],

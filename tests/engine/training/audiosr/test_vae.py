@@ -40,7 +40,7 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
     assert min(losses) < 0.1 * losses[0]
 
 
-def test_it_goes_on_where_it_was(config: Callable[..., Config], resumes: Callable[..., None]) -> None:
+def test_it_resumes_where_it_stopped(config: Callable[..., Config], resumes: Callable[..., None]) -> None:
     resumes(lambda: Autoencoder(config(adversarial_from=1)))
 
 

@@ -48,7 +48,7 @@ def test_it_overfits_one_batch(config: Callable[..., Config], overfit: Callable[
     assert min(losses) < 0.1 * losses[0]
 
 
-def test_discriminators_asked_once_for_both_say_what_they_say_of_each() -> None:
+def test_discriminators_judge_a_pair_as_they_judge_each() -> None:
     torch.manual_seed(0)
     networks = [MultiPeriod(4), MultiResolution(4)]
     real, made = torch.randn(2, 4800), torch.randn(2, 4800)
@@ -80,7 +80,7 @@ def test_faster_crops_fill_the_band_that_a_codec_left(config: Callable[..., Conf
     assert 1.05 < reach(1.0) / reach(0.0) <= 1.26
 
 
-def test_what_a_run_says_it_costs_counts_discriminators_that_come_in_late(
+def test_the_estimate_of_a_run_counts_discriminators_that_join_late(
     config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = VocoderTask(config(steps=5, adversarial_from=4))
@@ -100,7 +100,7 @@ def test_what_a_run_says_it_costs_counts_discriminators_that_come_in_late(
 @pytest.mark.parametrize(
     "network", [ISTFT, *(pytest.param(other, marks=pytest.mark.slow) for other in (REFINED, HIFIGAN))]
 )
-def test_it_goes_on_where_it_was(
+def test_it_resumes_where_it_stopped(
     network: dict[str, Any], config: Callable[..., Config], resumes: Callable[..., None]
 ) -> None:
     resumes(lambda: VocoderTask(config(network=network, adversarial_from=1, batch=1, accumulation=1)))

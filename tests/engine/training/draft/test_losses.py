@@ -64,7 +64,7 @@ def test_the_mean_of_decibels_is_short_of_power_and_louder_peaks_mend_it() -> No
     assert float(compared(flat, level).loudness) > 1.5
 
 
-def test_moments_hear_when_a_band_is_loud_and_loudness_only_how_loud() -> None:
+def test_moments_see_when_a_band_is_loud_and_loudness_only_how_loud() -> None:
     level = torch.full((1, 50, BANDS), -1.0)
     level[:, 10:15] = 0.0
     late = compared(level.roll(20, 1), level)

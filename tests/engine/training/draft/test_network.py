@@ -17,7 +17,7 @@ TINY = {"width": 16, "depth": 4}
 
 
 @pytest.mark.parametrize("count", [1, 60, 61])
-def test_what_was_trained_and_what_renders_answer_alike(tmp_path: Path, count: int) -> None:
+def test_the_trained_network_and_the_one_that_renders_agree(tmp_path: Path, count: int) -> None:
     """Weights far from the initial ones, and a value of its own for every size."""
     torch.manual_seed(count)
     sizes = {"width": 24, "depth": 5, "expansion": 2, "taps": 7, "patch": 3}
@@ -36,7 +36,7 @@ def test_what_was_trained_and_what_renders_answer_alike(tmp_path: Path, count: i
 
 
 @pytest.mark.parametrize("cutoff_hz", [2000.0, 8000.0, 16000.0])
-def test_the_weights_that_ship_answer_alike_in_both(cutoff_hz: float) -> None:
+def test_the_weights_that_ship_agree_in_both(cutoff_hz: float) -> None:
     data = checkpoints.read(checkpoints.DRAFT)
     rng = np.random.default_rng(0)
     swell = np.repeat(rng.uniform(0.01, 0.3, 40), 1536)
@@ -51,7 +51,7 @@ def test_the_weights_that_ship_answer_alike_in_both(cutoff_hz: float) -> None:
     assert np.abs(rendered[1] - contours.numpy()).max() < 1e-4
 
 
-def test_a_saved_network_answers_as_before_up_to_half_precision(tmp_path: Path) -> None:
+def test_a_saved_network_predicts_as_before_up_to_half_precision(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build(TINY)
     save(network, TINY, tmp_path / "p.safetensors")

@@ -187,7 +187,7 @@ def test_a_signal_to_all_processes_of_a_run_ends_it_with_a_checkpoint(
     assert f"stopped after step {step};" in said
 
 
-def test_examples_repeat_and_ask_only_above_the_cutoff(corpus: Path) -> None:
+def test_examples_repeat_and_have_targets_only_above_the_cutoff(corpus: Path) -> None:
     part = Corpus(corpus / "pack", 0.0, False, {"music": 1.0})
     examples = Examples(part, 3, 2 * 30720, {}, 0.5)
     one, two, other = (examine(examples[k]) for k in (5, 5, 6))
@@ -200,7 +200,7 @@ def test_examples_repeat_and_ask_only_above_the_cutoff(corpus: Path) -> None:
         assert one["weight"][copy, 20:, int(cutoff_hz / 187.5) + 2 :].any()
 
 
-def test_nothing_is_asked_above_a_clips_own_edge(corpus: Path) -> None:
+def test_no_target_lies_above_a_clips_own_edge(corpus: Path) -> None:
     part = Corpus(corpus / "pack", 0.0, False, {"music": 1.0})
     low = {"music": Variation(cutoff_hz=(4000, 5000), speed=(0, 0, 0), edge=0, codec=0)}
     for clip in part.clips["music"]:
@@ -210,7 +210,7 @@ def test_nothing_is_asked_above_a_clips_own_edge(corpus: Path) -> None:
     assert not weight[..., 85:].any()
 
 
-def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_stays_and_falls_to_zero() -> None:
     run = msgspec.convert({"corpus": [], "pack": "", "shares": {}, "steps": 100, "warmup_steps": 10}, Config)
     rates = [rate_at(step, run) for step in range(100)]
     assert rates[0] == pytest.approx(run.rate / 10)

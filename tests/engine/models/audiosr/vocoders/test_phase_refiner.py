@@ -10,7 +10,7 @@ from engine.models.audiosr.vocoders.phase_refiner import PhaseRefiner
 FRAMES = 24 * mel.HOP
 
 
-def heard(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The inputs of a refiner: two bursts of noise with cut-offs of 4 and 9 kHz."""
     chance = torch.Generator().manual_seed(seed)
     full = 0.1 * torch.randn(2, FRAMES, generator=chance)
@@ -19,7 +19,7 @@ def heard(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return mel.log_mel(mel.magnitude(full)), full, noise, torch.tensor([4000.0, 9000.0])
 
 
-def taught(refiner: PhaseRefiner) -> PhaseRefiner:
+def with_random_head(refiner: PhaseRefiner) -> PhaseRefiner:
     """The refiner with random weights in its head, which begins at zero."""
     torch.manual_seed(0)
     torch.nn.init.normal_(refiner.head.weight, std=0.3)
@@ -27,8 +27,8 @@ def taught(refiner: PhaseRefiner) -> PhaseRefiner:
 
 
 @torch.no_grad()
-def test_a_fresh_one_is_phase_retrieval() -> None:
-    retrieved, made = phase.waveform(*heard()), PhaseRefiner(width=16, depth=1)(*heard())
+def test_a_fresh_refiner_equals_phase_retrieval() -> None:
+    retrieved, made = phase.waveform(*inputs()), PhaseRefiner(width=16, depth=1)(*inputs())
     assert made.shape == (2, FRAMES)
     inside = slice(mel.N_FFT, FRAMES - mel.N_FFT)
     error = (made - retrieved)[:, inside].norm() / retrieved[:, inside].norm()
@@ -37,8 +37,8 @@ def test_a_fresh_one_is_phase_retrieval() -> None:
 
 @torch.no_grad()
 def test_the_band_below_the_cutoff_is_the_inputs_own() -> None:
-    given = heard()
-    made = taught(PhaseRefiner(width=16, depth=1))(*given)
+    given = inputs()
+    made = with_random_head(PhaseRefiner(width=16, depth=1))(*given)
     retrieved = phase.waveform(*given)
     bins = [phase.spectrum(wave)[1, :, 8:16].abs() for wave in (made, given[1], retrieved)]
     low, high = slice(0, 300), slice(420, 1000)  # 7 kHz; 9.8 to 23.4 kHz
@@ -47,8 +47,8 @@ def test_the_band_below_the_cutoff_is_the_inputs_own() -> None:
 
 
 @torch.no_grad()
-def test_it_does_not_know_where_a_bin_lies() -> None:
-    refiner = taught(PhaseRefiner(width=16, depth=1))
+def test_the_refiner_treats_all_frequencies_alike() -> None:
+    refiner = with_random_head(PhaseRefiner(width=16, depth=1))
     planes = torch.randn(1, 7, 1024, 8)
     columns = planes.view(1, 7, 256, 4, 8).permute(0, 1, 3, 4, 2).reshape(1, 28, 8, 256)
     there = refiner.head(refiner.blocks[0](refiner.stem(columns)))
