@@ -205,10 +205,10 @@ def _shortfall(promise: Promise, out: PcmFile, reason: str) -> Shortfall | None:
 
 def _told_by_container(wanted: Wanted, out: PcmFile, shortfall: Shortfall) -> Shortfall:
     """The shortfall with the number of frames that the container promises, unless that is an estimate."""
-    told = ffmpeg.probe(wanted.path, wanted.stream)
-    if told is None or told.seconds is None or out.head is None or told.is_estimate:
+    probed = ffmpeg.probe(wanted.path, wanted.stream)
+    if probed is None or probed.seconds is None or out.head is None or probed.is_estimate:
         return shortfall
-    promised = round(told.seconds * out.head.rate)
+    promised = round(probed.seconds * out.head.rate)
     return Shortfall(shortfall.held, promised) if promised > shortfall.held else shortfall
 
 

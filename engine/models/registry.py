@@ -114,10 +114,10 @@ def _listed(name: str) -> Listed:
     if os.path.isfile(path):
         size = path.stat().st_size
         try:
-            told = header(name, path)
-            hours = float(told["hours"]) if "hours" in told else None
-            vocoder = json.loads(told.get("configuration", "{}")).get("vocoder") is not None
-            return Listed(name, True, told["digest"], str(path), size, hours=hours, vocoder=vocoder)
+            stated = header(name, path)
+            hours = float(stated["hours"]) if "hours" in stated else None
+            vocoder = json.loads(stated.get("configuration", "{}")).get("vocoder") is not None
+            return Listed(name, True, stated["digest"], str(path), size, hours=hours, vocoder=vocoder)
         except ModelError as error:
             why = error.message
         except (AttributeError, KeyError, ValueError) as error:

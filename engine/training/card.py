@@ -36,7 +36,8 @@ def write_card(run: Run, config: CorpusConfig, path: Path) -> None:
 
 
 def _licences(corpus: Sequence[Path]) -> list[str]:
-    """A table of packages where manifests name them; folders are named, their licences are the user's."""
+    """A table of packages where manifests name them; folders are only named, for their licences are not
+    known."""
     packages: dict[tuple[str, str], float] = defaultdict(float)
     folders = [root for root in corpus if root.suffix != ".csv"]
     for root in corpus:

@@ -29,7 +29,7 @@ INTERRUPTED = 130
 LOCK = "lock"
 LOCK_WAIT_S = 15.0
 """How long a run waits for its folder: the processes that prepare examples outlive a killed trainer by some
-seconds, and hold the lock with it."""
+seconds, and hold its lock."""
 
 
 def parser_of(name: str, description: str, origin: str = "") -> argparse.ArgumentParser:
@@ -57,9 +57,9 @@ def parser_of(name: str, description: str, origin: str = "") -> argparse.Argumen
 
 
 def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], Task]) -> int:
-    """Reads the configuration, packs the corpus when that was not done, tells the cost, and trains.
+    """Reads the configuration, packs the corpus if that is not done yet, prints the cost, and trains.
 
-    A run that stands in the folder goes on from its checkpoint. Under torchrun, every process calls this.
+    A run that is in the folder already goes on from its checkpoint. Under torchrun, every process calls this.
 
     Args:
         arguments: what `parser_of` parsed.
@@ -70,8 +70,8 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
         0, or 130 when Ctrl-C ended it.
 
     Raises:
-        UsageError: a configuration that cannot be read or does not hold what it should, or a folder in which
-            another process trains.
+        UsageError: a configuration that cannot be read or is not valid, or a folder in which another process
+            trains.
     """
     config = read_config(arguments.config, kind)
     folder: Path = arguments.out or Path(arguments.config.stem)
@@ -102,7 +102,7 @@ def train(arguments: argparse.Namespace, kind: type[C], task_of: Callable[[C], T
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keeps a run's folder for this process: two would write each other's checkpoints."""
+    """Locks a run's folder for this process: two would overwrite each other's checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     if not lock.acquire(LOCK_WAIT_S):
@@ -134,7 +134,7 @@ def read_config(path: Path, kind: type[C]) -> C:
 
 
 def _print_cost(run: Run) -> None:
-    """Says what the run costs, from a step taken and forgotten."""
+    """Prints what the run costs, measured by a step that is then discarded."""
     schedule = run.schedule
     if run.step >= schedule.steps:
         print(f"{run.folder / CHECKPOINT}: all {schedule.steps} steps are done", file=sys.stderr)

@@ -19,7 +19,7 @@ class CorpusConfig(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         corpus: folders, and manifests (.csv) with the columns `file` and `domain`; read once, into `pack`.
         pack: where the decoded corpus is kept; by default `pack.i16` in the run's folder.
-        shares: how often a domain is drawn; by default as long as it is.
+        shares: how often a domain is drawn; by default in proportion to its length.
         held_out: share of the sources that is kept for validation where no manifest's column `split` says
             which, 0 to 1.
     """
@@ -54,7 +54,7 @@ def part_of(config: CorpusConfig, validation: bool) -> Corpus:
 
 
 def lengths(path: Path) -> dict[str, float]:
-    """Minutes a domain of a pack."""
+    """Minutes of each domain in a pack."""
     minutes: dict[str, float] = defaultdict(float)
     for clip in json.loads(Path(f"{path}.json").read_text()):
         minutes[clip["domain"]] += clip["frames"] / 48000 / 60

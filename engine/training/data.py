@@ -3,7 +3,7 @@
 A corpus (folders, or a manifest with the columns `file` and `domain`, and perhaps `id`, `split` and
 `package`) is decoded once into a pack: all its clips as 16-bit mono at 48 kHz end to end in one file, and an
 index beside it. A window is then one read of a few hundred kilobytes. Example k of a run depends on the seed
-and on k alone, so a run that resumes at step n gets what it would have got.
+and on k alone, so a run that resumes at step n gets the examples that it would have got.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from presets.schema import RATE_HZ
 
 AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"}
 CLIFF_DB = 15.0
-"""A band edge is where the loud tenth of a clip's frames falls by this within a kilohertz."""
+"""A band edge is where the level of the loud tenth of a clip's frames falls by this within a kilohertz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Clip:
 
     Attributes:
         name: where it came from.
-        source: what recording it is a part of: clips of one source are never on both sides of a split.
+        source: the recording it is a part of: clips of one source are never on both sides of a split.
         domain: speech, music, effects, or the folder's name.
         start: first frame in the pack.
         frames: length.
@@ -78,8 +78,8 @@ class Source(NamedTuple):
 
 
 def sources(roots: Sequence[Path]) -> Iterator[Source]:
-    """Every clip in manifests (.csv) and under folders, whose domain is the first folder and which have
-    neither split nor package."""
+    """Every clip in manifests (.csv) and under folders. A clip under a folder has the first folder's name as
+    its domain, and neither split nor package."""
     for root in roots:
         if root.suffix == ".csv":
             with root.open(newline="") as file:
@@ -100,7 +100,7 @@ def sources(roots: Sequence[Path]) -> Iterator[Source]:
 
 
 def pack(roots: Sequence[Path], target: Path) -> None:
-    """Decodes a corpus once, into `target` (samples) and `target`.json (index), without what does not decode.
+    """Decodes a corpus once, into `target` (samples) and `target`.json (index); skips what does not decode.
 
     Raises:
         InputError: nothing under `roots` decodes.
@@ -133,15 +133,15 @@ def pack(roots: Sequence[Path], target: Path) -> None:
 
 
 def _validates(clips: Sequence[Clip], share: float) -> set[tuple[str, str]]:
-    """(domain, source) of what validates: what a manifest says; where none does, about `share` of the
-    sources, one a domain at least."""
+    """(domain, source) of the validation part: what a manifest says; where none does, about `share` of the
+    sources, and at least one of each domain."""
 
     def place(source: tuple[str, str]) -> int:
         return zlib.crc32(source[1].encode()) % 1000
 
-    told = {(clip.domain, clip.source) for clip in clips if clip.split == "validation"}
+    marked = {(clip.domain, clip.source) for clip in clips if clip.split == "validation"}
     free = sorted({(clip.domain, clip.source) for clip in clips if not clip.split})
-    held = told | {source for source in free if place(source) < share * 1000}
+    held = marked | {source for source in free if place(source) < share * 1000}
     missing = {domain for domain, _ in free} - {domain for domain, _ in held} if share > 0 else set()
     return held | {min((s for s in free if s[0] == domain), key=place) for domain in missing}
 
@@ -202,7 +202,8 @@ class Corpus:
         return clip, int(rng.integers(clip.frames))
 
     def read(self, clip: Clip, start: int, frames: int) -> NDArray[np.float32]:
-        """`frames` frames of a clip, drawn back so that they fit; zeros follow a clip that is too short."""
+        """`frames` frames of a clip, from an earlier start where they do not fit; zeros follow a short
+        clip."""
         start = max(0, min(start, clip.frames - frames))
         count = min(frames, clip.frames - start)
         pcm = np.fromfile(self.path, "<i2", count, offset=2 * (clip.start + start))

@@ -17,7 +17,7 @@ from presets.schema import RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Pictures and sounds of how far a run is.
+    """Pictures and sounds that show how far a run has come.
 
     Attributes:
         pictures: by name, (rows, columns) float32 of any range; row 0 is drawn at the bottom.
@@ -33,11 +33,11 @@ class Logbook:
 
     Args:
         folder: of the run.
-        step: where the run stands; lines of later steps, which a killed run left, are taken out.
+        step: where the run stands; lines of later steps, which a killed run left, are removed.
         tensorboard: whether TensorBoard's files are written too.
 
     Raises:
-        UsageError: `tensorboard` is wanted and not installed.
+        UsageError: `tensorboard` is set, and TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:

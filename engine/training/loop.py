@@ -1,10 +1,10 @@
 """One loop for every trainer: a Task says what is trained, and by which losses.
 
 A run is a function of its configuration. It keeps a checkpoint (networks, their running means, optimizer,
-step, hours) in its folder and goes on from it when started again, also after kill -9, with the losses it
-would have had: example k depends on the seed and on k alone, and chance within a step on the seed, the step
-and the part of the batch. Under torchrun, processes share the parts of a batch; that gives what one process
-with as many parts gives, up to rounding.
+step, hours) in its folder and goes on from it when started again, even after kill -9, with the losses it
+would have had: example k depends on the seed and on k alone, and randomness within a step on the seed, the
+step and the part of the batch. Under torchrun, processes share the parts of a batch; the result is that of
+one process with as many parts, up to rounding.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Run:
         processes: that share each batch; one, unless torchrun started several.
 
     Raises:
-        UsageError: a batch that the processes and parts cannot share evenly, or a checkpoint in the folder
-            that another configuration left.
+        UsageError: a batch that the processes and parts cannot share evenly, or a checkpoint of another
+            configuration in the folder.
     """
 
     def __init__(self, task: Task, folder: Path, processes: Processes | None = None) -> None:
@@ -94,7 +94,7 @@ class Run:
         self.task.hours = float(state.get("hours", 0.0))
 
     def checkpoint(self) -> None:
-        """Writes the model as it is, then the checkpoint, which stands whole or not at all."""
+        """Writes the model as it is now, then the checkpoint, whole or not at all."""
         if not self.processes.first:
             return
         self.task.export(self._smoothed(), self.folder)
@@ -153,10 +153,11 @@ class Run:
         return sums
 
     def rehearse(self) -> float:
-        """Seconds of the last step, taken and forgotten: the second of two, for the first also warms up.
+        """Seconds of the last step, which is taken and discarded: the second of two, as the first also warms
+        up.
 
-        Discriminators that come in late cost most of a run. Every process takes it; none does where all steps
-        are done.
+        It is the last step because discriminators that come in late cost most of a run. Every process calls
+        this; where all steps are done it returns 0.
         """
         seconds, stands = 0.0, self.step
         if self.step >= self.schedule.steps:
@@ -189,7 +190,8 @@ class Run:
         return found
 
     def _gradients(self, batches: Iterator[Batch]) -> dict[str, float]:
-        """Leaves the gradient of one batch in the networks; its losses, means over parts and processes."""
+        """Leaves the gradient of one batch in the networks; returns its losses, means over parts and
+        processes."""
         self.networks.train()
         self.optimizer.zero_grad(set_to_none=True)
         names: list[str] = []
@@ -197,7 +199,7 @@ class Run:
         accumulation = self.schedule.accumulation
         for turn in range(accumulation):
             place = (self.step * accumulation + turn) * self.processes.count + self.processes.rank
-            batch = _moved(next(batches), self.device)  # a loader's first batch takes from the chance
+            batch = _moved(next(batches), self.device)  # before seeding: a loader's first draws numbers
             torch.manual_seed(self.schedule.seed * 1_000_003 + place)
             losses = self.task.losses(dict(self.networks.items()), batch, self.step)
             torch.autograd.backward(losses["total"] / accumulation)
@@ -230,7 +232,7 @@ class Run:
         return time.process_time if self.device.type == "cpu" else time.monotonic
 
     def _smoothed(self) -> dict[str, nn.Module]:
-        """The networks, running means in the place of those that have one: what is validated and kept."""
+        """The networks, with running means in place of those that have one: these are validated and kept."""
         return {**dict(self.networks.items()), **dict(self.means.items())}
 
     def _log(self, part: str, found: dict[str, float], seconds: float) -> None:

@@ -62,7 +62,7 @@ class MelPrediction(CropTask):
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
-        """A held-out crop, and what is predicted of it, as phases retrieved for it sound."""
+        """A held-out crop, and its prediction, made audible with retrieved phases."""
         example = self.examples(validation=True)[0]
         low, full = example["low"][None], example["full"]
         device = next(networks["predictor"].parameters()).device

@@ -30,7 +30,7 @@ class Processes:
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any of the processes, all of which ask."""
+        """Whether the flag is set in any of the processes, all of which must call this."""
         raised = torch.tensor([float(flag)])
         self.average([raised])
         return bool(raised > 0)
@@ -49,8 +49,8 @@ class Processes:
 
 
 def leave_signals(_: int) -> None:
-    """What a process that prepares examples begins with: Ctrl-C reaches every process of a terminal, and
-    `timeout` every one of a group, but only the one that trains may answer, after a step. When that one
+    """Makes a process that prepares examples ignore signals: Ctrl-C reaches every process of a terminal, and
+    `timeout` every one of a group, but only the one that trains may act on it, after a step. When that one
     ends, the others do."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

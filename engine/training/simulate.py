@@ -1,11 +1,11 @@
-"""From a full-band clip to a pair: what it may have sounded like, and what a band-limited copy of it is.
+"""From a full-band clip to a pair: the clip as it may have been recorded, and a band-limited copy of it.
 
 AudioSR (Liu et al. 2023, section 4) draws the cut-off from 2 to 16 kHz and the filter from Chebyshev,
 elliptic, Butterworth and boxcar of order 2 to 10. Real material differs in more than its cut-off, so the clip
 itself is varied first: speed, equalisation, room, a noise floor up to 24 kHz (in the input too, where a
 network can find it), gain, silence around it; and some copies go through a codec. The clip itself always
-stays a full band. Filters are applied in the frequency domain, with zero phase: what a predictor of levels
-sees of a filter is its magnitude.
+stays a full band. Filters are applied in the frequency domain, with zero phase: a predictor of levels sees
+only the magnitude of a filter.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ class Variation:
 
     Attributes:
         cutoff_hz: lowest and highest cut-off, drawn evenly in octaves.
-        speed: share of clips played at another speed, and its range in octaves; faster, a coded clip fills
-            the band that its codec had emptied.
-        ltass: range of how much of a package's distance from the long-term average speech spectrum is made
-            good, drawn evenly; 1 brings it to the average, (0, 0) leaves it. For recordings of speech.
+        speed: share of clips played at another speed, and its range in octaves; played faster, a coded clip
+            fills the band that its codec had emptied.
+        ltass: range of the share, drawn evenly, of a package's distance from the long-term average speech
+            spectrum that is corrected; 1 brings it to the average, (0, 0) leaves it. For recordings of
+            speech.
         tilt: share of clips whose balance is changed, and the range of the slope, dB an octave.
         room: share of clips put into a room, and the range of its level, dB below the clip's.
         gain: share of clips made louder or quieter, and the range of the gain, dB.
         floor: share of clips laid on a noise floor, and the range of the floor, dBFS RMS.
-        hiss: range of how much the floor rises above 6 kHz, dB an octave; below 0 it does not.
+        hiss: range of the floor's rise above 6 kHz, dB an octave; below 0 it does not rise.
         edge: share of clips that begin or end within the window.
         codec: share of clips whose copies went through a codec.
     """
@@ -66,7 +67,7 @@ class Varied:
 
     Attributes:
         samples: (frames,) float32.
-        band_edge_hz: above it the clip says nothing: its own edge, moved by its speed.
+        band_edge_hz: above it the clip holds nothing: its own edge, moved by its speed.
     """
 
     samples: Array
@@ -129,7 +130,7 @@ def edge_hz(magnitude: Array) -> float:
 
 
 def on(curve: Array, lines: int) -> Array:
-    """A curve on the even grid, read at `lines` frequencies from 0 to 24 kHz."""
+    """A curve on the even grid, interpolated at `lines` frequencies from 0 to 24 kHz."""
     return np.interp(np.linspace(0, LINES - 1, lines), np.arange(LINES), curve).astype(np.float32)
 
 
@@ -206,7 +207,7 @@ def cut(rng: np.random.Generator, variation: Variation) -> Cut:
 
 
 def frames_needed(rng: np.random.Generator, frames: int, variation: Variation) -> int:
-    """How many frames of a clip make `frames` at a speed drawn: a multiple of 3072, for quick spectra."""
+    """How many frames of a clip make `frames` at a random speed: a multiple of 3072, for fast transforms."""
     share, slowest, fastest = variation.speed
     speed = 2 ** rng.uniform(slowest, fastest) if rng.random() < share else 1.0
     return round(frames * speed / 3072) * 3072

@@ -28,7 +28,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         seed: of examples, initial weights and noise.
         batch, steps: examples a step, all processes and parts together; steps in all.
         accumulation: parts that each process makes of its share of a batch, for less memory.
-        warmup_steps, decay_share: steps to the full rate; the last share of the steps, over which it falls
+        warmup_steps, decay_share: steps to the full rate; the final share of the steps, over which it falls
             to nothing.
         rate, betas, weight_decay: of AdamW; only kernels and matrices decay.
         greatest_gradient: norm to which each network's gradient is clipped.
@@ -36,7 +36,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         precision: auto (bf16 where the device multiplies it faster than fp32), bf16, fp32.
         device: auto (a CUDA device, or else the CPU), or as torch names it.
         checkpoint_steps, validation_steps, validation_examples: how often, and on how many.
-        threads, workers: of the networks; processes that prepare examples (0: none).
+        threads, workers: CPU threads of the networks; processes that prepare examples (0: none).
         tensorboard: whether losses, pictures and sounds also go to TensorBoard's files in the run's folder.
     """
 
@@ -69,7 +69,7 @@ class Task(ABC):
         networks: everything that is trained, by name.
         averaged: the networks of which a running mean is kept.
         examples_an_item: how many examples one item of a dataset holds.
-        hours: that the run took so far, in all its sessions; the loop keeps it, exports tell it.
+        hours: that the run has taken so far, in all its sessions; the loop counts them, exports state them.
     """
 
     schedule: Schedule
@@ -84,7 +84,7 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, networks: Mapping[str, nn.Module], batch: Batch, step: int) -> dict[str, Tensor]:
-        """What is descended, `total`, and its parts, always under the same names: scalars."""
+        """Scalars, always under the same names: `total`, which is minimised, and its parts."""
 
     @abstractmethod
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
@@ -95,7 +95,7 @@ class Task(ABC):
         return default_collate(list(items))
 
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
-        """Pictures and sounds of how far it is, for TensorBoard."""
+        """Pictures and sounds that show how far the run has come, for TensorBoard."""
         return Shown()
 
     def cast(self) -> AbstractContextManager[Any]:

@@ -89,8 +89,8 @@ def check_picture(video: Path) -> None:
 def has_picture(path: Path) -> bool:
     """Whether a file holds a moving picture (a cover is none); InputError where ffprobe cannot say."""
     shown = ["-show_entries", "stream=codec_type:stream_disposition=attached_pic", "-of", "json"]
-    told = _run("ffprobe", *shown, *_input(path), name=path.name)
-    streams: list[dict[str, Any]] = json.loads(told)["streams"]
+    printed = _run("ffprobe", *shown, *_input(path), name=path.name)
+    streams: list[dict[str, Any]] = json.loads(printed)["streams"]
     return any(
         stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
         for stream in streams
@@ -110,16 +110,16 @@ def _audio_streams(video: Path) -> list[dict[str, Any]]:
         "-of",
         "json",
     ]
-    told = _run("ffprobe", *shown, *_input(video), name=video.name)
-    streams: list[dict[str, Any]] = json.loads(told)["streams"]
+    printed = _run("ffprobe", *shown, *_input(video), name=video.name)
+    streams: list[dict[str, Any]] = json.loads(printed)["streams"]
     return streams
 
 
 def _first_sample(video: Path, stream: int) -> int:
     """The position of the first decoded sample on the time line of the picture, in samples of the source."""
     show = ["-map", f"0:a:{stream}", "-af", "ashowinfo", "-frames:a", "1", "-f", "null", "-"]
-    told = _run("ffmpeg", "-nostats", *_input(video), *show, name=video.name, level="info")
-    found = re.search(r"\bn:0\s+pts:(-?\d+)", told)
+    printed = _run("ffmpeg", "-nostats", *_input(video), *show, name=video.name, level="info")
+    found = re.search(r"\bn:0\s+pts:(-?\d+)", printed)
     if found is None:
         raise InputError(f"{video.name}: its audio stream {stream} holds no sound", "stream")
     return int(found[1])

@@ -81,8 +81,8 @@ def coding(path: Path) -> Coding | None:
     ]
     run = subprocess.run([*command, f"file:{path.absolute()}"], stdin=subprocess.DEVNULL, capture_output=True)
     try:
-        told: dict[str, Any] = json.loads(run.stdout)
-        stream: dict[str, Any] = told["streams"][0]
+        probed: dict[str, Any] = json.loads(run.stdout)
+        stream: dict[str, Any] = probed["streams"][0]
         name = str(stream["codec_name"])
     except (ValueError, KeyError, IndexError):
         return None
@@ -91,15 +91,15 @@ def coding(path: Path) -> Coding | None:
     return Coding(
         CODECS.get(name, name),
         name in CODECS,
-        _kbit_s(stream.get("bit_rate")) or _kbit_s((told.get("format") or {}).get("bit_rate")),
+        _kbit_s(stream.get("bit_rate")) or _kbit_s((probed.get("format") or {}).get("bit_rate")),
         tags.get("encoder", ""),
         _low_pass_hz(path, name),
         int(bits) if str(bits).isdigit() and int(bits) else None,
     )
 
 
-def _kbit_s(told: Any) -> float | None:
-    return int(told) / 1000 if str(told).isdigit() else None
+def _kbit_s(bits_s: Any) -> float | None:
+    return int(bits_s) / 1000 if str(bits_s).isdigit() else None
 
 
 def _low_pass_hz(path: Path, codec: str) -> float | None:

@@ -171,17 +171,17 @@ def _real_top_hz(clip: Clip) -> float | None:
 
 
 def _about_band(cutoff: Cutoff, codec: tuple[str, ...], known: str, rate: int) -> list[str]:
-    told = []
+    findings = []
     lower = made_from(cutoff.edge_hz, cutoff.holes, rate)
     where = [*([f"a file at {lower} Hz"] if lower else []), *(() if known else codec)]
     if where:
-        told.append(f"the shelf at {cutoff.edge_hz or 0:.0f} Hz is where {' or '.join(where)} ends")
+        findings.append(f"the shelf at {cutoff.edge_hz or 0:.0f} Hz is where {' or '.join(where)} ends")
     holes = cutoff.holes
     if holes and holes.lowest_hz and holes.share >= HOLED_SHARE:
-        told.append(
+        findings.append(
             f"{100 * holes.share:.0f} % of the octave below it are holes, from {holes.lowest_hz:.0f} Hz up"
         )
-    return told
+    return findings
 
 
 def _about_low_pass(cutoff: Cutoff, low_pass_hz: float | None) -> list[str]:
@@ -195,30 +195,32 @@ def _about_low_pass(cutoff: Cutoff, low_pass_hz: float | None) -> list[str]:
 
 
 def _about_claims(faults: Faults, bits: int | None, rate: int, real_top_hz: float | None) -> list[str]:
-    told = []
+    findings = []
     if bits and faults.bits and faults.bits <= bits - 8 and faults.peak_dbfs is not None:
-        told.append(f"{bits} bits that hold {faults.bits}: the rest of every sample is zeros")
+        findings.append(f"{bits} bits that hold {faults.bits}: the rest of every sample is zeros")
     if real_top_hz is not None and real_top_hz < REAL_HIGH_RATE_HZ:
         origin = "44.1 or 48 kHz" if real_top_hz > CD_TOP_HZ else "a lower rate"
-        told.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at {origin}")
+        findings.append(f"{rate} Hz that hold {real_top_hz:.0f} Hz of band: made from a file at {origin}")
     if faults.stereo in STEREO:
-        told.append(STEREO[faults.stereo])
-    return told
+        findings.append(STEREO[faults.stereo])
+    return findings
 
 
 def _about_sound(faults: Faults, peak_dbtp: float | None) -> list[str]:
-    told = []
+    findings = []
     if faults.peak_dbfs is None:
         return ["digital silence"]
     if faults.clipped_runs:
-        told.append(f"clipped {faults.clipped_runs} times, {faults.clipped_samples} samples in all")
+        findings.append(f"clipped {faults.clipped_runs} times, {faults.clipped_samples} samples in all")
     if peak_dbtp is not None and peak_dbtp > 0:
-        told.append(f"the true peak is {peak_dbtp:+.1f} dBTP: converters and codecs may clip it")
+        findings.append(f"the true peak is {peak_dbtp:+.1f} dBTP: converters and codecs may clip it")
     if (dc := max(map(abs, faults.dc))) > DC_LEVEL:
-        told.append(f"DC of {20 * np.log10(dc):.0f} dBFS")
+        findings.append(f"DC of {20 * np.log10(dc):.0f} dBFS")
     if faults.hum:
-        told.append(f"mains hum of {faults.hum.hz:.0f} Hz and its harmonics at {faults.hum.dbfs:.0f} dBFS")
-    return told
+        findings.append(
+            f"mains hum of {faults.hum.hz:.0f} Hz and its harmonics at {faults.hum.dbfs:.0f} dBFS"
+        )
+    return findings
 
 
 def _finite(value: float) -> float | None:

@@ -67,13 +67,13 @@ def container_tags(path: Path) -> ContainerTags:
     command = ["ffprobe", "-v", "quiet", *GUARD, "-show_entries", shown, "-show_chapters", "-of", "json"]
     run = subprocess.run([*command, f"file:{path.absolute()}"], stdin=subprocess.DEVNULL, capture_output=True)
     try:
-        told: dict[str, Any] = json.loads(run.stdout)
+        probed: dict[str, Any] = json.loads(run.stdout)
     except ValueError:
         return ContainerTags()
-    streams: list[dict[str, Any]] = told.get("streams") or []
+    streams: list[dict[str, Any]] = probed.get("streams") or []
     sound = next((stream for stream in streams if stream.get("codec_type") == "audio"), None) or {}
     texts: dict[str, str] = {}
-    for said in (told.get("format") or {}, sound):
+    for said in (probed.get("format") or {}, sound):
         for key, text in (said.get("tags") or {}).items():
             name = NAMES.get(key.upper(), key.upper())
             if name not in OF_THE_FILE and not name.startswith("_STATISTICS"):
@@ -82,14 +82,14 @@ def container_tags(path: Path) -> ContainerTags:
     begins_s = max(Fraction(0), _seconds(sound.get("start_time")))  # decoders leave out what is before 0
     places = [
         Place(max(Fraction(0), _seconds(chapter.get("start_time")) - begins_s), _title(chapter))
-        for chapter in told.get("chapters") or []
+        for chapter in probed.get("chapters") or []
     ]
     return ContainerTags(tuple(texts.items()), tuple(places), ("a picture",) if pictures else ())
 
 
-def _seconds(told: str | None) -> Fraction:
+def _seconds(text: str | None) -> Fraction:
     try:
-        return Fraction(told or 0)
+        return Fraction(text or 0)
     except ValueError:  # "N/A"
         return Fraction(0)
 

@@ -109,8 +109,8 @@ def decode(
     _run(source, link, stream, out, hook, strict=False)
     if out.frames - began - strictly > TAIL_FRAMES or not (strictly or ends_anywhere):
         return reason
-    told = None if ends_anywhere else probe(source, stream)
-    return "" if ends_anywhere or (told and told.container in SELF_SYNCHRONISING) else reason
+    probed = None if ends_anywhere else probe(source, stream)
+    return "" if ends_anywhere or (probed and probed.container in SELF_SYNCHRONISING) else reason
 
 
 def probe(source: Path, stream: int) -> Probe | None:
@@ -124,15 +124,15 @@ def probe(source: Path, stream: int) -> Probe | None:
         capture_output=True,
     )
     try:
-        told: dict[str, Any] = json.loads(run.stdout)
-        about = told["format"]
-        stream_told = (told.get("streams") or [{}])[0]
-        seconds = stream_told.get("duration") or about.get("duration")
+        probed: dict[str, Any] = json.loads(run.stdout)
+        about = probed["format"]
+        about_stream = (probed.get("streams") or [{}])[0]
+        seconds = about_stream.get("duration") or about.get("duration")
         return Probe(
             about["format_name"],
             None if seconds is None else float(seconds),
-            int(stream_told.get("sample_rate", 0)),
-            int(stream_told.get("channels", 0)),
+            int(about_stream.get("sample_rate", 0)),
+            int(about_stream.get("channels", 0)),
         )
     except (ValueError, KeyError):
         return None
@@ -201,9 +201,9 @@ def _copy(wav: IO[bytes], reader: Executor, out: PcmFile, hook: Callable[[], Non
         hook()
         pending += piece
         if head is None:
-            if (told := read_stream_head(pending)) is None:
+            if (parsed := read_stream_head(pending)) is None:
                 continue
-            (rate, channels, mask), start = told
+            (rate, channels, mask), start = parsed
             head, pending = Head(rate, channels, mask), pending[start:]
             out.begin(head)
         whole = len(pending) // (4 * head.channels) * 4 * head.channels

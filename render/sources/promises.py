@@ -137,8 +137,8 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
         return Promise(cut=ogg_lacks(file))
-    if head[:7] == b"NIST_1A" and (told := SPHERE_COUNT.search(head)):
-        return Promise(int(told[1]))
+    if head[:7] == b"NIST_1A" and (count := SPHERE_COUNT.search(head)):
+        return Promise(int(count[1]))
     return Promise(_mp3_frames(head), slack=1152, cut=_container_lacks(file, head))
 
 

@@ -227,8 +227,8 @@ def guidance_of(path: Path) -> float:
 
 def hours_of(path: Path) -> float | None:
     """Hours of training of all networks of a converted file; None where it does not tell."""
-    told = read_header(path, FAMILY).get("hours")
-    return None if told is None else float(told)
+    hours = read_header(path, FAMILY).get("hours")
+    return None if hours is None else float(hours)
 
 
 def is_converted(path: Path) -> bool:

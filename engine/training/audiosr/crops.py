@@ -24,10 +24,11 @@ CUTOFF_HZ = (2000.0, 16000.0)
 ORDERS = (2, 10)
 
 PEAK_RANGE_DB = (-24.0, 0.0)
-"""A render brings a clip's peak to MODEL_PEAK; a crop of it, and a quiet passage above all, stays below."""
+"""Peak of a crop relative to MODEL_PEAK: a render brings a whole clip's peak there, and a crop of it, above
+all of a quiet passage, stays below."""
 
 FASTEST = 1.25
-"""Coded clips end below 20 kHz; a quarter faster, they fill the band to 24."""
+"""Coded clips end below 20 kHz; played a quarter faster, they fill the band to 24."""
 
 VALIDATION_SEED = 1_000_003
 
@@ -45,7 +46,7 @@ class FullCrops(Dataset[dict[str, Tensor]]):
     """Crop k of a run: a function of the seed and k.
 
     Items hold `full`, (frames,) float32 with its peak 0 to 24 dB below the level AudioSR works at, and
-    `cutoff_hz`, (), a frequency below which it may be taken for known.
+    `cutoff_hz`, (), a frequency below which its band may count as known.
 
     Args:
         corpus: where crops come from.

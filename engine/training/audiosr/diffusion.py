@@ -1,9 +1,9 @@
 """The trainer of AudioSR's latent diffusion: `airband train diffusion --config FILE.toml` (paper, 3.1).
 
-It descends the paper's equation (1): the error of the velocity that the Transformer-UNet predicts of a noised
-latent, on the schedule that the samplers use, given the latent of a band-limited copy. In a tenth of the
-examples the condition is empty, for guidance. `--from MODEL` goes on from a trained model, with the
-autoencoder, the vocoder and the scale it has.
+It minimises the paper's equation (1): the error of the velocity that the Transformer-UNet predicts of a
+noised latent, on the schedule that the samplers use, given the latent of a band-limited copy. In a tenth of
+the examples the condition is empty, for guidance. `--from MODEL` goes on from a trained model and keeps its
+autoencoder, vocoder and scale.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from presets.errors import UsageError
 MODEL = "model.safetensors"
 
 SCALE_CROPS = 64
-"""Crops from which the scale of the latents is taken."""
+"""Crops from which the scale of the latents is measured."""
 
 SHOWN_STEPS = 10
 """Steps of the sampler for what TensorBoard shows."""
@@ -56,8 +56,8 @@ class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True
         copies: band-limited copies of each piece of the corpus, each with a filter of its own.
         crop_s: length of an example, seconds; a multiple of 0.64 suits every U-Net.
         dropped: share of the examples whose condition is empty.
-        guidance: what `cfg_scale = auto` will be for the model, 1 to 10; by default that of the model it
-            goes on from, else 3.5. A short training bears little.
+        guidance: the value of `cfg_scale = auto` for the model, 1 to 10; by default that of the model it goes
+            on from, else 3.5. After a short training only little guidance works.
         rank: of the low-rank changes that are trained in place of the whole U-Net; 0 trains the whole.
     """
 
@@ -138,7 +138,8 @@ class Diffusion(Task):
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """The mean square error of the velocity, and that of its quieter and its noisier half of steps."""
+        """The mean square error of the velocity, and those over the less noisy and the noisier half of
+        steps."""
         scale = self.model.scale_factor.to(batch["target"].device)
         z, condition = (
             scale * (mean + std * torch.randn_like(std))
@@ -174,8 +175,8 @@ class Diffusion(Task):
 
     @torch.no_grad()
     def shown(self, networks: Mapping[str, nn.Module]) -> Shown:
-        """A held-out crop as its latent decodes, and what is sampled from its condition, as phases retrieved
-        for it sound."""
+        """A held-out crop as its latent decodes, and what is sampled from its condition, made audible with
+        retrieved phases."""
         unet = networks["unet"]
         device = next(unet.parameters()).device
         scale = self.model.scale_factor.to(device)

@@ -1,10 +1,10 @@
-"""What tells generated spectrograms and waveforms from real ones, and the losses of both sides.
+"""Networks that tell generated spectrograms and waveforms from real ones, and the losses of both sides.
 
 - `Patch` (Isola et al. 2017, section 3.2.2): overlapping patches of a log-mel spectrogram, for the VAE.
 - `MultiPeriod` (Kong et al. 2020, section 2.3): a waveform folded at five prime periods.
 - `MultiResolution` (You et al. 2021): the logarithm of its STFT magnitudes at three resolutions.
 
-Both are given waveforms as `emphasised` has them: of a high band 50 dB below the rest they would hear little.
+The last two are given waveforms from `emphasised`: of a high band 50 dB below the rest they would see little.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn.utils.parametrizations import weight_norm
 SLOPE = 0.1
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 100))
-"""FFT size and hop of each spectrogram that MultiResolution looks at."""
+"""FFT size and hop of each spectrogram of MultiResolution."""
 EMPHASIS = 0.97
 FAINTEST = 1e-3
 """Added to magnitudes before their logarithm: some 90 dB below the mean one of an emphasised waveform."""
@@ -31,11 +31,11 @@ QUIETEST = 1e-4
 
 
 class Judgement(NamedTuple):
-    """What one discriminator gives.
+    """The output of one discriminator.
 
     Attributes:
         score: high where it takes the input for real; any shape.
-        features: what its layers made on the way.
+        features: outputs of its layers.
     """
 
     score: Tensor
@@ -147,11 +147,11 @@ class MultiResolution(nn.Module):
 
 
 def emphasised(wave: Tensor, like: Tensor) -> Tensor:
-    """Waveforms with their treble brought up, as twice the usual pre-emphasis of speech has it.
+    """Waveforms with their treble raised by the usual pre-emphasis of speech, applied twice.
 
     Args:
         wave: (B, frames).
-        like: (B, frames), what is brought to an RMS of 1 so, and `wave` by the same factor.
+        like: (B, frames); emphasised, it would be brought to an RMS of 1, and `wave` gets the same factor.
 
     Returns:
         (B, frames - 2).
@@ -169,7 +169,8 @@ def _emphasis(wave: Tensor) -> Tensor:
 def judged_together(
     discriminators: Sequence[nn.Module], real: Tensor, generated: Tensor
 ) -> tuple[list[Judgement], list[Judgement]]:
-    """What discriminators give for (B, frames) of real and of generated sound, each asked once for both."""
+    """The judgements of (B, frames) of real and of generated sound; each discriminator is called once for
+    both."""
     both = [judgement for network in discriminators for judgement in network(torch.cat([real, generated]))]
     count = len(real)
     return (
@@ -179,18 +180,18 @@ def judged_together(
 
 
 def hinge(real: Tensor, generated: Tensor) -> Tensor:
-    """What a discriminator descends: 0 once real scores are above 1 and generated ones below -1."""
+    """The loss of a discriminator: 0 once real scores are above 1 and generated ones below -1."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + generated).mean())
 
 
 def discriminator_loss(real: Sequence[Judgement], generated: Sequence[Judgement]) -> Tensor:
-    """What discriminators descend in HiFi-GAN: real scores go to 1, generated ones to 0."""
+    """The loss of HiFi-GAN's discriminators: real scores go to 1, generated ones to 0."""
     pairs = zip(real, generated, strict=True)
     return torch.stack([(1 - r.score).square().mean() + g.score.square().mean() for r, g in pairs]).sum()
 
 
 def generator_loss(generated: Sequence[Judgement]) -> Tensor:
-    """What the generator of HiFi-GAN descends: its scores go to 1."""
+    """The loss of HiFi-GAN's generator: its scores go to 1."""
     return torch.stack([(1 - judgement.score).square().mean() for judgement in generated]).sum()
 
 
@@ -207,7 +208,7 @@ def feature_distance(real: Sequence[Judgement], generated: Sequence[Judgement]) 
 
 @contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """What is computed in this context leaves no gradient in `networks`, though it passes through them."""
+    """In this context gradients pass through `networks`, but leave none in them."""
     trained = [p for network in networks for p in network.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -1,8 +1,8 @@
 """Latents of a corpus, computed once: of its pieces as they are and of band-limited copies of them.
 
-A diffusion learns from what the encoder gives, mean and deviation, and the encoder does not change: running
-it at every step would cost more than the step. The file grows piece by piece; a run that was killed while
-it was made goes on with the next piece.
+A diffusion learns from the encoder's output, mean and deviation, and the encoder does not change: running it
+at every step would cost more than the step. The file grows piece by piece; a run that is killed while the
+file is made goes on with the next piece.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PIECE_CELLS = 192
 """Longest piece of a clip that is encoded at once, latent cells: 15.4 s."""
 
 REPORT_S = 30.0
-"""How often the wait for the latents is told."""
+"""How often the progress of encoding is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Latents:
     """The file of latents of a corpus.
 
     Args:
-        path: of the file; made or gone on with by `encode`.
+        path: of the file; made or continued by `encode`.
         corpora: the parts of the corpus, whose clips are encoded in order.
         seed: of levels and filters.
         crop_cells: shortest piece, cells; shorter clips are followed by silence.
@@ -91,7 +91,7 @@ class Latents:
 
     @torch.no_grad()
     def encode(self, workers: int = 0) -> None:
-        """Encodes what is not in the file yet, and tells how long that takes.
+        """Encodes what is not in the file yet, and prints how long that takes.
 
         Args:
             workers: processes that make the band-limited copies; 0 makes them here.
@@ -128,7 +128,8 @@ class Latents:
         return np.ascontiguousarray(cells)
 
     def read(self, piece: Piece, first: int, cells: int, versions: Sequence[int]) -> Tensor:
-        """(versions, 2, C, cells, bands) float32 of a piece, from its cell `first` on; version 0 is whole."""
+        """(versions, 2, C, cells, bands) float32 of a piece, from its cell `first` on; version 0 is
+        full-band."""
         offset = (piece.offset + first) * self.cell_bytes
         flat = np.fromfile(self.path, np.float16, cells * self.cell_bytes // 2, offset=offset)
         asked = flat.reshape(cells, *self.cell_shape)[:, list(versions)]
@@ -136,7 +137,7 @@ class Latents:
 
 
 class Versions(Dataset[Tensor]):
-    """What is encoded of each piece: (1 + copies, frames) float32, as it is and band-limited.
+    """The versions of each piece that are encoded: (1 + copies, frames) float32, as it is and band-limited.
 
     Args:
         latents: whose pieces they are.

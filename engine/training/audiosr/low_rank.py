@@ -1,7 +1,7 @@
 """Fine-tuning by low-rank changes of the attention's matrices (Hu et al. 2021, LoRA): W + B A, W frozen.
 
-What is trained of a U-Net of 258 M parameters are then 1 or 2 M, and the optimizer's memory with them. The
-changes are merged before a model is written, so a render knows nothing of them.
+Of a U-Net of 258 M parameters only 1 or 2 M are then trained, and the optimizer's memory shrinks with them.
+The changes are merged before a model is written, so a render knows nothing of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trained networks of AudioSR before they are a whole model: a safetensors file a part."""
+"""Trained networks of AudioSR before they are a whole model: a safetensors file for each part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Part:
     """A trained part.
 
     Attributes:
-        arguments: what the section of `Configuration` that it belongs to holds.
+        arguments: the content of its section of `Configuration`.
         state: tensors by their names in `Networks`.
         hours: of training; None where the file does not tell.
     """
@@ -67,6 +67,6 @@ def read_part(path: Path, part: str) -> Part:
 
 
 def hours_together(spent: Sequence[float | None]) -> float | None:
-    """The sum of what trainings took; None where one of them is not told."""
-    told = [hours for hours in spent if hours is not None]
-    return sum(told) if len(told) == len(spent) else None
+    """The sum of the hours of trainings; None where one of them is not known."""
+    counted = [hours for hours in spent if hours is not None]
+    return sum(counted) if len(counted) == len(spent) else None

@@ -1,6 +1,6 @@
 """The trainer of AudioSR's autoencoder: `airband train vae --config FILE.toml` (paper section 3.1).
 
-It descends the distance of log-mel spectrograms, the divergence of its latents from a standard normal
+It minimises the distance of log-mel spectrograms, the divergence of its latents from a standard normal
 distribution, and, once that has settled, an adversarial loss by a patch discriminator, which brings back the
 detail that a mean distance smooths away (Rombach et al. 2022, section 3.1 and appendix G).
 """
@@ -25,7 +25,7 @@ from engine.training.logbook import Shown
 from presets.errors import UsageError
 
 MEAN_LOG_MEL = -6.0
-"""About the mean level of music and speech: where the decoder's answers begin."""
+"""About the mean level of music and speech: what a fresh decoder starts from."""
 
 GREATEST_BALANCE = 1e4
 """Limit of the factor between the gradients of both losses, as in latent diffusion's own trainer."""
@@ -37,8 +37,8 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         network: arguments of Encoder and Decoder that differ from the published ones.
         band_limited: share of the examples that are band-limited, as the conditions of a diffusion are.
-        divergence: what the Kullback-Leibler divergence (mean over latents) counts beside the distance.
-        adversarial: what the adversarial loss counts, as a share of the distance's gradient.
+        divergence: weight of the Kullback-Leibler divergence (mean over latents); the distance has 1.
+        adversarial: weight of the adversarial loss, as a share of the distance's gradient.
         adversarial_from: the step from which on it counts.
         patch: arguments of the discriminator that differ from its defaults.
     """
@@ -78,7 +78,7 @@ class Autoencoder(CropTask):
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """Distance, divergence, and what the decoder and the discriminator descend against each other."""
+        """Distance, divergence, and the adversarial losses of the decoder and the discriminator."""
         config = self.config
         limited = torch.rand(len(batch["full"]), 1, device=batch["full"].device) < config.band_limited
         x = mel.log_mel(mel.magnitude(torch.where(limited, batch["low"], batch["full"])))[:, None]

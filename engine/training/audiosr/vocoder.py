@@ -2,7 +2,7 @@
 
 HiFi-GAN (Kong et al. 2020) with the multi-resolution discriminator in place of the multi-scale one, as the
 paper has it, the small vocoder with an inverse STFT at its end, or the network that refines retrieved phases.
-All descend the distance of log-mel spectrograms, the distance of the discriminators' features, and the
+All minimise the distance of log-mel spectrograms, the distance of the discriminators' features, and the
 adversarial loss.
 """
 
@@ -45,12 +45,13 @@ class Config(CropConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration of `train vocoder`: what it has beside CropConfig.
 
     Attributes:
-        origin: a model to be given the trained vocoder; where its own is of the same sizes, that goes on.
+        origin: a model that gets the trained vocoder; training starts from its own where that has these
+            sizes.
         network: arguments of Vocoder, of IstftVocoder where it says `kind = "istft"`, or of PhaseRefiner
             where `kind = "refined-phase"`.
-        faster: share of the crops that are played faster, by up to a quarter: what ends at 20 kHz then fills
-            the band.
-        distance, features: what the distances of mels and of features count beside the adversarial loss, 1.
+        faster: share of the crops that are played faster, by up to a quarter: one that ends at 20 kHz then
+            fills the band.
+        distance, features: weights of the distances of mels and of features; the adversarial loss has 1.
         adversarial_from: the step from which on the discriminators take part.
         width: of the discriminators.
     """
@@ -97,14 +98,14 @@ class VocoderTask(CropTask):
         )
 
     def examples(self, validation: bool) -> FullCrops:
-        """Crops of the corpus, whole: the vocoder is told their spectrogram."""
+        """Full-band crops of the corpus: the vocoder is given their spectrogram."""
         seed = VALIDATION_SEED if validation else self.config.seed
         return FullCrops(part_of(self.config, validation), seed, self.frames, self.config.faster)
 
     def losses(
         self, networks: Mapping[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """Distance of log mels, and what vocoder and discriminators descend against each other."""
+        """Distance of log mels, and the adversarial losses of the vocoder and the discriminators."""
         config, real = self.config, batch["full"]
         x = mel.log_mel(mel.magnitude(real))
         with self.cast():

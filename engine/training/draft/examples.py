@@ -1,4 +1,4 @@
-"""From varied clips to training examples: features, the envelope they should give, and where it counts."""
+"""From varied clips to training examples: features, the envelope to be predicted, and its weights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from engine.training.draft.ltass import corrections_db, equalised
 from engine.training.simulate import Array, Variation, cut, frames_needed, on, through_codec, varied
 
 QUIET_WEIGHT = 0.05
-"""What a frame counts that does not sound."""
+"""Weight of a frame that does not sound."""
 UNCORRECTED = (0.0, 0.0)
-"""A range of `Variation.ltass` for which no spectrum is measured."""
+"""The range of `Variation.ltass` for which no spectrum is measured."""
 COPIES = 4
-"""Band-limited copies made of one clip: to read and to vary it costs more than to cut it off."""
+"""Band-limited copies made of one clip: reading and varying it costs more than cutting it off."""
 
 
 class Batch(NamedTuple):
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
         source: (N, frames), what the copies are cut from: the clip, or a codec's version of it.
         magnitude: (N, C, BINS), the copies' low-passes.
         cutoff_hz: (N, C), their -6 dB edges.
-        band_edge_hz: (N,), above which the clips say nothing.
+        band_edge_hz: (N,), above which the clips hold nothing to learn.
     """
 
     clip: Tensor
@@ -48,29 +48,29 @@ def examine(batch: Batch) -> dict[str, Tensor]:
 
     Returns:
         frames (N C, T, PER_FRAME) and window (N C, PER_WINDOW), see `Features`; level (N C, T, BANDS) and
-        texture (N C, T, TEXTURES), what the network should give; weight (N C, T, BANDS), where it counts:
-        above the copy's cut-off, and below the clip's own edge.
+        texture (N C, T, TEXTURES), the targets; weight (N C, T, BANDS), above 0 where a level counts: above
+        the copy's cut-off, and below the clip's own edge.
     """
     copies, device = batch.cutoff_hz.shape[1], batch.clip.device
     power = powers(batch.clip)
     bins_db = level_db(power)
     counts = torch.where(active(power), 1.0, QUIET_WEIGHT) * (bins_db.amax(-1) > FLOOR_DB + 10)
     centres_hz = torch.from_numpy(band_centres_hz()).to(device)
-    told = centres_hz < batch.band_edge_hz[:, None] - BAND_BINS * BIN_HZ
+    known = centres_hz < batch.band_edge_hz[:, None] - BAND_BINS * BIN_HZ
     cutoff_hz = batch.cutoff_hz.flatten()
     above = ((centres_hz - cutoff_hz[:, None]) / (BAND_BINS * BIN_HZ) + 0.5).clamp(0, 1)
     given = (powers(batch.source)[:, None] * batch.magnitude.square()[:, :, None]).flatten(0, 1)
     frames, window, reference_db = features(given, cutoff_hz)
-    level, texture, counts, told = (
+    level, texture, counts, known = (
         of_clip.repeat_interleave(copies, 0)
-        for of_clip in (band_levels(power), textures(bins_db) / NOISE_TEXTURE_DB - 1, counts, told)
+        for of_clip in (band_levels(power), textures(bins_db) / NOISE_TEXTURE_DB - 1, counts, known)
     )
     return {
         "frames": frames,
         "window": window,
         "level": (level - reference_db[:, None, None]) / SPREAD_DB,
         "texture": texture,
-        "weight": counts[..., None] * (told * above)[:, None],
+        "weight": counts[..., None] * (known * above)[:, None],
     }
 
 
@@ -134,5 +134,5 @@ class Examples(Dataset[Batch]):
 
 
 def collated(drawn: Sequence[Batch]) -> Batch:
-    """A batch of several."""
+    """One batch of several."""
     return Batch(*(torch.cat(parts) for parts in zip(*drawn, strict=True)))

@@ -1,7 +1,7 @@
-"""What draft's predictor sees of clips, and the levels and textures that it should give: for many at once.
+"""The inputs of draft's predictor and its targets, levels and textures, for many windows at once.
 
-`engine.models.draft.features` says what each figure is, and finds it for one window as fast as a CPU can.
-Training prepares hundreds of windows a step, each with its own cut-off, on whatever device learns; tests hold
+`engine.models.draft.features` says what each figure is, and computes it for one window as fast as a CPU can.
+Training prepares hundreds of windows a step, each with its own cut-off, on the device that trains; tests hold
 the two to the same values.
 """
 
@@ -102,5 +102,5 @@ def features(power: Tensor, cutoff_hz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     window = torch.cat([statistics.flatten(1), spread, seen, about], -1)
     relative = ((levels - reference_db[:, None, None]) / SPREAD_DB).clamp(-4, 4) * seen[:, None]
     texture = (textures(bins_db) / NOISE_TEXTURE_DB - 1).clamp(-1, 3)
-    told = torch.arange(TEXTURES, device=device) < (last_bin // TEXTURE_BINS)[:, None]
-    return torch.cat([relative, texture * told[:, None]], -1), window, reference_db
+    known = torch.arange(TEXTURES, device=device) < (last_bin // TEXTURE_BINS)[:, None]
+    return torch.cat([relative, texture * known[:, None]], -1), window, reference_db

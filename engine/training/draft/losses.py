@@ -1,4 +1,4 @@
-"""What is asked of a predictor: levels near the mean of decibels, and bands as loud as the clip's."""
+"""The losses of a predictor: levels near the mean of decibels, and bands as loud as the clip's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine.models.draft.bands import BANDS, band_centres_hz
 from engine.models.draft.features import SPREAD_DB
 
 FINE_STRUCTURE = 0.7
-"""Distance, in units of 10 dB, that two sounds of equal envelope keep: far smaller errors drown in it."""
+"""Distance, in units of 10 dB, that remains between two sounds of equal envelope: far smaller errors drown in
+it."""
 
 STEADY = 0.02
 """Variance of a clip's amplitude, relative to its mean, below which it counts as steady."""
@@ -22,7 +23,7 @@ MOMENT_FRAMES = 5
 """53 ms: over this time, and a third of an octave, power is compared."""
 
 RELAXED = 0.05
-"""What the contours that come off worse still learn, so that none is left without a clip."""
+"""Share of the contour loss that all contours get, not only the best, so that none is left without a clip."""
 
 LEVEL_RANGE = (-7.0, 3.0)
 """Levels are limited to this before their power is taken, in units of SPREAD_DB."""
@@ -30,11 +31,11 @@ LEVEL_RANGE = (-7.0, 3.0)
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Means over a batch, in units of 10 dB unless stated; `total` is what is descended.
+    """Means over a batch, in units of 10 dB unless stated; `total` is what is minimised.
 
     Attributes:
         distance: RMS of the level's error over bands, mean over frames: the part of the log-spectral distance
-            that the envelope answers for.
+            that is due to the envelope.
         loudness: mean size of the error of the power in third-octave bands, each over the whole clip.
         moments: the same over 53 ms at a time.
         texture: mean size of the texture's error, in units of noise's texture.
@@ -53,7 +54,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each part counts beside the distance."""
+    """The weight of each part, where the distance has 1."""
 
     loudness: float = 0.5
     moments: float = 0.2
@@ -73,18 +74,18 @@ def third_octaves() -> Tensor:
 def losses(
     outputs: Tensor, contours: Tensor, level: Tensor, texture: Tensor, weight: Tensor, parts: Weights
 ) -> Losses:
-    """Compares a network's answer with what was wanted.
+    """Compares a network's outputs with the targets.
 
-    The distance's minimum lies near the mean of log levels, where a clip is short of power; the two terms in
-    power raise the loud moments, which the distance hardly feels.
+    The distance is least near the mean of log levels, which gives a clip too little power; the two terms in
+    power raise the loud moments, which hardly count in the distance.
 
     Args:
         outputs: (B, T, BANDS + TEXTURES).
         contours: (B, CONTOURS, BANDS).
         level: (B, T, BANDS), in units of 20 dB.
         texture: (B, T, TEXTURES).
-        weight: (B, T, BANDS), 0 where the reference says nothing or the input knows.
-        parts: what the other parts count.
+        weight: (B, T, BANDS), 0 where the reference holds nothing or the input shows the band.
+        parts: weights of the other parts.
     """
     answer = outputs[..., :BANDS]
     error = (answer - level) * (SPREAD_DB / 10)
@@ -136,7 +137,8 @@ def _size(answer: Tensor, level: Tensor, counts: Tensor) -> Tensor:
 
 
 def _correlation(powers: list[Tensor], frames: Tensor) -> Tensor:
-    """(B,), of the amplitude of a frame's bands together; a steady clip, without dynamics, gives about 1."""
+    """(B,), over frames, of the amplitude of all bands together; about 1 for a steady clip, without
+    dynamics."""
     count = frames.sum(-1, keepdim=True).clamp(min=1.0)
     deviations = []
     for power in powers:
@@ -153,8 +155,8 @@ def _contour(error: Tensor, contours: Tensor, weight: Tensor) -> Tensor:
     """What the best contour, the expected one among them, leaves of a clip's mean error: winner takes all."""
     counts = weight.sum(1)
     mean = (error * weight).sum(1) / counts.clamp(min=1e-6)
-    told = (counts > 0).float()[:, None]
+    known = (counts > 0).float()[:, None]
     every = torch.cat([torch.zeros_like(contours[:, :1]), contours], 1)
-    square = ((mean[:, None] + every).square() * told).sum(-1) / told.sum(-1).clamp(min=1.0)
+    square = ((mean[:, None] + every).square() * known).sum(-1) / known.sum(-1).clamp(min=1.0)
     left = (square + 1e-6).sqrt()
     return ((1 - RELAXED) * left.amin(-1) + RELAXED * left[:, 1:].mean(-1)).mean()

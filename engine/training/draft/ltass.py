@@ -1,9 +1,10 @@
-"""The long-term average speech spectrum (LTASS), and what brings a package of recordings to it.
+"""The long-term average speech spectrum (LTASS), and the correction that brings a package of recordings to
+it.
 
-Microphones, rooms and codecs colour a whole package alike: of those of the corpus, most are darker than
-speech is on average, by up to 14 dB at 16 kHz, and two are brighter. A network that hears them learns their
-colour for that of speech. What is made good is a package's own, taken over many clips; a single word's
-balance is what was said.
+Microphones, rooms and codecs colour a whole package alike: most packages of the corpus are darker than
+average speech, by up to 14 dB at 16 kHz, and two are brighter. A network trained on them takes their colour
+for that of speech. What is corrected is a package's own colour, measured over many clips; the balance of a
+single word belongs to what was said.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ UPPER_HZ = CENTRES_HZ * 2 ** (1 / 6)
 ALIGNED = (CENTRES_HZ >= 2500) & (CENTRES_HZ <= 4000)
 """Where levels are compared: below the lowest common cut-off, above the pitch and the first formants."""
 GREATEST_DB = 15.0
-"""The corpus's packages of more than a few clips lie within; what lies farther is a fault and no colour."""
+"""Limit of a correction. The corpus's packages of more than a few clips lie within; more is a fault, not a
+colour."""
 MEASURED_CLIPS, MEASURED_S = 100, 10
-"""Clips heard of a package, evenly spread over it, and how much of each."""
+"""Clips measured of a package, evenly spread over it, and how much of each."""
 FFT = 4096
 
 
@@ -68,9 +70,9 @@ def correction_db(levels_db: NDArray[np.float64], band_edge_hz: float) -> Array:
     aligned_db = levels_db - levels_db[:, ALIGNED].mean(1, keepdims=True)
     average_db = np.array(list(LTASS_DB.values()))
     gain_db = average_db - average_db[ALIGNED].mean() - np.median(aligned_db, axis=0)
-    told = band_edge_hz >= UPPER_HZ
+    known = band_edge_hz >= UPPER_HZ
     octaves = np.log2(np.maximum(GRID_HZ, 1.0))
-    curve_db = np.interp(octaves, np.log2(CENTRES_HZ[told]), gain_db[told].clip(-GREATEST_DB, GREATEST_DB))
+    curve_db = np.interp(octaves, np.log2(CENTRES_HZ[known]), gain_db[known].clip(-GREATEST_DB, GREATEST_DB))
     return np.asarray(np.where(band_edge_hz >= GRID_HZ, curve_db, np.minimum(curve_db, 0)), np.float32)
 
 

@@ -32,8 +32,8 @@ class Config(CorpusConfig, frozen=True, forbid_unknown_fields=True, kw_only=True
         variation: how clips are varied, by domain, see `Variation`.
         mixed: share of clips with another one mixed in.
         cells: length of a window, in cells of 0.64 s.
-        weights: what the parts of the loss count.
-        origin: the file of a trained predictor, of the same sizes, whose weights are the first ones.
+        weights: of the parts of the loss.
+        origin: the file of a trained predictor, of the same sizes, whose weights training starts from.
     """
 
     network: dict[str, int] = msgspec.field(default_factory=dict)
@@ -77,7 +77,7 @@ class Predictor(Task):
         return self._parts[validation]
 
     def collate(self, items: Sequence[Any]) -> Batch | dict[str, Tensor]:
-        """Several clips. Where a CPU learns, the process that read them also makes the examples of them."""
+        """A batch of several clips. On a CPU, the process that read them also makes the examples of them."""
         batch = collated(items)
         return examine(batch) if device_of(self.config).type == "cpu" else batch
 
@@ -122,6 +122,6 @@ def _start_from(origin: Path, network: nn.Module) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`train predictor`: packs the corpus when that was not done, then trains or goes on training."""
+    """`train predictor`: packs the corpus if that is not done yet, then trains or goes on training."""
     parser = parser_of("predictor", "Train the predictor of draft.", "the file of a trained predictor")
     return train(parser.parse_args(argv), Config, Predictor)

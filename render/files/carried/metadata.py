@@ -106,17 +106,17 @@ def read(path: Path) -> Metadata:
         pictures = tuple(block.body for block in flac.blocks if block.kind == PICTURE)
         tags = Tags(flac.comments, pictures)
         return Metadata(FLAC, (), flac.blocks, tags, flac.seeks, others=flac.others)
-    tags, told, others = read_tags(path), ContainerTags(), chunk_names(path)
+    tags, container, others = read_tags(path), ContainerTags(), chunk_names(path)
     if tags.texts or tags.pictures:
         if head[4:] == b"ftyp":  # mutagen reads only one of the two kinds of chapters in MP4
-            told = container_tags(path)
+            container = container_tags(path)
     else:
         texts = _known_texts(path)
-        told = ContainerTags() if texts else container_tags(path)
-        unread = () if told.texts else tags.others
-        tags = replace(tags, texts=texts or told.texts, others=unread)
-        others = (*others, *told.others)
-    return Metadata(tags=tags, places=caf_places(path) or told.places, others=others)
+        container = ContainerTags() if texts else container_tags(path)
+        unread = () if container.texts else tags.others
+        tags = replace(tags, texts=texts or container.texts, others=unread)
+        others = (*others, *container.others)
+    return Metadata(tags=tags, places=caf_places(path) or container.places, others=others)
 
 
 def carried(source: Metadata, timing: Timing, made: Provenance) -> Metadata:
