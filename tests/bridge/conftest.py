@@ -19,7 +19,7 @@ from bridge.cli.app import main
 
 @dataclass(frozen=True)
 class Said:
-    """What a command left: its exit code and what it printed."""
+    """The outcome of a command: its exit code and its output."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""The bundle for a report of a fault: what it holds, and what it must never hold."""
+"""The bundle for a bug report: what it contains, and what it must never contain."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ from presets.version import VERSION
 
 
 def found(state: Path, what: str) -> Finding:
-    """The first finding of this name; what is looked at after it, is not looked at."""
+    """The first finding of this name; later checks are not run."""
     return next(finding for finding in examine(find_home(state)) if finding.what == what)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Importing every package takes seconds: most tests do without."""
+    """Skips the import of every package, which takes seconds."""
     monkeypatch.setenv("AIRBAND_CONFIG", str(tmp_path / "config"))
     monkeypatch.setattr(diagnosis, "NATIVE", ("numpy", "msgspec"))
 

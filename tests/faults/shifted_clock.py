@@ -1,4 +1,4 @@
-"""`python -m engine`, whose wall clock is off by as many seconds as the file $SHIFTED_CLOCK says."""
+"""`python -m engine` with a wall clock that is off by the number of seconds in the file $SHIFTED_CLOCK."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = Path(os.environ["SHIFTED_CLOCK"])
 
 
 def shifted(now: Callable[[], float]) -> Callable[[], float]:
-    """The clock `now`, set wrong; workers run this module too, and are as wrong as their engine."""
+    """The clock `now`, shifted; workers run this module too, and have the same shift as their engine."""
     return lambda: now() + float(FILE.read_text())
 
 

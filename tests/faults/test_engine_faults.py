@@ -1,4 +1,4 @@
-"""Single faults of a live engine: each one failed the engine, or lied, before it was mended."""
+"""Single faults of a live engine; each of them once made the engine fail or report wrongly."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_socket_out_of_reach_is_told_at_once_and_stop_ends_its_engine(
 ) -> None:
     monkeypatch.setattr(diagnosis, "NATIVE", ("msgspec",))  # importing every package takes seconds
     live = start_engine()
-    os.kill(live.process.pid, signal.SIGSTOP)  # it cannot make its socket anew
+    os.kill(live.process.pid, signal.SIGSTOP)  # so that it cannot make its socket again
     try:
         shutil.rmtree(live.home.runtime)
         began_s = time.monotonic()
@@ -143,7 +143,7 @@ def test_a_field_of_17_kilobytes_is_one_error(peer: Peer) -> None:
 
 
 class KeyedPeer:
-    """A client of a tcp engine under a key of its own."""
+    """A client of a tcp engine with a key of its own."""
 
     def __init__(self, endpoint: str, server_key: str, keys: KeyPair) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -274,7 +274,7 @@ def test_an_engine_without_standard_streams_opens_nothing_in_their_place_and_lea
         for pid in (live.process.pid, *live.workers):
             opened = {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in range(3)}
             assert opened == {os.devnull}
-        for _ in range(2):  # shell and system both say it
+        for _ in range(2):  # both the shell and the system send it
             live.process.send_signal(signal.SIGHUP)
         assert live.process.wait(60) == 0
         assert not live.home.connection.exists()

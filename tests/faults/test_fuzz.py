@@ -1,8 +1,9 @@
-"""Whatever bytes are read (messages, presets, manifests, audio, weights): the worst is one AirbandError.
+"""Readers of messages, presets, manifests, audio and weights: whatever the bytes, the worst is an
+AirbandError.
 
-Each input is a good one, or one of `corpus`, damaged in up to six places. Those of `corpus` come first, as
-they are; their names say what is wrong with them. AIRBAND_FUZZ=60 goes on with other ones each time for a
-minute a reader; without it the same few are tried, a second or so for each.
+Each input is a valid one, or one of `corpus`, damaged in up to six places. Those of `corpus` come first,
+undamaged; their names say what is wrong with them. AIRBAND_FUZZ=60 tries new ones for a minute per reader;
+without it the same few are tried, in about a second for each.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from render.files.carried import metadata
 FUZZ_S = float(os.environ.get("AIRBAND_FUZZ", "0"))
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 CLIP_BYTES_MAX = 32 * 1024**2
-"""More than any of the files here decodes to."""
+"""More than any of these files decodes to."""
 
 Edit = tuple[float, str, bytes]
 edits: st.SearchStrategy[list[Edit]] = st.lists(
@@ -54,7 +55,7 @@ edits: st.SearchStrategy[list[Edit]] = st.lists(
 
 
 def damaged(content: bytes, where: list[Edit]) -> bytes:
-    """`content` after some edits, each at a share of its length."""
+    """`content` after some edits, each at a relative position."""
     for share, kind, piece in where:
         place = round(share * len(content))
         before, after = content[:place], content[place:]
@@ -69,7 +70,7 @@ def damaged(content: bytes, where: list[Edit]) -> bytes:
 
 
 def tries(count: int) -> Callable[[Any], Any]:
-    """So many examples of a property; more of them, and other ones, until FUZZ_S are over."""
+    """So many examples of a property; with FUZZ_S, ever new ones until that time is over."""
     bounded = settings(
         max_examples=count,
         deadline=None,
@@ -94,13 +95,13 @@ def tries(count: int) -> Callable[[Any], Any]:
 
 
 def corpus(kind: str) -> dict[str, bytes]:
-    """What is kept for one reader, by name."""
+    """The corpus of one reader, by name."""
     paths = sorted((Path(__file__).with_name("corpus") / kind).iterdir())
     return {path.name: path.read_bytes() for path in paths}
 
 
 def first(each: str, inputs: Iterable[object], **others: object) -> Callable[[Any], Any]:
-    """These inputs come as they are, before any other; `others` are the property's further arguments."""
+    """Tries these inputs, undamaged, before any other; `others` are the property's further arguments."""
 
     def decorate(test: Any) -> Any:
         for content in inputs:
@@ -191,7 +192,7 @@ AUDIO = audio_files() | corpus("audio")
 
 @pytest.fixture(scope="module")
 def without_ffmpeg() -> Any:
-    """Our own readers and libsndfile alone."""
+    """Leaves only our own readers and libsndfile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "")
         yield

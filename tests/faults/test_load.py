@@ -1,14 +1,14 @@
-"""Very many jobs and very many bytes at once: none is lost, doubled or wrong; nobody waits for the others.
+"""Very many jobs and very many bytes at once: none is lost, doubled or wrong; no client waits for the others.
 
-    pytest -m slow -s tests/faults/test_load.py
+pytest -m slow -s tests/faults/test_load.py
 
-prints what it measures. How fast an engine is depends on the machine, so nothing here asserts that; what is
-asserted of time is that an engine under load goes on answering pings.
+prints its measurements. An engine's speed depends on the machine, so nothing is asserted about it; about
+time, only that an engine under load still answers pings.
 
-What an engine makes of its worker is told beside what that worker does alone: the same jobs, each handed over
-while the one before it ends, as the engine does, but by a loop that keeps no books, has no clients and waits
-for the worker alone; just before and just after, for clocks drift. The engine's share of that counts from
-when the last source has come: until then the clients hash and send, on processors that all have to share.
+The engine's rate is compared with that of a worker alone: the same jobs, each handed over while the one
+before it ends, as the engine does, but by a loop without a store and clients that only waits for the worker.
+This is measured just before and just after, since clocks drift. The engine's rate counts from the arrival of
+the last source: until then the clients hash and send, on processors shared by all.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ RATE_HZ = 48000
 CLIENTS = 64
 PATIENCE_S = 120.0
 ANSWER_S = 10.0
-"""Generous: the clients and the threads that write want all processors for seconds."""
+"""Generous, since the clients and the writing threads use all processors for seconds."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,7 +79,7 @@ pytestmark = [
 
 @dataclass
 class Order:
-    """A job as its client knows it; `queued` and `ended` count the jobs of everybody that ended before."""
+    """A job as its client knows it; `queued` and `ended` count all clients' jobs that had ended by then."""
 
     digest: str
     queued: int = 0
@@ -87,12 +87,12 @@ class Order:
 
 
 class Caller:
-    """One client: sends its clips one after the other as fast as it may, and watches them all.
+    """One client: sends its clips one after the other as fast as it may, and watches all of them.
 
     Args:
-        context, endpoint: how to reach the engine.
-        clips: what it sends.
-        ends: counts the jobs of all clients that have ended.
+        context, endpoint: to reach the engine.
+        clips: the clips to send.
+        ends: counts all clients' jobs that have ended.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Caller:
         self.socket.send_multipart(encode(message, buffer))
 
     def hear(self) -> None:
-        """Takes one message, and does what it is time for."""
+        """Reads one message, and does what is due."""
         message: EngineMessage = decode(self.socket.recv_multipart(), "engine")[0]
         match message:
             case Welcome():
@@ -159,7 +159,7 @@ class Caller:
 
 
 class Crowd:
-    """All clients of one engine, in one process; those that have something to say are heard in turn."""
+    """All clients of one engine, in one process; those with messages are served in turn."""
 
     def __init__(self, engine: LiveEngine, clips: Callable[[int], Iterator[Samples]]) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -172,7 +172,7 @@ class Crowd:
             self._poller.register(socket, zmq.POLLIN)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Goes on until the condition holds."""
+        """Runs until the condition holds."""
         while not condition():
             ready = self._poller.poll(int(1000 * PATIENCE_S))
             assert ready, "the engine says nothing"
@@ -193,17 +193,17 @@ def crowd(engine: LiveEngine, clips: Callable[[int], Iterator[Samples]]) -> Iter
 
 
 def noise_of(chance: np.random.Generator, shape: tuple[int, ...]) -> Samples:
-    """Noise without a negative zero: a render adds nothing to it, and makes it a positive one by that."""
+    """Noise without a negative zero, which a render would turn into a positive one by adding nothing."""
     return 0.1 * chance.standard_normal(shape, dtype="f4") + np.float32(0)
 
 
 def jobs_per_s_of_a_worker_alone(folder: Path, clips: Iterator[Samples], warm_up: int) -> float:
-    """How many jobs a second a worker does that always has the next one, see the head of this file.
+    """Jobs per second of a worker that always has the next one at hand, see the top of this file.
 
     Args:
         folder: for its spool.
-        clips: one a job.
-        warm_up: the first jobs, which do not count.
+        clips: one per job.
+        warm_up: the number of first jobs, which do not count.
     """
     spool = Spool(folder)
     tasks = []
@@ -236,7 +236,7 @@ def jobs_per_s_of_a_worker_alone(folder: Path, clips: Iterator[Samples], warm_up
 
 
 def shares_waited(caller: Caller) -> float:
-    """The longest that a client waited for one of its queued jobs: 1 while each other client has one done."""
+    """The longest wait of a client for one of its queued jobs: 1 if each other client had one job done."""
     waits, before = [], 0
     for order in sorted(caller.orders.values(), key=lambda order: order.ended):
         waits.append(order.ended - max(before, order.queued))

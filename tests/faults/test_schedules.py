@@ -1,8 +1,9 @@
-"""Seeded schedules of work and harm: whatever is killed, stopped or damaged, each job ends once and right.
+"""Seeded schedules of work and faults: whatever is killed, stopped or damaged, each job ends once and
+rightly.
 
-AIRBAND_SCHEDULES=0-199 says which seeds are run; a seed that fails, fails again:
+AIRBAND_SCHEDULES=0-199 sets the seeds to run; a seed that fails does so again:
 
-    AIRBAND_SCHEDULES=17-17 python -m pytest tests/faults/test_schedules.py
+AIRBAND_SCHEDULES=17-17 python -m pytest tests/faults/test_schedules.py
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ FRAMES = (2_000, 60_000, 400_000)
 OPTIONS = ("--quota", "0.5")
 PATIENCE_S = 120.0
 DISK_BYTES = 512 * 1024**2
-"""Of the disk that fills: twice what an engine leaves free of one."""
+"""Size of the disk that gets full: twice what an engine leaves free."""
 
 T = TypeVar("T")
 
 
 def sound(seed: int, frames: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Stereo noise: the model `null` gives it back bit for bit, so that any other answer is a wrong one."""
+    """Stereo noise, which the model `null` returns bit for bit, so that any other result is wrong."""
     return 0.1 * np.random.default_rng(seed).standard_normal((2, frames), dtype="f4")
 
 
@@ -63,14 +64,14 @@ class Order:
 
 @dataclass
 class Schedule:
-    """A seeded sequence of work and harm on one state folder; every random choice comes from `seed`.
+    """A seeded sequence of work and faults on one state folder; `seed` decides every random choice.
 
     Args:
         start: an engine on the state folder.
-        state: that folder, alone on its disk where `disk_fills` is to happen.
+        state: that folder, alone on its disk if `disk_fills` may happen.
         clock: the file that says by how many seconds the engine's wall clock is off.
-        seed: of every random choice.
-        faults: what may happen.
+        seed: for every random choice.
+        faults: those that may happen.
     """
 
     start: Callable[[], LiveEngine]
@@ -112,7 +113,7 @@ class Schedule:
             engine.end()
 
     def _ask(self, question: Callable[[Client], T]) -> T:
-        """What a client answers; while the engine is being replaced, or has no disk, it asks again."""
+        """The answer of a client, which asks again while the engine is being replaced or its disk is full."""
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -133,7 +134,7 @@ class Schedule:
         order.cancelled = self._ask(lambda client: client.cancel(order.name)) == "cancelled"
 
     def _check(self, client: Client) -> None:
-        """Every job has ended once, as it should: what came back is what was sent, or its damage is told."""
+        """Every job has ended once, and rightly: its result equals its source, or the damage is reported."""
         listed = [job.job for job in client.jobs(None)]
         assert sorted(listed) == sorted(order.name for order in self.orders), "a job was lost or doubled"
         for order in self.orders:
@@ -162,20 +163,20 @@ Fault = Callable[[Schedule, "LiveEngine", random.Random], "LiveEngine"]
 
 
 def kill_engine(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
-    """kill -9, and the next engine on the same folder."""
+    """kill -9, then the next engine on the same folder."""
     engine.end()
     return schedule.start()
 
 
 def stop_engine(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
-    """A clean end, and the next engine."""
+    """A clean end, then the next engine."""
     engine.process.send_signal(signal.SIGTERM)
     engine.process.wait(120)
     return schedule.start()
 
 
 def kill_worker(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
-    """kill -9 for the worker; the second one on one job rightly fails it."""
+    """kill -9 for the worker; a second one on the same job rightly fails it."""
     schedule.worker_kills += 1
     for pid in engine.workers[:1]:
         with suppress(ProcessLookupError):
@@ -185,7 +186,7 @@ def kill_worker(schedule: Schedule, engine: LiveEngine, chance: random.Random) -
 
 
 def freeze(_: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
-    """The engine, or its worker, stands still for a moment."""
+    """Suspends the engine or its worker for a moment."""
     pid = chance.choice([engine.process.pid, *engine.workers])
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
@@ -213,13 +214,13 @@ def damage_stem(schedule: Schedule, engine: LiveEngine, chance: random.Random) -
 
 
 def lose_connection_file(_: Schedule, engine: LiveEngine, __: random.Random) -> LiveEngine:
-    """Somebody tidies up the state folder."""
+    """Deletes the connection file, as somebody who tidies up might."""
     engine.home.connection.unlink(missing_ok=True)
     return engine
 
 
 def fill_disk(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
-    """Somebody else takes the whole disk, and gives it back after a while."""
+    """Fills the whole disk, and frees it after a while."""
     schedule.disk_was_full = True
     ballast = schedule.state.parent / "ballast"
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -231,15 +232,15 @@ def fill_disk(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> 
 
 
 def set_clock(schedule: Schedule, engine: LiveEngine, chance: random.Random) -> LiveEngine:
-    """The wall clock is set wrong by days, or right again."""
+    """Sets the wall clock wrong by days, or right again."""
     told = schedule.clock.with_suffix(".new")
     told.write_text(str(86400 * chance.choice((-10, 0, 10))))
-    told.replace(schedule.clock)  # an engine may look at any moment
+    told.replace(schedule.clock)  # atomically, as an engine may read it at any moment
     return engine
 
 
 def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEngine:
-    """A clean end; what is left becomes what the layout before had; then today's engine starts."""
+    """A clean end; converts the state folder to an older layout; then starts today's engine."""
     engine.process.send_signal(signal.SIGTERM)
     engine.process.wait(120)
     with closing(sqlite3.connect(schedule.state / "jobs.sqlite")) as database:
@@ -249,7 +250,7 @@ def upgrade(schedule: Schedule, engine: LiveEngine, _: random.Random) -> LiveEng
         database.execute("PRAGMA user_version = 1")
     for note in (schedule.state / "spool" / "results").glob("*/*.json"):
         kept = json.loads(note.read_text())
-        note.write_text(json.dumps(kept.get("report", kept)))  # a note of a layout before stays as it is
+        note.write_text(json.dumps(kept.get("report", kept)))  # one already in the older layout stays
     return schedule.start()
 
 
@@ -280,7 +281,7 @@ def seeds() -> range:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, wait_until: Callable[[Callable[[], bool], str], None]) -> Iterator[Path]:
-    """An empty folder on a disk of its own, which holds DISK_BYTES."""
+    """An empty folder on a separate disk of DISK_BYTES."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "airband-test", str(folder)]
@@ -289,7 +290,7 @@ def small_disk(tmp_path: Path, wait_until: Callable[[Callable[[], bool], str], N
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"a small disk needs the right to mount a tmpfs: {error}")
     yield folder
-    # Python's resource tracker outlives the engine that it served for a moment, and has its log.
+    # Python's resource tracker briefly outlives its engine, and holds its log open.
     unmount = ["umount", str(folder)]
     wait_until(
         lambda: subprocess.run(unmount, capture_output=True, check=False).returncode == 0,

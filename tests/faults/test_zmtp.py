@@ -1,4 +1,4 @@
-"""What libzmq is sent by hand, below the messages of the protocol: no bytes end an engine, or fill anyone."""
+"""Raw bytes to libzmq, below the protocol's messages: none of them ends an engine, or fills its memory."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ ENDLESS = struct.pack(">BQ", ZMTP_LONG | ZMTP_MORE, len(PIECE)) + PIECE
 
 @contextmanager
 def stranger(live: LiveEngine) -> Iterator[sockets.socket]:
-    """A connection that has shaken hands by hand, as a DEALER (ZMTP 3.1, rfc.zeromq.org/spec/37).
+    """A connection after a handshake by hand, as a DEALER (ZMTP 3.1, rfc.zeromq.org/spec/37).
 
-    libzmq's own DEALER sends a message of several frames only once it has all of them.
+    libzmq's own DEALER sends a message of several frames only when it has all of them.
     """
     with sockets.socket(sockets.AF_UNIX) as connection:
         connection.settimeout(20)
@@ -57,7 +57,7 @@ def test_a_message_without_an_end_costs_bounded_memory(start_engine: Start, conn
     live = start_engine()
     before = largest = live.resident_bytes
     sent = 0
-    with stranger(live) as nasty, suppress(OSError):  # the engine shuts the door
+    with stranger(live) as nasty, suppress(OSError):  # the engine closes it
         while sent < 300 and largest - before < 3 * SPARE_BYTES:
             nasty.sendall(ENDLESS)
             sent += 1
@@ -73,10 +73,10 @@ def test_a_message_without_an_end_costs_a_client_bounded_memory(tmp_path: Path) 
 
     def flood(door: sockets.socket) -> None:
         nonlocal sent
-        with door.accept()[0] as client, suppress(OSError):  # the client shuts the door
+        with door.accept()[0] as client, suppress(OSError):  # the client closes it
             client.sendall(GREETING + bytes([ZMTP_COMMAND, len(READY)]) + READY.replace(b"DEALER", b"ROUTER"))
             heard = b""
-            while b"hello" not in heard:  # a welcome answers it
+            while b"hello" not in heard:  # to be answered by a welcome
                 heard += client.recv(1000)
             client.sendall(struct.pack(">BQ", ZMTP_LONG, len(welcome)) + bytes(welcome))
             while sent < 24 * GROWTH_BYTES:
@@ -106,7 +106,7 @@ def test_clients_that_are_gone_behind_a_burst_cost_nobody_else_anything(
     with ExitStack() as stack:
         came = [(stack.enter_context(stranger(live)), time.monotonic()) for _ in range(200)]
         for connection, since_s in came:
-            time.sleep(max(0.0, since_s + 9.9 - time.monotonic()))  # libzmq's heartbeats came after 10 s
+            time.sleep(max(0.0, since_s + 9.9 - time.monotonic()))  # libzmq's heartbeats would come at 10 s
             connection.setblocking(False)
             with suppress(OSError):
                 connection.send(burst)
@@ -126,7 +126,7 @@ COMMANDS = (
 
 
 def random_bytes(chance: random.Random) -> bytes:
-    """A handshake with up to three bytes changed, then frames and commands, some of which lie."""
+    """A handshake with up to three bytes changed, then frames and commands, some with wrong sizes."""
     begun = bytearray(GREETING + bytes([ZMTP_COMMAND, len(READY)]) + READY)
     for _ in range(chance.randrange(4)):
         begun[chance.randrange(len(begun))] = chance.randrange(256)

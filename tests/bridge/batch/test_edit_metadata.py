@@ -1,4 +1,4 @@
-"""An edited file says of itself what it said before, tag by tag and chunk by chunk; else it is not edited."""
+"""An edited file keeps its metadata, tag by tag and chunk by chunk; otherwise the edit is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RATE_HZ, FRAMES = 44100, 44100
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(500)
 XML = b'<?xml version="1.0"?><ebuCoreMain rtime="00:00:00.22050S44100"/>'
 ADDED = {b"iXML", b"ANNO"}
-"""Where an edit says what it did."""
+"""Where an edit records what it did."""
 
 
 @pytest.fixture

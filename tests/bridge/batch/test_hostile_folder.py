@@ -1,6 +1,6 @@
-"""One bad item stops neither a batch nor a watcher: what can be rendered is, the rest is told of by name.
+"""One bad item stops neither a batch nor a watcher: what can be rendered is, the rest is reported by name.
 
-The folder is as a bad day leaves it: short clips under every name a file may have, among all that is no clip.
+The folder is a worst case: short clips under every name that a file may have, among things that are no clips.
 """
 
 from __future__ import annotations
@@ -70,19 +70,19 @@ ODD_NAMES = (
     b"M" * 248 + b"%03d.wav",
     "é".encode() * 120 + b" %03d.wav",
 )
-"""Names of files that can be rendered; each holds its number."""
+"""Names of files that can be rendered; each contains its number."""
 
 
 @dataclass
 class Hostile:
-    """What lies in the folder: names that must render; names that must fail, with a word of the reason."""
+    """The folder's content: names that must render; names that must fail, each with a word of the reason."""
 
     good: set[str] = field(default_factory=set)
     bad: dict[str, str] = field(default_factory=dict)
 
 
 def encoded(number: int, format: str = "WAV", subtype: str = "PCM_16", frames: int = 1200) -> bytes:
-    """A short clip like no other."""
+    """A short clip, different for every number."""
     samples = 0.1 * np.random.default_rng(number).standard_normal((frames, 1 + number % 2))
     with io.BytesIO() as file:
         soundfile.write(file, samples, 48000, subtype, format=format)
@@ -90,7 +90,7 @@ def encoded(number: int, format: str = "WAV", subtype: str = "PCM_16", frames: i
 
 
 def with_samples(values: list[float]) -> bytes:
-    """A float WAV file of 1200 frames, one of which is each of `values`."""
+    """A float WAV file of 1200 frames that contains each of `values` once."""
     samples = np.zeros(1200, np.float32)
     samples[: len(values)] = values
     with io.BytesIO() as file:
@@ -99,14 +99,14 @@ def with_samples(values: list[float]) -> bytes:
 
 
 def header(channels: int = 1, rate_hz: int = 48000, data: bytes = bytes(2400)) -> bytes:
-    """A 16-bit WAV file whose header says what it is told to."""
+    """A 16-bit WAV file whose header holds the given figures."""
     fmt = struct.pack("<HHIIHH", 1, channels, rate_hz, 2 * channels * rate_hz, 2 * channels, 16)
     body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def unreadable(number: int) -> Iterator[tuple[str, bytes | Callable[[Path], object], str]]:
-    """Names, what lies there, and a word of what is to be said of it."""
+    """Yields names, their content, and a word of the error to expect."""
     noise = np.random.default_rng(number).integers(0, 256, 3000, "u1").tobytes()
     yield f"empty {number:03}.wav", b"", "empty"
     yield f"byte {number:03}.flac", b"f", ""
@@ -136,7 +136,7 @@ def unreadable(number: int) -> Iterator[tuple[str, bytes | Callable[[Path], obje
 
 @contextmanager
 def hostile_folder(folder: Path, good: int, bad: int) -> Iterator[Hostile]:
-    """Makes the folder, with `good` clips and at least `bad` other things; sockets close at the end."""
+    """Makes the folder, with `good` clips and at least `bad` other items; sockets are closed at the end."""
     made = Hostile()
     folder.mkdir()
     formats = {b".wav": "WAV", b".WAV": "WAV", b".flac": "FLAC", b".aiff": "AIFF"}
@@ -147,7 +147,7 @@ def hostile_folder(folder: Path, good: int, bad: int) -> Iterator[Hostile]:
         made.good.add(os.fsdecode(name))
     with socket.socket(socket.AF_UNIX) as listener:
         here = Path.cwd()
-        os.chdir(folder)  # a socket's path may be no longer than 107 bytes
+        os.chdir(folder)  # as a socket's path is limited to 107 bytes
         listener.bind("socket.wav")
         os.chdir(here)
         made.bad["socket.wav"] = "socket"
@@ -160,14 +160,14 @@ def hostile_folder(folder: Path, good: int, bad: int) -> Iterator[Hostile]:
                 else:
                     content(folder / wrong)
                 made.bad[wrong] = reason
-        for other in ("notes.txt", "cover.jpg", ".hidden.wav"):  # none of our business
+        for other in ("notes.txt", "cover.jpg", ".hidden.wav"):  # must be ignored
             (folder / other).write_bytes(b"x")
         (folder / "folder.wav").mkdir()
         yield made
 
 
 def check(out: Path, folder: Path, made: Hostile) -> None:
-    """All good clips are there, whole, each with its sidecar; nothing else is."""
+    """All good clips have complete results, each with its sidecar; nothing else has one."""
     stems = {path.name for path in out.iterdir() if not path.name.endswith(".airband.json")}
     assert stems == {name.replace(".WAV", ".wav") for name in made.good}
     sidecars = {sidecar_path(out / name).name for name in stems}
@@ -180,7 +180,7 @@ def check(out: Path, folder: Path, made: Hostile) -> None:
 
 
 def told_once(lines: list[str], made: Hostile) -> None:
-    """Each bad item has a line with its reason, and no other line."""
+    """Each bad item has one line, with its reason."""
     for name, reason in made.bad.items():
         about = [line for line in lines if f"/{printable(name)}:" in line or f"/{name} and " in line]
         about = [line for line in about if not line.partition(" and ")[2].startswith(f"/{name}")]
@@ -190,7 +190,7 @@ def told_once(lines: list[str], made: Hostile) -> None:
 
 @pytest.fixture(params=[(16, 25), pytest.param((100, 100), marks=pytest.mark.slow)], ids=["small", "all"])
 def counts(request: pytest.FixtureRequest) -> tuple[int, int]:
-    """How many clips, and at least how many other things."""
+    """How many clips, and at least how many other items."""
     numbers: tuple[int, int] = request.param
     return numbers
 

@@ -35,7 +35,7 @@ LONG_S = 4 * SETTLE_S
 
 
 def wav(number: int, frames: int = 2400) -> bytes:
-    """The bytes of a small WAV file like no other."""
+    """The bytes of a small WAV file, different for every number."""
     import io
 
     samples = 0.1 * np.random.default_rng(number).standard_normal(frames)
@@ -87,7 +87,7 @@ def watched(tmp_path: Path, engine: Any) -> Iterator[Callable[..., Watcher]]:
 
 
 def is_right(out: Path, source: Path) -> bool:
-    """Whether the result of `source` is there, whole, and made from what the source holds now."""
+    """Whether the result of `source` is complete, and made from the source's current content."""
     try:
         said = json.loads(sidecar_path(out / source.name).read_bytes())
         return bool(
@@ -99,7 +99,7 @@ def is_right(out: Path, source: Path) -> bool:
 
 
 def check(out: Path, folder: Path, may: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-    """Exactly the right results: those of all sources, perhaps of `may`, each with its sidecar, no more."""
+    """Checks the results: exactly those of all sources, and perhaps of `may`, each with its sidecar."""
     sources = {path.name for path in folder.glob("*.wav")}
     stems = {path.name for path in out.glob("*.wav")}
     assert sources <= stems <= sources | may
@@ -112,13 +112,13 @@ def check(out: Path, folder: Path, may: set[str] = frozenset()) -> None:  # type
 def feed(
     folder: Path, count: int, beat_s: float, between: Callable[[int], None] = lambda number: None
 ) -> set[str]:
-    """A writer that stalls, renames, deletes and duplicates; the names that were whole only for a while."""
+    """A writer that stalls, renames, deletes, duplicates; returns names that were complete for a while."""
     passing: set[str] = set()
     for number in range(count):
         content = wav(number)
         path = folder / f"bounce {number:03}.wav"
         kind = number % 8
-        if kind == 1:  # stalls for longer than a file has to stand still
+        if kind == 1:  # stalls for longer than the settling time
             path.write_bytes(content[:1000])
             time.sleep(beat_s if number % 16 == 1 else LONG_S)
             with path.open("ab") as file:
@@ -139,7 +139,7 @@ def feed(
         elif kind == 5:  # duplicated
             path.write_bytes(content)
             shutil.copyfile(path, folder / f"bounce {number:03} copy.wav")
-        elif kind == 6:  # renamed when it is whole, before or after it is rendered
+        elif kind == 6:  # renamed when complete, before or after it is rendered
             path.write_bytes(content)
             passing.add(path.name)
             time.sleep(beat_s)
@@ -218,7 +218,7 @@ def test_what_is_done_is_not_done_again_and_what_is_unreadable_is_told_once(
 
 
 class Clock:
-    """Scans at times of the test's choosing."""
+    """Runs scans at times that the test sets."""
 
     def __init__(self, hot: HotFolder) -> None:
         self._hot, self._now_s = hot, 0.0
@@ -380,7 +380,7 @@ def test_a_sidecar_that_is_no_file_is_never_waited_on(folder: Path, tmp_path: Pa
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told_of_once_each_time(folder: Path) -> None:
-    """A share that comes and goes; one without permission is told of alike."""
+    """As for a share that comes and goes; a folder without permission is reported the same way."""
     hot, away = hot_folder(folder, folder.parent / "out"), folder.with_name("away")
     for _ in range(2):
         folder.rename(away)

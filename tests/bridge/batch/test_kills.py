@@ -1,4 +1,4 @@
-"""A batch whose client, worker and engine are killed: the same command brings it to its end.
+"""A batch whose client, worker and engine are killed: repeating the command completes it.
 
 `AIRBAND_BATCH=1000 pytest -m slow tests/bridge/batch/test_kills.py` is the same with a thousand clips.
 """
@@ -56,7 +56,7 @@ def clips(folder: Path, count: int, dull: NDArray[np.float32]) -> Path:
 
 
 def digests(out: Path) -> dict[str, str]:
-    """Every stem with its digest; fails where one has no sidecar, or something half-written was left."""
+    """The digest of every stem; fails if one has no sidecar, or if something half-written was left."""
     found = {path.name: file_digest(path) for path in sorted(out.glob("*.wav"))}
     assert all(sidecar_path(out / name).exists() for name in found)
     assert not list(out.glob(".*"))
@@ -64,7 +64,7 @@ def digests(out: Path) -> dict[str, str]:
 
 
 def victim(what: str, client: int, state: Path) -> int:
-    """The process to kill: the client, the engine of `state`, or a process that engine started."""
+    """The process to kill: the client, the engine of `state`, or a child process of that engine."""
     connection = read_connection(find_home(state))
     if what == "client" or connection is None:
         return client
@@ -77,25 +77,24 @@ def victim(what: str, client: int, state: Path) -> int:
 
 
 def rendered(state: Path) -> Counter[str]:
-    """How often the engine of `state` rendered each stem: jobs that found it done, or in the cache, do not
-    count."""
+    """How often the engine of `state` rendered each stem, without jobs that found it done or in the cache."""
     with Client.connect(state=state) as client:
         ended = [client.job(told.job).wait() for told in client.jobs(None) if told.state == "done"]
     return Counter(str(result.path) for result in ended if not (result.already or result.report.cached))
 
 
 def batch(clips: Path, out: Path, state: Path) -> list[str]:
-    """The command that is given again and again."""
+    """The command that is repeated."""
     return [*PROGRAM, "render", str(clips), "-o", str(out), "--state", str(state)]
 
 
 def there(out: Path) -> int:
-    """How many stems there are."""
+    """The number of stems."""
     return sum(name.endswith(".wav") for name in os.listdir(out)) if out.exists() else 0
 
 
 def comes_to(from_count: int, client: subprocess.Popen[bytes], out: Path) -> bool:
-    """Waits until there are so many stems; False where the client ends before."""
+    """Waits until there are so many stems; False if the client ends before that."""
     seen, since_s = -1, time.monotonic()
     while client.poll() is None and (count := there(out)) < from_count:
         if count > seen:
@@ -108,7 +107,7 @@ def comes_to(from_count: int, client: subprocess.Popen[bytes], out: Path) -> boo
 def killed_to_the_end(
     count: int, kills: int, folder: Path, calm: Path, state: Path, dull: NDArray[np.float32]
 ) -> None:
-    """The engine of `calm` is left in peace, that of `state` is killed; both render the same batch."""
+    """The engine of `calm` is left alone, that of `state` is killed; both render the same batch."""
     source, out = clips(folder / "clips", count, dull), folder / "out"
     subprocess.run(batch(source, folder / "calm", calm), check=True, capture_output=True)
 
@@ -136,7 +135,7 @@ def killed_to_the_end(
     assert len(expected) == count
     assert digests(out) == expected
     renders = rendered(state)
-    # A kill between a stem and the word of it leaves a job that finds the stem done when it runs again.
+    # After a kill between writing a stem and recording it, the job runs again and finds the stem done.
     assert set(renders) <= {str(out / name) for name in expected}
     assert count - len(renders) <= kills
     assert renders.total() - len(renders) <= kills * AHEAD

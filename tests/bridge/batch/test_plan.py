@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_listed_is_told_as_that(monkeypatch: pytest.Monk
     scandir = os.scandir
 
     def refused(path: str) -> object:
-        if str(path) == "a":  # as for anybody but root in a folder of mode 0
+        if str(path) == "a":  # as for a folder of mode 0, except for root
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return scandir(path)
 

@@ -48,7 +48,7 @@ def test_videos_get_their_sound_back_whatever_their_names_and_their_neighbours(t
     ):
         subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *map(str, arguments)], check=True)
     film = Item(tmp_path / "film.mov", out / "film.wav")
-    name = "odd" if sys.platform == "darwin" else os.fsdecode(b"odd\xff")  # APFS takes UTF-8 alone
+    name = "odd" if sys.platform == "darwin" else os.fsdecode(b"odd\xff")  # APFS accepts only UTF-8
     odd = Item(tmp_path / f"{name}.mov", out / f"{name}.wav")
     shutil.copy(film.source, odd.source)
     shutil.copy(film.out, odd.out)

@@ -1,4 +1,4 @@
-"""Whether a stem is done already is decided once: by whoever writes it."""
+"""Whether a stem is done already is decided once, by the process that writes it."""
 
 from __future__ import annotations
 

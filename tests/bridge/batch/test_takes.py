@@ -1,4 +1,4 @@
-"""Takes of a batch: planned, named, judged, marked, and judged again from what is there."""
+"""Takes in a batch: planned, named, judged and marked; and judged again with the existing ones."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_mp3_tells_its_length_and_a_flac_of_a_pipe_none(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "a.flac").read_bytes())
     assert content[:4] == b"fLaC"
     content[21] &= 0xF0
-    content[22:26] = bytes(4)  # as an encoder leaves the count that cannot go back to it
+    content[22:26] = bytes(4)  # as from an encoder that cannot go back to write the count
     (tmp_path / "a.flac").write_bytes(content)
     assert length_s(tmp_path / "a.flac", Preset()) is None
 

@@ -77,8 +77,8 @@ def test_what_is_done_is_skipped_and_what_is_changed_is_refused(
     speeds = (state / "speeds.json").read_bytes()
     again = airband(*command)
     assert again.code == 0
-    assert (state / "speeds.json").read_bytes() == speeds  # only renders teach how long a render takes
-    told = [event["what"] for event in again.events if event["what"] != "progress"]  # of a source's digest
+    assert (state / "speeds.json").read_bytes() == speeds  # measured only by renders
+    told = [event["what"] for event in again.events if event["what"] != "progress"]  # from hashing the source
     assert told == ["begin", "skipped", "skipped", "skipped", "end"]
     changed = clips.parent / "out" / "kick.wav"
     changed.write_bytes(changed.read_bytes() + b"\0")
@@ -228,7 +228,7 @@ def test_status_and_jobs_tell_of_the_engine(airband: Airband, state: Path, clips
     assert f"{newest['job']}: done" in airband("cancel", newest["job"], "--state", state).out
     assert airband("cancel", "all", "--state", state).out == "no job that this applies to\n"
     said = airband("prioritise", -3, newest["job"], "--state", state)
-    assert newest["job"] in said.out + said.err, said  # -3 is a priority, no option
+    assert newest["job"] in said.out + said.err, said  # -3 is a priority, not an option
     assert airband("forget", newest["job"], "--state", state).code == 0
     assert newest["job"] not in airband("jobs", "--state", state, "--limit", 9).out
 
@@ -277,7 +277,7 @@ def test_stop_ends_nobody_who_has_the_engines_number_and_not_its_birth(
 ) -> None:
     home = find_home(tmp_path / "state")
     prepare(home)
-    lock = claim(home)  # an engine of another container holds it, whose number is somebody else's here
+    lock = claim(home)  # as if held by an engine in another container, whose pid is another process here
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         theirs = msgspec.structs.replace(this_process("ipc:///x", 1), pid=other.pid, host="elsewhere")
         lock.write(msgspec.json.encode(theirs))
@@ -356,7 +356,7 @@ def until(process: subprocess.Popen[str], what: str) -> None:
 
 
 def whole(out: Path) -> set[str]:
-    """The stems in `out`; fails where one is not complete, or anything else was left."""
+    """The stems in `out`; fails if one is incomplete, or if anything else was left."""
     found = {path.name for path in out.glob("*.wav")} if out.exists() else set()
     for name in found:
         assert soundfile.info(out / name).frames == 10 * 48000

@@ -1,4 +1,4 @@
-"""Batches of `airband render`: planned, narrowed, called off, and taken up again."""
+"""Batches of `airband render`: planned, narrowed, cancelled and resumed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(airband: Airband, stat
 
 
 def odd_files(folder: Path, clip: Path) -> None:
-    """Sources that a render refuses, each for a reason of its own, beside some that it takes."""
+    """Sources that a render refuses, each for a different reason, beside some that it accepts."""
     samples, rate = soundfile.read(clip)
     whole, flac = folder / "whole.wav", folder / "whole.flac"
     soundfile.write(whole, samples, rate, "PCM_16")
@@ -111,7 +111,7 @@ def test_a_dry_run_refuses_what_the_render_would_and_says_why(
     assert "promises" in told["cut.flac"][1]
     assert "is not inside the source" in told["short.wav"][1]
     assert "above 4000 Hz" in told["low.wav"][1]
-    assert dry.code == real.code == 1  # the command's knobs and the files are at fault
+    assert dry.code == real.code == 1  # as both the command's knobs and files are at fault
     assert dry.events[-1]["refused"] == len(foreseen) - len(fine)
     assert airband(*command, "--dry-run", "--include", "empty.wav").code == 3
 
@@ -181,7 +181,7 @@ def test_failures_call_a_batch_off(airband: Airband, state: Path, clips: Path) -
 def test_a_report_that_cannot_be_written_is_told_before_the_work(
     airband: Airband, state: Path, clips: Path
 ) -> None:
-    page = clips / "kick.wav" / "report.html"  # kick.wav is no folder
+    page = clips / "kick.wav" / "report.html"  # kick.wav is not a folder
     said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
     assert said.code == 4
     assert "report.html: Not a directory" in said.err

@@ -1,4 +1,4 @@
-"""What all commands have in common: their help, and what they say to values that cannot be."""
+"""What all commands share: their help, and their errors for invalid values."""
 
 from __future__ import annotations
 

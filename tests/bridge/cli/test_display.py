@@ -53,7 +53,7 @@ def test_a_terminal_gets_the_same_lines_in_colours_and_no_bars_where_it_is_quick
     monkeypatch.setattr("bridge.cli.display.BARS_AFTER_S", 600.0)
     monkeypatch.delenv("NO_COLOR", raising=False)
     bars = Bars()
-    for _ in range(2):  # as `airband audacity` does for each stretch
+    for _ in range(2):  # as `airband audacity` does for each selected track
         show(bars, report)
     text = capsys.readouterr().out
     assert text.count("[1/3] a.wav") == 2
@@ -114,7 +114,7 @@ def test_the_display_fits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_warm_command_loads_neither_rich_nor_numpy_nor_what_reads_tags() -> None:
-    """Each takes a tenth or more of what the command takes."""
+    """Loading each of them takes a tenth or more of the command's time."""
     heavy = ("rich", "numpy", "mutagen", "render.files.carried.metadata")
     code = (
         "import sys; from bridge.cli.app import command_line; command_line('render'); "

@@ -26,7 +26,7 @@ def test_keys_are_managed_from_the_command_line(airband: Callable[..., Any], tmp
 def test_a_key_that_begins_with_a_dash_is_no_option(airband: Callable[..., Any], tmp_path: Path) -> None:
     state = ("--state", tmp_path / "state")
     key = new_keys().public
-    while not key.startswith("-"):  # one in 85 does
+    while not key.startswith("-"):  # one in 85 keys does
         key = new_keys().public
     assert airband("keys", "allow", key, "studio", *state).code == 0
     assert json.loads(airband("keys", "list", "--json", *state).out)["allowed"] == {key: "studio"}

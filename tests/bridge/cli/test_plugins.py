@@ -1,4 +1,4 @@
-"""`airband plugins scan`: what works is described, what fails is told, what is known is not loaded again."""
+"""`airband plugins scan`: working plugins are described, failures reported, known ones not loaded again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ZAM = Path("/usr/lib/vst3/ZamCompX2.vst3")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A plugin folder that holds a file which is no plugin, and a real one where there is one."""
+    """A plugin folder with a file that is not a plugin, and a real plugin if there is one."""
     plugins = tmp_path / "vst3"
     (plugins / "Broken.vst3").mkdir(parents=True)
     if ZAM.exists():

@@ -1,4 +1,4 @@
-"""Jobs are handed over ahead of the one that is followed, and none is left behind."""
+"""Jobs are submitted ahead of the one that is followed, and none is left behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT_S = 20.0
 
 
 class Ledger:
-    """Who holds jobs, as far as handing over goes: which are there, and which were cancelled."""
+    """Stands in for a renderer: records which jobs were submitted, and which were cancelled."""
 
     def __init__(self) -> None:
         self.there: list[str] = []
@@ -95,7 +95,7 @@ def test_a_job_that_the_engine_takes_only_then_is_cancelled_too() -> None:
     def hand_over(task: int, job: str) -> Job:
         if task == 1:
             slow.wait(WAIT_S)
-            ledger.cancelled.clear()  # an engine that does not know a job yet cannot cancel it
+            ledger.cancelled.clear()  # as an engine cannot cancel a job that it does not know yet
         return ledger.take(job)
 
     with closing(ledger.ahead(3, hand_over)) as ahead:

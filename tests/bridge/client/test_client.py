@@ -1,4 +1,4 @@
-"""One suite for everything that renders: a client of a live engine, and the engine in process."""
+"""One suite for all renderers: a client of a live engine, and the engine in process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def renderer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rendere
 
 @pytest.fixture(scope="session")
 def long() -> Samples:
-    """Minutes of noise below 4 kHz: work that is still going on when a test looks at it."""
+    """Minutes of noise below 4 kHz, so that a render is still running when a test looks at it."""
     from scipy.signal import butter, sosfilt
 
     noise = 0.1 * np.random.default_rng(2).standard_normal((2, 48000 * 10))
@@ -356,7 +356,7 @@ def test_a_job_is_taken_up_by_its_name(
 ) -> None:
     samples = renderer.submit((dull, 48000), model="null")
     file = renderer.submit(dull_file, model="null", deliver="file", format="flac")
-    for known, tolerance in ((samples, 0.0), (file, 2**-22)):  # dithered at 24 bits
+    for known, tolerance in ((samples, 0.0), (file, 2**-22)):  # the file is dithered at 24 bits
         result = renderer.job(known.id).wait(60)
         assert np.abs(result.audio - dull).max() <= tolerance
         with pytest.raises(UsageError, match="not known"):
@@ -474,7 +474,7 @@ def test_a_name_that_no_job_can_have_is_refused_and_the_renderer_goes_on(rendere
 
 
 def test_a_renderer_belongs_to_its_process(renderer: Renderer, dull: Samples) -> None:
-    """A child that was forked is told so, and takes nothing from its parent by closing; none is pickled."""
+    """A forked child gets an error, and closing it there does not affect the parent; pickling fails."""
     child = os.fork()
     if child == 0:
         try:

@@ -1,4 +1,4 @@
-"""Behind a generator: what MusicGen, a synthesiser and a separator hand over, and the page's own lines."""
+"""Input from generators (MusicGen, a synthesiser, a separator), and the examples of the client's page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def renderer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Renderer]:
 
 
 def lively(frames: int, rate: int, to_hz: float | None = None, seed: int = 0) -> NDArray[np.float32]:
-    """Noise that swells three times a second, up to `to_hz` or all that the rate holds: (frames,)."""
+    """Noise that swells three times a second, up to `to_hz` or the Nyquist frequency: (frames,)."""
     noise = np.random.default_rng(seed).standard_normal(frames)
     if to_hz is not None:
         spectrum = np.fft.rfft(noise)
@@ -108,7 +108,7 @@ def test_stems_stay_aligned_and_sum_to_the_mix_below_the_cut(renderer: Renderer,
     for side in (0, 1):
         assert apart_db(given[side], total[side], 0.85 * cutoff_hz) < -90
         first, second = (result.audio[side] - stem[side] for stem, result in zip(stems, full, strict=True))
-        assert abs(np.corrcoef(first, second)[0, 1]) < 0.2  # seeds of their own: the new bands do not add up
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.2  # different seeds: the new bands do not add up
 
 
 def test_the_stems_of_a_manifest_still_are_the_mix(airband: Any, engine: Any, tmp_path: Path) -> None:
@@ -127,14 +127,14 @@ def test_the_stems_of_a_manifest_still_are_the_mix(airband: Any, engine: Any, tm
 
 
 def apart_db(given: NDArray[Any], made: NDArray[Any], to_hz: float) -> float:
-    """Level of made - given over given, both up to `to_hz`."""
+    """Level of made - given relative to given, both up to `to_hz`."""
     below = np.fft.rfftfreq(len(given), 1 / 44100) < to_hz
     error, level = (np.fft.rfft(np.asarray(x, float))[below] for x in (made - given, given))
     return float(10 * np.log10(np.sum(np.abs(error) ** 2) / np.sum(np.abs(level) ** 2)))
 
 
 def low_passed(samples: NDArray[Any], to_hz: float) -> NDArray[np.float32]:
-    """As a separator cuts it: nothing above, exactly what was there below."""
+    """Cuts like a separator: nothing above `to_hz`, unchanged below."""
     spectrum = np.fft.rfft(samples)
     spectrum[..., np.fft.rfftfreq(samples.shape[-1], 1 / 44100) > to_hz] = 0
     return np.fft.irfft(spectrum, samples.shape[-1]).astype(np.float32)

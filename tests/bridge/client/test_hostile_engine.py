@@ -1,4 +1,4 @@
-"""An engine that is not as it should be: the client says so, and stays usable."""
+"""An engine that misbehaves: the client says so, and stays usable."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ Answers = Callable[[Message], Iterable[Message | tuple[Message, memoryview]]]
 
 @contextmanager
 def engine(folder: Path, answers: Answers) -> Iterator[str]:
-    """A ROUTER that greets and answers as it is told; its endpoint."""
+    """Runs a ROUTER that greets, and answers with `answers`; yields its endpoint."""
     endpoint, left = f"ipc://{folder}/e", threading.Event()
 
     def serve() -> None:
@@ -217,7 +217,7 @@ def test_a_busy_engine_is_not_asked_without_a_pause(tmp_path: Path, connect: Cal
 
 
 class Endless:
-    """A socket of a peer that sends faster than anybody reads."""
+    """The socket of a peer that sends faster than anybody reads."""
 
     def __init__(self) -> None:
         self.left = 10_000

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def end(home: Home) -> None:
-    """Ends the engine that a test let start."""
+    """Ends the engine that a test started."""
     connection = read_connection(home)
     if connection is not None and is_running(home):
         os.kill(connection.pid, signal.SIGTERM)
@@ -81,7 +81,7 @@ def test_an_engine_is_started_where_none_runs_and_then_found(started: Home, dull
 
 
 def test_a_log_that_cannot_be_made_is_told_with_the_way_out(home: Home) -> None:
-    """A disk without inodes has room for bytes and none for a file."""
+    """A disk without free inodes may have free bytes, but no room for a file."""
     prepare(home)
     home.log.mkdir()
     with pytest.raises(OutputError, match=r"engine\.log cannot be made: .*choose another --state"):
@@ -104,7 +104,7 @@ def test_the_connection_file_is_json_for_other_clients(started: Home) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 def test_an_engine_imports_nothing_from_where_its_first_client_does(home: Home, tmp_path: Path) -> None:
-    """A host's folder of packages on PYTHONPATH: its torch is not the engine's."""
+    """A PYTHONPATH with a host's own packages: the engine must not load that torch."""
     host = tmp_path / "host"
     host.mkdir()
     (host / "torch.py").write_text("raise SystemExit('imported what the host holds')")

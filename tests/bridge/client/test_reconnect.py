@@ -1,4 +1,4 @@
-"""A client and an engine that comes, goes, is late, is another, or is far away."""
+"""A client and an engine that appears, disappears, is late, was replaced, or is far away."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_over_tcp_only_keys_on_the_list_get_in_and_files_travel(
 
 def test_an_engine_without_room_is_asked_again_until_it_has_some(start_engine: Start, dull: Samples) -> None:
     clip = np.tile(dull, 2)
-    # A job is a source, a result and a stem; the stems of two that were not fetched leave room for no third.
+    # A job needs a source, a result and a stem; two stems that were not fetched leave no room for a third.
     home = start_engine("--quota", str(4.2 * clip.nbytes / 1e9)).home
     with Client.connect(state=home.state, start=False) as client:
         first = client.submit((clip, 48000), model="null")

@@ -1,4 +1,4 @@
-"""A console as `airband console` starts it, on an engine of its own, and what speaks with it."""
+"""A console as `airband console` starts it, on an engine of its own, and clients of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUOTA_BYTES = 20_000_000
 
 @pytest.fixture
 def source(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
-    """4 s that end at 4 kHz."""
+    """4 s of noise that ends at 4 kHz."""
     path = tmp_path / "kick.wav"
     soundfile.write(path, np.tile(dull, 2).T, 48000, "FLOAT")
     return path
@@ -39,7 +39,7 @@ def source(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -51,7 +51,7 @@ class Answer:
 
 
 class Events:
-    """The stream of events of one page, and what the page knows by them."""
+    """The event stream of one page, and the state that the page has from it."""
 
     def __init__(self, stream: http.client.HTTPResponse) -> None:
         self._stream = stream
@@ -59,7 +59,7 @@ class Events:
         self.parts: dict[str, Any] = {}
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Takes what comes until the condition holds; a stream that says nothing for long fails the test."""
+        """Reads events until the condition holds; fails the test if none arrives for long."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline_s, (self.jobs, self.parts)
@@ -93,7 +93,7 @@ class LiveConsole:
         self.headers = {"Authorization": f"Bearer {self.token}", "Origin": self.origin}
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """One request; with the token and this page's origin unless `headers` are given."""
+        """Sends a request, with the token and this page's origin unless `headers` are given."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         content = json.dumps(body).encode() if isinstance(body, dict) else body
         try:
@@ -104,7 +104,7 @@ class LiveConsole:
             connection.close()
 
     def upload(self, path: Path) -> dict[str, Any]:
-        """Drops a file; the clip."""
+        """Uploads a file; returns the clip."""
         answer = self.ask("POST", f"/api/clips?name={path.name}", path.read_bytes())
         assert answer.status == 200, answer.body
         clip: dict[str, Any] = answer.said
@@ -112,7 +112,7 @@ class LiveConsole:
 
     @contextmanager
     def events(self) -> Iterator[Events]:
-        """What a page of it is told."""
+        """The events that a page receives."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request("GET", "/api/events", headers=self.headers)
         try:
@@ -121,7 +121,7 @@ class LiveConsole:
             connection.close()
 
     def take(self, clip: str, **asked: Any) -> str:
-        """Has a clip rendered; the job, once it is done."""
+        """Renders a clip; returns the job once it is done."""
         answer = self.ask("POST", f"/api/clips/{clip}/takes", {"preset": "music", **asked})
         assert answer.status == 200, answer.body
         job: str = answer.said["job"]
@@ -165,7 +165,7 @@ def start_console(state: Path) -> LiveConsole:
 
 @pytest.fixture(scope="session")
 def console(launch: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveConsole]:
-    """One for all tests that only use it; its engine may open paths below the tests' own folders."""
+    """One console for all tests that only use it; its engine may open paths below the tests' own folders."""
     folder = tmp_path_factory.getbasetemp()
     state = tmp_path_factory.mktemp("console") / "state"
     engine = launch(state, "--root", str(folder))
@@ -177,7 +177,7 @@ def console(launch: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[[Path], LiveConsole]]:
-    """`begin(state)`: consoles that are ended with the test."""
+    """`begin(state)`: consoles that end with the test."""
     running: list[LiveConsole] = []
 
     def start(state: Path) -> LiveConsole:

@@ -1,4 +1,4 @@
-"""Batches and watch folders started from a page, paused, gone on with, and taken up by the next console."""
+"""Batches and watch folders started from a page, paused, resumed, and continued by the next console."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_path_that_no_page_and_no_record_can_hold_is_refused(tmp_path: Path) -
 
 @pytest.fixture
 def clips(tmp_path: Path, dull: NDArray[np.float32]) -> Path:
-    """Two clips and a file that is none."""
+    """Two clips, and a file that is not one."""
     folder = tmp_path / "clips"
     folder.mkdir()
     for number, name in enumerate(("kick.wav", "snare.wav")):

@@ -1,4 +1,4 @@
-"""A clip: looked at, rendered, heard, downloaded, saved; by requests as the page makes them."""
+"""A clip: inspected, rendered, heard, downloaded, saved; with the requests that the page makes."""
 
 from __future__ import annotations
 

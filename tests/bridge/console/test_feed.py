@@ -1,4 +1,4 @@
-"""What open pages are sent: pieces of a size that holds nobody up, and looks that take no core."""
+"""What open pages are sent: messages small enough to delay nobody, and polls that use little CPU."""
 
 from __future__ import annotations
 

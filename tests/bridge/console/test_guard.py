@@ -1,4 +1,4 @@
-"""Who gets in, and what strangers learn: nothing."""
+"""Who gets in; strangers learn nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSED = b"forbidden\n"
 
 
 def is_refused(answer: Any) -> bool:
-    """A 403 that tells nothing, not even what serves here."""
+    """Whether it is a 403 without any information, even about the server."""
     facts = {"server", "set-cookie", "location"} & set(answer.headers)
     return answer.status == 403 and answer.body == REFUSED and not facts
 

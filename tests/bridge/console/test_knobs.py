@@ -1,4 +1,4 @@
-"""The form of the knobs, the files of presets, and the commands that do the same."""
+"""The form of the knobs, the files of presets, and the equivalent command lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_effects_and_hostile_text_survive_a_presets_file() -> None:
 
 
 def parsed(command: str) -> dict[str, Any]:
-    """What the command line makes of a command."""
+    """The options that the command line parses from a command."""
     name, subcommand, *arguments = shlex.split(command)
     assert name == "airband"
     context = typer.main.get_command(command_line()).commands[subcommand].make_context(subcommand, arguments)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What pages are told of the engine and its jobs, and what they can do about them."""
+"""What pages learn about the engine and its jobs, and the actions they offer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Audio = NDArray[np.float32]
 
 @pytest.fixture
 def slow() -> Audio:
-    """Enough for a job to be under way when it is looked at: 10 minutes."""
+    """10 minutes, so that a job is still running when a test looks at it."""
     return (0.1 * np.random.default_rng(1).standard_normal((1, 600 * 16000))).astype("f4")
 
 

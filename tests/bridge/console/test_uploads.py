@@ -1,4 +1,4 @@
-"""Files that are sent: streamed, bounded, whole or gone."""
+"""Uploads: streamed, bounded, complete or discarded."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_quota(
             "POST", "/api/clips?name=endless.wav", endless(), console.headers, encode_chunked=True
         )
         assert connection.getresponse().status == 409
-    except (BrokenPipeError, ConnectionResetError):  # it stopped listening
+    except (BrokenPipeError, ConnectionResetError):  # the console stopped reading
         pass
     connection.close()
     assert sent < 200 * MB

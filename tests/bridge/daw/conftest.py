@@ -1,4 +1,4 @@
-"""The `airband` command as a DAW finds it, and a virtual screen."""
+"""The `airband` command as a DAW finds it, and a virtual display."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def airband_on(state: Path) -> Iterator[Path]:
-    """`airband` on a state folder, without an engine yet; what it starts is ended afterwards."""
+    """`airband` on a state folder, without an engine at first; whatever it starts is ended afterwards."""
     command = state.parent / "airband"
     run = f"{sys.executable} -c 'from bridge.cli.app import main; main()'"
     command.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {run} "$@" --state {state}\n')
@@ -26,7 +26,7 @@ def airband_on(state: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def airband_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`airband` as all DAWs find it; the first that needs an engine starts it."""
+    """`airband` as DAWs find it, shared by tests; the first that needs an engine starts it."""
     with airband_on(tmp_path_factory.mktemp("daw") / "state") as command:
         yield command
 
@@ -40,7 +40,7 @@ def airband_alone(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A virtual screen."""
+    """A virtual display."""
     log = tmp_path_factory.mktemp("screen") / "xvfb.log"
     read, write = os.pipe()
     with log.open("w") as out:

@@ -27,8 +27,8 @@ pytestmark = [
 def lua(
     *arguments: str | Path, cwd: Path, command: Path | None = None, flags: str = "", takes: str = ""
 ) -> str:
-    # Debian's wrapper names Ardour's data. All that a session without a window reads of them, for 1.8 s, are
-    # MIDI instruments' names and plugins' tags, of which no script here asks.
+    # Debian's wrapper sets the path of Ardour's data. A session without a window reads from there, in 1.8 s,
+    # only MIDI instruments' names and plugins' tags, which no script here needs.
     wrapper = Path(shutil.which("ardour7-lua") or "").read_text().replace("export ARDOUR_DATA_PATH=", "# ")
     run = subprocess.run(
         ["sh", "-c", wrapper, "ardour7-lua", *map(str, arguments)],
@@ -50,7 +50,7 @@ def lua(
 
 
 def make_session(folder: Path, channels: int, *options: str) -> list[NDArray[np.float32]]:
-    """A session whose source is a ramp (and its negative); returns what was written."""
+    """Makes a session whose source is a ramp (and its negative); returns the written samples."""
     out = lua(
         HERE / "ardour" / "make_session.lua", folder, "song", str(channels), *options, cwd=folder.parent
     )
@@ -66,7 +66,7 @@ def make_session(folder: Path, channels: int, *options: str) -> list[NDArray[np.
 
 
 def regions(folder: Path) -> list[ElementTree.Element]:
-    """The regions on the playlist of the track, lowest layer first."""
+    """The regions on the track's playlist, lowest layer first."""
     root = ElementTree.parse(folder / "song.ardour").getroot()
     found = [
         region
@@ -109,9 +109,9 @@ def test_a_trimmed_and_faded_region_comes_back_aligned(
     for fade in ("FadeIn", "FadeOut"):
         np.testing.assert_allclose(curve(new, fade), curve(old, fade), atol=0.02, err_msg=fade)
     assert float(new.get("scale-amplitude", "1")) == 0.5
-    assert old.get("muted") == "1"  # or it would sound through the fades of the new one
+    assert old.get("muted") == "1"  # otherwise it would be heard through the fades of the new one
     assert new.get("muted") == "0"
-    (step,) = ElementTree.parse(folder / "song.history").getroot()  # all of it is undone at once
+    (step,) = ElementTree.parse(folder / "song.history").getroot()  # one undo step for all
     assert len(list(step.iter("Add"))) == 1
     assert [(muted.get("from"), muted.get("to")) for muted in step.iter("muted")] == [("0", "1")]
 
@@ -195,7 +195,7 @@ def test_two_regions_are_left_as_they_were_or_each_result_lies_directly_above_it
 def deliver(
     folder: Path, name: str, track: str, frame: int | None, channels: int, rate: int = 48000
 ) -> NDArray[np.float32]:
-    """A take as Airband Send leaves it: (frames, channels) noise."""
+    """A take as Airband Send leaves it: (frames, channels) of noise."""
     noise = np.random.default_rng(len(name)).uniform(-1, 1, (10001, channels)).astype(np.float32)
     folder.mkdir(exist_ok=True)
     sf.write(folder / f"{name}.wav", noise, rate, "FLOAT")
@@ -222,7 +222,7 @@ def listed(folder: Path) -> list[tuple[str, int, list[Path]]]:
 
 
 def imported(folder: Path, takes: Path) -> str:
-    """What the script says that brings Send's takes into a session."""
+    """The output of the script that imports Send's takes into a session."""
     script = SCRIPT.with_name("airband_takes_session.lua")
     return lua(script, folder, "song", cwd=folder.parent, takes=str(takes))
 
@@ -235,14 +235,14 @@ def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -
         ('Git "2"', 96001): deliver(takes, "2026-11-26 10-00-05 Git B-001 at 96001", 'Git "2"', 96001, 2),
         ("Airband Send", 7): deliver(takes, "2026-11-26 10-00-06 C-001 at 7", "", 7, 2),
     }
-    deliver(takes, "2026-11-26 10-00-09 D-001", "vox", None, 1)  # it was captured while the transport stood
+    deliver(takes, "2026-11-26 10-00-09 D-001", "vox", None, 1)  # captured while the transport stood still
     deliver(takes, "2026-11-26 10-00-09 E-001 at 7", "vox", 7, 1)
-    (takes / "2026-11-26 10-00-09 E-001 at 7.wav").unlink()  # somebody did not like it
+    (takes / "2026-11-26 10-00-09 E-001 at 7.wav").unlink()  # as a user may delete it
     for _ in range(2):  # the second time there is nothing new
         out = imported(folder, takes)
         assert "AIRBAND-OK" in out, out
     there = listed(folder)
-    assert len(there) == len(wanted) + 1  # and the region that was there
+    assert len(there) == len(wanted) + 1  # including the region that existed before
     found = {(track, at): files for track, at, files in there}
     for place, noise in wanted.items():
         assert len(found[place]) == noise.shape[1]
@@ -256,11 +256,11 @@ def test_takes_of_send_land_at_their_frame_on_their_track_once(tmp_path: Path) -
     assert "AIRBAND-FAILED" in out
     assert "it is at 44100 Hz and the session at 48000 Hz" in out
     assert re.search(r"damaged: .*a damaged sidecar", out)
-    assert [at for _, at, _ in listed(folder)].count(480000) == 1  # the others are imported
+    assert [at for _, at, _ in listed(folder)].count(480000) == 1  # the other takes are imported
 
 
 def test_takes_of_a_track_with_an_odd_name_land_on_one_track(tmp_path: Path) -> None:
-    """Its name ends in a backslash, and holds what Ardour allows in no name."""
+    """The name ends in a backslash, and contains what Ardour allows in no name."""
     folder, takes = tmp_path / "session", tmp_path / "takes"
     make_session(folder, 1, "dry")
     for number, at in enumerate((96000, 192000, 288000)):

@@ -2,7 +2,8 @@
 
     pytest -m audacity tests/bridge/daw/test_audacity.py
 
-Audacity runs under Xvfb with a home of its own. Its pipes have one name a user: no other may run meanwhile.
+Audacity runs under Xvfb with a home of its own. Its pipes have one name per user, so no other may run
+meanwhile.
 """
 
 import json
@@ -69,7 +70,7 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, screen: str) -> Path:
-    """A home whose Audacity has scanned its plugins, for a scan takes the pipes away."""
+    """A home whose Audacity has already scanned its plugins, as a scan removes the pipes."""
     home = tmp_path_factory.mktemp("audacity")
     settings = home / ".config" / "audacity"
     settings.mkdir(parents=True)
@@ -88,7 +89,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, screen: str) -> Path:
 def started(home: Path, screen: str) -> subprocess.Popen[bytes]:
     kept = {"HOME": str(home), "DISPLAY": screen, "PATH": "/usr/bin:/bin"}
     none = dict.fromkeys(("LV2_PATH", "LADSPA_PATH", "VST_PATH"), "/nonexistent")
-    shutil.rmtree(home / "temporary", ignore_errors=True)  # or it would offer to recover
+    shutil.rmtree(home / "temporary", ignore_errors=True)  # otherwise it would offer a recovery
     return subprocess.Popen(
         ["audacity"], env=kept | none, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -96,7 +97,7 @@ def started(home: Path, screen: str) -> subprocess.Popen[bytes]:
 
 
 def settled(process: subprocess.Popen[bytes], screen: str) -> None:
-    """Waits until the main window is there, and says yes to dialogs in its way."""
+    """Waits until the main window is there, and confirms dialogs in its way."""
     deadline_s = time.monotonic() + 240
     seen = 0
     while seen < 5:
@@ -119,7 +120,7 @@ def xdotool(screen: str, *arguments: str) -> str:
 
 @pytest.fixture
 def audacity(home: Path, screen: str) -> Iterator[None]:
-    """A fresh Audacity that listens."""
+    """A fresh Audacity that accepts commands."""
     if list(Path("/tmp").glob(f"audacity_script_pipe.*.{os.getuid()}")):
         try:
             Pipe().close()
@@ -144,7 +145,7 @@ def imported(pipe: Pipe, path: Path, samples: NDArray[np.float32]) -> None:
 
 
 def exported(pipe: Pipe, path: Path, track: int, channels: int = 2) -> NDArray[np.float32]:
-    """The selected time of one track, as Audacity has it."""
+    """The selected time of one track, as Audacity exports it."""
     pipe.do("SelectTracks", Track=track, TrackCount=1, Mode="Set")
     pipe.do("Export2", Filename=str(path), NumChannels=channels)
     samples: NDArray[np.float32] = sf.read(path, dtype="float32", always_2d=True)[0]
@@ -182,7 +183,7 @@ def test_a_stretch_comes_back_at_its_place(
         pipe.do("SelectTime", Start=0, End=10)
         first = exported(pipe, tmp_path / "first back.wav", 2)
         second = exported(pipe, tmp_path / "second back.wav", 3, channels=1)
-    expected = np.zeros((START + FRAMES, 2), np.float32)  # Audacity exports nothing behind the last clip
+    expected = np.zeros((START + FRAMES, 2), np.float32)  # Audacity exports nothing after the last clip
     expected[START:] = sound[START : START + FRAMES]
     np.testing.assert_array_equal(first, expected)
     expected = np.zeros((3 * RATE, 1), np.float32)
@@ -201,7 +202,7 @@ def test_a_whole_track_is_muted_and_results_are_numbered(
         assert [track["mute"] for track in pipe.info("Tracks")] == [1, 0]
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SetTrackAudio", Mute=0)
-        pipe.do("SelectNone")  # or Audacity's next Undo mutes it again
+        pipe.do("SelectNone")  # otherwise Audacity's next Undo mutes it again
         pipe.do("SelectTracks", Track=0, TrackCount=1, Mode="Set")
         pipe.do("SelectTime", Start=0.5, End=1.5)
     assert "part of 'vox' sounds twice" in run(airband_command, "--model", "null").stdout

@@ -1,4 +1,4 @@
-"""What `airband audacity` says and hears, where an Audacity says odd things."""
+"""How `airband audacity` handles an Audacity that answers oddly."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have n
 
 @pytest.fixture
 def answering(tmp_path: Path) -> Answering:
-    """`with answering(bytes) as pipe`: a pipe at whose other end every command gets this answer."""
+    """`with answering(bytes) as pipe`: a pipe on which every command gets this answer."""
 
     @contextmanager
     def answer(text: bytes) -> Iterator[Pipe]:

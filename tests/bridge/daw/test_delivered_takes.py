@@ -1,4 +1,4 @@
-"""What of a folder counts as a take of Airband Send that can be placed."""
+"""Which files in a folder count as placeable takes of Airband Send."""
 
 import json
 from pathlib import Path

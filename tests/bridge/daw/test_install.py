@@ -1,4 +1,4 @@
-"""Installing for a host and uninstalling leaves the host's folders as they were found."""
+"""Installing for a host and uninstalling again leaves the host's folders unchanged."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """A folder of plugins built elsewhere; no VST3, which would be loaded."""
+    """A folder of plugins built elsewhere; without a VST3, which would be loaded."""
     for name in ("AirbandSend.lv2/manifest.ttl", "AirbandSend.lv2/send.so"):
         path = tmp_path / "bin" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def test_a_machine_that_cannot_build_is_told_what_to_install(
     for name in ("make", "g++"):
         (tools / name).write_text("#!/bin/sh\n")
         (tools / name).chmod(0o755)
-    (tools / "pkg-config").write_text('#!/bin/sh\n[ "$2" != libsodium ]\n')  # knows all libraries but one
+    (tools / "pkg-config").write_text('#!/bin/sh\n[ "$2" != libsodium ]\n')  # knows all libraries except one
     (tools / "pkg-config").chmod(0o755)
     monkeypatch.undo()
     monkeypatch.setenv("HOME", str(user))

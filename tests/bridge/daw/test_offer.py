@@ -1,4 +1,4 @@
-"""What native plugins are told of an engine, and the numbers by which a project knows presets and models."""
+"""The choices that native plugins get from an engine, and the numbers by which projects store them."""
 
 import json
 from collections.abc import Callable

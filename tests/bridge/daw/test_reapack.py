@@ -1,4 +1,4 @@
-"""The index for ReaPack: one package that holds every script, each action marked as one."""
+"""The index for ReaPack: one package with every script, and each action marked as one."""
 
 from collections.abc import Callable
 from typing import Any

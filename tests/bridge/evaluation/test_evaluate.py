@@ -1,4 +1,4 @@
-"""`airband eval`: models, commands and the input itself, measured alike."""
+"""`airband eval`: models, commands and the unprocessed input, measured alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def without_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the extra `eval` is not installed: its scores take seconds a clip."""
+    """As if the extra `eval` were not installed: its scores take seconds per clip."""
     for name in perceptual.PACKAGES:
         monkeypatch.setitem(perceptual.PACKAGES, name, "no_such_module")
 
@@ -83,7 +83,7 @@ def test_a_command_that_copies_measures_as_the_input_itself(data: Path, tmp_path
 
 
 def test_a_command_that_returns_the_truth_is_perfect(data: Path, tmp_path: Path) -> None:
-    """Low-pass noise, made whole again: the command adds back what it reads from beside the clips."""
+    """Low-passed noise, made complete again: the command adds what it reads from files beside the clips."""
     script = tmp_path / "truth.py"
     script.write_text(
         "import sys, soundfile\n"
@@ -160,11 +160,11 @@ RATES = (
     "x, r = soundfile.read(sys.argv[1]); open(sys.argv[3], 'a').write(f'{r} {len(x)}\\n')\n"
     "soundfile.write(sys.argv[2], soxr.resample(x, r, 48000), 48000, subtype='FLOAT')\n"
 )
-"""A script that notes what it was given and makes 48 kHz of it."""
+"""A script that records its arguments and converts its input to 48 kHz."""
 
 
 def test_speech_alone_is_rendered_again_really_resampled(data: Path, tmp_path: Path) -> None:
-    """The paper's distance of two sounds that are alike below 8 kHz and empty above, by another low-pass."""
+    """The paper's distance between two sounds equal below 8 kHz and empty above, by different low-passes."""
     folder, script, notes = tmp_path / "clips", tmp_path / "rates.py", tmp_path / "notes.txt"
     script.write_text(RATES)
     for domain in ("music", "speech"):
@@ -181,7 +181,7 @@ def test_speech_alone_is_rendered_again_really_resampled(data: Path, tmp_path: P
 
 
 def test_a_command_may_be_shown_the_whole_clip_and_be_called_something(data: Path, tmp_path: Path) -> None:
-    """A ceiling: it answers with the truth."""
+    """An upper bound: the command returns the original."""
     script = tmp_path / "copy.py"
     script.write_text("import shutil, sys; shutil.copy(sys.argv[2], sys.argv[3])")
     command = f"the-truth={sys.executable} {script} {{in}} {{full}} {{out}}"
@@ -193,7 +193,7 @@ def test_a_command_may_be_shown_the_whole_clip_and_be_called_something(data: Pat
 
 
 def test_a_command_may_stay_and_read_its_clips_from_lines(data: Path, tmp_path: Path) -> None:
-    """It starts once, answers with the truth, and is gone when the table stands."""
+    """It starts once, returns the originals, and has ended when the table is written."""
     script = tmp_path / "copy.py"
     script.write_text(
         "import os, shutil, sys\n"
@@ -217,7 +217,7 @@ def test_a_model_takes_knobs(data: Path, tmp_path: Path, engine: Any) -> None:
     rows = evaluate(data, [8000], systems, tmp_path / "rows.csv", quiet, engine.home.state)
     whole, quieter = rows[2:4], rows[4:]
     for row, other in zip(whole, quieter, strict=True):
-        # 6 dB on what is generated; what is made good of the input's own slope just above the cut-off stays.
+        # 6 dB on the generated band; the correction of the input's own slope just above the cut-off stays.
         assert -6.1 < other.power_db - row.power_db < -4
     with pytest.raises(UsageError, match="unknown knob 'loudness'"):
         evaluate(data, [8000], ["draft:loudness=1"], tmp_path / "rows.csv", quiet, engine.home.state)
@@ -273,7 +273,7 @@ def test_scores_are_taken_later_of_rows_that_lack_them(
 
 
 def told(data: Path, out: Path, *more: str) -> Result:
-    """What `airband eval` of the untouched input at 8 kHz says."""
+    """The output of `airband eval` for the unprocessed input at 8 kHz."""
     app = typer.Typer()
     app.callback()(lambda: None)
     eval.register(app)

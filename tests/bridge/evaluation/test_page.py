@@ -1,4 +1,4 @@
-"""The page of evaluations says what is true: its columns are those of the command, its command runs."""
+"""The evaluation's page is true: its columns are those of the command, and its command runs."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The rows of the paper's table, with and without weights, and what is written of them."""
+"""The rows of the paper's table, with and without weights, and their Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PEER = "peer=some command {in} {out}"
 
 @pytest.fixture(autouse=True)
 def without_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the extra `eval` is not installed."""
+    """As if the extra `eval` were not installed."""
     for name in perceptual.PACKAGES:
         monkeypatch.setitem(perceptual.PACKAGES, name, "no_such_module")
 
@@ -131,7 +131,7 @@ def test_the_command_measures_a_ceiling_and_draft_and_writes_the_table(
         str(out),
     ]
     state = ["--state", str(engine.home.state)]
-    (data / "speech" / "a.wav").unlink()  # a command that copies has no use for another rate
+    (data / "speech" / "a.wav").unlink()  # the command under test only copies, so it needs one rate
     said = CliRunner().invoke(app, [*arguments, *state], env={"COLUMNS": "200"}, catch_exceptions=False)
     assert said.exit_code == 0
     lines = (out / "paper.md").read_text().splitlines()

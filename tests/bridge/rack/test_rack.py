@@ -1,4 +1,4 @@
-"""Rack: Pedalboard's own samples where everything is native, and super-resolution between where it is not."""
+"""Rack: Pedalboard's own samples if everything is native, and super-resolution between if not."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_rack_split_around_a_null_stage_equals_one_pedalboard(
 def test_a_late_effect_behind_a_stage_misses_only_the_tail_that_the_stage_cut(
     client: Client, noise: NDArray[np.float32]
 ) -> None:
-    """On one board an effect that looks ahead hears the reverb after the clip; a stage ends with the clip."""
+    """On one board an effect with look-ahead hears the reverb after the clip; a stage ends with the clip."""
     out = Rack([Reverb(), null(), pedalboard.Resample(16000)], client=client)(noise, RATE)
     board = pedalboard.Pedalboard([Reverb(), pedalboard.Resample(16000)])(noise, RATE)
     assert np.array_equal(out[:, :-512], board[:, :-512])
@@ -292,7 +292,7 @@ def test_an_event_loop_stays_free(client: Client, noise: NDArray[np.float32]) ->
         with pytest.raises(asyncio.CancelledError):
             await render
 
-    asyncio.run(called_off())  # waits for the thread that renders
+    asyncio.run(called_off())  # waits for the rendering thread
     assert client.jobs(1)[0].state == "cancelled"
 
 
@@ -320,7 +320,7 @@ EFFECTS = Effects(
 
 
 def in_parts(effects: Effects, client: Client) -> Rack:
-    """What the engine does with a preset's effects, stage by stage on this side."""
+    """What the engine does with a preset's effects, done stage by stage on the client."""
     before, after = Rack.from_effects(effects.before), Rack.from_effects(effects.after)
     return Rack([before, null(cutoff=6000), after], client=client)
 
@@ -334,7 +334,7 @@ def test_the_engine_and_a_rack_make_the_same_of_a_preset(client: Client, dull: N
 
 @pytest.fixture
 def _denormals_again() -> Iterator[None]:
-    """A plugin loaded here has its thread flush denormals for good; the tests that follow want them."""
+    """Restores denormals: a plugin loaded in this process makes its thread flush them from then on."""
     yield
     torch.set_flush_denormal(False)
 
@@ -349,8 +349,8 @@ def test_a_plugin_of_a_process_of_its_own_runs_from_any_thread(
     assert repr(outside) == "Rack([External('ZamTube.vst3', tube_drive=5.0)])"
     assert asyncio.run(outside.process_async(noise, RATE)).shape == noise.shape
     plugin = pedalboard.load_plugin(str(ZAM / "ZamTube.vst3"))
-    # Pedalboard listens at loading whether a plugin falls silent when told to; of this one it hears now the
-    # one answer, now the other.
+    # While loading, Pedalboard tests whether a plugin falls silent on reset; this plugin's answer varies
+    # between loads.
     plugin._reload_type = pedalboard.ExternalPluginReloadType.PersistsAudioOnReset  # type: ignore[attr-defined]
     inside = Rack([plugin])
     with pytest.raises(UsageError, match=r"External\(path\) runs on any thread"):

@@ -1,4 +1,4 @@
-"""The page about a batch: what stands in it, and what Chromium makes of it."""
+"""The page about a batch: its content, and how Chromium displays it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOSTILE = "<!--<script>&\"'.wav"
 
 @pytest.fixture
 def events(tmp_path: Path, report: RenderReport, dull: NDArray[np.float32]) -> list[Event]:
-    """Three clips with a tone at 10 kHz added, one of them hostile by name, and a failure."""
+    """Three clips with a tone at 10 kHz added, one of them with a hostile name, and a failure."""
     found = []
     for number, name in enumerate(("kick.wav", "snare.wav", HOSTILE)):
         source, out = tmp_path / name, tmp_path / "out" / name
@@ -81,7 +81,7 @@ def test_a_source_that_changed_is_told_and_not_shown(tmp_path: Path, events: lis
 
 
 def rendered(source: Path, given: NDArray[np.float32], report: RenderReport, preset: Preset) -> Event:
-    """A render of `given`, which the preset finds in `source`, with a tone at 10 kHz added."""
+    """A render of `given`, the preset's range of `source`, with a tone at 10 kHz added."""
     frames, out = given.shape[1], source.parent / "out" / "a.wav"
     tone = 0.005 * np.sin(2 * np.pi * 10000 * np.arange(frames) / RATE)
     about = SourceReport(rate_hz=RATE, frames=frames, first_frame=0, end_frame=frames, peak=0.3)
@@ -158,7 +158,7 @@ def test_the_page_plays_switches_and_sorts(opened: Callable[..., Any], width: in
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     drawn = "[...players.values()][0].picture !== undefined"
     page.locator(".player").first.scroll_into_view_if_needed()
-    page.wait_for_function(drawn, timeout=60000)  # the waveform, before anything is played
+    page.wait_for_function(drawn, timeout=60000)  # the waveform appears before anything is played
     lines = """(() => { const text = document.createRange();
         text.selectNodeContents(document.querySelector('td.state'));
         return text.getClientRects().length; })()"""
@@ -176,7 +176,7 @@ def test_the_page_plays_switches_and_sorts(opened: Callable[..., Any], width: in
     page.keyboard.press("g")
     page.evaluate("AirbandPlayer.active.seek(5)")
     page.keyboard.press("Space")
-    page.evaluate("AirbandPlayer.active.pause()")  # had it come to its end, space would have begun again
+    page.evaluate("AirbandPlayer.active.pause()")  # at its end, space would have started it again
     place = page.evaluate("AirbandPlayer.active.now()")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("AirbandPlayer.active.now()") == pytest.approx(max(place - 1, 0), abs=0.05)

@@ -1,4 +1,4 @@
-"""What is said of a job fits a message, whatever a plugin, a file name or a client put into it."""
+"""What is said about a job fits a message, whatever a plugin, a file name or a client put into it."""
 
 from __future__ import annotations
 

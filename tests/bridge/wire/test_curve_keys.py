@@ -1,4 +1,4 @@
-"""Allow-lists as `airband keys` writes them and an engine reads them."""
+"""Allow-lists, as `airband keys` writes them and an engine reads them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ EFFECTS: list[Any] = [
     {"name": "Mix", "effects": [{"name": "Gain"}, {"name": "Chain", "effects": [{"name": "Invert"}]}]},
     {"path": "/plugins/x.vst3", "params": {"a": True, "b": "c"}, "state": "s", "on_error": "bypass"},
 ]
-"""Effects are tied together by rules that types do not tell."""
+"""Effects have rules that connect their fields, which types do not express."""
 
 
 def fields_of(kind: mi.StructType) -> st.SearchStrategy[Any]:
@@ -61,7 +61,7 @@ def fields_of(kind: mi.StructType) -> st.SearchStrategy[Any]:
 
 
 def values_of(kind: mi.Type) -> st.SearchStrategy[Any]:
-    """What the wire may hold for a type of the protocol, its bounds and patterns respected."""
+    """Values that the wire may hold for a type of the protocol, within its bounds and patterns."""
     match kind:
         case mi.Metadata():
             return values_of(kind.type)

@@ -121,7 +121,7 @@ def test_a_folder_of_other_things_is_not_closed(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="not Airband's"):
         prepare(find_home(tmp_path))
     assert mode_of(tmp_path) == 0o755
-    (tmp_path / "engine.lock").touch()  # an engine's, which a backup brought back
+    (tmp_path / "engine.lock").touch()  # an engine's lock file that a backup restored
     prepare(find_home(tmp_path))
     assert mode_of(tmp_path) == 0o700
 
@@ -152,7 +152,7 @@ def test_a_state_folder_that_may_only_be_read_is_one_clear_error(home: Home) -> 
 
 def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    monkeypatch.setattr("os.path.expanduser", str)  # as where neither HOME nor the user is known
+    monkeypatch.setattr("os.path.expanduser", str)  # as if neither HOME nor the user were known
     with pytest.raises(EngineError, match="no home folder is known"):
         find_home()
 
@@ -165,7 +165,7 @@ def test_engines_on_different_state_folders_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.fixture
 def short_folder() -> Iterator[str]:
-    """A folder whose name leaves a socket's the room it has, which those of pytest may not."""
+    """A folder with a name short enough for a socket in it, unlike pytest's."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         yield folder
 
@@ -199,7 +199,7 @@ def test_a_runtime_folder_that_an_engine_cannot_use_is_passed_over(
     else:
         os.mkdir(folder)
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-    if why == "another user's":  # whose folder `sudo -E` leaves in the environment
+    if why == "another user's":  # `sudo -E` leaves it in the environment
         assert find_home(tmp_path).runtime.is_relative_to(folder)
         monkeypatch.setattr("os.getuid", lambda: os.stat(folder).st_uid + 1)
     assert not find_home(tmp_path).runtime.is_relative_to(folder)

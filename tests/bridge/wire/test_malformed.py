@@ -1,8 +1,8 @@
-"""A live engine and peers that do not keep to the protocol: 20,000 messages of every kind of wrong, or
+"""A live engine and peers that violate the protocol: 20,000 messages of every kind of wrong, or as many as in
 
-    AIRBAND_MALFORMED=200000 pytest -s -k malformed tests/bridge/wire/test_malformed.py
+AIRBAND_MALFORMED=200000 pytest -s -k malformed tests/bridge/wire/test_malformed.py
 
-as many as that (1.2 million frames), and prints what the engine grew by and how long others' pings took.
+(1.2 million frames), which prints how much the engine's memory grew and how long others' pings took.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
 MESSAGES, DRAWN = int(os.environ.get("AIRBAND_MALFORMED", "20000")), 10_000
 """How many are sent, and how many different ones: drawing one takes longer than answering it."""
 GROWTH_BYTES = 64 * 1024**2
-"""What an engine may hold for those who send it such messages."""
+"""How much an engine may hold for those who send it such messages."""
 CORPUS = Path(__file__).parents[2] / "faults" / "corpus" / "frames"
 LAST_KEY_COUNTS = "same-key-twice"
-"""A message all the same."""
+"""A file of the corpus that is a valid message after all."""
 BATCH = 16
-"""Messages under way at a time: a stranger who sends faster than it listens is not answered."""
+"""Messages in progress at a time: a stranger who sends faster than it reads gets no answers."""
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 def wrong_messages(rng: np.random.Generator) -> Callable[[], list[bytes]]:
-    """Draws messages, each one of `faults/corpus` or wrong in one of eleven ways: the engine follows none."""
+    """Draws messages, from `faults/corpus` or wrong in one of eleven ways: the engine understands none."""
     kept = [path.read_bytes() for path in sorted(CORPUS.iterdir()) if path.name != LAST_KEY_COUNTS]
     headers = [
         msgpack.packb(msgspec.to_builtins(message))
@@ -130,7 +130,7 @@ def test_malformed_messages_leave_the_engine_answering(
 def test_bytes_flipped_at_random_never_end_the_engine(
     engine: LiveEngine, connect: Callable[..., Peer]
 ) -> None:
-    """Some of these are still messages: whatever they ask for, the engine goes on."""
+    """Some of these happen to be valid messages: whatever they ask for, the engine goes on."""
     rng = np.random.default_rng(8)
     header = bytearray(encode(Submit(new_ulid(), File("a.wav", 10), DeliverFile(), Preset()))[0])
     nasty = connect(engine)

@@ -20,7 +20,7 @@ def digest_of(data: bytes) -> str:
 
 
 def move(sender: Sender, receiver: Receiver) -> bytes:
-    """Moves all that can be moved; the bytes that were new to the receiver."""
+    """Moves all that can be moved; returns the bytes that were new to the receiver."""
     moved = b""
     while grant := receiver.grant():
         sender.grant(*grant)

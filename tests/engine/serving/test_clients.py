@@ -1,4 +1,4 @@
-"""The clients of an engine together: who may stay, and what may wait for all of them."""
+"""The clients of an engine together: which may stay, and how much may wait for all of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from presets.schema import make
 
 
 class House:
-    """Clients, their jobs and a socket, without a loop: nobody reads what is sent."""
+    """Clients, their jobs and a socket, without a loop: nobody reads the sent messages."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder / "jobs.sqlite")

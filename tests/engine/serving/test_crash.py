@@ -1,4 +1,4 @@
-"""Processes that die by SIGKILL: the job, the other jobs, the engine and the machine come out of it well."""
+"""Processes that die by SIGKILL: the job, the other jobs, the engine and the machine survive that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and process 
 
 @pytest.fixture(scope="module")
 def long_clip() -> Samples:
-    """A minute of stereo noise: `draft` needs seconds for it on any machine of today."""
+    """A minute of stereo noise, for which `draft` needs seconds on any current machine."""
     return 0.1 * np.random.default_rng(6).standard_normal((2, 48000 * 60), dtype="f4")
 
 
@@ -36,7 +36,7 @@ def long_clip() -> Samples:
 def victim(
     launch: Callable[..., LiveEngine], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveEngine]:
-    """The engine whose workers are killed, and in the last test it itself."""
+    """The engine whose workers are killed; the last test kills the engine itself."""
     live = launch(tmp_path_factory.mktemp("victim") / "state")
     yield live
     live.end()
@@ -51,7 +51,7 @@ def state_of(peer: Peer, job: str) -> str:
 
 
 def gone(pids: list[int]) -> bool:
-    """True when none of these processes lives; a zombie waits for its parent only and does nothing."""
+    """Whether none of these processes lives; a zombie counts as dead."""
     for pid in pids:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text() if sys.platform == "linux" else ""
@@ -89,7 +89,7 @@ def test_the_second_death_fails_the_job_and_the_engine_lives(
     peer.until_progress(doomed)
     os.kill(live.workers[0], signal.SIGKILL)
     while not (isinstance(message := peer.hear()[0], Progress) and message.step == 0):
-        pass  # what the first worker still said, up to the job's new beginning
+        pass  # messages of the first worker, up to the job's restart
     peer.until_progress(doomed)
     os.kill(live.workers[0], signal.SIGKILL)
     failed = peer.outcome(doomed)

@@ -1,4 +1,4 @@
-"""What clients asked is done in turn, and no more of it is kept than may wait."""
+"""Clients' messages are handled in turn, and no more are kept than may wait."""
 
 from __future__ import annotations
 

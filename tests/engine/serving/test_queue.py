@@ -144,7 +144,7 @@ def test_a_job_added_twice_runs_once() -> None:
 
 
 class Sequences(RuleBasedStateMachine):
-    """Any sequence of calls against the sentence in queue.py, written down naively."""
+    """Any sequence of calls, compared with a naive implementation of the rule in queue.py."""
 
     def __init__(self) -> None:
         super().__init__()

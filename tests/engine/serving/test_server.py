@@ -1,4 +1,4 @@
-"""A live engine as a stranger on the wire meets it: greetings, refusals, keys, signals, folders."""
+"""A live engine as an unknown client meets it: greetings, refusals, keys, signals, folders."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ SAMPLES = np.arange(2000, dtype="f4").reshape(2, -1) / 4000
 
 
 class RecordingWorker:
-    """Notes the tasks it is given and renders nothing: the tests say what came of them."""
+    """Records its tasks and renders nothing; the tests report their outcomes."""
 
     is_helper = False
 
@@ -154,7 +154,7 @@ def queued(session: Session, **more: Any) -> str:
 
 
 def done(house: House, job: str) -> Done:
-    """What a worker leaves behind and says."""
+    """Leaves the files of a finished job, and returns the worker's message."""
     written = house.spool.scratch(job, "stem")
     written.write_bytes(SAMPLES.tobytes())
     house.spool.keep_stem(job, written)
@@ -531,7 +531,7 @@ def test_an_upload_that_finds_no_room_fails_and_leaves_nothing(house: House) -> 
             last = offset + 2**20 >= len(content)
             chunk = Chunk(asked.job, offset, last, digest.hexdigest() if last else None)
             ask(house.one, chunk, content[offset : offset + 2**20])
-        house.jobs.finish_uploads()  # a thread writes what came; its error may be told with the next piece
+        house.jobs.finish_uploads()  # a thread writes the pieces; its error may come with the next one
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     house.jobs.dispatch()
@@ -546,7 +546,7 @@ def test_an_end_that_finds_no_room_is_kept_as_soon_as_there_is_some(
 ) -> None:
     job = queued(house.one)
     house.jobs.dispatch()
-    house.store._db.execute("PRAGMA query_only = 1")  # SQLite's own way to refuse every write
+    house.store._db.execute("PRAGMA query_only = 1")  # makes SQLite refuse every write
     done(house, job)
     for _ in range(9):
         house.jobs.dispatch()
@@ -573,9 +573,7 @@ def test_a_disk_without_room_for_a_row_is_made_room_on_and_the_job_goes_on(
     [(_, upload)] = house.jobs._incoming.uploads.complete
     upload.wait()
     [pages] = house.store._db.execute("PRAGMA page_count").fetchone()
-    house.store._db.execute(
-        f"PRAGMA max_page_count = {pages}"
-    )  # SQLite then says what it says of a full disk
+    house.store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then reports a full disk
     for _ in range(100):
         house.two.receive(by_path(), None)
     assert isinstance(heard(house.two)[-1], Busy), "a new job waits outside"
@@ -601,7 +599,7 @@ def test_a_source_that_comes_again_while_it_is_dropped_stays(house: House) -> No
     house.two.receive(Chunk(second.job, 0, True, digest.hexdigest()), memoryview(SAMPLES.tobytes()))
     [(_, upload)] = house.jobs._incoming.uploads.complete
     upload.wait()
-    done(house, first)  # whose source is that of the second, which is whole and not yet queued
+    done(house, first)  # its source is also the second's, which is complete but not queued yet
     house.store.sync()
     house.jobs._incoming.files.drop_released(house.store.synced, house.jobs._is_needed)
     house.jobs.finish_uploads()

@@ -39,7 +39,7 @@ def test_a_worker_that_answers_nothing_is_found_out_and_one_that_answers_is_not(
 
 
 def waited(pool: worker_pool.WorkerPool, small_waits: bool) -> list[str]:
-    """Who is needed after jobs waited, or did not, for a while."""
+    """Which workers are needed after jobs waited, or not, for a while."""
     for _ in range(2):
         pool.fit(small_waits)
     return [worker.device for worker in pool.needed]
@@ -47,7 +47,7 @@ def waited(pool: worker_pool.WorkerPool, small_waits: bool) -> list[str]:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> worker_pool.WorkerPool:
-    """Of a worker and two helpers, none of which is ever started, that waits for nothing."""
+    """A pool of a worker and two helpers, none of which is ever started, without waiting times."""
     monkeypatch.setattr(worker_pool, "HELP_AFTER_S", 0.0)
     monkeypatch.setattr(worker_pool, "HELPER_IDLE_S", -1.0)
     pool = worker_pool.WorkerPool(["auto"], lambda *_: None, WorkerOptions(Path("spool")), helpers=2)

@@ -1,4 +1,4 @@
-"""Files of the spool: named by content, whole or not there, within the quota."""
+"""Files of the spool: named by content, complete or absent, within the quota."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def spool(tmp_path: Path) -> Spool:
 
 @pytest.fixture
 def keep(spool: Spool, report: RenderReport) -> Keep:
-    """Keeps a result of so many bytes under a key, as old as is said."""
+    """Keeps a result of so many bytes under a key, with the given age."""
 
     def kept(key: str, nbytes: int, age_s: float = 0.0) -> Path:
         written = spool.scratch("job", "pcm")
@@ -207,7 +207,7 @@ def test_a_source_named_while_it_is_to_be_deleted_stays(spool: Spool, tmp_path: 
     for place in ("first", "second"):
         (tmp_path / place).write_bytes(b"same")
     sources.name(tmp_path / "first", DIGEST)
-    with sources._renaming:  # the thread waits with its deletion
+    with sources._renaming:  # holds up the deletion
         sources.drop(DIGEST)
         second = Thread(target=sources.name, args=(tmp_path / "second", DIGEST))
         second.start()

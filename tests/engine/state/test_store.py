@@ -1,4 +1,4 @@
-"""Jobs survive what happens to engines; what cannot be kept is said in one clear error."""
+"""Jobs survive the end of their engine; what cannot be stored gives one clear error."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_no_room_is_an_output_error_and_loses_nothing(path: FilePath) -> None:
     store = Store(path)
     kept = submit()
     store.add(kept, "S", "queued")
-    store._db.execute("PRAGMA max_page_count = 1")  # SQLite's own way to run out of room
+    store._db.execute("PRAGMA max_page_count = 1")  # makes SQLite run out of room
     fat = Submit(new_ulid(), Path("/" + "x" * 4000), DeliverPcm(), make())
     with pytest.raises(OutputError, match="make room"):
         store.add(fat, "S", "queued")
@@ -231,4 +231,4 @@ def test_what_the_loop_asks_does_not_grow_with_the_jobs_that_have_ended(
     steps: list[int] = []
     store._db.set_progress_handler(lambda: steps.append(1), 100)
     asked(store)
-    assert len(steps) < 50  # 5,000 of SQLite's instructions; a look at every job takes 100,000 at the least
+    assert len(steps) < 50  # times 100 of SQLite's instructions; visiting every job takes 100,000 at least

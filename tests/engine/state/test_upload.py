@@ -1,4 +1,4 @@
-"""One upload: its caller never waits, what was there is hashed too, and nothing unchecked gets a name."""
+"""One upload: its caller never waits, existing bytes are hashed too, and nothing unchecked gets a name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def digest_of(content: bytes) -> str:
 
 
 class Desk:
-    """One upload of CONTENT, of which some may be there, and its writer's thread, which can be held up."""
+    """One upload of CONTENT, of which a part may exist, and its writing thread, which can be held up."""
 
     def __init__(self, folder: Path, there: int = 0, nbytes: int = len(CONTENT)) -> None:
         self.path, self.named, self.news = folder / JOB, list[tuple[bytes, str]](), 0

@@ -1,4 +1,4 @@
-"""Credit for sources on their way: it follows the disk, is shared, and ends with an error if that refuses."""
+"""Credit for uploads: it follows the disk, is shared, and ends with an error if the disk refuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def begin(uploads: Uploads, folder: Path, nbytes: int = 10 * CREDIT_BYTES) -> st
 
 
 def send(uploads: Uploads, job: str, pieces: int) -> list[Grant]:
-    """The grants that come with so many pieces."""
+    """Sends so many pieces; returns the grants."""
     grants = []
     for _ in range(pieces):
         offset = uploads._uploads[job].receiver.offset
@@ -56,7 +56,7 @@ def evict_nothing(nbytes: int) -> int:
 
 
 def leave_its_name(path: Path, digest: str) -> None:
-    """A source that keeps the name of its part."""
+    """Leaves a complete source under the name of its part."""
 
 
 def first_news(uploads: Uploads, wait_until: WaitUntil) -> Grant | Failed:
@@ -121,7 +121,7 @@ def test_the_more_uploads_send_the_less_credit_each_has(uploads: Uploads, tmp_pa
         assert time.monotonic() < deadline_s
         if sent < PIECES:
             grants, sent = send(uploads, jobs[0], 1), sent + 1
-        else:  # the disk is slow, and the credit of before is used up
+        else:  # the disk is slow, and the earlier credit is used up
             grants = [news for news in uploads.news() if isinstance(news, Grant) and news.job == jobs[0]]
     assert grants[0].bytes <= CREDIT_SUM_BYTES // 64
     assert send(uploads, begin(uploads, tmp_path, CHUNK_BYTES // 2), 0) == []

@@ -37,7 +37,7 @@ class Tab:
     page: Any
 
     def until(self, condition: str) -> None:
-        """Waits for a condition in the page; playwright's own way evaluates text, which the CSP forbids."""
+        """Waits for a condition in the page; playwright's own wait evaluates text, which the CSP forbids."""
         deadline_s = time.monotonic() + WAIT_S
         while not self.page.evaluate(condition):
             assert time.monotonic() < deadline_s, condition
@@ -45,7 +45,7 @@ class Tab:
 
     @contextmanager
     def dropped(self, path: Path) -> Iterator[None]:
-        """Drops a file on the page, and closes it in the end."""
+        """Drops a file on the page; closes the clip at the end of the block."""
         content = base64.b64encode(path.read_bytes()).decode()
         self.page.evaluate(
             """([name, content]) => {
@@ -80,7 +80,7 @@ class Tab:
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Tab]]:
-    """`visit(console, width, height, ...)`: a tab with the page; its console must stay silent."""
+    """`visit(console, width, height, ...)`: a tab with the page; its JavaScript console must stay silent."""
     complaints: list[str] = []
     contexts: list[Any] = []
 

@@ -34,7 +34,7 @@ BRIGHTNESS = """() => {
     };
     return [mean(0, share - 12), mean(share + 12, canvas.height)];
 }"""
-"""Of the spectrogram above its line and below it, 0 to 255."""
+"""Brightness of the spectrogram above and below its line, 0 to 255."""
 
 
 def low_band(samples: NDArray[Any], edge_hz: float) -> NDArray[Any]:
@@ -55,7 +55,7 @@ def test_a_clip_is_dropped_cut_previewed_compared_kept_and_downloaded(
         assert "as found" in line.get_attribute("aria-valuetext")
         tab.until(f"({BRIGHTNESS})()[1] > 30")
         above, below = page.evaluate(BRIGHTNESS)
-        assert above < below / 10  # the shelf is seen
+        assert above < below / 10  # the end of the band is visible
 
         box = line.bounding_box()
         page.mouse.move(box["x"] + 300, box["y"] + box["height"] / 2)
@@ -126,7 +126,7 @@ def test_a_take_that_is_done_before_its_beginning_is_answered_is_brought_to_the_
         answer = route.fetch()
         with Client.connect(state=console.state, start=False) as client:
             client.job(answer.json()["job"]).wait()
-        time.sleep(1.0)  # the page is told of the end in a quarter of it
+        time.sleep(1.0)  # the page learns of the end in a quarter of that
         route.fulfill(response=answer)
 
     with tab.dropped(source):

@@ -1,4 +1,4 @@
-"""How the page looks: soon, to everybody, at every width."""
+"""How the page looks: fast, accessible, at every width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 PAINT_MS = 500
 ROUNDS = 5
-"""A busy machine paints later, never sooner: the best round counts."""
+"""Repetitions: a busy machine paints later, never sooner, so the best round counts."""
 
 
 def test_the_page_is_painted_within_half_a_second(console: Any, visit: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Renders under way in Chromium: watched and cancelled in two tabs, across a kill, among a thousand."""
+"""Running renders in Chromium: watched and cancelled in two tabs, across a kill, among a thousand jobs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ pytestmark = pytest.mark.browser
 MANY = 1000
 ROUNDS = 5
 LONG_MS = 50
-"""From here on Chromium calls a task long: a user feels that the page does not answer."""
+"""Chromium calls longer tasks long: the user notices that the page does not respond."""
 
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    """90 s that end at 8 kHz: enough for a render to be under way when it is looked at."""
+    """90 s that end at 8 kHz, so that a render is still running when a test looks at it."""
     path = tmp_path / "field recording.wav"
     soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(90 * 16000), 16000)
     return path
 
 
 def begin_render(tab: Any) -> str:
-    """Has all of the clip that is shown rendered; the job, once its bar has moved."""
+    """Renders all of the shown clip; returns the job once its bar has moved."""
     page = tab.page
     page.get_by_role("button", name="Render all of it").click()
     bar = "document.querySelector('.takes tr[data-state=running] progress')"
@@ -117,7 +117,7 @@ def render_silence(console: Any) -> str:
 
 
 def longest_task_ms(browser: Any, page: Any, act: Callable[[], None]) -> float:
-    """CPU time of the longest task of a page, in which it cannot answer, while something is done with it."""
+    """CPU time of a page's longest task during an action; in a task the page cannot respond."""
     browser.start_tracing(page=page, categories=["toplevel"])
     act()
     events = json.loads(browser.stop_tracing())["traceEvents"]
@@ -145,13 +145,13 @@ NOTE_TOUCHED = """() => {
     const watch = new MutationObserver((records) => records.forEach(note));
     watch.observe(list, {subtree: true, childList: true, characterData: true});
 }"""
-"""Keeps the jobs whose rows are changed, moved or made."""
+"""Records the jobs whose rows are changed, moved or created."""
 
 
 def test_a_thousand_jobs_come_scroll_and_change_without_a_long_task(
     browser: Any, crowded: Any, visit: Callable[..., Any]
 ) -> None:
-    """In CPU time, of which a busy machine wants more for the same, never less: the best round counts."""
+    """Measured in CPU time, of which a busy machine uses more, never less: the best round counts."""
     tab = visit(crowded)
     page = tab.page
     rendered: list[str] = []
@@ -177,7 +177,7 @@ def test_a_thousand_jobs_come_scroll_and_change_without_a_long_task(
         took_ms: list[float] = []
         while not took_ms or (took_ms[-1] >= LONG_MS and len(took_ms) < ROUNDS):
             if act is come:
-                page.goto("about:blank")  # what it costs to take an old page down is no matter of the new one
+                page.goto("about:blank")  # so that removing the old page does not count for the new one
             took_ms.append(longest_task_ms(browser, page, act))
         assert min(took_ms) < LONG_MS, (act.__name__, took_ms)
     assert set(page.evaluate("[...touched].filter(Boolean)")) == set(rendered[-3:])

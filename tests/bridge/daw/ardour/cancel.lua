@@ -1,5 +1,5 @@
--- ardour7-lua cancel.lua AIRBAND_SESSION.LUA FOLDER NAME TRACK: runs it with a window, as Ardour with a display has
--- one, whose button is pressed once the render is under way.
+-- ardour7-lua cancel.lua AIRBAND_SESSION.LUA FOLDER NAME TRACK: runs that script with a fake progress window, as Ardour
+-- has with a display, and presses its cancel button once the render is running.
 local shown
 LuaDialog = {
   ProgressWindow = function()

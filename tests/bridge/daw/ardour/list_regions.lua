@@ -1,4 +1,5 @@
--- ardour7-lua list_regions.lua FOLDER NAME: a line "REGION <track>|<position>|<file of each channel, parted by |>" each.
+-- ardour7-lua list_regions.lua FOLDER NAME: prints a line per region, "REGION <track>|<position>|<file of each
+-- channel>".
 local ok, problem = pcall(function()
   AudioEngine:set_backend("None (Dummy)", "", "")
   local session = assert(load_session(arg[1], arg[2]))

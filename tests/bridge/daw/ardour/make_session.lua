@@ -1,8 +1,8 @@
--- ardour7-lua make_session.lua FOLDER NAME CHANNELS: a session with one track "vox" and a region of 3 s at 2 s, whose
--- samples the caller writes (the paths are printed). It is trimmed by 12345 samples in front, has a fade-in of
--- 4800 (constant power) and a fade-out of 2400 (linear), and a gain of 0.5. Words after that: `dry` leaves all that out
--- but the trim; `frames=N` makes the source N frames long in place of 3 s; `stacked` lays a second region, "over", on top, from 3 s to 4 s; `muted` mutes the region;
--- `wide` makes the source stereo, whatever the track is.
+-- ardour7-lua make_session.lua FOLDER NAME CHANNELS [WORD ...]: makes a session with one track "vox" and a region of 3
+-- s at 2 s, whose samples the caller writes (it prints the paths). The region is trimmed by 12345 samples at its start,
+-- has a fade-in of 4800 (constant power), a fade-out of 2400 (linear), and a gain of 0.5. Words: `dry` leaves out all
+-- that except the trim; `frames=N` makes the source N frames long instead of 3 s; `stacked` lays a second region,
+-- "over", on top, from 3 s to 4 s; `muted` mutes the region; `wide` makes the source stereo, whatever the track is.
 local ok, problem = pcall(function()
   local folder, name, channels = arg[1], arg[2], tonumber(arg[3])
   AudioEngine:set_backend("None (Dummy)", "", "")

@@ -1,14 +1,15 @@
-// A small CLAP host: sends planar float samples through a plugin, and tells its parameters.
+// A small CLAP host: sends planar float samples through a plugin, and prints its parameters.
 //
-//   clap_host PLUGIN.clap IN.f32 OUT.f32 RATE BLOCK [WORD ...] [NAME=VALUE[@FRAME] ...]   as the sound begins, or later in it
-//   clap_host ... -- [locate=FRAME] [NAME=VALUE ...] [until NAME=TEXT]                    afterwards, in silence: 60 s at most
+//   clap_host PLUGIN.clap IN.f32 OUT.f32 RATE BLOCK [WORD ...] [NAME=VALUE[@FRAME] ...]   at the start of the sound, or
+// later   clap_host ... -- [locate=FRAME] [NAME=VALUE ...] [until NAME=TEXT]                    afterwards, in silence:
+// 60 s at most
 //
 // Words: `offline` renders offline, `no-latency` has no clap.latency, `rolling` moves the transport from frame 0 on,
-// `restored` gives the parameters as a saved state in place of setting them, and only then; `track=NAME` names the track,
-// `project=FILE` opens the plugin with the state that lies there, if any, and saves it there in the end; `locate=FRAME`
-// takes the transport elsewhere. It makes up for the delay that the plugin tells, and fails where
-// something is heard before the sound can be. It prints the frame of the transport at which the sound began, that delay,
-// and a line NAME=TEXT for each parameter. host.py is the same for other hosts.
+// `restored` passes the parameters only as a saved state, without setting them; `track=NAME` names the track,
+// `project=FILE` opens the plugin with the state in that file, if any, and saves it there at the end; `locate=FRAME`
+// moves the transport. It compensates for the plugin's reported latency, and fails if anything is heard before the
+// sound can be. It prints the transport's frame at which the sound began, that latency, and a line NAME=TEXT for each
+// parameter. host.py does the same with other hosts.
 #include "clap_instance.hpp"
 
 #include <algorithm>
@@ -44,7 +45,7 @@ static std::vector<char> savedWith(const Library& library, const Settings& setti
     return state;
 }
 
-/// A file's bytes; none where it is not there.
+/// The bytes of a file; none if it does not exist.
 static std::vector<char> fileOf(const std::string& path)
 {
     std::ifstream file(path, std::ios::binary);
@@ -99,11 +100,11 @@ int main(int count, char** arguments)
     std::vector<float> silence(width * block);
     float* const silent[] = {silence.data(), silence.data() + (width - 1) * block};
     if (words.count("restored") == 0) {
-        instance.process(silent, block); // parameters are set by hand, in a plugin that runs
+        instance.process(silent, block); // as a user sets parameters by hand while the plugin runs
         instance.set(during);
         instance.process(silent, 0);
         for (const auto& setting : during)
-            if (setting.first == "Restore") // the plugin tells another delay once sound passes
+            if (setting.first == "Restore") // the plugin reports another latency once sound passes
                 instance.process(silent, block);
     }
 
@@ -138,7 +139,7 @@ int main(int count, char** arguments)
     instance.set(after);
     const auto began = std::chrono::steady_clock::now();
     bool waits = !after.empty() || !until.empty() || located != Instance::kStands;
-    int64_t position = located; // the transport stops behind the sound
+    int64_t position = located; // the transport stops after the sound
     while (waits && std::chrono::steady_clock::now() - began < std::chrono::seconds(60)) {
         std::fill(silence.begin(), silence.end(), 0.f);
         instance.process(silent, block, position);

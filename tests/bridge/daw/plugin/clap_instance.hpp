@@ -1,4 +1,4 @@
-// An instance of a CLAP plugin, for the small hosts of these tests: parameters by name, state, transport, planar sound.
+// An instance of a CLAP plugin, for these tests' small hosts: parameters by name, state, transport, planar sound.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -43,10 +43,10 @@ struct Library {
 };
 
 struct Instance {
-    /// In place of a position: the transport stands, or it plays and the host does not tell where.
+    /// Special positions: the transport is stopped, or it plays but the host does not tell where.
     static constexpr int64_t kStands = INT64_MIN, kNowhere = INT64_MIN + 1;
 
-    /// What the host tells: a track's name ("" for none), and whether it has clap.latency.
+    /// What the host reports: a track's name ("" for none), and whether it has clap.latency.
     Instance(const Library& library, const std::string& track_ = "", bool hasLatency_ = true)
         : track(track_), hasLatency(hasLatency_),
           about{CLAP_VERSION, this, "clap_host", "", "", "1", extension, nothing, nothing, nothing},
@@ -82,7 +82,7 @@ struct Instance {
         return latency != nullptr ? latency->get(plugin) : 0;
     }
 
-    /// The plugin's state, taken in pieces of so many bytes.
+    /// The plugin's state, written in pieces of so many bytes.
     std::vector<char> saved(size_t piece = SIZE_MAX) const
     {
         struct Taken {
@@ -99,7 +99,7 @@ struct Instance {
         return taken.all;
     }
 
-    /// Gives a state back, in pieces of so many bytes; whether the plugin took it.
+    /// Restores a state, in pieces of so many bytes; returns whether the plugin accepted it.
     bool load(const std::vector<char>& state, size_t piece = SIZE_MAX)
     {
         struct Left {
@@ -117,7 +117,7 @@ struct Instance {
         return asked<clap_plugin_state_t>(CLAP_EXT_STATE)->load(plugin, &stream);
     }
 
-    /// The sound so far is over.
+    /// Resets the plugin: the sound so far is over.
     void reset() { plugin->reset(plugin); }
 
     double value(const std::string& name) const
@@ -127,7 +127,7 @@ struct Instance {
         return found;
     }
 
-    /// A parameter's value as its user reads it.
+    /// A parameter's value as its user sees it.
     std::string text(const std::string& name) const
     {
         char said[256] = "";
@@ -135,7 +135,7 @@ struct Instance {
         return said;
     }
 
-    /// Whether every parameter has a value that it can have.
+    /// Whether every parameter has an allowed value.
     bool isSane() const
     {
         for (uint32_t index = 0; index < params->count(plugin); ++index) {
@@ -158,7 +158,7 @@ struct Instance {
         }
     }
 
-    /// Parameters, from the next block on.
+    /// Sets parameters, from the next block on.
     void set(const Settings& settings)
     {
         events.clear();
@@ -166,7 +166,7 @@ struct Instance {
             set(find(setting.first).id, setting.second);
     }
 
-    /// One parameter more, by its number.
+    /// Sets one more parameter, by its number.
     void set(uint32_t id, double value)
     {
         clap_event_param_value_t event = {};
@@ -177,7 +177,7 @@ struct Instance {
         events.push_back(event);
     }
 
-    /// One block, in place. `position`: the frame of the transport.
+    /// Processes one block in place. `position`: the frame of the transport.
     void process(float* const* sound, uint32_t frames, int64_t position = kStands)
     {
         clap_audio_buffer_t buffer = {const_cast<float**>(sound), nullptr, channels, 0, 0};
@@ -212,7 +212,7 @@ struct Instance {
         events.clear();
     }
 
-    /// The plugin's window becomes a part of another; false where it has none.
+    /// Embeds the plugin's window in another; false if it has none.
     bool showIn(unsigned long window)
     {
         const auto gui = asked<clap_plugin_gui_t>(CLAP_EXT_GUI);
@@ -221,7 +221,7 @@ struct Instance {
         return gui != nullptr && gui->create(plugin, CLAP_WINDOW_API_X11, false) && gui->set_parent(plugin, &parent)
             && gui->show(plugin);
     }
-    /// Time passes for the window.
+    /// Lets time pass for the window.
     void tick() { asked<clap_plugin_timer_support_t>(CLAP_EXT_TIMER_SUPPORT)->on_timer(plugin, kTimer); }
     void closeWindow() { asked<clap_plugin_gui_t>(CLAP_EXT_GUI)->destroy(plugin); }
 

@@ -1,6 +1,6 @@
-// A CLAP host that shows a plugin's window in one of its own, until a line comes: clap_window PLUGIN.clap
+// A CLAP host that shows a plugin's window in one of its own, until it reads a line: clap_window PLUGIN.clap
 //
-// It prints `ARMED VALUE` of a plugin that has the parameter Armed.
+// It prints `ARMED VALUE` for a plugin with the parameter Armed.
 #include "clap_instance.hpp"
 
 #include <X11/Xlib.h>
@@ -30,7 +30,7 @@ int main(int count, char** arguments)
     pollfd input = {STDIN_FILENO, POLLIN, 0};
     while (poll(&input, 1, kTickMs) == 0) {
         instance.tick();
-        instance.process(channels, kBlock); // the plugin hears in it what was clicked
+        instance.process(channels, kBlock); // the plugin learns of clicks in it
     }
     instance.closeWindow();
     std::printf("ARMED %.1f\n", instance.value("Armed"));

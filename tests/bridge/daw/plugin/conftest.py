@@ -1,4 +1,4 @@
-"""The native plugins, built; hosts with one of them; the engine and the folders that they find."""
+"""The native plugins, built; hosts with a plugin in them; the engine and the folders that plugins find."""
 
 import fcntl
 import json
@@ -29,9 +29,9 @@ PROGRAMS = {"jalv": ("jalv", "jackd")}
 MODULES = {"jalv": "jack", "minihost": "minihost", "dawdreamer": "dawdreamer", "pedalboard": "pedalboard"}
 
 
-@pytest.hookimpl(tryfirst=True)  # tests are chosen by their marks
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need the plugins built."""
+    """Marks the tests that need the built plugins."""
     for item in items:
         if item.path.parent == HERE and "built" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.plugin)
@@ -40,14 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test runs once in each of the hosts that its mark names."""
+    """Runs a test once in each of the hosts that its mark names."""
     if named := metafunc.definition.get_closest_marker("in_hosts"):
         metafunc.parametrize("host", named.args, indirect=True)
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the plugins, built by the one command that users run, one test process at a time."""
+    """The folder of the plugins, built by the command that users run, in one test process at a time."""
     with open(tmp_path_factory.getbasetemp().parent / "built.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = subprocess.run(["make", "-C", PLUGIN], capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hosts(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the CLAP hosts here, and of keep and upload, which have the plugins' client alone."""
+    """The folder of these tests' CLAP hosts, and of keep and upload, which use only the plugins' client."""
     folder = tmp_path_factory.mktemp("host")
     includes = [f"-I{PATCHED_DPF / 'distrho' / 'src'}", f"-I{PLUGIN / 'client'}"]
     client: list[str | Path] = [PLUGIN / "build" / "client.a", "-lzmq", "-lsodium"]
@@ -89,9 +89,9 @@ class Host:
     def __call__(
         self, plugin: str, sound: NDArray[np.float32], *words: str, rate: int = 48000, block: int = 512
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """What is heard, without the plugin's delay, and the parameters at the end by name: words or numbers.
+        """The output, without the plugin's latency, and the final parameters by name, as words or numbers.
 
-        Among them `Latency` is that delay, `Began` the transport's frame at which the sound began.
+        They include `Latency`, and `Began`, the transport's frame at which the sound began.
         """
         sound.tofile(self._folder / "in.f32")
         files = (self._built / f"{plugin}.{self._format}", self._folder / "in.f32", self._folder / "out.f32")
@@ -109,7 +109,7 @@ def _is_number(text: str) -> bool:
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest, built: Path, hosts: Path, tmp_path: Path) -> Host:
-    """The host that a test names; it is skipped where that is not here."""
+    """The host that a test names; skips the test if it is not installed."""
     name = str(request.param)
     if name in MODULES and find_spec(MODULES[name]) is None:
         pytest.skip(f"needs {MODULES[name]}: pip install dawdreamer minihost JACK-Client")
@@ -120,7 +120,7 @@ def host(request: pytest.FixtureRequest, built: Path, hosts: Path, tmp_path: Pat
 
 @pytest.fixture
 def sound() -> NDArray[np.float32]:
-    """5.2 s of stereo noise with 1 s of silence inside, beyond full scale in places: (2, 250001) float32."""
+    """5.2 s of stereo noise with 1 s of silence inside, in places beyond full scale: (2, 250001) float32."""
     noise = np.random.default_rng(6).standard_normal((2, 250001)).astype(np.float32)
     noise[:, 100000:148000] = 0
     return noise
@@ -128,7 +128,7 @@ def sound() -> NDArray[np.float32]:
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that Airband Send delivers to, named as in another language; no engine, model `null`."""
+    """The folder that Airband Send delivers to, with a non-English name; no engine, model `null`."""
     monkeypatch.setenv("AIRBAND_CONNECTION", str(tmp_path / "no-engine.json"))
     monkeypatch.setenv("AIRBAND_START", "0")
     monkeypatch.setenv("AIRBAND_MODEL", "null")
@@ -145,7 +145,7 @@ def running(engine: Any, results: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def launching(airband_alone: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state folder of an engine that plugins may start; none runs."""
+    """The state folder of an engine that plugins may start; none is running."""
     state = tmp_path / "state"
     monkeypatch.delenv("AIRBAND_START")
     monkeypatch.setenv("AIRBAND_CONNECTION", str(state / "engine.json"))
@@ -155,7 +155,7 @@ def launching(airband_alone: Path, results: Path, tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def sandboxed(running: None, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine, seen from a sandbox with process numbers of its own: that of the engine says nothing."""
+    """The engine seen from a sandbox with its own process ids, where the engine's pid means nothing."""
     about = json.loads(engine.home.connection.read_bytes())
     there = tmp_path / "engine.json"
     there.write_text(json.dumps(about | {"pid": 2**22 - 1}))
@@ -164,7 +164,7 @@ def sandboxed(running: None, engine: Any, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 REGION_AT, TRIM, BESIDE = 96000, 12345, 48000
-"""Where make_session.lua puts its region, what it trims of it, the silence exported on both sides: frames."""
+"""Position and trim of make_session.lua's region, and the silence exported on both sides, in frames."""
 FLOAT_PRESET = """<?xml version="1.0" encoding="UTF-8"?>
 <ExportPreset id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10" name="float">
   <ExportFormat id="9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a11"/>
@@ -174,7 +174,7 @@ FLOAT_FORMAT = Path("/usr/share/ardour7/export/BWAV 32float Export.format")
 
 
 def lua(script: Path, *arguments: str | Path, cwd: Path, built: Path) -> str:
-    """Runs a script in Ardour, with nothing but our LV2 plugins."""
+    """Runs a script in Ardour, with only our LV2 plugins."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("AIRBAND_")}
     bundles = cwd / "lv2"
     if not bundles.exists():
@@ -196,10 +196,10 @@ def lua(script: Path, *arguments: str | Path, cwd: Path, built: Path) -> str:
 
 @pytest.fixture
 def ardour_export(built: Path, tmp_path: Path) -> Callable[..., Any]:
-    """`ardour_export(sound, uri, *settings)`: a stereo track with a sound on it, exported through a plugin.
+    """`ardour_export(sound, uri, *settings)`: exports a stereo track with a sound on it through a plugin.
 
-    Gives what lies on the track, what is heard, both from 1 s before the sound to 1 s behind it, and what was
-    printed. At its ends the sound has fades of 64 frames.
+    Returns the track's audio and the output, both from 1 s before the sound to 1 s after it, and the printed
+    text. The sound has fades of 64 frames at its ends.
     """
 
     def export(
@@ -222,7 +222,7 @@ def ardour_export(built: Path, tmp_path: Path) -> Callable[..., Any]:
                 file.seek(TRIM)
                 file.write(sound[channel])
         first, last = REGION_AT + TRIM - BESIDE, REGION_AT + TRIM + frames + BESIDE
-        for _ in range(3):  # headless and on busy cores, Ardour 7.3 now and then aborts
+        for _ in range(3):  # headless and on busy cores, Ardour 7.3 sometimes aborts
             printed = lua(
                 HERE / "export.lua", session, "song", uri, str(first), str(last), tmp_path, "out",
                 *settings, cwd=tmp_path, built=built,

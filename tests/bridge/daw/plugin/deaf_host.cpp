@@ -1,5 +1,5 @@
-// deaf_host WORD...: starts a command as plugins do, from a thread whose host blocks or ignores what ends programs, holds
-// the file $HELD open, and, where $REAPS is set, leaves no child to be waited for.
+// deaf_host WORD...: starts a command as plugins do, from a thread whose host blocks or ignores terminating signals,
+// holds the file $HELD open, and, if $REAPS is set, collects all its children itself.
 #include "Command.hpp"
 
 #include <csignal>

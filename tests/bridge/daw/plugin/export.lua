@@ -1,6 +1,6 @@
 -- ardour7-lua export.lua FOLDER NAME PLUGIN START END OUT_FOLDER OUT_NAME [PARAMETER=VALUE ...] [until PARAMETER=VALUE]
 -- Puts a plugin (its LV2 URI) on the track "vox", sets its parameters (by index) and exports [START, END) through it,
--- which Ardour does offline; then waits until the parameter behind "until" has that value, and prints all parameters.
+-- which Ardour does offline; then waits until the parameter after "until" has that value, and prints all parameters.
 local ok, problem = pcall(function()
   local folder, name, uri, first, last, out_folder, out_name = table.unpack(arg, 1, 7)
   AudioEngine:set_backend("None (Dummy)", "", "")
@@ -14,7 +14,7 @@ local ok, problem = pcall(function()
   local plugin = ARDOUR.LuaAPI.new_plugin(session, uri, ARDOUR.PluginType.LV2, "")
   assert(not plugin:isnil(), "no such plugin: is LV2_PATH set?")
   assert(track:add_processor_by_index(plugin, 0, nil, true) == 0)
-  local master = session:master_out() -- a thread of Ardour's own connects to it, now or later
+  local master = session:master_out() -- one of Ardour's own threads connects to it, now or later
   for channel = 0, 1 do
     track:output():audio(channel):connect(master:input():audio(channel):name())
   end
@@ -32,7 +32,7 @@ local ok, problem = pcall(function()
   export:set_name(out_name)
   export:set_folder(out_folder)
   export:set_range(tonumber(first), tonumber(last))
-  assert(export:set_preset("9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10")) -- the test's own: 32-bit float WAV
+  assert(export:set_preset("9d6fbd2e-6d52-4c07-9d0a-3a3a4c1b7a10")) -- this test's own: 32-bit float WAV
   assert(export:run_export())
   for _ = 1, 60 do
     if awaited and ARDOUR.LuaAPI.get_processor_param(plugin, awaited[1], true) ~= awaited[2] then
@@ -43,7 +43,7 @@ local ok, problem = pcall(function()
     print("PARAMETER " .. index .. "=" .. ARDOUR.LuaAPI.get_processor_param(plugin, index, true))
   end
   print("EXPORTED")
-  io.stdout:flush() -- Ardour sometimes crashes while it lets go of an export
+  io.stdout:flush() -- as Ardour sometimes crashes while it releases an export
   export, plugin, master, track, session = nil, nil, nil, nil, nil
   collectgarbage()
   collectgarbage()

@@ -1,7 +1,7 @@
 """Passes a sound through a plugin in a host: `python -m tests.bridge.daw.plugin.host HOST PLUGIN IN OUT ...`
 
-Hosts are programs, for each loads its own JUCE, or a JACK server. clap_host.cpp says what the words are: both
-take and tell the same. Values are plain (`Cutoff=8000`).
+Hosts are separate programs, since each loads its own JUCE, or a JACK server. clap_host.cpp explains the
+words: both accept and print the same. Values are plain (`Cutoff=8000`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ class Host(Protocol):
     """One plugin in a host."""
 
     makes_up_for_delay: bool
-    """Whether `play` gives what is heard without the plugin's delay."""
+    """Whether `play` returns the output without the plugin's latency."""
 
     @property
     def latency(self) -> int:
-        """The plugin's delay as the host knows it, frames."""
+        """The plugin's latency as the host knows it, in frames."""
 
     def set(self, name: str, value: str) -> None:
-        """Sets a parameter; `track` names the track, where the host can."""
+        """Sets a parameter; `track` names the track, if the host can."""
 
     def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
-        """What is heard while a sound passes, and the frame of the transport at which that begins.
+        """The output for a sound, and the transport's frame at which that begins.
 
-        `position`: where the transport is to roll from; None: it stands.
+        `position`: where the transport rolls from; None: it stands still.
         """
 
     def texts(self) -> dict[str, str]:
-        """The parameters as their user reads them."""
+        """The parameters as their user sees them."""
 
     def save(self, path: Path) -> None:
         """Saves the plugin's state."""
@@ -52,7 +52,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a host opens: a plugin, its sound, and parameters that a project restores."""
+    """What a host opens: a plugin, its sound, and parameters restored from a project."""
 
     plugin: Path
     channels: int
@@ -61,7 +61,7 @@ class Setup:
     offline: bool
     restored: list[tuple[str, str]]
     project: Path | None
-    """Where a state lies, if any, that the plugin is opened with, and where its state is saved in the end."""
+    """File of the state to open the plugin with, if it exists; the state is saved there at the end."""
 
 
 def opened(kind: str, setup: Setup) -> Host:
@@ -73,7 +73,7 @@ def opened(kind: str, setup: Setup) -> Host:
 
 
 def settings(words: list[str]) -> list[tuple[int, str, str]]:
-    """Of `NAME=VALUE@FRAME`: from which frame on, what, and how much."""
+    """Parses `NAME=VALUE@FRAME`: from which frame on, the name, and the value."""
     found = []
     for word in words:
         name, _, value = word.partition("=")
@@ -83,7 +83,7 @@ def settings(words: list[str]) -> list[tuple[int, str, str]]:
 
 
 def passed(host: Host, sound: Sound, words: list[str], rolls: bool) -> tuple[Sound, int]:
-    """What is heard of a sound, without the plugin's delay, and where the transport was at its beginning."""
+    """The output for a sound, without the plugin's latency, and the transport's frame at its start."""
     changes = settings(words)
     for _, name, value in [change for change in changes if change[0] == 0]:
         host.set(name, value)
@@ -105,7 +105,7 @@ def passed(host: Host, sound: Sound, words: list[str], rolls: bool) -> tuple[Sou
 
 
 def waited(host: Host, silence: Sound, words: list[str]) -> None:
-    """Passes silence until a parameter has a text, `... until NAME=TEXT`; a moment where none is named."""
+    """Passes silence until a parameter has a text, `... until NAME=TEXT`; or only for a moment."""
     until = words[words.index("until") + 1] if "until" in words else ""
     position = None
     for _, name, value in settings([word for word in words if word not in ("until", until)]):
@@ -140,7 +140,7 @@ def main(arguments: list[str]) -> None:
     host = opened(kind, Setup(Path(plugin), channels, rate, block, "offline" in flags, restored, project))
     try:
         if not restored:
-            host.play(silence[:, :block], None)  # values are set by hand, in a plugin that runs
+            host.play(silence[:, :block], None)  # as a user sets values by hand while the plugin runs
         heard, began_at = passed(host, sound, [] if restored else changes, "rolling" in flags)
         heard.tofile(result)
         if after:

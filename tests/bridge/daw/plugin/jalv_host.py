@@ -1,4 +1,4 @@
-"""jalv with an LV2 plugin in it, between two clients of its own JACK server, which waits for no clock."""
+"""jalv with an LV2 plugin in it, between two clients of a JACK server of its own that waits for no clock."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from tests.bridge.daw.plugin.host import Setup
 
 MORTAL = ("setpriv", "--pdeathsig", "TERM")
-"""What ends with this process, however that ends: a server that waits for no clock takes a whole core."""
+"""Makes a child end with this process in any case: a server that waits for no clock uses a whole core."""
 PATIENCE_S = 60.0
 IN_STEP = ("-S", "-t", str(round(1000 * PATIENCE_S)))
-"""A cycle waits for every client: on a busy machine JACK would go on without one, which then misses sound."""
-PLAYBACK = 1  # JackPlaybackLatency: what jalv tells of a plugin
+"""Makes a cycle wait for every client; on a busy machine JACK would skip one, which then misses sound."""
+PLAYBACK = 1  # JackPlaybackLatency, by which jalv reports a plugin's latency
 
 Sound = NDArray[np.float32]
 
 
 class Symbols:
-    """What a bundle says of a plugin's control ports: names, symbols, and the words for values."""
+    """A bundle's description of a plugin's control ports: names, symbols, and the words for values."""
 
     def __init__(self, bundle: Path) -> None:
         about = next(path for path in bundle.glob("*.ttl") if path.stem == bundle.stem).read_text()
@@ -52,7 +52,7 @@ class Symbols:
             self._words[symbol[1]] = {float(value): word for word, value in points}
 
     def told(self, said: dict[str, float]) -> dict[str, str]:
-        """Values by symbol as texts by name."""
+        """Converts values by symbol into texts by name."""
         return {
             self._name[symbol]: self._words[symbol].get(value, f"{value:g}")
             for symbol, value in said.items()
@@ -62,7 +62,7 @@ class Symbols:
 
 @dataclass(eq=False)
 class Pass:
-    """A sound on its way through the plugin, what is heard of it, and where the transport was then."""
+    """A sound on its way through the plugin, the output so far, and the transport's position."""
 
     sound: Sound
     at: int = 0
@@ -72,7 +72,7 @@ class Pass:
 
 
 class Jalv:
-    """One plugin in jalv. It tells no plugin that JACK does not wait: `offline` sets Restore to Always."""
+    """One plugin in jalv, which tells no plugin that JACK does not wait: `offline` sets Restore to Always."""
 
     makes_up_for_delay = False
 
@@ -105,7 +105,7 @@ class Jalv:
         if setup.offline and "Restore" in self._symbols.symbol:
             settings.append("restore=2")
         self._jalv = subprocess.Popen(
-            [*MORTAL, "stdbuf", "-oL", "jalv", "-x", "-n", "plugin"]  # line by line
+            [*MORTAL, "stdbuf", "-oL", "jalv", "-x", "-n", "plugin"]  # line-buffered
             + [word for each in settings for word in ("-c", each)]
             + (["-l", str(setup.project)] if setup.project is not None else [uri]),
             env=os.environ | {"LV2_PATH": str(setup.plugin.parent), "JACK_DEFAULT_SERVER": name},
@@ -113,18 +113,18 @@ class Jalv:
         )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
         self._until(lambda: self._wired(jack), "jalv's ports")
-        time.sleep(0.5)  # the connections count from one of the next periods on
+        time.sleep(0.5)  # connections take effect in one of the next periods
 
     @property
     def latency(self) -> int:
-        time.sleep(0.3)  # JACK hears of a new one from jalv a period later
+        time.sleep(0.3)  # JACK learns of a new latency from jalv a period later
         port = ctypes.c_void_p(int(self._ffi.cast("uintptr_t", self._outputs()[0]._ptr)))
         least_and_most = (ctypes.c_uint32 * 2)()
         ctypes.CDLL("libjack.so.0").jack_port_get_latency_range(port, PLAYBACK, least_and_most)
         return int(least_and_most[1])
 
     def set(self, name: str, value: str) -> None:
-        if name == "Bypass":  # LV2 has it the other way round
+        if name == "Bypass":  # LV2 defines it inversely
             name, value = "Enabled", str(1 - float(value))
         self._say(f"{self._symbols.symbol[name]} = {value}")
         time.sleep(0.3)
@@ -151,7 +151,7 @@ class Jalv:
         return self._symbols.told(self._said)
 
     def save(self, path: Path) -> None:
-        """It does so for a session manager alone: nothing."""
+        """Does nothing, as jalv saves only for a session manager."""
 
     def close(self) -> None:
         for client in self._clients:
@@ -187,12 +187,12 @@ class Jalv:
             for give, take in pairs:
                 if not self._source.get_all_connections(give):
                     self._source.connect(give, take)
-        except jack.JackErrorCode:  # jalv's ports are there before they work
+        except jack.JackErrorCode:  # jalv's ports exist before they work
             return False
         return True
 
     def _give(self, frames: int) -> None:
-        self._now = now = self._next  # both ends of a cycle have the same
+        self._now = now = self._next  # input and output of a cycle have the same frame
         piece = now.sound[:, now.at : now.at + frames]
         for channel, port in enumerate(self._to):
             samples = port.get_array()

@@ -1,4 +1,4 @@
-"""Hosts built on JUCE with a VST3 plugin in them: Pedalboard, DawDreamer and minihost."""
+"""Hosts built on JUCE, with a VST3 plugin in them: Pedalboard, DawDreamer and minihost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.bridge.daw.plugin.host import Setup
 Sound = NDArray[np.float32]
 
 MOST = {"Cutoff": 23000, "Restore": 2, "Seed": 9999, "Preset": 63, "Model": 63}
-"""The largest value of parameters that reach beyond 1; all begin at 0. JUCE has values from 0 to 1."""
+"""Maximum of parameters whose range exceeds 1; all begin at 0. JUCE scales values to 0 to 1."""
 
 
 def normal(name: str, value: str) -> float:
-    """A value as JUCE has it."""
+    """A value as JUCE scales it."""
     return float(value) / MOST.get(name, 1)
 
 
@@ -50,15 +50,15 @@ class Minihost:
 
     @property
     def latency(self) -> int:
-        return round(float(self.texts().get("Latency", "0")))  # `latency_samples` is that of the beginning
+        return round(float(self.texts().get("Latency", "0")))  # `latency_samples` is the initial one
 
     def set(self, name: str, value: str) -> None:
         if name == "track":
             self._plugin.set_track_properties(value)
         else:
             self._plugin.set_param(self._index[name], normal(name, value))
-            self._process(np.zeros((self._plugin.num_input_channels, 0), np.float32))  # a block without sound
-        if name == "Restore":  # the plugin tells another delay once sound passes
+            self._process(np.zeros((self._plugin.num_input_channels, 0), np.float32))  # an empty block
+        if name == "Restore":  # the plugin reports another latency once sound passes
             self._process(np.zeros((self._plugin.num_input_channels, self._block), np.float32))
 
     def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
@@ -107,11 +107,11 @@ class DawDreamer:
 
     @property
     def latency(self) -> int:
-        return round(float(self.texts().get("Latency", "0")))  # it asks when a graph is loaded
+        return round(float(self.texts().get("Latency", "0")))  # DawDreamer asks only when a graph is loaded
 
     def set(self, name: str, value: str) -> None:
         self._plugin.set_parameter(self._index[name], normal(name, value))
-        if name == "Restore":  # the plugin tells another delay once sound passes
+        if name == "Restore":  # the plugin reports another latency once sound passes
             self.play(np.zeros((self._channels, self._block), np.float32), None)
 
     def play(self, sound: Sound, position: int | None) -> tuple[Sound, int]:
@@ -131,7 +131,7 @@ class DawDreamer:
 
 
 class Pedalboard:
-    """One plugin in Pedalboard, which renders offline, and makes up for a delay itself."""
+    """One plugin in Pedalboard, which renders offline, and compensates for latency itself."""
 
     makes_up_for_delay = True
 
@@ -159,7 +159,7 @@ class Pedalboard:
         return heard, position or 0
 
     def texts(self) -> dict[str, str]:
-        self._plugin.raw_state = self._plugin.raw_state  # it reads output parameters with the state alone
+        self._plugin.raw_state = self._plugin.raw_state  # it reads output parameters only with the state
         return {each.name: each.string_value for each in self._plugin.parameters.values()}
 
     def save(self, path: Path) -> None:

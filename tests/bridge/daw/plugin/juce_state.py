@@ -1,4 +1,4 @@
-"""What a plugin saved, as JUCE wraps it in a host's state."""
+"""A plugin's saved state, unwrapped from JUCE's format of a host's state."""
 
 import re
 import struct
@@ -8,7 +8,7 @@ COMPONENT = re.compile(rb"(?<=<IComponent>)(\d+)\.([^<]+)")
 
 
 def component(state: bytes) -> bytes:
-    """What the plugin itself saved, which JUCE wraps: six bits a digit, the lowest first."""
+    """The plugin's own state, which JUCE wraps: six bits per character, the lowest first."""
     found = COMPONENT.search(state)
     assert found is not None
     number = sum(DIGITS.index(chr(digit)) << (6 * place) for place, digit in enumerate(found[2]))
@@ -16,7 +16,7 @@ def component(state: bytes) -> bytes:
 
 
 def with_component(state: bytes, inner: bytes) -> bytes:
-    """The same state with something else in it."""
+    """The same wrapped state, with other content."""
     number, count = int.from_bytes(inner, "little"), -(-8 * len(inner) // 6)
     digits = "".join(DIGITS[number >> (6 * place) & 63] for place in range(count))
     xml = COMPONENT.sub(f"{len(inner)}.{digits}".encode(), state[8:])

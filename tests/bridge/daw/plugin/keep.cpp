@@ -1,5 +1,5 @@
-// keep EVERY_S SECONDS: keeps the engine for so long, as a plugin that has used it does. Prints why it could not, and what
-// is left of that once a plugin has used an engine again.
+// keep EVERY_S SECONDS: keeps the engine alive for so long, as a plugin that has used it does. Prints why it could not,
+// and what remains of that error once a plugin has used an engine again.
 #include "Keeper.hpp"
 
 #include <chrono>

@@ -1,15 +1,15 @@
-// A CLAP host that is rough with Airband's plugins, and says how they took it.
+// A CLAP host that treats Airband's plugins roughly, and reports how they took it.
 //
 //   rough_clap PLUGIN.clap CASE
 //
-// Cases: `real-time` switches what can be switched while sound passes in real time, and prints how often the audio thread
-// allocated, freed or waited, and the CPU time of a block that switches (the median); `count` does what allocates, and
-// prints how often, for the counter is to be trusted; `values`, `states` and `rates` give what no parameter, project or sound card has; `versions` gives
-// states of older and newer versions, `locale` one in a host whose locale, that of the environment, has a decimal comma; `count-in`
-// and `nowhere` play through an armed Send from before frame 0, or without telling where, and `other-rate` once more at
-// 44.1 kHz; `leave` ends Render while a
-// window is under way, and prints how long that took and whether the audio thread was left inside; `reset` tells Render
-// that the sound so far is over, and prints how loud it is afterwards.
+// Cases: `real-time` switches all parameters while sound passes in real time, and prints how often the audio thread
+// allocated, freed or waited, and the median CPU time of a block that switches; `count` allocates on purpose and prints
+// the count, to validate the counter; `values`, `states` and `rates` pass invalid parameters, states and sample rates;
+// `versions` passes states of older and newer versions, `locale` one in a host whose locale (from the environment) has
+// a decimal comma; `count-in` and `nowhere` play through an armed Send from before frame 0, or without reporting a
+// position, and `other-rate` once more at 44.1 kHz; `leave` ends Render during a window, and prints how long that took
+// and whether the audio thread was left inside; `reset` tells Render that the sound so far is over, and prints how loud
+// it is afterwards.
 #include "clap_instance.hpp"
 
 #include <atomic>
@@ -25,7 +25,7 @@ static constexpr double kRate = 48000;
 static thread_local bool isWatched = false;
 static std::atomic<int> allocations{0};
 
-// What plugins allocate comes here: this program is linked with -rdynamic.
+// Catches what plugins allocate: this program is linked with -rdynamic.
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
@@ -85,7 +85,7 @@ static long waits()
     return used.ru_nvcsw;
 }
 
-/// One block, watched; its CPU time, ms.
+/// Processes one block under observation; returns its CPU time, in ms.
 static double watched(Instance& instance, Sound& sound, int64_t position)
 {
     timespec before, after;
@@ -112,7 +112,7 @@ static void realTime(Instance& instance, bool send)
             instance.set((send ? sends : renders)[block / 20 % 4]);
         if (block % 170 == 0)
             instance.reset();
-        const int64_t position = block % 90 < 60 ? block % 50 * kBlock : Instance::kStands; // it loops, and stops
+        const int64_t position = block % 90 < 60 ? block % 50 * kBlock : Instance::kStands; // loops, then stops
         const long before = waits();
         const double took = watched(instance, sound, position);
         waited += waits() - before;
@@ -129,7 +129,7 @@ static void countAllocations(Instance& instance)
     Sound sound(instance.channels, uint32_t(4 * kRate));
     sound.fill(0.25f);
     instance.set({{"Restore", 2}});
-    watched(instance, sound, Instance::kStands); // a window, for which an engine is looked for
+    watched(instance, sound, Instance::kStands); // one window, for which it looks for an engine
     std::printf("allocations=%d\n", allocations.load());
 }
 
@@ -194,7 +194,7 @@ static void states(const Library& library, Instance& instance)
         std::printf("64 MB of nothing were taken for a state\n");
 }
 
-/// Parameters that a state does not have stay as they are, and those that the plugin does not have are nothing to it.
+/// Parameters missing in a state stay as they are; unknown ones in a state are ignored.
 static void versions(Instance& instance)
 {
     instance.load(stateOf({"seed", "5", "cutoff", "7000"}));
@@ -228,7 +228,7 @@ static void rates(const Library& library, bool send)
     }
 }
 
-/// `moves`: frames of the transport in each block.
+/// `moves`: how many frames the transport moves per block.
 static void playFrom(Instance& instance, int64_t first, int64_t moves = kBlock)
 {
     Sound sound(instance.channels, kBlock);
@@ -243,7 +243,7 @@ static void playFrom(Instance& instance, int64_t first, int64_t moves = kBlock)
     run(instance, sound);
 }
 
-/// Plays at the rate that it was started with, and on at another.
+/// Plays at the initial rate, and then at another.
 static void playOnAt(Instance& instance, double rate)
 {
     Sound sound(instance.channels, kBlock);

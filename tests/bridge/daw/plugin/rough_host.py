@@ -1,8 +1,8 @@
-"""Does to plugins, in minihost, what validators of plugins do: python -m ...rough_host PLUGIN.vst3 ...
+"""Treats plugins in minihost as plugin validators do: python -m ...rough_host PLUGIN.vst3 ...
 
-At five rates and four sizes of blocks each is opened, hears noise, extremes and silence while its parameters
-jump, also from another thread, is asked for its state and given it back, whole, cut and damaged, and is
-closed. Prints one line for each that survives.
+At five rates and four block sizes each plugin is opened, processes noise, extremes and silence while its
+parameters jump, also from another thread, is asked for its state and given it back, complete, truncated and
+damaged, and is closed. Prints one line for each that survives.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def automatable(plugin: Any) -> list[int]:
 
 
 def jumps(plugin: Any, seed: int) -> None:
-    """Every parameter somewhere else."""
+    """Moves every parameter to another value."""
     draw = np.random.default_rng(seed)
     for index in automatable(plugin):
         plugin.set_param(index, float(draw.choice([0, 1, draw.random()])))
@@ -45,7 +45,7 @@ def sounds(channels: int, block: int) -> list[np.ndarray[Any, np.dtype[np.float3
 
 
 def give_damaged(plugin: Any, state: bytes) -> None:
-    """Gives back what is no state: cut, damaged, with values that no parameter has."""
+    """Restores invalid states: truncated, damaged, with values that no parameter has."""
     inner = component(state)
     assert with_component(state, inner) == state
     draw = np.random.default_rng(2)
@@ -61,7 +61,7 @@ def give_damaged(plugin: Any, state: bytes) -> None:
     ]
     damaged.append(b"x" * 100_000)
     for each in damaged:
-        with contextlib.suppress(RuntimeError):  # minihost may say that the plugin refused it
+        with contextlib.suppress(RuntimeError):  # minihost may report that the plugin refused it
             plugin.set_state(with_component(state, each))
 
 
@@ -93,9 +93,9 @@ def survives(path: str, rate: int, block: int) -> None:
     for index, value in zip(automatable(plugin), before, strict=True):
         steps = plugin.get_param_info(index)[
             "num_steps"
-        ]  # a host keeps what it set, a plugin the step nearest to it
+        ]  # a host keeps the value it set, a plugin the nearest step
         assert abs(plugin.get_param(index) - value) <= (0.5 / (steps - 1) if steps > 1 else 0) + 1e-6
-    if block == BLOCKS[-1]:  # once a rate, for JUCE takes its time over it
+    if block == BLOCKS[-1]:  # once per rate, as JUCE is slow at it
         give_damaged(plugin, state)
         plugin.process(pieces[0], made)
     assert all(0 <= plugin.get_param(index) <= 1 for index in automatable(plugin))

@@ -3,11 +3,10 @@
 //   send_session PLUGIN.clap TRACKS FIRST_PASS PASSES FRAMES START [delivered N | stay | rest]
 //
 // Each pass plays FRAMES frames from the transport's frame START + 1000 * (pass % 2) on, in blocks of 480, about ten
-// times as fast as the clock, and is one take on each track. Sample n of channel c of a pass is
-// ((7919 n + 104729 track + 1299709 pass + 15485863 c) % 65536) / 65536 - 1/2. Then it waits until N takes were
-// delivered by all tracks together, or for ever, or does nothing
-// at all. Prints PLAYED when all passes are through, and the seconds that the
-// instances took to end.
+// times as fast as the clock, and makes one take on each track. Sample n of channel c of a pass is
+// ((7919 n + 104729 track + 1299709 pass + 15485863 c) % 65536) / 65536 - 1/2. Then it waits until all tracks together
+// have delivered N takes, or for ever, or does nothing. Prints PLAYED when all passes are through, and how many seconds
+// the instances took to end.
 #include "clap_instance.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-"""The native plugins in Ardour exports (LV2), which are offline without anybody saying so.
+"""The native plugins (LV2) in Ardour exports, which are offline although Ardour does not say so.
 
 pytest -m plugin tests/bridge/daw/plugin/test_ardour_export.py
 """
@@ -24,7 +24,7 @@ def laid() -> NDArray[np.float32]:
 
 
 def assert_same_beside_fades(heard: NDArray[np.float32], track: NDArray[np.float32]) -> None:
-    """Equal, but for the 64 frames in which Ardour fades a region in and out."""
+    """Checks that both are equal, except for the 64 frames of Ardour's fades at a region's ends."""
     heard, track = heard.copy(), track.copy()
     sounding = np.flatnonzero(track.any(axis=0))
     for edge in (sounding[0], sounding[-1] + 1):
@@ -35,7 +35,7 @@ def assert_same_beside_fades(heard: NDArray[np.float32], track: NDArray[np.float
 
 def test_render_in_an_ardour_export(ardour_export: Export, laid: NDArray[np.float32], running: None) -> None:
     track, heard, printed = ardour_export(laid, "urn:airband:render", "3=8000")
-    assert "PARAMETER 11=3.0" in printed, printed  # windows restored, because Ardour says that it exports
+    assert "PARAMETER 11=3.0" in printed, printed  # three restored windows, as Ardour signals freewheeling
     assert_same_beside_fades(heard, track)
 
 
@@ -43,7 +43,7 @@ def test_render_in_an_ardour_export_without_an_engine(
     ardour_export: Export, laid: NDArray[np.float32], results: Path
 ) -> None:
     track, heard, printed = ardour_export(laid, "urn:airband:render", "3=8000")
-    assert "PARAMETER 13=3.0" in printed, printed  # windows dry
+    assert "PARAMETER 13=3.0" in printed, printed  # three dry windows
     assert_same_beside_fades(heard, track)
 
 

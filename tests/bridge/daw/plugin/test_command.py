@@ -1,4 +1,4 @@
-"""The processes that the plugins start, without a plugin and without an engine."""
+"""Processes that the plugins start, tested without a plugin and without an engine."""
 
 import os
 import shutil

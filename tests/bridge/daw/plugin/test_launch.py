@@ -1,4 +1,4 @@
-"""The plugins start an engine where none runs, by the command that users have, and keep it. Their client.
+"""The plugins' client starts an engine where none runs, with the users' own command, and keeps it alive.
 
 pytest -m plugin tests/bridge/daw/plugin/test_launch.py
 """
@@ -42,7 +42,7 @@ def test_send_starts_the_engine_and_renders_by_the_preset_chosen(
     assert json.loads(path.with_suffix(".take.json").read_bytes())["knobs"]["preset"] == "speech"
     assert json.loads(path.with_name(f"{path.name}.airband.json").read_bytes())["preset"]["name"] == "speech"
     choices = json.loads((launching / "plugin-choices.json").read_bytes())
-    assert choices["presets"][:2] == ["music", "speech"]  # what a project knows by number stays
+    assert choices["presets"][:2] == ["music", "speech"]  # numbers known to a project stay the same
     assert {"draft", "null"} <= set(choices["models"])
 
 
@@ -68,7 +68,7 @@ def test_where_it_cannot_be_started_takes_wait_and_bounces_are_dry(
     assert len(list((results / "waiting").glob("*.wav"))) == 1
     began_s = time.monotonic()
     assert host("AirbandRender", noise(5), "offline", "Cutoff=8000")[1]["Windows dry"] >= 1
-    assert time.monotonic() - began_s < 60  # tried once, not for every window
+    assert time.monotonic() - began_s < 60  # one attempt, not one per window
 
 
 def test_an_engine_is_kept_while_a_plugin_lives(
@@ -93,7 +93,7 @@ def test_a_failure_to_meet_the_engine_is_told_until_one_is_used_again(hosts: Pat
 
 @contextmanager
 def uploading(hosts: Path) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A job whose first piece is about to be sent, and what lets it be sent and gives how that ended."""
+    """A job about to send its first piece, and a function that lets it go on and returns how it ended."""
     with subprocess.Popen(
         [hosts / "upload"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
@@ -102,7 +102,7 @@ def uploading(hosts: Path) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def test_who_sends_a_clip_that_somebody_cancels_is_told_so(hosts: Path, running: None, engine: Any) -> None:
-    """As a user does with `airband cancel`; the engine may have no more room for it just then."""
+    """As a user cancels with `airband cancel`; just then the engine may have no more room for it."""
     with uploading(hosts) as (job, ended):
         with Client.connect(state=engine.home.state, start=False) as client:
             assert client.cancel(job) == "cancelled"
@@ -112,7 +112,7 @@ def test_who_sends_a_clip_that_somebody_cancels_is_told_so(hosts: Path, running:
 def test_an_engine_that_was_killed_with_every_byte_of_a_clip_gets_its_end(
     hosts: Path, start_engine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All had come but the digest: the take waited without end."""
+    """All but the digest had arrived: the take waited forever."""
     engine = start_engine()
     monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
     with uploading(hosts) as (job, ended):

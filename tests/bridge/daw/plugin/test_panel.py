@@ -1,4 +1,4 @@
-"""The plugins' windows in Pedalboard, a CLAP host and jalv, on a virtual screen: what they show, and a click.
+"""The plugins' windows in Pedalboard, a CLAP host and jalv, on a virtual display: what they show, and clicks.
 
 pytest -m plugin tests/bridge/daw/plugin/test_panel.py
 """
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 GROUND = (24, 27, 32)
 ARMED, FOLDER = (168, 111), (210, 267)
-"""Where the switch and the button are."""
+"""Positions of the switch and the button."""
 TITLES = {"pedalboard": "Pedalboard", "clap": "CLAP"}
 PEDALBOARD = """
 import sys, threading
@@ -36,11 +36,11 @@ plugin.show_editor(closed)
 plugin.raw_state = plugin.raw_state
 print("ARMED", float(getattr(plugin, "armed", 0)))
 """
-MORTAL = ("setpriv", "--pdeathsig", "TERM")  # what ends with the tests, however they end
+MORTAL = ("setpriv", "--pdeathsig", "TERM")  # makes a child end with the tests in any case
 
 
 class Window:
-    """A plugin's window on the screen, in a host."""
+    """A plugin's window on the display, in a host."""
 
     def __init__(self, display: str, title: str, host: "subprocess.Popen[str]", folder: Path) -> None:
         self._environment = {"DISPLAY": display, "PATH": "/usr/bin:/bin"}
@@ -52,7 +52,7 @@ class Window:
         self._run("xdotool", *found, *map(str, place), "click", "1")
 
     def picture(self) -> NDArray[np.uint8]:
-        """What is on the screen: (height, width, 3)."""
+        """A screenshot: (height, width, 3)."""
         path = self._folder / "screen.ppm"
         self._run("import", "-window", "root", "-depth", "8", path)
         magic, width, height, most, pixels = path.read_bytes().split(maxsplit=4)
@@ -61,12 +61,12 @@ class Window:
 
     @property
     def is_open(self) -> bool:
-        """Whether the panel's ground is to be seen."""
+        """Whether the panel's background is visible."""
         return int((self.picture() == GROUND).all(axis=2).sum()) > 50000
 
     @property
     def red(self) -> int:
-        """How many pixels are red: a switch that is on, a failure."""
+        """The number of red pixels: a switch that is on, or a failure."""
         picture = self.picture().astype(int)
         return int((picture[:, :, 0] - picture[:, :, 1] > 60).sum())
 
@@ -79,7 +79,7 @@ def opened(
     built: Path, hosts: Path, results: Path, screen: str, tmp_path: Path, request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:  # fmt: skip
-    """`with opened("AirbandSend") as window`: its window, and nothing else on the screen."""
+    """`with opened("AirbandSend") as window`: its window, and nothing else on the display."""
     monkeypatch.setenv("DISPLAY", screen)
     (tmp_path / "xsettings").write_text("")
     # Pedalboard's windows need both.
@@ -125,7 +125,7 @@ def opened(
     log.close()
 
 
-@pytest.mark.parametrize("opened", ["pedalboard", "clap"], indirect=True)  # in jalv, none was seen to arrive
+@pytest.mark.parametrize("opened", ["pedalboard", "clap"], indirect=True)  # clicks did not arrive in jalv
 def test_a_click_arms_send(
     opened: Callable[[str], Any], wait_until: Callable[[Callable[[], bool], str], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A project names its preset and model, on whatever machine it is opened.
+"""A project keeps its preset and model by name, whatever machine it is opened on.
 
 pytest -m plugin tests/bridge/daw/plugin/test_projects.py
 """
@@ -33,7 +33,7 @@ LV2_STATE = """@prefix lv2: <http://lv2plug.in/ns/lv2core#> .
 
 @pytest.fixture
 def machine(launching: Path) -> Callable[..., None]:
-    """`machine("music", ...)`: a machine whose engine has these presets, by number."""
+    """`machine("music", ...)`: a machine whose engine has these presets, in this numbering."""
     launching.mkdir(mode=0o700)
 
     def become(*presets: str, models: tuple[str, ...] = ("auto", "null", "draft")) -> None:
@@ -53,7 +53,7 @@ def delivered(results: Path) -> dict[str, Any]:
 def test_a_project_means_the_same_preset_and_model_on_another_machine(
     host: Host, machine: Callable[..., None], results: Path, tmp_path: Path
 ) -> None:
-    """Both have other numbers there."""
+    """Both have other numbers on that machine."""
     project = f"project={tmp_path / 'project'}"
     machine("music", "speech", "archive")
     saved = host("AirbandSend", SOUND, project, "Preset=1", "Model=1")[1]
@@ -77,7 +77,7 @@ def test_what_a_project_chooses_by_name_and_is_not_there_renders_nothing_and_say
     assert (told["Preset"], told["Delivered"], told["Takes failed"]) == ("vox (not here)", 0, 1)
     (why,) = results.glob("*(raw).txt")
     assert "vox.toml" in why.read_text()
-    assert why.with_suffix(".wav").exists()  # the sound as it was captured
+    assert why.with_suffix(".wav").exists()  # the captured sound
 
 
 @pytest.mark.in_hosts("clap", "minihost")

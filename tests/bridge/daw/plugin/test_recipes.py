@@ -1,4 +1,4 @@
-"""The recipes for macOS and Windows as far as Linux can tell: they parse, all sources compile for Windows.
+"""The build scripts for macOS and Windows, as far as Linux can test: they parse, and all sources compile.
 
 apt-get install g++-mingw-w64-x86-64-posix; pytest -m plugin tests/bridge/daw/plugin/test_recipes.py
 """
@@ -25,7 +25,7 @@ def test_the_recipe_parses(system: str) -> None:
 )
 def test_every_source_compiles_for_windows(built: Path, tmp_path: Path) -> None:
     """Compiled, not linked: Debian has no libzmq and libsodium for Windows."""
-    for name in HEADERS:  # these alone: the others of that folder are Linux's
+    for name in HEADERS:  # only these, as the others in that folder are Linux's
         (tmp_path / name).symlink_to(Path("/usr/include") / name)
     framework = PLUGIN / "build" / "dpf"
     folders = [tmp_path, PLUGIN / "client", PLUGIN / "panel", framework / "distrho", framework / "dgl"]

@@ -1,7 +1,7 @@
-"""Airband Render in several hosts: bounces restored or dry, sample for sample, with the delay that it tells.
+"""Airband Render in several hosts: bounces restored or dry, sample for sample, with the reported latency.
 
-jalv tells no plugin that it renders offline: there Restore is set to Always. Pedalboard and DawDreamer know
-no other way than offline, and Pedalboard makes up for a delay before one can look at it.
+jalv tells no plugin that it renders offline, so there Restore is set to Always. Pedalboard and DawDreamer
+only render offline, and Pedalboard compensates for latency before a test can see it.
 pytest -m plugin tests/bridge/daw/plugin/test_render.py
 """
 
@@ -32,7 +32,7 @@ def dull(seconds: float, cutoff_hz: float) -> Sound:
 
 
 def counts(told: dict[str, Any]) -> tuple[int, int, int]:
-    """Windows restored, whole and dry."""
+    """The number of windows that were restored, complete and dry."""
     return tuple(int(told[f"Windows {word}"]) for word in ("restored", "whole", "dry"))  # type: ignore[return-value]
 
 
@@ -126,7 +126,7 @@ def test_windows_that_miss_nothing_are_told_from_restored_ones(
 @pytest.mark.in_hosts("clap", "minihost")
 @pytest.mark.parametrize(("one_cutoff", "last_hz"), [(0, 4000), (1, 8000)])
 def test_a_bounce_may_have_one_cutoff(host: Host, running: None, one_cutoff: int, last_hz: float) -> None:
-    """8 kHz for 6 s, then 4 kHz: each window's own, or for all the first one's."""
+    """8 kHz for 6 s, then 4 kHz: each window uses its own cut-off, or all use the first one's."""
     sound = np.concatenate([dull(6, 8000), dull(6, 4000)], axis=1)
     heard, told = host("AirbandRender", sound, "offline", f"One cutoff={one_cutoff}")
     np.testing.assert_array_equal(heard, sound)
@@ -148,19 +148,19 @@ def test_a_window_with_too_little_sound_takes_the_cutoff_of_the_one_before(host:
 
 @pytest.mark.in_hosts("clap", "minihost")
 def test_a_bounce_without_a_new_start_forgets_the_one_before(host: Host, running: None) -> None:
-    """As in LV2 and CLAP, where hosts go offline while a plugin runs: 8 kHz for 6 s, then 4 kHz for 9 s."""
+    """As in LV2 and CLAP, whose hosts go offline while a plugin runs: 8 kHz for 6 s, then 4 kHz for 9 s."""
     sound = np.concatenate([dull(6, 8000), dull(9, 4000)], axis=1)
     changes = (f"Restore=1@{5 * RATE}", f"Restore=2@{10 * RATE}")
     told = host("AirbandRender", sound, "Restore=2", "One cutoff=1", *changes)[1]
     assert abs(told["Cutoff found"] - 4000) < 200
-    assert 1 <= counts(told)[0] <= 6  # what came before the change is not counted
+    assert 1 <= counts(told)[0] <= 6  # windows before the change are not counted
     assert counts(told)[1:] == (0, 0)
 
 
-# Hosts and engines that are difficult
+# Difficult hosts and engines
 
 
-@pytest.mark.in_hosts("clap")  # the others ask for the delay through other formats
+@pytest.mark.in_hosts("clap")  # other hosts query the latency through other formats
 def test_a_host_without_clap_latency_gets_the_sound_all_the_same(host: Host, running: None) -> None:
     heard, told = host("AirbandRender", dull(5, 8000), "offline", "no-latency")
     np.testing.assert_array_equal(heard, dull(5, 8000))
@@ -171,7 +171,7 @@ def test_a_host_without_clap_latency_gets_the_sound_all_the_same(host: Host, run
 def test_an_engine_that_stands_still_costs_a_bounce_seconds(
     host: Host, results: Path, start_engine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """20 s of sound are 14 windows: the first is waited for, the others less and less."""
+    """20 s of sound are 14 windows: the plugin waits for the first, and ever less for the others."""
     engine = start_engine()
     monkeypatch.setenv("AIRBAND_CONNECTION", str(engine.home.connection))
     os.kill(engine.process.pid, signal.SIGSTOP)
@@ -196,7 +196,7 @@ def test_whether_an_engine_lives_is_asked_of_its_socket(host: Host, sandboxed: N
 def test_where_a_bounce_goes_over_to_dry_sound_nothing_clicks(
     host: Host, launching: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The preset halves what it renders; Bypass is on from 4.5 s to 9 s. A cut would be a step of 0.1."""
+    """The preset halves the level; Bypass is on from 4.5 to 9 s. An abrupt switch would be a step of 0.1."""
     monkeypatch.setenv("AIRBAND_CONFIG", str(tmp_path / "config"))
     (tmp_path / "config" / "presets").mkdir(parents=True)
     (tmp_path / "config" / "presets" / "half.toml").write_text(

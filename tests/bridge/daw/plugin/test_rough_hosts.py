@@ -1,4 +1,4 @@
-"""The plugins in hosts that are rough with them: nothing crashes, stalls sound, or is lost without a word.
+"""The plugins in rough hosts: nothing crashes, holds up the sound, or is lost silently.
 
 pytest -m plugin tests/bridge/daw/plugin/test_rough_hosts.py
 """
@@ -25,7 +25,7 @@ Rough = Callable[[str, str], str]
 
 @pytest.fixture
 def rough(built: Path, hosts: Path, results: Path) -> Rough:
-    """`rough(plugin, case)`: what rough_clap.cpp prints of a case that the plugin has survived."""
+    """`rough(plugin, case)`: the output of rough_clap.cpp for a case that the plugin has survived."""
 
     def run(plugin: str, case: str) -> str:
         command = [hosts / "rough_clap", built / f"{plugin}.clap", case]
@@ -40,7 +40,7 @@ def rough(built: Path, hosts: Path, results: Path) -> Rough:
 
 @pytest.fixture
 def silent_engine(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Something that listens where an engine should, and never says a word."""
+    """A process that listens where an engine should, and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = tmp_path / "silent.json"
         there.write_text(json.dumps({"endpoint": f"tcp://127.0.0.1:{server.getsockname()[1]}"}))
@@ -53,7 +53,7 @@ def silent_engine(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_is_switched_in_real_time_costs_the_audio_thread_nothing(
     rough: Rough, plugin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No allocation, no wait, and next to no time: with the windows of 8 s that users have."""
+    """No allocation, no wait, and hardly any time: with the users' windows of 8 s."""
     monkeypatch.delenv("AIRBAND_RENDER_WINDOW_S")
     told = dict(re.findall(r"(\w+)=(\S+)", rough(plugin, "real-time")))
     assert (told["allocations"], told["waits"]) == ("0", "0")
@@ -61,7 +61,7 @@ def test_what_is_switched_in_real_time_costs_the_audio_thread_nothing(
 
 
 def test_the_plugins_survive_a_host_as_rough_as_validators_are(built: Path, results: Path) -> None:
-    """In minihost: for Steinberg's validator and pluginval, which no package brings."""
+    """In minihost, instead of Steinberg's validator and pluginval, which no package provides."""
     pytest.importorskip("minihost")
     plugins = sorted(built.glob("*.vst3"))
     assert len(plugins) == 4
@@ -104,13 +104,13 @@ def test_a_host_with_decimal_commas_restores_what_it_saved(
 
 
 def places(results: Path) -> list[tuple[int | None, int]]:
-    """Where the takes that wait begin, and how many frames they have, in the order of their names."""
+    """Start and length in frames of the waiting takes, in the order of their names."""
     takes = [json.loads(path.read_bytes()) for path in sorted(results.glob("waiting/*.json"))]
     return [(take["transport_frame"], take["frames"]) for take in takes]
 
 
 def test_a_count_in_and_what_follows_it_are_two_takes(rough: Rough, results: Path) -> None:
-    """Files can tell no position before 0, and what stands behind it is to have one."""
+    """A file cannot store a position before 0, and the part after it should have one."""
     rough("AirbandSend", "count-in")
     assert places(results) == [(None, 250 * 64), (0, 250 * 64)]
 
@@ -124,7 +124,7 @@ def test_a_transport_without_a_position_gives_one_take(rough: Rough, results: Pa
 def test_varispeed_gives_one_take_and_not_one_a_block(
     rough: Rough, results: Path, case: str, moves: int
 ) -> None:
-    """The first block is one of its own, for it cannot be told from a locate."""
+    """The first block becomes a take of its own, since it cannot be told from a jump."""
     rough("AirbandSend", case)
     assert places(results) == [(48000, 64), (48000 + moves, 499 * 64)]
 
@@ -148,7 +148,7 @@ def test_no_sound_of_before_a_reset_is_heard_after_it(rough: Rough) -> None:
     assert rough("AirbandRender", "reset") == "peak=0"
 
 
-# What lies in the folder of Airband Send, and what tracks are called
+# The content of Airband Send's folder, and the names of tracks
 
 
 @pytest.mark.parametrize("host", ["clap"], indirect=True)
@@ -157,7 +157,7 @@ def test_no_sound_of_before_a_reset_is_heard_after_it(rough: Rough) -> None:
     [
         "caf\udce9 DI",  # Latin-1
         "../../etc/passwd",
-        "x" + "\u00fc" * 200,  # the host cuts it within a letter, and does not end it
+        "x" + "\u00fc" * 200,  # the host cuts it within a character, without a terminator
         'Say "hi" \\',
         "\x01\x7f\n<&>",
         "  . ",

@@ -1,4 +1,4 @@
-"""Airband Send in several hosts: what passes comes back; no take is lost, whatever ends, fails or fills up.
+"""Airband Send in several hosts: takes come back; none is lost, whatever ends, fails or fills up.
 
 pytest -m plugin tests/bridge/daw/plugin/test_send.py
 """
@@ -30,12 +30,12 @@ def read(path: Path) -> Sound:
 
 
 def only_result(folder: Path) -> Path:
-    (path,) = folder.glob("*.wav")  # one that failed, or still waits, is none
+    (path,) = folder.glob("*.wav")  # failed and waiting takes do not count
     return path
 
 
 def assert_holds(take: Sound, sound: Sound) -> None:
-    """A take is a sound, to the sample, with nothing but silence around it, for hosts arm by hand."""
+    """A take holds a sound, to the sample, with only silence around it, since hosts arm by hand."""
     at = int(np.flatnonzero(take.any(axis=0))[0] - np.flatnonzero(sound.any(axis=0))[0])
     assert at >= 0
     np.testing.assert_array_equal(take[:, at : at + sound.shape[1]], sound)
@@ -65,7 +65,7 @@ def test_what_passes_on_a_mono_track_comes_back(
 
 @pytest.mark.in_hosts("clap", "minihost")
 def test_a_take_is_rendered_by_the_knobs_of_its_end(host: Host, running: None, results: Path) -> None:
-    """Their automation during it counts, and loses no sample."""
+    """Automation of knobs during the take counts, and loses no sample."""
     words = ("Armed=1", "Seed=3", "Seed=7@24000", "--", "Armed=0", "until", "Delivered=1")
     host("AirbandSend", noise(1), *words)
     path = only_result(results)
@@ -73,7 +73,7 @@ def test_a_take_is_rendered_by_the_knobs_of_its_end(host: Host, running: None, r
     assert json.loads(path.with_name(f"{path.name}.airband.json").read_bytes())["preset"]["seed"] == 7
 
 
-# Where it stands
+# Where the position is stored
 
 
 @pytest.mark.in_hosts("clap", "minihost", "jalv")
@@ -229,7 +229,7 @@ def test_a_full_folder_says_so(host: Host, results: Path, monkeypatch: pytest.Mo
 def test_a_take_ends_where_its_folder_is_full(
     host: Host, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is looked at whenever 32 MiB more are written: 87 s of stereo."""
+    """The folder is checked after every further 32 MiB: 87 s of stereo."""
     monkeypatch.setenv("AIRBAND_SEND_WAITING_GB", "0.001")
     sound = np.tile(np.arange(-24000, 24000, dtype=np.float32) / 65536, (2, 100))
     words = ("Armed=1", "--", "Armed=0", "until", "State=Folder takes no more")
@@ -260,7 +260,7 @@ def test_a_long_export_faster_than_the_clock_is_whole(host: Host, results: Path,
 
 @pytest.fixture
 def stalled_disk(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that stands still for 16 s, once, when a take has 1 MiB."""
+    """A disk that stalls for 16 s, once, when a take has reached 1 MiB."""
     shim = tmp_path / "stalled_disk.so"
     source = Path(__file__).parent / "stalled_disk.c"
     subprocess.run(["gcc", "-shared", "-fPIC", source, "-ldl", "-o", shim], check=True)
@@ -272,7 +272,7 @@ def stalled_disk(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_export_of_several_takes_waits_for_a_slow_disk(
     host: Host, stalled_disk: None, results: Path, running: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk stands still for 4 s; the second take begins while the first one fills the memory."""
+    """The disk stalls for 4 s; the second take begins while the first one fills the memory."""
     monkeypatch.setenv("STALL_S", "4")
     sound, end, begin = noise(10.2, seed=9), 468 * 512, 469 * 512
     words = ("offline", "Armed=1", f"Armed=0@{end}", f"Armed=1@{begin}", "--", "Armed=0")
@@ -287,7 +287,7 @@ def test_an_export_of_several_takes_waits_for_a_slow_disk(
 def test_a_take_that_a_stalled_disk_cuts_says_so_and_the_next_one_is_whole(
     host: Host, stalled_disk: None, results: Path, running: None
 ) -> None:
-    """5.4 s fit into memory, and a host that runs ahead waits for 10 s."""
+    """Memory holds 5.4 s, and a host that runs ahead waits for 10 s."""
     sound = noise(20, seed=9)
     host("AirbandSend", sound, "Armed=1", "--", "until", "Delivered=1")
     path = only_result(results)
@@ -295,5 +295,5 @@ def test_a_take_that_a_stalled_disk_cuts_says_so_and_the_next_one_is_whole(
     assert 5 * RATE < take.shape[1] < sound.shape[1]
     np.testing.assert_array_equal(take, sound[:, : take.shape[1]])
     assert "sound came faster than the disk took it" in path.with_suffix(".txt").read_text()
-    for path in results.glob("waiting/*.json"):  # what followed: the host's silence
+    for path in results.glob("waiting/*.json"):  # a take of the host's silence afterwards
         assert json.loads(path.read_bytes())["note"] == ""

@@ -1,4 +1,4 @@
-"""Many Airband Sends: no take is lost to loops, kills and quits; idle ones cost next to nothing.
+"""Many Airband Sends: no take is lost to loops, kills and quits; idle ones use hardly any resources.
 
 pytest -m plugin tests/bridge/daw/plugin/test_sessions.py
 """
@@ -40,7 +40,7 @@ def noise(seconds: float, seed: int = 1) -> Sound:
 
 
 def played(track: int, number: int, frames: int = PASS_FRAMES) -> Sound:
-    """What send_session.cpp plays on a track in one pass: (2, frames)."""
+    """The sound that send_session.cpp plays on a track in one pass: (2, frames)."""
     n, channel = np.arange(frames, dtype=np.int64), np.arange(2, dtype=np.int64)[:, np.newaxis]
     value = (7919 * n + 104729 * track + 1299709 * number + 15485863 * channel) % 65536
     return (value.astype(np.float32) / np.float32(65536) - np.float32(0.5)).astype(np.float32)
@@ -51,9 +51,10 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def assert_session(folder: Path, tracks: int, passes: Sequence[int], start: int) -> None:
-    """Every pass on every track came back: once, under its track's name, at its frame, to the sample.
+    """Every pass on every track was delivered: once, under its track's name, at its frame, to the sample.
 
-    Its bext time reference and its iXML track name say so to any DAW."""
+    Its bext time reference and its iXML track name tell so to any DAW.
+    """
     left = {(track, number): played(track, number) for track in range(tracks) for number in passes}
     assert len(results_in(folder)) == len(left)
     for path in results_in(folder):
@@ -82,7 +83,7 @@ def test_a_session_loses_no_take_to_loops_kills_and_quits(
     monkeypatch: pytest.MonkeyPatch,
     wait_until: WaitUntil,
 ) -> None:
-    """8 Sends, 200 takes of a loop; the engine is killed twice and the host once."""
+    """8 Sends, 200 takes of a loop; the engine is killed twice, and the host once."""
     start = 48000 * 60
     first_engine = start_engine("--root", str(tmp_path))
     monkeypatch.setenv("AIRBAND_CONNECTION", str(first_engine.home.connection))
@@ -108,7 +109,7 @@ def test_a_session_loses_no_take_to_loops_kills_and_quits(
 def test_many_takes_of_many_instances_at_once_are_as_many_files(
     built: Path, results: Path, running: None, wait_until: WaitUntil
 ) -> None:
-    """Eight in Pedalboard, three short takes each."""
+    """Eight Sends in Pedalboard, three short takes each."""
     import pedalboard
 
     plugins: list[Any] = [pedalboard.load_plugin(str(built / "AirbandSend.vst3")) for _ in range(8)]
@@ -126,7 +127,7 @@ def test_many_takes_of_many_instances_at_once_are_as_many_files(
 
 @contextmanager
 def in_minihost(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A program that has `opened()`, a Send in minihost, which `play(plugin, sound)`; killed in the end."""
+    """A program that has `opened()`, a Send in minihost, for `play(plugin, sound)`; killed at the end."""
     head = (
         "import sys, time\nfrom pathlib import Path\nimport numpy as np\n"
         "from tests.bridge.daw.plugin.host import Setup\n"
@@ -224,7 +225,7 @@ time.sleep(600)
 
 @pytest.mark.parametrize("host", ["clap", "minihost"])
 def test_idle_instances_cost_next_to_nothing(session: Session, built: Path, results: Path, host: str) -> None:
-    """24 more instances: CPU time and memory of a host that leaves them alone. JUCE itself takes some."""
+    """24 more instances in an idle host, by CPU time and memory. JUCE itself uses some."""
 
     def cost(program: "subprocess.Popen[str]") -> tuple[float, float]:
         assert program.stdout is not None

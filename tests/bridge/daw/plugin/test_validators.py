@@ -1,4 +1,4 @@
-"""The formats' own validators on the native plugins: Steinberg's of VST3, and lv2_validate.
+"""The formats' own validators on the native plugins: Steinberg's for VST3, and lv2_validate.
 
 The first is built from Debian 13's source package vst3sdk (`cmake --build . --target validator`) and named by
 AIRBAND_VST3_VALIDATOR; the second comes with apt-get install lv2-dev sordi.
@@ -43,7 +43,7 @@ def test_steinbergs_validator_finds_no_fault(built: Path, name: str, tmp_path: P
 )
 @pytest.mark.parametrize("name", PLUGINS)
 def test_lv2_describes_itself_in_the_formats_own_terms(built: Path, name: str) -> None:
-    """The validator complains of nothing but terms of other vendors, which DPF writes."""
+    """The validator complains only about other vendors' terms, which DPF writes."""
     files = sorted((built / f"{name}.lv2").glob("*.ttl"))
     assert files
     run = subprocess.run(["lv2_validate", *files], capture_output=True, text=True, check=False)

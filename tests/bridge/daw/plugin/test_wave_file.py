@@ -1,4 +1,4 @@
-"""The file that Airband Send captures into, without a plugin."""
+"""The file that Airband Send records into, tested without a plugin."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def test_a_take_of_any_length_can_be_read(wave_head: Path, tmp_path: Path, frame
     path = tmp_path / "take.wav"
     path.write_bytes(subprocess.run([wave_head, str(frames)], capture_output=True, check=True).stdout)
     with path.open("r+b") as file:
-        file.truncate(file.seek(0, 2) + 8 * frames)  # sparse: silence that takes no room
+        file.truncate(file.seek(0, 2) + 8 * frames)  # sparse: silence that takes no disk space
     about = sf.info(path)
     assert (about.frames, about.channels, about.samplerate) == (frames, 2, 48000)
     assert wavinfo.WavInfoReader(str(path)).bext.time_reference == 2**33

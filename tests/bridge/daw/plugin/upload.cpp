@@ -1,5 +1,5 @@
-// upload [JOB]: sends 8 MiB of silence to the engine, as Render does; of a job that was submitted before, what is missing.
-// Prints the job's name as soon as it is asked for the first piece, waits for a line then, and prints how it ended.
+// upload [JOB]: sends 8 MiB of silence to the engine, as Render does; of a job submitted before, only the missing part.
+// Prints the job's name as soon as the first piece is requested, then waits for a line, and prints how the job ended.
 #include "Client.hpp"
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// wave_head FRAMES: the head of Airband Send's file of so many stereo frames.
+// wave_head FRAMES: prints the head of Airband Send's file for so many stereo frames.
 #include "WaveFile.hpp"
 
 #include <cstdio>

@@ -299,7 +299,7 @@ return function(folder)
   end
   fake.gfx_api = drawing
 
-  -- Calls what was deferred until nothing is, as REAPER does some thirty times a second.
+  -- Calls deferred functions until there are none, as REAPER does some thirty times a second.
   function fake.run(each)
     local turns = 0
     while #deferred > 0 do

@@ -1,5 +1,5 @@
 -- Run by tests/bridge/daw/test_reaper.py, which sets AIRBAND_COMMAND, SCRIPTS and FOLDER and has made
--- FOLDER/clip.wav (48 kHz, 3 s, a ramp that names its own frame) and FOLDER/it's; a clip.wav.
+-- FOLDER/clip.wav (48 kHz, 3 s, a ramp that encodes its own frame) and FOLDER/it's; a clip.wav.
 
 local scripts, folder = os.getenv("SCRIPTS"), os.getenv("FOLDER")
 local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])")
