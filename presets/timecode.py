@@ -31,10 +31,10 @@ def seconds(text: str, fps: str | None) -> Fraction:
         return 3600 * int(hours or 0) + 60 * int(minutes) + int(whole) + Fraction(f"0{part or '.0'}")
     code = SMPTE.fullmatch(text)
     if code is None:
-        raise UsageError(f"{text!r} is no place in a source; write 12.5, 1:02.5, 480000smp or 00:01:02:12")
+        raise UsageError(f"{text!r} is no position; write 12.5, 1:02.5, 480000smp or 00:01:02:12")
     if fps is None:
         raise UsageError(
-            f"{text}: time code counts pictures; say how many a second with fps (--fps 25)", "fps"
+            f"{text}: time code counts pictures; give how many a second with fps (--fps 25)", "fps"
         )
     label = round(Fraction(fps))
     hours, minutes, whole, frame = (int(code[group]) for group in (1, 2, 3, 5))

@@ -131,7 +131,11 @@ def generate_band(
     first, end = selection(preset, source.rate, source.frames)
     wanted = range(*(resampled_frames(frame, source.rate, preset.rate) for frame in (first, end)))
     if not wanted:
-        raise UsageError(f"start to end ({end - first} frames) holds no frame at {preset.rate} Hz", "end")
+        raise UsageError(
+            f"start to end ({end - first} frames) holds no frame at {preset.rate} Hz; choose a longer "
+            "stretch",
+            "end",
+        )
     at_48k = resampled(source, RATE_HZ)
     lo, hi = (resampled_frames(frame, source.rate, RATE_HZ) for frame in (first, end))
     grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells, upscaler.fade_frames)

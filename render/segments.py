@@ -32,7 +32,7 @@ class Grid:
     Attributes:
         frames: length of the clip.
         body_cells: cells of CELL_FRAMES kept of one window; the last body ends with the clip's last cell.
-        context_cells: cells rendered on each side and discarded, but for half a fade.
+        context_cells: cells rendered on each side and discarded, except for half a fade.
         fade_frames: length of the fade at a seam; even, and at most a cell.
     """
 

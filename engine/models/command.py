@@ -123,7 +123,7 @@ def _fetch(name: str) -> None:
     from engine.models.huggingface import fetch
 
     if name not in registry.REPOSITORIES:
-        raise UsageError(f"unknown model {name!r}; there are {', '.join(registry.REPOSITORIES)}", "name")
+        raise UsageError(f"cannot fetch {name!r}; give one of {', '.join(registry.REPOSITORIES)}", "name")
     checkpoint = fetch(
         registry.REPOSITORIES[name], registry.CHECKPOINT, lambda line: print(line, file=sys.stderr)
     )

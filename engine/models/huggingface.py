@@ -37,7 +37,7 @@ def fetch(repository: str, filename: str, tell: Callable[[str], None]) -> Path:
     except LocalEntryNotFoundError:
         why = "it is not in the cache and HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         raise ModelError(
-            f"{repository}/{filename}: {why}; `airband models convert FILE` takes a file"
+            f"{repository}/{filename}: {why}; `airband models convert FILE` takes a checkpoint you have"
         ) from None
     except HfHubHTTPError as error:
         raise ModelError(f"{repository}/{filename}: the hub refused: {str(error).splitlines()[0]}") from None

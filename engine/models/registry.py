@@ -175,7 +175,7 @@ def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
     if name in REPOSITORIES or (family in FAMILIES and os.path.isfile(file_of(name))):
         return FAMILIES[family](name, device, compiles)
     names = ", ".join(listed.name for listed in available())
-    raise UsageError(f"unknown model {name!r}; there are {names}", "model")
+    raise UsageError(f"unknown model {name!r}; the models are {names}", "model")
 
 
 def _null(device: str) -> Upscaler:

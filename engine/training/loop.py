@@ -86,7 +86,7 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UsageError(
-                f"{path} is of a run with other networks ({str(error).splitlines()[0]}); give the run "
+                f"{path} is from a run with other networks ({str(error).splitlines()[0]}); give the run "
                 "another folder, or the configuration it had",
                 "out",
             ) from None

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from render.band.low_pass import GENTLE, STEEP, fit
 from render.band.spectrum import BANDS_PER_OCTAVE, SIXTH, THIRD, Powers, decibels
 
-# "Works from a to b": measured with the other thresholds as they stand, the right end is found for every
-# sound of tests/render/band/test_cliff.py. What goes wrong first below and above is named, where it is known.
+# "Works from a to b" is measured: within this range, with the other thresholds as they stand, the right end
+# is found for every sound of tests/render/band/test_cliff.py. What goes wrong first outside it is named.
 CLIFF_DB = 30.0
 """A fall of this many dB within SIXTH is an end. Works from 18 to 33: below, a voice behind a filter of 24 dB
 an octave is taken to end there; above, an end that the sound passes in a twentieth of the time is missed."""
@@ -38,7 +38,8 @@ TONE_DB, TONE_BANDS = 12.0, 7
 """A band this many dB above the median of the TONE_BANDS around it, or above a floor, holds a tone, such as a
 screen's or a pilot's. Works from 6 to 24. Where an end is looked for, a tone covers at most three bands."""
 EVEN_DB = 1.0
-"""In an even floor no level is this many dB above the median; about a slope, none is half of it above."""
+"""In an even floor no level is this many dB above the median; in one that slopes, none is half as much above
+its line."""
 SLOPE_DB = 0.5
 """The steepest slope of a floor, dB per twelfth of an octave (6 dB an octave): hiss is seldom white."""
 FEW_RUNS = 5

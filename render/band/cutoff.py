@@ -49,7 +49,7 @@ class Cutoff:
         cliff_db: the depth of the cliff there.
         nyquist_hz: of the source.
         slope: the input filter's slope, where something of the original is left above the edge.
-        holes: what a codec left out below that end; None where nobody looked for it.
+        holes: what a codec left out below that end; None where it was not looked for.
     """
 
     hz: float | None
@@ -94,7 +94,7 @@ def given(cutoff_hz: float, nyquist_hz: float) -> Cutoff:
     if cutoff_hz > nyquist_hz:
         raise UsageError(
             f"cutoff = {cutoff_hz:g} Hz is above {nyquist_hz:g} Hz, "
-            f"the most {2 * nyquist_hz:.0f} Hz can hold; give a lower one, or auto",
+            f"the most that a rate of {2 * nyquist_hz:.0f} Hz can hold; give a lower one, or auto",
             "cutoff",
         )
     highest_hz = min(NYQUIST_EDGE * nyquist_hz, float(CUTOFF_MAX_HZ))

@@ -30,11 +30,11 @@ EDGE_DB = 6.0
 attacks, whose short blocks reach above an encoder's low-pass."""
 
 NEARLY_ALL = 0.85
-"""So is a band that more than this share of the frames leave out, however loud it is in the others."""
+"""A band that more than this share of the frames leave out is above the shelf, however loud in the others."""
 LOUD_MOST = 0.7
-"""So is a band that more than this share of the loudest frames leave out, though others keep it: short of
-bits, an encoder drops in loud moments what it has room for in quiet ones. At three quarters those frames lack
-EDGE_DB."""
+"""A band that more than this share of the loudest frames leave out is above the shelf, though others keep it:
+short of bits, an encoder drops in loud moments what it has room for in quiet ones. Where three quarters of
+those frames leave it out, together they lack EDGE_DB."""
 STEP, STEP_DB = 0.3, 4.5
 """A step is a band from which on the share of frames that leave bands out is this much greater, and all
 frames together lack this many dB. Above 16 kHz MP3 has no scale factor of its own, and that range gets the

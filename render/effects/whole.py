@@ -81,7 +81,7 @@ def process_apart(
     names = ", ".join(str(effect.name) for effect in effects)
     raise RenderError(
         f"{names}: the process at work on the whole clip ended with code {child.returncode}, perhaps for "
-        "want of memory; render a shorter selection, or leave the effect out",
+        "lack of memory; render a shorter selection, or leave the effect out",
         "effects",
     )
 

@@ -82,7 +82,10 @@ def encoding(preset: Preset, source_name: str, out_name: str | None = None) -> E
         if suffix not in SUFFIXES:
             raise UsageError(f"{out_name}: results end in {', '.join(SUFFIXES)}, not {suffix!r}", "format")
         if asked is not None and SUFFIXES[suffix] != asked:
-            raise UsageError(f"{out_name}: the suffix says {SUFFIXES[suffix]}, format says {asked}", "format")
+            raise UsageError(
+                f"{out_name}: the suffix says {SUFFIXES[suffix]}, format says {asked}; make them agree",
+                "format",
+            )
         asked = SUFFIXES[suffix]
     form = asked or SUFFIXES.get(Path(source_name).suffix.lower(), "wav")
     bits = preset.bit_depth or (24 if form == "flac" else 32)
@@ -108,7 +111,7 @@ def encode(
         how: format and bit depth.
         preset: `dither`, `seed`, and `delivery.clip`.
         carried: the source's metadata on the stem's time line; a 64-bit WAV source gives a 64-bit WAV stem.
-        mask: which speakers the channels are for (see `render.channels`); 0 when nobody said.
+        mask: which speakers the channels are for (see `render.channels`); 0 when not known.
 
     Raises:
         OutputError: integer samples that would clip, no room, no permission.

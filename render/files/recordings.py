@@ -10,7 +10,7 @@ from render.files.encode import file_digest
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".m4a", ".opus", ".w64")
 MOST_FILES = 16
-"""Further files are not opened: each of so many gives little over a second."""
+"""Further files are not opened: with 16, each gives little over a second."""
 
 
 def recordings(like: Path) -> list[Path]:

@@ -116,7 +116,7 @@ def test_positions_are_clock_times_or_time_code(position: str, fps: Any, frames:
         ("00:00:01:00", None, "start = .*how many a second with fps"),
         ("00:00:01:25", 25, "there is no picture 25; at 25 a second they count from 0 to 24"),
         ("00:00:01;00", 25, "dropped at 29.97 and 59.94"),
-        ("1:75", None, "no place in a source"),
+        ("1:75", None, "'1:75' is no position"),
         ("1:02.5", 31, "fps = "),
     ],
 )

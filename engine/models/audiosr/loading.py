@@ -47,7 +47,7 @@ def load_networks(
         in_memory_bytes: networks that weigh more in float32 take turns, see `Networks.take_turn`.
 
     Raises:
-        ModelError: the file is none that Airband wrote, or is not whole.
+        ModelError: the file was not written by Airband, or is not whole.
     """
     header = read_header(path, FAMILY)
     file = ConvertedFile(path, header.get("digest", ""), device, half)

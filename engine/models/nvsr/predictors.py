@@ -107,8 +107,8 @@ KINDS: dict[str, type[nn.Module]] = {"dnn": MelDnn, "resunet": MelResUNet}
 def build(kind: str, sizes: Mapping[str, int]) -> nn.Module:
     """A predictor with fresh weights; UsageError for an unknown kind or size."""
     if kind not in KINDS:
-        raise UsageError(f"kind = {kind!r}: there are {', '.join(KINDS)}", "kind")
+        raise UsageError(f"kind = {kind!r}; the kinds are {', '.join(KINDS)}", "kind")
     try:
         return KINDS[kind](**sizes)
     except TypeError:
-        raise UsageError(f"{kind} has no such size among {', '.join(sizes)}", "network") from None
+        raise UsageError(f"{kind} does not have all of the sizes {', '.join(sizes)}", "network") from None

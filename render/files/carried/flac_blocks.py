@@ -155,7 +155,9 @@ def write_flac(path: Path, comments: list[Tag], blocks: list[Block], seeks: bool
     for block in blocks:
         if len(block.body) > BLOCK_BYTES_MAX:
             raise OutputError(
-                f"{path}: {block.name} of {len(block.body)} bytes is too large for FLAC", "format"
+                f"{path}: {block.name} of {len(block.body)} bytes is larger than {BLOCK_BYTES_MAX}, the most "
+                "that a block of FLAC holds; take wav",
+                "format",
             )
     try:
         file: Any = FLAC(path)
