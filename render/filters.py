@@ -60,7 +60,7 @@ class Filter:
 
     @lru_cache(maxsize=16)  # noqa: B019 - keeps the response too, for clips of a batch that end alike
     def reaching(self, reach: int) -> Filter:
-        """The same filter with zeros for taps up to `reach`."""
+        """The same filter, padded with zero taps to `reach`."""
         return self if reach == self.reach else Filter(np.pad(self.taps, reach - self.reach))
 
     def __call__(self, samples: Audio) -> Audio:
@@ -221,7 +221,7 @@ def _highpass(cutoff_hz: float, crossover_octaves: float) -> NDArray[np.float64]
 
 @lru_cache(maxsize=8)
 def _passed(cutoff_hz: float, crossover_octaves: float, size: int) -> NDArray[np.float64]:
-    """How much `_highpass` lets through, on a transform of `size`."""
+    """The magnitude response of `_highpass`, on a transform of `size`."""
     response = np.fft.rfft(_highpass(cutoff_hz, crossover_octaves), size)
     return np.asarray(np.abs(response).clip(0, 1))
 

@@ -69,7 +69,7 @@ class NoiseField(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Progress: `stage` names what runs, `step` of `of` is how far it is."""
+    """Progress: `stage` names what runs, which has reached `step` of `of`."""
 
     stage: str
     step: int

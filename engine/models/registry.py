@@ -166,7 +166,7 @@ def load_upscaler(name: str, device: str, compiles: bool = False) -> Upscaler:
 
     Raises:
         UsageError: there is no such model.
-        ModelError: its weights are not here, or are not what they should be.
+        ModelError: its weights are missing or not valid.
     """
     build = BUILDERS.get(name)
     if build is not None:

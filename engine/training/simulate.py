@@ -196,7 +196,7 @@ def varied(
 
 
 def cut(rng: np.random.Generator, variation: Variation) -> Cut:
-    """A cut-off: one in two as the measuring protocol makes it, else by any filter."""
+    """A random cut-off: one in two as the measuring protocol makes it, the others by any filter."""
     kind, order, twice = FILTERS[rng.integers(4)], int(rng.integers(2, 11)), bool(rng.random() < 0.5)
     if rng.random() < 0.5:
         kind, order, twice = "chebyshev", 8, True

@@ -137,9 +137,8 @@ def encode(
     if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
         raise OutputError(over(blocks.peak, how.bits), "bit_depth")
     if carried is not None:
-        from render.files.carried.metadata import (
-            attach,
-        )  # a client encodes nothing, and loads this file for the names
+        # Imported here: a client loads this file only for its names, and encodes nothing.
+        from render.files.carried.metadata import attach
 
         attach(path, how.format, carried)
     return Encoded(how, file_digest(path), path.stat().st_size, decibels(blocks.peak))

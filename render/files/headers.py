@@ -1,6 +1,6 @@
 """The head of a WAV or AIFF file, up to its first sample.
 
-RF64 stands in for WAV where 4 GiB do not suffice; float AIFF is AIFF-C.
+RF64 takes the place of RIFF where 4 GiB do not suffice; float AIFF is AIFF-C.
 
 Sources: Microsoft, "New multimedia data types and data techniques" 3.0 and "Multiple channel audio data and
 WAVE files" (`fmt ` of 16, 18 and 40 bytes, `fact`); EBU Tech 3306 (RF64); Apple, AIFF 1.3 and AIFF-C; Core

@@ -14,7 +14,8 @@ MOST_FILES = 16
 
 
 def recordings(like: Path) -> list[Path]:
-    """The recordings at `like`: the file itself, or the audio files of a folder by name, 16 at the most.
+    """The recordings at `like`: the file itself, or at most 16 audio files of a folder, in the order of
+    names.
 
     Raises:
         InputError: nothing is there, no permission to look, or a folder without audio.

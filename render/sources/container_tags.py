@@ -145,7 +145,7 @@ def _kind(path: Path) -> tuple[str, frozenset[bytes]]:
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents, BODY_BYTES_MAX of each at the most, of a CAF or W64 file's chunks."""
+    """Names and contents, of each up to BODY_BYTES_MAX, of the chunks of a CAF or W64 file."""
     kind = _kind(path)[0]
     at, form = (8, ">4sq") if kind == "CAF" else (40, "<4s12xq")
     nbytes = struct.calcsize(form)

@@ -97,7 +97,8 @@ def drawn_family(seed: int) -> str:
 
 
 def prefilter(waveform: Signal, cutoff_hz: float, family: str) -> Signal:
-    """Order 8 forward and backward, down to twice the cut-off and up again, and the same filter once more."""
+    """Order 8 forward and backward, resampled to twice the cut-off and back, then the same filter once
+    more."""
     from scipy import signal
 
     edge = int(cutoff_hz) / (RATE_HZ / 2)

@@ -130,7 +130,7 @@ def level_db(power: Array) -> Array:
 
 
 def group_means(values: Array, size: int) -> Array:
-    """Means of groups of neighbours, as a product: (..., size n) -> (..., n)."""
+    """Means of groups of `size` neighbours, computed as a product: (..., size n) -> (..., n)."""
     means = values.reshape(-1, size) @ np.full(size, 1 / size, np.float32)
     return means.reshape(*values.shape[:-1], -1)
 

@@ -135,7 +135,7 @@ def copy_distance(white: Bins) -> Array:
 
 
 def whitened(bins: Bins, power: Array) -> Bins:
-    """The bins of some bands, from bin 1 on, divided by their envelope; `power` is theirs."""
+    """The bins of some bands, from bin 1 on, divided by their envelope; `power` is that of the bins."""
     return np.asarray(bins * exp_over_bins(level_db(band_power(power)) * np.float32(-DB_TO_NEPER)))
 
 

@@ -2,8 +2,8 @@
 
 NuWave (Lee and Han 2021) follows DiffWave: residual blocks of dilated convolutions with gates, the condition
 added in each. Preconditioning is that of Karras et al. 2022 (table 1): the network sees a unit-variance input
-and answers with a unit-variance mix of signal and noise at every noise level. What is denoised is the missing
-band alone, full less low, so that the loss does not count what the condition already holds.
+and returns a unit-variance mix of signal and noise at every noise level. Only the missing band, full less
+low, is denoised, so that the loss does not count what the condition already holds.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NuWave(nn.Module):
         self.register_buffer("frequencies", torch.randn(embedding // 2) * 2)
 
     def forward(self, noisy: Tensor, sigma: Tensor, low: Tensor) -> Tensor:
-        """The missing band that a noised one implies.
+        """Estimates the missing band from a noised one.
 
         Args:
             noisy: (B, frames), the missing band plus noise of deviation sigma.

@@ -81,7 +81,7 @@ class Diffusion(Task):
 
     Raises:
         UsageError: neither a model to go on from nor an autoencoder, or crops that the U-Net cannot halve.
-        ModelError: a file that is not what it should be.
+        ModelError: a file of another kind, or a damaged one.
     """
 
     averaged = ("unet",)
