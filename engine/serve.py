@@ -92,7 +92,7 @@ def serve(options: Options) -> None:
         server.wait_ready()
         log.info("engine %s serves at %s", SOFTWARE, connection.endpoint)
         server.run()
-    log.info("engine left")
+    log.info("engine stopped")
 
 
 def _announce(home: Home, lock: FileLock, connection: Connection) -> None:

@@ -66,11 +66,11 @@ def forecast(
     try:
         ahead: deque[Foreseen | Future[Foreseen]] = deque()
         for task in tasks:
-            lot = _at_once(task, speeds)
-            if lot is None or (check and lot.what == "render"):
-                ahead.append(decoders.submit(_by_programs, task, speeds, lot, check))
+            foreseen = _at_once(task, speeds)
+            if foreseen is None or (check and foreseen.what == "render"):
+                ahead.append(decoders.submit(_by_programs, task, speeds, foreseen, check))
             else:
-                ahead.append(lot)
+                ahead.append(foreseen)
             while ahead and (isinstance(ahead[0], Foreseen) or len(ahead) > AHEAD):
                 yield _settled(ahead.popleft())
         yield from map(_settled, ahead)
@@ -78,8 +78,8 @@ def forecast(
         decoders.shutdown(cancel_futures=True)
 
 
-def _settled(lot: Foreseen | Future[Foreseen]) -> Foreseen:
-    return lot if isinstance(lot, Foreseen) else lot.result()
+def _settled(foreseen: Foreseen | Future[Foreseen]) -> Foreseen:
+    return foreseen if isinstance(foreseen, Foreseen) else foreseen.result()
 
 
 def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
@@ -101,16 +101,16 @@ def _at_once(task: Task, speeds: Speeds) -> Foreseen | None:
 
 
 def _by_programs(
-    task: Task, speeds: Speeds, lot: Foreseen | None, check: Callable[[Task], None] | None
+    task: Task, speeds: Speeds, foreseen: Foreseen | None, check: Callable[[Task], None] | None
 ) -> Foreseen:
     """The outcome of an item whose header tells too little, or that must be checked."""
-    lot = lot or _by_decoder(task, speeds)
-    if check and lot.what == "render":
+    foreseen = foreseen or _by_decoder(task, speeds)
+    if check and foreseen.what == "render":
         try:
             check(task)
         except (AirbandError, OSError, ValueError) as refusal:
             return _refused(task, refusal)
-    return lot
+    return foreseen
 
 
 def _by_decoder(task: Task, speeds: Speeds) -> Foreseen:

@@ -97,7 +97,7 @@ def _edited(
     preset = schema.make(order.preset, rate=rate, format=FORMATS[about.format], bit_depth=BITS[about.subtype])
     recipe = hashlib.blake2b(msgspec.json.encode(preset), digest_size=16).hexdigest()
     if backups.recipe_of(path) == recipe:
-        reason = "left as it is: this very edit has made it; --undo restores what was before"
+        reason = "left as it is: this same edit already made it; --undo restores the earlier file"
         yield Event(item, "done", unchanged=reason)
         return
     if not drop_metadata:

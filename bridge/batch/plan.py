@@ -95,12 +95,12 @@ def plan(
     ]
     if not candidates:
         raise InputError("no audio files given", "inputs")
-    lacks = [candidate.error or _lack(candidate.source) for candidate in candidates]
-    count = lacks.count(None)
+    refusals = [candidate.error or _refusal(candidate.source) for candidate in candidates]
+    count = refusals.count(None)
     items: list[Item] = []
     refused: list[Refused] = []
-    for (source, below, unfound), lack in zip(candidates, lacks, strict=True):
-        destination, error = Path(out), lack
+    for (source, below, unfound), refusal in zip(candidates, refusals, strict=True):
+        destination, error = Path(out), refusal
         if unfound is None:
             try:
                 destination = _destination(source, below, out, preset, count)
@@ -108,7 +108,7 @@ def plan(
             except AirbandError as problem:
                 if isinstance(problem, UsageError) and problem.field == "out":
                     raise  # the command is wrong, not this source
-                error = lack or problem
+                error = refusal or problem
         if error is None:
             items.append(Item(source, destination))
         else:
@@ -123,7 +123,7 @@ def without_clashes(plan: Plan) -> Plan:
     return Plan([item for item in plan.items if id(item) not in apart], plan.refused + clashes)
 
 
-def _lack(source: Path) -> InputError | None:
+def _refusal(source: Path) -> InputError | None:
     """Why a source cannot be rendered; None if it can."""
     try:
         check_source(source)

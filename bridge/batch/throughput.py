@@ -66,7 +66,7 @@ class Speeds:
 
 def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     """The work ahead in one line: seconds of audio, and how long they will take if that is known."""
-    ahead = [task for task in tasks if not _stands(task)]
+    ahead = [task for task in tasks if not _output_exists(task)]
     lengths = [length_s(task.item.source, task.order.preset) for task in ahead]
     ratios = [speeds.ratio(task.order.choice.model, task.order.preset) for task in ahead]
     seconds = sum(length for length in lengths if length is not None)
@@ -88,7 +88,7 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     return f"{what}; about {max(work_s, 0.1):.1f} s of work{per_s}"
 
 
-def _stands(task: Task) -> bool:
+def _output_exists(task: Task) -> bool:
     """Whether an item's destination exists: the item will be skipped or refused, with no work."""
     item, order = task
     return not order.force and item.out != item.source and os.path.exists(item.out)

@@ -173,29 +173,29 @@ def display(*, as_json: bool) -> Display:
     return Bars() if sys.stdout is not None and sys.stdout.isatty() else Lines()
 
 
-def foretold(lots: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
+def foretold(foreseen: Iterable[Foreseen], *, as_json: bool) -> list[AirbandError]:
     """Prints what a batch would do, a line per item, and totals; returns the errors of refused items."""
     counts: Counter[str] = Counter()
     refused: list[AirbandError] = []
     audio_s = work_s = 0.0
     unknown = 0
-    for lot in lots:
-        counts[lot.what] += 1
-        if lot.error is not None:
-            refused.append(lot.error)
-        audio_s, work_s = audio_s + (lot.audio_s or 0.0), work_s + (lot.work_s or 0.0)
-        unknown += lot.what == "render" and lot.work_s is None
+    for each in foreseen:
+        counts[each.what] += 1
+        if each.error is not None:
+            refused.append(each.error)
+        audio_s, work_s = audio_s + (each.audio_s or 0.0), work_s + (each.work_s or 0.0)
+        unknown += each.what == "render" and each.work_s is None
         if as_json:
-            fields = {"source": str(lot.item.source), "out": str(lot.item.out), "audio_s": lot.audio_s}
-            why = {} if lot.error is None else {"code": lot.error.code, "message": lot.error.message}
-            print(json.dumps({"what": lot.what, **fields, "work_s": lot.work_s, **why}), flush=True)
+            fields = {"source": str(each.item.source), "out": str(each.item.out), "audio_s": each.audio_s}
+            why = {} if each.error is None else {"code": each.error.code, "message": each.error.message}
+            print(json.dumps({"what": each.what, **fields, "work_s": each.work_s, **why}), flush=True)
             continue
-        if lot.error is not None:
-            print(about(lot.item.source, lot.error))
+        if each.error is not None:
+            print(about(each.item.source, each.error))
             continue
-        way = "would be rendered" if lot.what == "render" else "done already"
-        length = f" ({lot.audio_s:.1f} s)" if lot.audio_s is not None else ""
-        print(printable(f"{lot.item.source} -> {lot.item.out}{length}: {way}"))
+        way = "would be rendered" if each.what == "render" else "done already"
+        length = f" ({each.audio_s:.1f} s)" if each.audio_s is not None else ""
+        print(printable(f"{each.item.source} -> {each.item.out}{length}: {way}"))
     total = {"render": counts["render"], "skipped": counts["skipped"], "refused": counts["refused"]}
     if as_json:
         print(json.dumps({"what": "end", **total, "audio_s": audio_s, "work_s": None if unknown else work_s}))

@@ -84,14 +84,14 @@ class Ahead(Generic[T, E]):
                     return
                 job = new_ulid()
                 self._unfinished.add(job)
-                started = self._taken(task, job)
+                started = self._submitted(task, job)
                 if not isinstance(started, Job) or self._called_off.is_set():
                     self._cancel(job)  # a submit that failed half-way, or came too late
                 self._started.put((job, started))
         except BaseException as error:
             self._started.put(error)
 
-    def _taken(self, task: T, job: str) -> Job | E:
+    def _submitted(self, task: T, job: str) -> Job | E:
         while True:
             try:
                 return self._hand_over(task, job)

@@ -42,7 +42,7 @@ def choose(asked: str, models: Sequence[Model]) -> Choice:
         return Choice(_ready(model), "asked for")
     best = by_name.get(BEST)
     if best is not None and best.ready and best.device not in ("", "cpu"):
-        return Choice(best, f"its weights and a GPU ({best.device}) are there")
+        return Choice(best, f"its weights and a GPU ({best.device}) are available")
     if EMBEDDED not in by_name:
         raise ModelError(f"this engine has no model {EMBEDDED!r}; its installation is incomplete", "model")
     lacking = (

@@ -171,7 +171,9 @@ def _as_numpy(array: Any) -> NDArray[Any]:
             return np.asarray(tensor.numpy(force=True))
         return np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; sparse tensors, those without data
-        raise InputError(f"source of type {type(array).__name__} is no array: {error}", "source") from None
+        raise InputError(
+            f"source of type {type(array).__name__} is not an array: {error}", "source"
+        ) from None
 
 
 def _rate(rate_hz: float) -> int:

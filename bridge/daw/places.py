@@ -44,7 +44,7 @@ def root_of(host: Host) -> Path:
         return Path.home()
     root = _newest_ardour() if host is Host.ardour else _settings(host)
     if root is None or not root.is_dir():
-        where = "" if root is None else f" ({root} is not there)"
+        where = "" if root is None else f" ({root} does not exist)"
         raise InputError(
             f"{host.capitalize()} has no settings folder here{where}: start it once, or give the folder with "
             "--into",

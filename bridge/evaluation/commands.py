@@ -18,7 +18,7 @@ from render.measure.metrics import Signal
 
 TIMEOUT_S = 600.0
 NAMES = ("in", "full", "out")
-STAYS = "{lines}"
+LINES = "{lines}"
 """A command with this placeholder is started once. It gets `-` in its place, reads one line per clip with the
 paths of {in}, {full} and {out}, separated by tabs, and answers with a line when {out} is written."""
 
@@ -35,11 +35,11 @@ def command(words: Sequence[str], stack: ExitStack) -> Rendering:
     Raises:
         UsageError: the command lacks these placeholders.
     """
-    if STAYS in words:
-        return _Staying([word.replace(STAYS, "-") for word in words], stack).render
+    if LINES in words:
+        return _Persistent([word.replace(LINES, "-") for word in words], stack).render
     if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
         raise UsageError(
-            f"system {' '.join(words)!r}: a command names its files {{in}} and {{out}}, or takes {STAYS}",
+            f"system {' '.join(words)!r}: a command names its files {{in}} and {{out}}, or takes {LINES}",
             "system",
         )
     wants_full = any("{full}" in word for word in words)
@@ -64,7 +64,7 @@ def command(words: Sequence[str], stack: ExitStack) -> Rendering:
     return render
 
 
-class _Staying:
+class _Persistent:
     """A command that is started at the first clip, and reads each clip's paths from a line."""
 
     def __init__(self, words: Sequence[str], stack: ExitStack) -> None:

@@ -65,7 +65,7 @@ def read_private(path: Path, secret: bool) -> bytes | None:
     about = os.fstat(fd)
     if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe, on which a read would block
         os.close(fd)
-        raise EngineError(f"{path} is no file")
+        raise EngineError(f"{path} is not a regular file")
     with os.fdopen(fd, "rb") as file:
         mode = stat.S_IMODE(about.st_mode)
         others = 0o077 if secret else 0o022

@@ -190,7 +190,7 @@ class Receiver:
 
     def __init__(self, nbytes: int, offset: int = 0, credit_bytes: int = CREDIT_BYTES) -> None:
         if offset > nbytes:
-            raise WireError(f"{offset} bytes are there of a source of {nbytes}", "nbytes")
+            raise WireError(f"{offset} bytes exist already of a source of {nbytes}", "nbytes")
         self.nbytes, self.offset, self.credit_bytes = nbytes, offset, credit_bytes
         self.digest: str | None = None
         self._granted = offset
@@ -286,4 +286,6 @@ class CheckedReceiver(Receiver):
 def check_digest(found: hashlib.blake2b, said: str | None) -> None:
     """Raises WireError unless the sender's digest matches that of the received bytes."""
     if said != found.hexdigest():
-        raise WireError(f"digest {said} of what was sent, {found.hexdigest()} of what arrived", "digest")
+        raise WireError(
+            f"the sender states digest {said}, the received bytes have {found.hexdigest()}", "digest"
+        )

@@ -153,7 +153,7 @@ class Clients:
                 break
             except zmq.ZMQError as error:
                 if error.errno != zmq.EHOSTUNREACH:
-                    log.error("a client cannot be answered and is let go: %s", error)
+                    log.error("a client cannot be answered and is dropped: %s", error)
                 del self._sessions[route]
                 return False
             session.sent(tracker)

@@ -26,7 +26,7 @@ class MemoryBudget:
         self._base_bytes = resident_bytes()
 
     def is_exceeded(self, outstanding: Callable[[], int]) -> bool:
-        """Whether the process holds more than its base, SPARE_BYTES, and what its transfers may.
+        """Whether the process holds more than its base, SPARE_BYTES and what its transfers may hold.
 
         Freed memory does not count: before the last comparison it is returned to the system.
 

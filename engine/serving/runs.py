@@ -1,7 +1,7 @@
 """The life of a job once its source is complete: it waits, a worker runs it, it ends.
 
-News of a job is in the store before it is told. If the disk has no room for a job's outcome, the outcome is
-stored at a later turn of the loop.
+The store holds each change of a job before anybody is told of it. If the disk has no room for a job's
+outcome, it is stored at a later turn of the loop.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Runs:
         self._outcomes: list[Outcome] = []
         """Outcomes of jobs that are not stored yet."""
         self._told_to_wait: set[str] = set()
-        """Of these, the jobs for whose outcome the disk had no room, which was logged."""
+        """The jobs among these for which a full disk was already logged."""
         self.closing = False
         self.ended: Counter[str] = Counter()
         self.render_s = 0.0

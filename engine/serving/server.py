@@ -156,7 +156,7 @@ class Server:
         if self._signals and not self._jobs.runs.closing:
             self._jobs.runs.closing = True
             log.info("draining: running jobs finish, queued ones wait for the next engine")
-            self._clients.close("the engine was told to leave; queued jobs go on when it starts again")
+            self._clients.close("the engine was told to stop; queued jobs continue when it starts again")
         if self._jobs.runs.closing:
             return self._signals > 1 or not self._jobs.runs.running
         quiet_s = time.monotonic() - self._last_word_s
@@ -223,12 +223,12 @@ class Server:
             return
         self._pool.fit(self._jobs.runs.small_waits)
         if not self._listener.is_reachable:
-            log.warning("%s is gone; listening there anew", self._listener.endpoint)
+            log.warning("%s is gone; listening there again", self._listener.endpoint)
             self._reopen()
         try:
             self._announce()
         except AirbandError as error:  # no client can find this engine any more, and may start another
-            log.error("%s; this engine leaves", error.message)
+            log.error("%s; this engine exits", error.message)
             self._signals += 1
         self._retention.apply_when_due()
 

@@ -39,7 +39,7 @@ def read_piece(path: Path, outcome: Outcome | None, fetch: Fetch, nbytes: int) -
         raise InputError(f"the stem of job {fetch.job} cannot be read: {error.strerror}", "stem") from None
     if size != stem.nbytes or len(piece) != wanted:
         raise InputError(
-            f"the stem of job {fetch.job} is damaged: {size} bytes are there of {stem.nbytes}; "
+            f"the stem of job {fetch.job} is damaged: {size} of its {stem.nbytes} bytes exist; "
             "submit the job again under a new name",
             "stem",
         )

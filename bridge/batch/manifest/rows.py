@@ -136,7 +136,7 @@ def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], 
         try:
             os.fsencode(cells.get(column, ""))
         except UnicodeEncodeError:
-            raise UsageError(f"{column} = {cells[column]!a} holds what no name can", column) from None
+            raise UsageError(f"{column} = {cells[column]!a} holds a character no name can", column) from None
     if not cells.get("path"):
         raise UsageError("no path", "path")
     beside = []

@@ -241,5 +241,5 @@ def test_names_are_included_and_excluded(include: list[str], exclude: list[str],
 def test_half_a_surrogate_pair_is_no_name(tmp_path: Path, column: str) -> None:
     manifest = tmp_path / "jobs.jsonl"
     manifest.write_text(json.dumps({"path": "kick.wav", column: "\ud800"}))
-    with pytest.raises(UsageError, match=rf"line 1: {column} = '\\ud800' holds what no name can"):
+    with pytest.raises(UsageError, match=rf"line 1: {column} = '\\ud800' holds a character no name can"):
         read(manifest, Preset(), "music", {})

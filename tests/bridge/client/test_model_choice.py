@@ -16,7 +16,7 @@ MISSING = Model("audiosr-basic", ready=False, why="no weights; `airband models` 
 
 def test_auto_takes_audiosr_on_a_gpu() -> None:
     choice = choose("auto", [NULL, DRAFT, ON_GPU])
-    assert (choice.model, choice.reason) == (ON_GPU, "its weights and a GPU (cuda:0) are there")
+    assert (choice.model, choice.reason) == (ON_GPU, "its weights and a GPU (cuda:0) are available")
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def test_an_allow_list_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe", 0o600)
     (tmp_path / "folder").mkdir(mode=0o700)
     for name in ("pipe", "folder"):
-        with pytest.raises(UsageError, match="no file"):
+        with pytest.raises(UsageError, match="not a regular file"):
             read_allow_list(tmp_path / name)
 
 

@@ -210,7 +210,7 @@ void Client::fetch(const std::string& job, uint64_t bytes, const Write& write)
         if (news.type() != "data")
             continue;
         if (news.buffer.empty() || offset + news.buffer.size() > bytes)
-            throw Refused("the result has not the length of the clip");
+            throw Refused("the result is not as long as the clip");
         write(offset, news.buffer.data(), news.buffer.size());
         offset += news.buffer.size();
     }

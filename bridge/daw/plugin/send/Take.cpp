@@ -50,7 +50,7 @@ Take Take::from(const std::string& name, const std::string& text)
     take.knobs.highGainDb = knobs.at("high_gain_db");
     if (take.instance.empty() || take.instance.find_first_not_of(airband::kJobLetters) != std::string::npos
         || take.head.rate == 0 || take.head.channels == 0 || take.head.channels > kMostChannels)
-        throw std::runtime_error(name + " is no take");
+        throw std::runtime_error(name + " is not a take");
     return take;
 }
 
