@@ -16,7 +16,7 @@ SLICE_S = 0.5
 UNREAD_BYTES = 8 * CREDIT_BYTES
 """Limit for unread messages of one caller: eight threads that fetch one stem have this much under way."""
 MESSAGE_BYTES = 1024
-"""What a waiting message costs in addition to its own bytes (an estimate)."""
+"""Memory counted for a waiting message in addition to its own bytes."""
 
 Reply: TypeAlias = tuple[EngineMessage, memoryview | None]
 Accepts: TypeAlias = Callable[[EngineMessage], bool]
