@@ -48,8 +48,8 @@ def install(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Install into DIR instead of the host's settings folder (REAPER: its resource path), or for "
-            "plugins, instead of your home folder.",
+            help="Install into DIR instead of the host's settings folder (REAPER: its resource path), "
+            "or, for plugins, instead of your home folder.",
         ),
     ] = None,
     origin: Annotated[
