@@ -135,7 +135,10 @@ def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) ->
 def _check_finite(piece: Audio, run: tuple[Effect, ...]) -> None:
     if not np.isfinite(piece).all():
         names = ", ".join(label(effect) for effect in run)
-        raise RenderError(f"{names}: samples that are not finite (NaN or infinity)", "effects")
+        raise RenderError(
+            f"{names}: gave samples that are not finite (NaN or infinity); change parameters, or leave one out",
+            "effects",
+        )
 
 
 def _pieces(clip: Clip) -> Iterator[Audio]:

@@ -101,6 +101,6 @@ class PcmFile:
         except OSError as error:
             raise OutputError(
                 f"{self.path.parent}: {self._name} cannot be decoded here: {error.strerror}; "
-                "decoding takes 4 bytes a sample",
+                "decoding takes 4 bytes a sample: make room there",
                 "source",
             ) from None
