@@ -136,7 +136,7 @@ def _check_finite(piece: Audio, run: tuple[Effect, ...]) -> None:
     if not np.isfinite(piece).all():
         names = ", ".join(label(effect) for effect in run)
         raise RenderError(
-            f"{names}: gave samples that are not finite (NaN or infinity); change parameters, or leave one out",
+            f"{names}: gave samples that are not finite (NaN or infinity); change or leave out one",
             "effects",
         )
 
