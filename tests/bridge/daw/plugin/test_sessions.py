@@ -128,6 +128,7 @@ def test_many_takes_of_many_instances_at_once_are_as_many_files(
 @contextmanager
 def in_minihost(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A program that has `opened()`, a Send in minihost, for `play(plugin, sound)`; killed at the end."""
+    pytest.importorskip("minihost", reason="needs minihost")
     head = (
         "import sys, time\nfrom pathlib import Path\nimport numpy as np\n"
         "from tests.bridge.daw.plugin.host import Setup\n"
