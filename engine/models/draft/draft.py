@@ -57,9 +57,10 @@ Over 24 seams of effects cut at 4 kHz, the change of level is 4.2 dB off the ref
 THREADS = 2
 """Channels processed at a time, each with some 50 MB of memory."""
 HUSH_FRAMES = 8
-"""Frames of the silence before and after a sound that the predictor sees. 25 dev clips of 1 s, cut at 4 and
-8 kHz, have an LSD of 1.573 with 8 frames, 1.593 with all of the silence (134 frames around a clip), 1.619
-with none."""
+"""Frames of the silence before and after a sound that the predictor sees. Over 50 validation clips, cut at 4
+and 8 kHz, excerpts of 1 s have an LSD-in of 1.347 with 8 frames, 1.343 with none, 1.358 with all of the
+silence (134 frames around a clip). Clips of 5 s differ by 0.02 or less, but with none their music loses
+another 0.6 to 1.1 dB of power."""
 
 
 class Draft:
