@@ -97,14 +97,18 @@ def recording() -> Audio:
 
 def told(shown: Shown) -> str:
     """The outcome in words."""
-    speed = f"{shown.work_ratio:.2f} s" if shown.work_ratio is not None else "none, the engine had it already"
+    speed = (
+        "none: the engine had this render in its cache"
+        if shown.work_ratio is None
+        else f"{shown.work_ratio:.2f} s per second of audio"
+    )
     return "\n".join(
         [
             f"model                  {shown.model} ({shown.why})",
             f"distance to original   LSD {shown.lsd_before:.2f} cut at 4 kHz, {shown.lsd_after:.2f} rendered",
             f"below the cut-off      {shown.null_db:.0f} dB (output minus input; -inf is the input's own)",
             f"lag                    {shown.lag} samples",
-            f"work                   {speed} per second of audio",
+            f"work                   {speed}",
             *(f"wrote                  {path}" for path in shown.files),
         ]
     )
