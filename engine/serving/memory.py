@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable
 
 from bridge.wire.resident import resident_bytes
 
 SPARE_BYTES = 32 * 1024**2
-"""Allowance above the base and the transfers; with what arrives until it is noticed, less than 64 MiB."""
+"""Allowance above the base and the transfers; over ipc about 40 MB more arrive until it is noticed."""
 
 
 class MemoryBudget:
     """Compares the process's resident size with its size when it began to serve.
 
-    Where the system reports no size (anywhere but on Linux), the budget is never exceeded.
+    It is never exceeded before that, nor where the system reports no size (anywhere but on Linux).
     """
 
     def __init__(self) -> None:
-        self._base_bytes = 0
+        self._base_bytes = math.inf
 
     def begin(self) -> None:
         """Takes the current size as the base."""

@@ -43,7 +43,10 @@ HEARD_AT_ONCE = 64
 HEARD_OF_WORKER = 8
 """Messages read from one worker per turn."""
 POLL_S, BACKLOG_POLL_S = 0.1, 0.002
-"""The longest sleeps of the loop; it checks memory in every turn, since that can grow by 1 GB/s over ipc."""
+"""The longest sleeps of the loop."""
+GLANCE_S = 0.04
+"""How often a sleeping loop checks memory, in seconds. A message without an end does not wake it, and brings
+1 GB/s over ipc."""
 WATCH_S = 0.5
 """How often the engine checks its workers, its socket and its connection file, in seconds."""
 FAREWELL_S = 2.0
@@ -181,17 +184,16 @@ class Server:
         door = self._listener.door
         for socket in door:
             poller.register(socket, zmq.POLLIN)
-        pause_s = 0.0 if self._inbox else BACKLOG_POLL_S if backlog else self._pause_s()
-        ready = dict(poller.poll(int(1000 * pause_s)))
+        ready = self._sleep(poller, 0.0 if self._inbox else BACKLOG_POLL_S if backlog else self._pause_s())
         if self._woken.fileno() in ready:
             self._woken.recv(4096)
         for socket in door.keys() & ready.keys():
             door[socket]()
-        for pipe in ready.keys() & pipes.keys():
+        for pipe in pipes.keys() & ready.keys():
             self._hear(pipes[pipe])
         if self._listener.socket in ready or self._inbox:
             self._listen()
-        if serve_clients and self._memory.is_exceeded(self._outstanding):
+        if self._memory.is_exceeded(self._outstanding):
             log.warning("connections hold more memory than allowed; all are dropped and may reconnect")
             self._reopen()
         if time.monotonic() - self._watched_s > WATCH_S:
@@ -199,8 +201,16 @@ class Server:
             self._look_after(serve_clients)
 
     def _pause_s(self) -> float:
-        restarting = any(worker.pipe is None for worker in self._pool.needed)
-        return min(POLL_S, 0.1 if restarting else POLL_S, self._idle_exit_s or POLL_S)
+        return min(POLL_S, self._idle_exit_s or POLL_S)
+
+    def _sleep(self, poller: zmq.Poller, pause_s: float) -> dict[zmq.Socket[bytes] | int, int]:
+        """Waits until something is ready and returns that; {} after `pause_s`, or once memory is exceeded."""
+        until_s = time.monotonic() + pause_s
+        while True:
+            left_s = max(0.0, until_s - time.monotonic())
+            ready = dict(poller.poll(int(1000 * min(left_s, GLANCE_S))))
+            if ready or left_s <= GLANCE_S or self._memory.is_exceeded(self._outstanding):
+                return ready
 
     def _hear(self, worker: Worker) -> None:
         """Handles a worker's messages: a short job sends two, and the next may already run."""
