@@ -162,10 +162,13 @@ def _followed(job: Job, item: Item) -> Generator[Event, None, Result]:
 
 
 def _changes(report: RenderReport, preset: Preset, rate_hz: int) -> bool:
-    """Whether a result differs from its source by more than dither."""
-    untouched = msgspec.structs.replace(preset, stem="full", rate=rate_hz) == preset
-    filled = report.filled is not None and bool(report.filled.cells)
-    return report.generated or filled or not untouched or report.effects is not None
+    """Whether a result differs from its source by more than dither.
+
+    Where nothing was generated, a stem does not count: in place of the file, `high` would leave silence.
+    """
+    if report.generated or (report.filled is not None and report.filled.cells):
+        return True
+    return preset.stem == "full" and (preset.rate != rate_hz or report.effects is not None)
 
 
 def _without_bit_depth(error: AirbandError) -> AirbandError:

@@ -175,11 +175,14 @@ def test_a_rate_that_results_cannot_have_leaves_the_file_and_says_so(
     assert edit("--undo", path).code == 3
 
 
-def test_a_file_in_which_nothing_is_missing_is_not_touched(edit: Airband, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [(), ("--stem", "high"), ("--stem", "low", "--rate", 96000)])
+def test_a_file_in_which_nothing_is_missing_is_not_touched(
+    edit: Airband, tmp_path: Path, flags: tuple[object, ...]
+) -> None:
     path = tmp_path / "full.wav"
     soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal((30000, 2)), 48000, "PCM_16")
     before, changed_ns = path.read_bytes(), path.stat().st_mtime_ns
-    said = edit(path)
+    said = edit(path, *flags)
     assert said.code == 0
     assert "left as it is: " in said.out
     assert "0 rendered, 1 left as found in" in said.out
