@@ -117,8 +117,10 @@ def plan(
 
 
 def without_clashes(plan: Plan) -> Plan:
-    """The plan, with those items refused that would become the same file as another."""
+    """The plan, with those items refused that would become the same file as another, or lie below it."""
     clashes = list(_clashes(plan.items))
+    apart = {id(clash.item) for clash in clashes}
+    clashes += _below_others([item for item in plan.items if id(item) not in apart])
     apart = {id(clash.item) for clash in clashes}
     return Plan([item for item in plan.items if id(item) not in apart], plan.refused + clashes)
 
@@ -162,6 +164,22 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
                 yield Refused(item, UsageError(reason, "inputs"))
 
 
+def _below_others(items: list[Item]) -> Iterator[Refused]:
+    """Items in a folder whose place another item's file takes."""
+    files = {os.path.abspath(item.out): item for item in items}
+    folders = {Path(file).parent for file in files}
+    in_place_of = {
+        folder: files[str(part)]
+        for folder in folders
+        for part in (folder, *folder.parents)
+        if str(part) in files
+    }
+    for item in items:
+        if (other := in_place_of.get(Path(os.path.abspath(item.out)).parent)) is not None:
+            reason = f"{item.out} needs a folder where {other.source} becomes the file {other.out}"
+            yield Refused(item, UsageError(f"{reason}; give it another `out`", "out"))
+
+
 def _folded(path: Path) -> str:
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
 
@@ -197,7 +215,7 @@ def _destination(source: Path, below: Path, out: str, preset: Preset, count: int
         return Path(_filled(template, source, encoding(preset, source.name).suffix))
     out = template.format()  # {{ and }} for braces themselves
     path = Path(out)
-    if path.suffix.lower() not in AUDIO_SUFFIXES or os.path.isdir(path) or out.endswith(("/", os.sep)):
+    if not names_file(out):
         if os.path.isfile(path):
             raise UsageError(
                 f"{out}: is a file; give a folder, or a name ending in .wav, .flac or .aiff", "out"
@@ -208,6 +226,13 @@ def _destination(source: Path, below: Path, out: str, preset: Preset, count: int
             f"{count} inputs for the one file {out}; give a folder, or a template with {{stem}}", "out"
         )
     return path
+
+
+def names_file(out: str) -> bool:
+    """Whether an `out` of `plan` stands for a result itself, not for a folder of results."""
+    is_folder = os.path.isdir(out) or out.endswith(("/", os.sep))
+    is_result = Path(out).suffix.lower() in AUDIO_SUFFIXES or out.endswith(("{ext}", "{suffix}"))
+    return is_result and not is_folder
 
 
 def _with_literal_folders(template: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import presets
 from bridge.batch.manifest.tables import TEXTS, read_table
-from bridge.batch.plan import Item, Plan, Refused, plan, without_clashes
+from bridge.batch.plan import Item, Plan, Refused, names_file, plan, without_clashes
 from bridge.batch.takes import check_takes, takes_of
 from bridge.client.request import clipping, label
 from presets import schema
@@ -98,8 +98,15 @@ def plan_rows(
         out, recursive, wanted: as for `plan`; a row's own `out` lies below `out`.
 
     Raises:
-        UsageError: an output template that does not parse.
+        UsageError: an output template that does not parse, or an `out` that is a file where a row has its own.
     """
+    own = next((row for row in rows if row.out is not None), None)
+    if own is not None and names_file(out):
+        raise UsageError(
+            f"{own.place}: out = {own.out!r} lies below the batch's destination, and {out} names a file: give a "
+            "folder",
+            "out",
+        )
     of: dict[int, Row] = {}
     items: list[Item] = []
     refused: list[Refused] = []

@@ -147,6 +147,20 @@ def test_a_destination_that_cannot_be_is_named_with_its_row(folder: Path) -> Non
         plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
 
 
+@pytest.mark.parametrize("out", ["one.wav", "{stem}{ext}"])
+def test_rows_with_a_name_of_their_own_need_a_folder(folder: Path, out: str) -> None:
+    (folder / "jobs.csv").write_text("path,out\na.wav,sub/x.wav\nb.wav,\n")
+    with pytest.raises(UsageError, match=r"jobs\.csv, line 2: out = 'sub/x.wav' .* names a file: give a folder"):
+        plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / out))
+
+
+def test_no_row_becomes_a_file_in_the_place_of_a_folder(folder: Path) -> None:
+    (folder / "jobs.csv").write_text("path,out\na.wav,x.wav\nb.wav,x.wav/y/b.wav\n")
+    pairs, refused = plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
+    assert [item.source.name for item, _ in pairs] == ["a.wav"]
+    assert "needs a folder where" in refused[0].error.message
+
+
 def test_rows_become_items_below_the_destination(folder: Path) -> None:
     pairs, refused = plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
     assert refused == []
