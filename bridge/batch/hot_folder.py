@@ -17,13 +17,12 @@ from pathlib import Path
 import presets
 from bridge.batch.owner import is_ours, rivals
 from bridge.batch.plan import Item, in_folder
-from bridge.batch.run import Event, Order, run
+from bridge.batch.run import FORCE, Event, Order, run
 from bridge.batch.sources import check_source, listed, unlisted
 from bridge.client.model_choice import choose
 from bridge.client.renderer import Renderer
 from presets.errors import AirbandError, EngineError, OutputError, UsageError
 from presets.schema import Preset
-from render.files.publish import FORCE
 
 PRESET_FILE = "airband.toml"
 """A preset in a folder: for its files, and for those of subfolders without a preset of their own."""

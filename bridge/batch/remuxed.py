@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.batch.plan import Item
-from bridge.batch.run import Event, Order, Task, unforeseen
+from bridge.batch.run import Event, Order, Task, unforeseen, with_flag
 from presets.errors import AirbandError, InputError
 from presets.report import RenderReport
 from render.files.sidecar import read_sidecar
@@ -31,7 +31,7 @@ def remuxed(events: Generator[Event], tasks: Sequence[Task]) -> Generator[Event]
                 try:
                     _remux(event, orders[event.item])
                 except AirbandError as error:
-                    event = Event(event.item, "failed", error=error)
+                    event = Event(event.item, "failed", error=with_flag(error))
                 except (OSError, ValueError) as error:
                     event = Event(event.item, "failed", error=unforeseen(event.item, error))
             yield event

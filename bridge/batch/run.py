@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -25,12 +25,16 @@ from presets.errors import AirbandError, EngineError, InputError, OutputError, W
 from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
+from render.files import publish
 from render.files.encode import file_digest
-from render.files.publish import FORCE, check_destination
-from render.files.sidecar import find_result, unlike
+from render.files.publish import check_destination
+from render.files.sidecar import find_result
 
 if TYPE_CHECKING:
     from render.measure.takes import TakeFigures
+
+FORCE = "--force replaces it"
+"""The way out that the refusal of a destination ends with on the command line."""
 
 
 class Judged(NamedTuple):
@@ -171,7 +175,7 @@ def _alone(item: Item) -> Iterator[list[Event]]:
     except EngineError:
         raise
     except AirbandError as error:
-        failures.append(Event(item, "failed", error=error))
+        failures.append(Event(item, "failed", error=with_flag(error)))
     except (OSError, ValueError) as error:
         failures.append(Event(item, "failed", error=unforeseen(item, error)))
 
@@ -188,15 +192,18 @@ def done_already(item: Item, order: Order) -> bool:
     return find_result(item.out, digest, order.preset, model.name, model.digest) is not None
 
 
-def explained(error: OutputError, item: Item, order: Order) -> OutputError:
-    """A refusal of a destination; if it holds another render by Airband, it says how that one differs."""
-    if order.force:
-        return error
+def explained(error: OutputError, item: Item, order: Order) -> AirbandError:
+    """A refusal of a destination, with the command line's way out; see `render.files.publish.explained`."""
     model, digest = order.choice.model, partial(file_digest, item.source)
-    found = unlike(item.out, digest, with_like(order.preset, local=True), model.name, model.digest)
-    if found is None:
+    preset = with_like(order.preset, local=True)
+    return with_flag(publish.explained(error, item.out, digest, preset, model.name, model.digest))
+
+
+def with_flag(error: AirbandError) -> AirbandError:
+    """The error; if it is the refusal of a destination, its way out is a flag of the command line."""
+    if not isinstance(error, OutputError) or not error.message.endswith(publish.FORCE):
         return error
-    return OutputError(f"{item.out}: exists, and {found}; {FORCE}", error.field)
+    return OutputError(error.message.removesuffix(publish.FORCE) + FORCE, error.field)
 
 
 def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
@@ -209,9 +216,7 @@ def _follow(item: Item, job: Job, order: Order) -> Iterator[Event]:
         what: Literal["skipped", "done"] = "skipped" if result.already else "done"
         yield Event(item, what, seconds=result.seconds, report=result.report)
     for failure in failures:
-        if not isinstance(failure.error, OutputError):
-            yield failure
-        elif done_already(item, order):
+        if isinstance(failure.error, OutputError) and done_already(item, order):
             yield Event(item, "skipped")  # finished by a job that a killed batch left behind
         else:
-            yield replace(failure, error=explained(failure.error, item, order))
+            yield failure

@@ -72,8 +72,8 @@ def estimate(tasks: Sequence[Task], speeds: Speeds) -> str:
     seconds = sum(length for length in lengths if length is not None)
     files, unknown = f"{len(tasks)} file{'s' if len(tasks) > 1 else ''}", lengths.count(None)
     if not ahead:
-        there = "the output is" if len(tasks) == 1 else "all outputs are"
-        return f"{files}, nothing to render: {there} there already"
+        taken = "the output's name is" if len(tasks) == 1 else "all outputs' names are"
+        return f"{files}, nothing to render: {taken} taken already"
     if len(ahead) < len(tasks):
         files = f"{len(ahead)} of {files} to render"
     if unknown == len(ahead):

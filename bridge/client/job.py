@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
+from bridge.client.model_choice import choose
 from bridge.wire.messages import (
     Accepted,
     Cancelled,
@@ -19,6 +20,7 @@ from bridge.wire.messages import (
     Failed,
     File,
     JobStatus,
+    Model,
     Progress,
     State,
     Stem,
@@ -39,6 +41,11 @@ Event: TypeAlias = Accepted | Progress | Done | Failed | Cancelled
 
 class JobHolder(Protocol):
     """The part of a renderer that a `Job` and its `Result` need."""
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models that the knob `model` can name."""
+        ...
 
     def watch(self, job: str, timeout_s: float | None = None) -> Iterator[Event]:
         """Events of a job from now up to and including its end; EngineError after `timeout_s`."""
@@ -105,7 +112,12 @@ class Job:
         for event in self._renderer.watch(self.id, timeout_s):
             if isinstance(event, Progress):
                 yield event
-            elif (done := _outcome(event)) is not None:
+                continue
+            try:
+                done = _outcome(event)
+            except OutputError as error:
+                raise self._explained(error) from None
+            if done is not None:
                 self._check(done.stems[0])
                 self._done = done
 
@@ -117,6 +129,22 @@ class Job:
         """Drops the ended job and its result from the engine."""
         self._renderer.forget(self.id)
         self._done = None
+
+    def _explained(self, error: OutputError) -> OutputError:
+        """The error; if another render of a file is in the way, it says how that one differs."""
+        from render.files.encode import file_digest
+        from render.files.publish import explained
+
+        submit = self._submit
+        if (
+            submit is None
+            or not isinstance(submit.deliver, DeliverPath)
+            or not isinstance(submit.source, PathSource)
+        ):
+            return error
+        source, out = Path(submit.source.path), Path(submit.deliver.path)
+        model = choose(submit.params.model, self._renderer.models).model
+        return explained(error, out, lambda: file_digest(source), submit.params, model.name, model.digest)
 
     def _check(self, stem: Stem) -> None:
         """Raises WireError if the stem is not where the request wanted it: in the engine, or at a path."""
@@ -194,16 +222,19 @@ class Result:
     def save(self, path: Name, force: bool = False) -> Path:
         """Writes the stem and its sidecar to a file of the caller's, which appears only when complete.
 
+        A file that holds this very result already stays as it is.
+
         Args:
             path: the destination. A stem delivered as pcm is encoded in the format of the suffix; one
                 delivered as a file is written unchanged.
             force: whether an existing file may be replaced.
 
         Raises:
-            OutputError: the destination exists or may not be written, or its disk is full.
+            OutputError: the destination holds something else or may not be written, or its disk is full.
         """
         from render.clip import ArrayClip
         from render.files.publish import deliver
+        from render.files.sidecar import find_result
 
         path = Path(os.fsdecode(path))
         if self.path is not None:
@@ -214,6 +245,8 @@ class Result:
                 "job",
             )
         record = self._record(self._submit)
+        if find_result(path, *record.origin) is not None:
+            return path
         if isinstance(self._submit.deliver, DeliverFile):
             self._publish(record, path, force)
         else:
@@ -253,7 +286,7 @@ class Result:
         from render.files.parts import part_beside
         from render.files.publish import check_destination, publish
 
-        check_destination(path, force=force)
+        check_destination(path, force=force, record=record)
         how = encoding(record.preset, record.source_name)
         encoding(msgspec.structs.replace(record.preset, format=how.format), record.source_name, path.name)
         with part_beside(path) as part:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +17,27 @@ from typing import TYPE_CHECKING, Any
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
 from render.files.parts import as_output_error, part_beside, settle
-from render.files.sidecar import StemRecord, sidecar, sidecar_path, written
+from render.files.sidecar import StemRecord, sidecar, sidecar_path, unlike, written
 
 if TYPE_CHECKING:
+    from presets.schema import Preset
     from render.clip import Clip
     from render.files.carried.metadata import Metadata
 
-FORCE = "--force replaces it"
-"""The way out that a refusal ends with; callers without this flag put their own in its place."""
+FORCE = "force=True replaces it"
+"""The way out that a refusal ends with; callers whose users write no Python put another in its place."""
 
 
-def check_destination(out: Path, source: Path | None = None, *, force: bool = False) -> None:
+def check_destination(
+    out: Path, source: Path | None = None, *, force: bool = False, record: StemRecord | None = None
+) -> None:
     """Refuses a destination before any work is done for it.
 
     Args:
         out: where the stem is to appear.
         source: what it is made from; never overwritten, not even by `force`.
         force: whether an existing file may be replaced.
+        record: what the stem is, where that is known; the refusal then says how the stem there differs.
 
     Raises:
         OutputError: it is the source, is no regular file, exists while `force` is off, or cannot be made: a
@@ -49,8 +53,32 @@ def check_destination(out: Path, source: Path | None = None, *, force: bool = Fa
                 raise OutputError(f"{out}: exists and is not a file", str(out))
             if not force:
                 reason = f"exists and is not the result of this very render; {FORCE}"
-                raise OutputError(f"{out}: {reason}", str(out))
+                refusal = OutputError(f"{out}: {reason}", str(out))
+                raise refusal if record is None else explained(refusal, out, *record.origin)
         _ask_folder(out)
+
+
+def explained(
+    error: OutputError,
+    out: Path,
+    source_digest: Callable[[], str],
+    preset: Preset,
+    model: str,
+    model_digest: str,
+) -> OutputError:
+    """A refusal of a destination; if another render stands there, it says how that one differs.
+
+    Args:
+        error: the refusal.
+        out, source_digest, preset, model, model_digest: as for `render.files.sidecar.find_result`.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    if not error.message.endswith(FORCE):
+        return error
+    found = unlike(out, source_digest, preset, model, model_digest)
+    return error if found is None else OutputError(f"{out}: exists, and {found}; {FORCE}", error.field)
 
 
 def _ask_folder(out: Path) -> None:
@@ -94,7 +122,7 @@ def deliver(
         OutputError: the destination is refused, or the samples would clip. Nothing is left behind.
     """
     how = encoding(record.preset, record.source_name, out.name)
-    check_destination(out, source, force=force)
+    check_destination(out, source, force=force, record=record)
     with part_beside(out, umask) as part, as_output_error(out):
         encoded = encode(clip, part, how, record.preset, carried, mask)
         return publish(part, out, encoded, record, force=force, umask=umask)
@@ -132,7 +160,7 @@ def publish(
         settle(part)
         with _one_at_a_time(out.parent):
             if out.exists():
-                check_destination(out, force=force)
+                check_destination(out, force=force, record=record)
             os.replace(note, sidecar_path(out))
             if force:
                 os.replace(part, out)

@@ -42,8 +42,14 @@ class StemRecord:
     @property
     def key(self) -> str:
         """See `render_key`."""
+        source_digest, preset, model, model_digest = self.origin
+        return render_key(source_digest(), preset, model, model_digest)
+
+    @property
+    def origin(self) -> tuple[Callable[[], str], Preset, str, str]:
+        """What it was made from: the last arguments of `find_result`."""
         report = self.report
-        return render_key(report.source_digest, self.preset, report.model, report.weights_digest)
+        return lambda: report.source_digest, self.preset, report.model, report.weights_digest
 
 
 def render_key(source_digest: str, preset: Preset, model: str, model_digest: str) -> str:
@@ -173,8 +179,10 @@ def unlike(
         was, wanted = said["preset"], msgspec.to_builtins(preset)
         if said["model"]["name"] != model:
             return f"was made by the model {said['model']['name']}, not {model}"
-        if other := [knob for knob in KNOBS if knob != "model" and was[knob] != wanted[knob]]:
-            return "was made with " + ", ".join(_unlike(knob, was[knob], wanted[knob]) for knob in other)
+        if other := [
+            part for knob in KNOBS if knob != "model" for part in _unlike(knob, was[knob], wanted[knob])
+        ]:
+            return f"was made with {', '.join(other)}"
         if said["airband"] != VERSION:
             return f"was made by Airband {said['airband']}, not {VERSION}"
         if said["model"]["digest"] != model_digest:
@@ -184,11 +192,24 @@ def unlike(
     return None
 
 
-def _unlike(knob: str, was: object, wanted: object) -> str:
-    if isinstance(was, dict | list) or isinstance(wanted, dict | list):
-        return f"other {knob}"
-    before, now = (f"{value:g}" if isinstance(value, float) else value for value in (was, wanted))
-    return f"{knob} = {before}, not {now}"
+def _unlike(knob: str, was: object, wanted: object) -> list[str]:
+    """How a knob's plain values differ, in words; of a table, each key's."""
+    if was == wanted:
+        return []
+    if isinstance(was, dict) and isinstance(wanted, dict):  # which lack what is unset
+        return [
+            part for key in was | wanted for part in _unlike(f"{knob}.{key}", was.get(key), wanted.get(key))
+        ]
+    if isinstance(was, list) or isinstance(wanted, list):
+        return [f"other {knob}"]
+    return [f"{knob} = {_as_typed(was)}, not {_as_typed(wanted)}"]
+
+
+def _as_typed(value: object) -> str:
+    """A knob's value as a preset file has it."""
+    if value is None:
+        return "unset"
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
 
 
 def sidecar(out: Path, encoded: Encoded, record: StemRecord) -> dict[str, Any]:

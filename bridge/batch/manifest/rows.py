@@ -98,13 +98,13 @@ def plan_rows(
         out, recursive, wanted: as for `plan`; a row's own `out` lies below `out`.
 
     Raises:
-        UsageError: an output template that does not parse, or an `out` that is a file where a row has its own.
+        UsageError: an output template that does not parse, or a file as `out` where a row has its own.
     """
     own = next((row for row in rows if row.out is not None), None)
     if own is not None and names_file(out):
         raise UsageError(
-            f"{own.place}: out = {own.out!r} lies below the batch's destination, and {out} names a file: give a "
-            "folder",
+            f"{own.place}: out = {own.out!r} lies below the batch's destination, and {out} names a file: "
+            "give a folder",
             "out",
         )
     of: dict[int, Row] = {}

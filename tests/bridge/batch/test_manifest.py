@@ -150,7 +150,9 @@ def test_a_destination_that_cannot_be_is_named_with_its_row(folder: Path) -> Non
 @pytest.mark.parametrize("out", ["one.wav", "{stem}{ext}"])
 def test_rows_with_a_name_of_their_own_need_a_folder(folder: Path, out: str) -> None:
     (folder / "jobs.csv").write_text("path,out\na.wav,sub/x.wav\nb.wav,\n")
-    with pytest.raises(UsageError, match=r"jobs\.csv, line 2: out = 'sub/x.wav' .* names a file: give a folder"):
+    with pytest.raises(
+        UsageError, match=r"jobs\.csv, line 2: out = 'sub/x.wav' .* names a file: give a folder"
+    ):
         plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / out))
 
 

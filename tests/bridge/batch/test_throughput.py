@@ -76,8 +76,8 @@ def test_what_is_there_already_is_no_work(tmp_path: Path, tasks: list[Task]) -> 
     item, order = tasks[0]
     done = Task(replace(item, out=tmp_path / "done.wav"), order)
     done.item.out.touch()
-    assert estimate([done], speeds) == "1 file, nothing to render: the output is there already"
-    assert estimate([done] * 2, speeds) == "2 files, nothing to render: all outputs are there already"
+    assert estimate([done], speeds) == "1 file, nothing to render: the output's name is taken already"
+    assert estimate([done] * 2, speeds) == "2 files, nothing to render: all outputs' names are taken already"
     assert estimate([done, tasks[1]], speeds).startswith(
         "1 of 2 files to render, 3.0 s of audio; about 6.0 s"
     )

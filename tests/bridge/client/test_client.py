@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from bridge import Client, Renderer
+from bridge.client.request import DeliverAs
 from bridge.wire.ulid import new_ulid
 from presets.errors import Cancelled, EngineError, InputError, OutputError, UsageError
 from presets.schema import Preset
@@ -158,11 +159,35 @@ def test_a_finished_file_is_saved_with_its_sidecar(
     said = json.loads(sidecar_path(out).read_text())
     assert said["source"]["name"] == dull_file.name
     assert find_done(out, said["key"])
-    with pytest.raises(OutputError, match="exists"):
-        result.save(out)
-    result.save(out, force=True)
+    written_ns = out.stat().st_mtime_ns
+    assert result.save(out) == out
+    assert out.stat().st_mtime_ns == written_ns
     with pytest.raises(UsageError, match="suffix"):
         result.save(tmp_path / "bright.flac")
+    out.write_bytes(b"another's")
+    with pytest.raises(OutputError, match="was changed after it had been rendered; force=True replaces it"):
+        result.save(out)
+    assert find_done(result.save(out, force=True), said["key"])
+
+
+@pytest.mark.parametrize("deliver", ["pcm", "file", "path"])
+def test_another_result_in_the_way_says_how_it_differs(
+    renderer: Renderer, dull_file: Path, tmp_path: Path, deliver: DeliverAs
+) -> None:
+    out = tmp_path / "out.flac"
+    knobs: dict[str, Any] = {"model": "null", "format": "flac", "deliver": deliver}
+
+    def brought(**other: Any) -> None:
+        where = {"out": out} if deliver == "path" else {}
+        result = renderer.submit(dull_file, **knobs, **where, **other).wait(60)
+        if deliver != "path":
+            result.save(out)
+
+    brought()
+    brought()
+    told = "seed = 0, not 3, end = unset, not 1.5, delivery.clip = unset, not true; force=True replaces it"
+    with pytest.raises(OutputError, match=f"out.flac: exists, and was made with {told}"):
+        brought(seed=3, end=1.5, delivery={"clip": True})
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [(".wav", "FLOAT"), (".flac", "PCM_24"), (".aiff", "FLOAT")])

@@ -121,7 +121,7 @@ def test_an_existing_file_is_refused_without_force_and_replaced_with_it(
 ) -> None:
     out = tmp_path / "kick.wav"
     out.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists and is not the result of this very render; --force"):
+    with pytest.raises(OutputError, match="exists and is not the result of this very render; force=True"):
         deliver(CLIP, out, record)
     assert out.read_bytes() == b"precious"
     assert [path.name for path in tmp_path.iterdir()] == ["kick.wav"]
