@@ -21,7 +21,7 @@ from bridge.client.job import Job
 from bridge.client.model_choice import Choice
 from bridge.client.renderer import Renderer
 from bridge.client.request import with_like
-from presets.errors import AirbandError, EngineError, InputError, OutputError, WireError
+from presets.errors import AirbandError, BusyError, EngineError, InputError, OutputError, WireError
 from presets.printable import is_utf8
 from presets.report import RenderReport
 from presets.schema import Preset
@@ -63,7 +63,7 @@ class Event:
         seconds: duration of the work, for `done`.
         report: the render's report, for `done`.
         unchanged: why a file to be edited was left unchanged, if it was, for `done`.
-        error: the reason, for `failed`.
+        error: the reason, for `failed`; why the engine does not take the job yet, for `progress`.
         judged: the comparison of the takes, for `best`.
     """
 
@@ -123,6 +123,10 @@ def run_tasks(
         for (item, order), started in ahead:
             if isinstance(started, Event):
                 yield started
+            elif isinstance(started, BusyError):
+                yield Event(item, "progress", "waits for room", error=started)
+            elif isinstance(started, OutputError):
+                yield Event(item, "failed", error=started)
             else:
                 yield from _follow(item, started, order)
 

@@ -62,6 +62,8 @@ class Lines:
             for line in compared(event, explained=self._explained):
                 self._print(line)
             self._explained = True
+        elif event.what == "progress" and event.error is not None:
+            self._print(printable(f"{event.item.source}: {event.stage}: {event.error.message}"))
         elif event.what != "progress":
             self._over += 1
             self._print(f"[{self._over}/{self._total}] {described(event)}", event.what)
@@ -154,7 +156,7 @@ class JsonLines:
             fields |= {"unchanged": event.unchanged} if event.unchanged else {}
         elif event.judged is not None:
             fields |= comparison(event.judged)
-        elif event.error is not None:
+        if event.error is not None:
             fields |= {"code": event.error.code, "message": event.error.message, "field": event.error.field}
         self._print(what=event.what, **fields)
 

@@ -272,7 +272,7 @@ def follow(
                 shown.show(event)
                 for sink in sinks:
                     sink(event)
-                if event.error is not None:
+                if event.error is not None and event.what == "failed":
                     failures.append(event.error)
                 report = event.report if event.what == "done" and not event.unchanged else None
                 if report is not None and report.generated and not report.cached:

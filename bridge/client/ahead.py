@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from bridge.client.job import Job
 from bridge.client.renderer import Renderer
 from bridge.wire.ulid import new_ulid
-from presets.errors import AirbandError, BusyError, EngineError
+from presets.errors import AirbandError, BusyError, EngineError, OutputError
 
 AHEAD = 8
 """How many jobs may be submitted and unfinished at a time: enough to keep an engine's workers busy."""
@@ -42,19 +42,22 @@ class Ahead(Generic[T, E]):
     ) -> None:
         self._renderer, self._tasks, self._hand_over = renderer, tasks, hand_over
         self._room, self._called_off = threading.Semaphore(AHEAD), threading.Event()
-        self._started: SimpleQueue[tuple[str, Job | E] | BaseException] = SimpleQueue()
+        self._started: SimpleQueue[tuple[str, Job | E | OutputError] | BaseException] = SimpleQueue()
         self._unfinished: set[str] = set()
         """Names of jobs, from just before they are submitted until the caller is done with them."""
         self._thread = threading.Thread(target=self._work, name="airband-ahead", daemon=True)
 
-    def __iter__(self) -> Iterator[tuple[T, Job | E]]:
+    def __iter__(self) -> Iterator[tuple[T, Job | E | BusyError | OutputError]]:
         """Yields each task with its job once submitted; asking for the next means that this one is over.
 
-        Raises what `hand_over` raised, except BusyError, after which it is called again.
+        After a BusyError `hand_over` is called again. Where only jobs of others could make room, the task is
+        first yielded with that error; where none could, with an OutputError in place of a job. Raises what
+        else `hand_over` raised.
         """
         self._thread.start()
         for task in self._tasks:
-            started = self._next()
+            while isinstance(started := self._next(), BusyError):
+                yield task, started
             if isinstance(started, BaseException):
                 raise started
             yield task, started[1]
@@ -71,7 +74,7 @@ class Ahead(Generic[T, E]):
         if self._thread.is_alive():
             self._thread.join(CALLED_OFF_S)
 
-    def _next(self) -> tuple[str, Job | E] | BaseException:
+    def _next(self) -> tuple[str, Job | E | OutputError] | BaseException:
         while True:
             with suppress(Empty):
                 return self._started.get(timeout=SLICE_S)
@@ -91,13 +94,27 @@ class Ahead(Generic[T, E]):
         except BaseException as error:
             self._started.put(error)
 
-    def _submitted(self, task: T, job: str) -> Job | E:
+    def _submitted(self, task: T, job: str) -> Job | E | OutputError:
+        is_told = False
         while True:
             try:
                 return self._hand_over(task, job)
             except BusyError as busy:
+                if self._called_off.is_set():
+                    raise
+                if self._unfinished == {job}:
+                    if not self._others_work(job):
+                        return OutputError(busy.message, "spool")
+                    if not is_told:
+                        self._started.put(busy)
+                    is_told = True
                 if self._called_off.wait(busy.retry_s):
                     raise
+
+    def _others_work(self, job: str) -> bool:
+        """Whether jobs other than `job` may be unfinished; an engine elsewhere shows only this user's."""
+        unfinished = self._renderer.jobs(2, unfinished=True)
+        return not self._renderer.local or any(status.job != job for status in unfinished)
 
     def _cancel(self, job: str) -> None:
         try:

@@ -158,7 +158,8 @@ def prepare(home: Home) -> None:
     if free < START_BYTES:
         raise OutputError(
             f"no room on disk: {free / 1e6:.1f} MB are free in {home.state}, an engine needs "
-            f"{START_BYTES / 1e6:.1f} MB to start; make room, or choose another --state"
+            f"{START_BYTES / 1e6:.1f} MB to start, and more for its jobs; make room, or choose another "
+            "--state"
         )
 
 

@@ -94,13 +94,16 @@ class Jobs:
         Raises:
             UsageError: another job has this name.
             BusyError: there is no room for it now.
-            OutputError: there can never be room for it, or the state folder cannot be written.
+            OutputError: there can never be room for it, or nothing that the engine holds could make some; or
+                the state folder cannot be written.
         """
         record = self._store.get(submit.job)
         if record is None:
             try:
                 record = self._add(submit, session, owner)
             except StoreFullError as error:
+                if self._spool.is_empty and not self._store.unfinished():  # then no wait makes room
+                    raise
                 raise BusyError(error.message) from None
         elif not is_same(record.submit, submit) or not record.is_of(owner):
             raise UsageError(f"the name {submit.job} is that of another job; give this one a new name", "job")

@@ -26,8 +26,8 @@ from presets.errors import BusyError, OutputError
 
 QUOTA_BYTES = 64 * 10**9
 """The default limit for a spool."""
-RESERVE_BYTES = 256 * 1024**2
-"""Disk space that the spool leaves free."""
+RESERVE_BYTES, RESERVE_SHARE = 256 * 1024**2, 1 / 16
+"""Disk space that the spool leaves free: so many bytes, but no larger share of a small disk."""
 FOLDERS = ("parts", "sources", "results", "stems", "scratch")
 RETRY_S = 1.0
 """Seconds after which to ask a full spool again for room."""
@@ -171,14 +171,13 @@ class Spool:
         """Sets `nbytes` aside for a job until `settle`.
 
         Raises:
-            OutputError: they can never fit.
+            OutputError: they can never fit, or do not fit though the spool is empty.
             BusyError: they do not fit now; `make_room` may change that.
         """
         self._check_quota(nbytes)
-        lacking = nbytes - self.room()
-        if lacking > 0:
+        if nbytes > self.room():
             self.wanted_bytes = max(self.wanted_bytes, nbytes)
-            raise self._full(lacking)
+            raise self._full(nbytes)
         self.set_aside(job, nbytes)
 
     def set_aside(self, job: str, nbytes: int) -> None:
@@ -208,23 +207,49 @@ class Spool:
 
     def room(self) -> int:
         """How many more bytes fit, within quota and disk, in addition to the promises; may be negative."""
+        free, kept = self._disk()
+        return min(self.quota_bytes - self.used_bytes, free - kept) - self._promised_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no result and no stem, and promised no room: nothing in it can make any."""
+        return self.used_bytes == 0 and self._promised_bytes == 0
+
+    def shortage(self, nbytes: int) -> str:
+        """Why a job that writes `nbytes` does not fit, and the way out."""
+        free, kept = self._disk()
+        needs = f"this job needs {nbytes / 1e6:.1f} MB"
+        if nbytes > free - kept:
+            way_out = "make room on its disk, or choose another --state"
+            if any((self.folder / "stems").iterdir()):
+                way_out = f"forget finished jobs (`airband forget all`), {way_out}"
+            return (
+                f"{free / 1e6:.1f} MB are free in {self.folder}, {needs} and {kept / 1e6:.1f} MB are kept "
+                f"free; {way_out}"
+            )
+        return (
+            f"{needs}, and {self.folder} has less room left by its quota and what other jobs need; forget "
+            "finished jobs (`airband forget all`), or give the engine a larger --quota"
+        )
+
+    def _disk(self) -> tuple[int, int]:
+        """How many bytes are free on the disk, and how many of them the spool leaves free."""
         with write_errors_explained(self.folder):
-            free = shutil.disk_usage(self.folder).free - RESERVE_BYTES
-        return min(self.quota_bytes - self.used_bytes, free) - self._promised_bytes
+            disk = shutil.disk_usage(self.folder)
+        return disk.free, int(min(RESERVE_BYTES, RESERVE_SHARE * disk.total))
 
     def make_room(self, nbytes: int) -> None:
         """Measures again, and drops cached results, the oldest first, until `nbytes` more fit.
 
         Raises:
-            OutputError: they can never fit.
-            BusyError: they do not fit now.
+            OutputError, BusyError: as `promise` does.
         """
         self._check_quota(nbytes)
         self.wanted_bytes = 0
         self.count()
         lacking = nbytes - self.room()
-        if lacking > 0 and (lacking := lacking - self.results.evict(lacking)) > 0:
-            raise self._full(lacking)
+        if lacking > 0 and self.results.evict(lacking) < lacking:
+            raise self._full(nbytes)
 
     def count(self) -> None:
         """Measures the size of results and stems."""
@@ -244,12 +269,9 @@ class Spool:
                 "spool",
             )
 
-    def _full(self, lacking: int) -> BusyError:
-        return BusyError(
-            f"the spool {self.folder} lacks {lacking} bytes for this; forget finished jobs (`airband jobs`) "
-            "or make room on its disk",
-            retry_s=RETRY_S,
-        )
+    def _full(self, nbytes: int) -> OutputError | BusyError:
+        why = self.shortage(nbytes)
+        return OutputError(why, "spool") if self.is_empty else BusyError(why, retry_s=RETRY_S)
 
     def _delete(self, path: Path) -> None:
         """Deletes a stem and subtracts its size, so that a client's next job can use the room."""

@@ -172,10 +172,5 @@ def _make_room(spool: Spool, wanted_bytes: int, room_bytes: int, spare: Path | N
         OutputError: there is not enough room.
     """
     lacking = wanted_bytes - room_bytes
-    if wanted_bytes and lacking > 0 and (lacking := lacking - spool.results.evict(lacking, spare)) > 0:
-        raise OutputError(
-            f"the spool {spool.folder} lacks {lacking} of the {wanted_bytes} bytes that this job writes; "
-            "forget finished jobs (`airband forget all`), give the engine a larger --quota, or make room on "
-            "its disk",
-            "spool",
-        )
+    if wanted_bytes and lacking > 0 and spool.results.evict(lacking, spare) < lacking:
+        raise OutputError(spool.shortage(wanted_bytes), "spool")

@@ -14,7 +14,7 @@ from bridge.batch.run import Event
 from bridge.cli.display import Bars, Display, JsonLines, Lines, display
 from bridge.client.model_choice import Choice
 from bridge.wire.messages import Model
-from presets.errors import InputError
+from presets.errors import BusyError, InputError
 from presets.report import RenderReport
 
 CHOICE = Choice(Model("draft", ready=True, device="cpu"), "no GPU")
@@ -97,6 +97,17 @@ def test_a_script_gets_json_lines(report: RenderReport, capsys: pytest.CaptureFi
         "no GPU",
     )
     assert (events[4]["code"], events[4]["message"]) == ("input", "c.wav is empty")
+
+
+def test_a_job_that_the_engine_has_no_room_for_is_told_as_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    waits = Event(ITEMS[0], "progress", "waits for room", error=BusyError("1.0 MB are free in /state"))
+    for as_json in (False, True):
+        screen = display(as_json=as_json)
+        screen.begin(1, CHOICE, "1 file")
+        screen.show(waits)
+    said = capsys.readouterr().out.splitlines()
+    assert said[2] == "a.wav: waits for room: 1.0 MB are free in /state"
+    assert json.loads(said[-1])["message"] == "1.0 MB are free in /state"
 
 
 def test_a_batch_called_off_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> None:

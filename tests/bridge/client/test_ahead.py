@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,15 +13,22 @@ import pytest
 from bridge.client.ahead import AHEAD, Ahead
 from bridge.client.job import Job
 from bridge.client.renderer import Renderer
-from presets.errors import BusyError, EngineError
+from presets.errors import BusyError, EngineError, OutputError
 
 WAIT_S = 20.0
 
 
 class Ledger:
-    """Stands in for a renderer: records which jobs were submitted, and which were cancelled."""
+    """Stands in for a renderer: records which jobs were submitted, and which were cancelled.
+
+    Attributes:
+        others: names of other clients' unfinished jobs.
+    """
+
+    local = True
 
     def __init__(self) -> None:
+        self.others: list[str] = []
         self.there: list[str] = []
         self.cancelled: set[str] = set()
         self.news = threading.Condition()
@@ -34,6 +42,9 @@ class Ledger:
     def cancel(self, job: str) -> str:
         self.cancelled.add(job)
         return "cancelled"
+
+    def jobs(self, limit: int, *, unfinished: bool) -> list[SimpleNamespace]:
+        return [SimpleNamespace(job=job) for job in self.others][:limit]
 
     @property
     def renderer(self) -> Renderer:
@@ -68,6 +79,7 @@ def test_what_becomes_no_job_comes_in_its_turn() -> None:
 
 def test_a_busy_engine_is_asked_again() -> None:
     ledger, refusals = Ledger(), [BusyError("full", retry_s=0.01)] * 3
+    ledger.others = ["another's"]
 
     def hand_over(task: int, job: str) -> Job:
         if refusals:
@@ -75,8 +87,24 @@ def test_a_busy_engine_is_asked_again() -> None:
         return ledger.take(job)
 
     with closing(ledger.ahead(2, hand_over)) as ahead:
-        assert len(list(ahead)) == 2
+        kinds = [(task, type(started)) for task, started in ahead]
+    assert kinds == [(0, BusyError), (0, Job), (1, Job)], "the wait is told once"
     assert len(ledger.there) == 2
+
+
+def test_where_no_job_could_make_room_nobody_waits() -> None:
+    ledger = Ledger()
+
+    def hand_over(task: int, job: str) -> Job:
+        if task == 1:
+            raise BusyError("the disk is full", retry_s=0.01)
+        return ledger.take(job)
+
+    with closing(ledger.ahead(3, hand_over)) as ahead:
+        told = dict(ahead)
+    assert isinstance(told[1], OutputError)
+    assert told[1].message == "the disk is full"
+    assert [isinstance(told[task], Job) for task in (0, 2)] == [True, True]
 
 
 def test_what_was_handed_over_is_cancelled_when_the_caller_lets_go() -> None:
@@ -107,6 +135,7 @@ def test_a_job_that_the_engine_takes_only_then_is_cancelled_too() -> None:
 
 def test_a_batch_that_is_called_off_does_not_wait_for_room() -> None:
     ledger = Ledger()
+    ledger.others = ["another's"]
 
     def full(task: int, job: str) -> Job:
         with ledger.news:

@@ -590,6 +590,14 @@ def test_a_disk_without_room_for_a_row_is_made_room_on_and_the_job_goes_on(
     assert house.spool.source(digest.hexdigest()).exists()
 
 
+def test_a_full_disk_on_which_the_engine_holds_nothing_keeps_no_job_waiting(house: House) -> None:
+    house.store._db.execute("PRAGMA max_page_count = 1")  # SQLite then reports a full disk
+    fat = msgspec.structs.replace(by_path(), source=PathSource("/" + "x" * 4000))
+    [error] = ask(house.one, fat)
+    assert isinstance(error, Error)
+    assert "make room" in error.message
+
+
 def test_a_source_that_comes_again_while_it_is_dropped_stays(house: House) -> None:
     first = queued(house.one)
     house.jobs.dispatch()

@@ -238,6 +238,22 @@ def test_room_is_promised_without_a_look_at_the_files_that_are_there(
     spool.settle("one")
 
 
+@pytest.mark.parametrize(("total", "kept"), [(40e6, "2.5"), (250e9, "268.4")])
+def test_a_full_disk_is_told_with_what_is_free_needed_and_kept_free(
+    spool: Spool, keep: Keep, monkeypatch: pytest.MonkeyPatch, total: float, kept: str
+) -> None:
+    disk = shutil._ntuple_diskusage(int(total), int(total - 2e6), int(2e6))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+    figures = rf"^2\.0 MB are free in .*this job needs 0\.0 MB and {kept} MB are kept free; make room"
+    with pytest.raises(OutputError, match=figures):  # an empty spool will never have more
+        spool.promise("job", 9000)
+    keep("k", 1000)
+    with pytest.raises(BusyError, match=figures):
+        spool.promise("job", 9000)
+    spool.stem("done").touch()
+    assert "forget finished jobs" in spool.shortage(9000)
+
+
 def test_a_file_that_cannot_be_deleted_stops_nobody(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
     for path in (spool.part("job"), spool.stem("job"), spool.scratch("job", "pcm"), spool.source(DIGEST)):
         (path / "a folder of somebody's").mkdir(parents=True)

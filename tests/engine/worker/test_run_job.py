@@ -135,7 +135,7 @@ def test_a_job_wants_the_room_of_what_it_writes_and_no_more(bench: Bench) -> Non
     ]
     for room, named in wanted:
         bench.spool.results.evict(10**9)
-        with pytest.raises(OutputError, match=r"lacks 1 of the .*--quota"):
+        with pytest.raises(OutputError, match=r"this job needs .*--quota"):
             bench.run(out=f"{room}.wav", room=room - 1, **named)
         assert "render" not in bench.diary
         bench.run(out=f"{room}.wav", room=room, **named)
@@ -143,7 +143,7 @@ def test_a_job_wants_the_room_of_what_it_writes_and_no_more(bench: Bench) -> Non
 
 def test_a_cached_result_wants_room_for_its_stem_alone_and_never_goes_for_it(bench: Bench) -> None:
     bench.run()
-    with pytest.raises(OutputError, match="lacks 1 of"):
+    with pytest.raises(OutputError, match="this job needs"):
         bench.run(deliver=DeliverPcm(), room=RESULT_BYTES - 1)
     assert bench.run(deliver=DeliverPcm(), room=RESULT_BYTES)[-2:] == ["cache", "delivery"]
 
