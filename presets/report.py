@@ -73,6 +73,14 @@ class LoudnessReport(msgspec.Struct, frozen=True, omit_defaults=True):
     lufs: float | None = None
     held_back_db: float = 0.0
 
+    @property
+    def missed(self) -> str:
+        """How the true-peak ceiling kept the stem from its target, in words; "" where it did not."""
+        if self.target_lufs is None or self.lufs is None or self.held_back_db < 0.05:  # 0.0 dB as shown
+            return ""
+        limit = f"the true-peak limit held {self.held_back_db:.1f} dB back"
+        return f"loudness {self.lufs:.1f} LUFS instead of {self.target_lufs:.1f}, as {limit}"
+
 
 class LikeReport(msgspec.Struct, frozen=True):
     """What a recording of the same source taught (knob `like`).

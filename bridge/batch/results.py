@@ -23,7 +23,7 @@ from bridge.batch.run import Event, Judged
 from bridge.batch.sources import check_source
 from presets.errors import AirbandError, InputError, OutputError
 from presets.printable import printable
-from presets.report import plain
+from presets.report import RenderReport, plain
 
 OTHER_ENDS = {"unchanged": "left as found", "skipped": "done already", "failed": "failed"}
 """Outcomes of an item other than a render, and the words for them in a summary."""
@@ -121,9 +121,22 @@ def described(event: Event) -> str:
             found = f"generated above {report.cutoff_hz:.0f} Hz ({report.cutoff_method})"
         if report.filled is not None:
             found = f"{found}; {report.filled.reason}"
-    if report is not None and report.not_carried:
-        found = f"{found}; left out of the metadata: {', '.join(report.not_carried)}"
-    return printable(f"{where}: {found}, {event.seconds:.1f} s")
+    notes = _notes(report) if report is not None else []
+    return printable(f"{where}: {'; '.join([found, *notes])}, {event.seconds:.1f} s")
+
+
+def _notes(report: RenderReport) -> list[str]:
+    """What a user should hear of a render, beside what was generated."""
+    notes = []
+    if report.shortfall is not None:
+        notes.append(f"the source is incomplete: {report.shortfall}")
+    if report.effects is not None and report.effects.bypassed:
+        notes.append(f"bypassed: {', '.join(report.effects.bypassed)}")
+    if report.loudness is not None and report.loudness.missed:
+        notes.append(report.loudness.missed)
+    if report.not_carried:
+        notes.append(f"left out of the metadata: {', '.join(report.not_carried)}")
+    return notes
 
 
 def about(source: Path, error: AirbandError) -> str:

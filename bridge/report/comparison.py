@@ -66,12 +66,14 @@ def figures(
     after = ArrayClip(heard.after, RATE_HZ, limited=False)
     added, whole = (float(np.mean(each.astype(np.float64) ** 2)) for each in (heard.added, heard.after))
     least = 1e-12 * whole  # -120 dB: above the residue of float32 rounding and resampling
+    loudness = report.loudness
     until_s = heard.start_s + heard.before.shape[1] / RATE_HZ
     return [
         ("heard here", f"{heard.start_s:.1f} to {until_s:.1f} of {heard.whole_s:.1f} s"),
         ("cut-off", f"{report.cutoff_hz:.0f} Hz, {report.cutoff_method}" if report.cutoff_hz else "none"),
         *([("holes", report.filled.reason)] if report.filled else []),
         ("loudness", f"{lufs[0]:.1f} to {lufs[1]:.1f} LUFS"),
+        *([("loudness aimed at", loudness.missed)] if loudness and loudness.missed else []),
         ("true peak after", f"{true_peak_dbtp(after):.1f} dBTP"),
         ("added, against all", f"{10 * np.log10(added / whole):.1f} dB" if added > least > 0 else "nothing"),
         ("model", f"{report.model} ({report.model_reason})"),

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.batch.manifest.tables import read_table
@@ -12,7 +13,7 @@ from bridge.batch.plan import Item
 from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event
 from presets.errors import InputError, OutputError, UsageError
-from presets.report import RenderReport
+from presets.report import EffectsReport, LoudnessReport, RenderReport
 
 ITEM, OTHER = Item(Path("a.wav"), Path("out/a.wav")), Item(Path("b.wav"), Path("out/b.wav"))
 
@@ -86,6 +87,17 @@ def test_a_file_edited_in_place_is_named_once() -> None:
     cut = Event(Item(Path("drums/kick.wav"), Path("kick.wav")), "failed", error=InputError("kick.wav is cut"))
     assert described(cut) == "drums/kick.wav: is cut"
     assert described(Event(elsewhere, "skipped")) == "kick.wav -> out/kick.wav: done already"
+
+
+def test_a_line_tells_what_else_a_user_should_hear(report: RenderReport) -> None:
+    missed = LoudnessReport(2.0, true_peak_dbtp=-1.0, target_lufs=-5.0, lufs=-16.6, held_back_db=11.6)
+    noted = msgspec.structs.replace(report, loudness=missed, effects=EffectsReport(bypassed=("a.vst3 hung",)))
+    told = (
+        "bypassed: a.vst3 hung; loudness -16.6 LUFS instead of -5.0, as the true-peak limit held 11.6 dB back"
+    )
+    assert told in described(Event(ITEM, "done", report=noted, seconds=0.1))
+    reached = msgspec.structs.replace(noted, loudness=msgspec.structs.replace(missed, held_back_db=0.0))
+    assert "loudness" not in described(Event(ITEM, "done", report=reached, seconds=0.1))
 
 
 def test_a_recording_is_not_taken_for_a_results_file(tmp_path: Path) -> None:
