@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from presets.errors import InputError
 from presets.report import Shortfall
 from render.decode import Wanted, decode
-from render.limits import check_samples, check_shape, truncated, unreadable
+from render.limits import check_samples, check_shape, no_stream, truncated, unreadable
 from render.sources.pcm_header import PcmHeader, read_header
 from render.sources.pcm_samples import samples_of
 from render.sources.stretch import OnBytes, Stretch
@@ -288,7 +288,7 @@ def _in_place(
     held = header.held // max(1, header.frame_bytes)
     check_shape(header.rate, header.channels, held, name)
     if stream:
-        raise InputError(f"stream = {stream}: {name} has one audio stream, which is 0", "source")
+        raise no_stream(name, stream, 1)
     shortfall = None
     if header.promised is not None and header.promised > header.held:
         shortfall = Shortfall(held, header.promised // header.frame_bytes)

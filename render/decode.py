@@ -21,7 +21,7 @@ import soundfile
 from presets.errors import InputError
 from presets.report import Shortfall
 from render.channels import FLAC_MASKS, XIPH_ORDER
-from render.limits import truncated
+from render.limits import no_stream, truncated
 from render.sources import ffmpeg
 from render.sources.links import links, magic, tagged_parts
 from render.sources.mov_channels import mov_order
@@ -124,6 +124,9 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
             if not wanted.accept_truncated:
                 raise truncated(wanted.name, best[1])
             return _kept(*best, folder)
+    streams = ffmpeg.audio_streams(wanted.path)
+    if streams is not None and wanted.stream >= streams:
+        raise no_stream(wanted.name, wanted.stream, streams)
     lack = lack_of("ffmpeg")
     hint = f"; {NEEDS_FFMPEG} ({lack})" if lack else ""
     raise InputError(f"{wanted.name} is not audio that can be read: {'; '.join(reasons)}{hint}", "source")

@@ -51,6 +51,14 @@ def check_finite(block: NDArray[np.floating[Any]], made_by: str, at_s: float) ->
         )
 
 
+def no_stream(name: str, stream: int, streams: int) -> InputError:
+    """The error for an audio stream that a source with so many does not have."""
+    if not streams:
+        return InputError(f"{name} has no audio stream", "source")
+    there = "one audio stream, which is 0" if streams == 1 else f"{streams} audio streams, 0 to {streams - 1}"
+    return InputError(f"stream = {stream}: {name} has {there}", "stream")
+
+
 def unreadable(name: str, error: OSError) -> InputError:
     """The error for a source that the disk or the network fails to deliver."""
     return InputError(f"{name} cannot be read: {error.strerror}", "source")

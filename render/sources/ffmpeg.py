@@ -38,8 +38,8 @@ TAIL_FRAMES = 1 << 14
 """An error within this distance of the end is in the last packet: ffmpeg decodes a few packets ahead of what
 it writes."""
 BLOCK_BYTES = 1 << 20
-FIELDS = "format=format_name,duration:stream=duration,sample_rate,channels"
-"""What ffprobe is asked for."""
+FIELDS = "format=format_name,duration:stream=index"
+"""What ffprobe is asked for, of a file and of a stream."""
 PASSES_OVER = ("matroska,webm", "ogg")
 """Demuxers that skip damaged bytes: an error that they report is a loss, though ffmpeg does not fail."""
 CHECKED = ("-xerror", "-err_detect", "crccheck")
@@ -115,18 +115,11 @@ def decode(
 
 def probe(source: Path, stream: int) -> Probe | None:
     """What ffprobe tells; None where it cannot be run or does not know."""
-    if lack_of("ffprobe"):
+    probed = _ffprobe(source, f"a:{stream}", f"{FIELDS},duration,sample_rate,channels")
+    if probed is None:
         return None
-    shown = ["-show_entries", FIELDS, "-select_streams", f"a:{stream}"]
-    run = subprocess.run(
-        ["ffprobe", "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-    )
+    about, about_stream = probed["format"], (probed["streams"] or [{}])[0]
     try:
-        probed: dict[str, Any] = json.loads(run.stdout)
-        about = probed["format"]
-        about_stream = (probed.get("streams") or [{}])[0]
         seconds = about_stream.get("duration") or about.get("duration")
         return Probe(
             about["format_name"],
@@ -136,6 +129,29 @@ def probe(source: Path, stream: int) -> Probe | None:
         )
     except (ValueError, KeyError):
         return None
+
+
+def audio_streams(source: Path) -> int | None:
+    """How many audio streams a file holds; None where ffprobe cannot be run or does not know."""
+    probed = _ffprobe(source, "a", FIELDS)
+    return None if probed is None else len(probed["streams"])
+
+
+def _ffprobe(source: Path, streams: str, fields: str) -> dict[str, Any] | None:
+    """The `format` and the `streams` that ffprobe tells of; None where it cannot be run or does not know."""
+    if lack_of("ffprobe"):
+        return None
+    shown = ["-show_entries", fields, "-select_streams", streams]
+    run = subprocess.run(
+        ["ffprobe", "-v", "quiet", *GUARD, *shown, "-of", "json", f"file:{source.absolute()}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    try:
+        probed: dict[str, Any] = json.loads(run.stdout)
+    except ValueError:
+        return None
+    return {"streams": [], **probed} if "format" in probed else None
 
 
 def _run(

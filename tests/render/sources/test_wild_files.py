@@ -571,8 +571,11 @@ def test_a_stream_is_chosen_by_its_number(tmp_path: Path, ffmpeg: Any, tones: An
     ffmpeg("-i", one, "-i", two, "-map", "0:a", "-map", "1:a", "-c:a", "flac", path)
     assert opened(path).shape[0] == 1
     assert order_of(opened(path, stream=1), 44100) == [1, 2]
-    with pytest.raises(InputError, match="matches no streams"):
+    with pytest.raises(InputError, match=r"^stream = 2: both\.mka has 2 audio streams, 0 to 1$"):
         opened(path, stream=2)
+    ffmpeg("-f", "lavfi", "-i", "testsrc=d=0.1:s=64x64", "-c:v", "mpeg4", tmp_path / "silent.mp4")
+    with pytest.raises(InputError, match=r"^silent\.mp4 has no audio stream$"):
+        opened(tmp_path / "silent.mp4")
     with pytest.raises(InputError, match=r"stream = 1: .* has one audio stream, which is 0"):
         opened(one, stream=1)
 
