@@ -84,7 +84,8 @@ class ArrayClip:
         if array.dtype.kind != "f" or array.ndim != 2:
             raise InputError(
                 f"samples of shape {array.shape} and type {array.dtype}: "
-                "give (channels, frames) of float32, full scale +-1"
+                "give (channels, frames) of float32, full scale +-1",
+                "source",
             )
         self.channels, self.frames = array.shape
         self.rate = rate

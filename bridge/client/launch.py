@@ -134,7 +134,8 @@ def _opened_log(home: Home) -> BinaryIO:
         return home.log.open("ab")
     except OSError as error:  # a disk with free bytes may still have no inodes or no quota left
         raise OutputError(
-            f"{home.log} cannot be made: {error.strerror}; make room there, or choose another --state"
+            f"{home.log} cannot be made: {error.strerror}; make room there, or choose another --state",
+            "state",
         ) from None
 
 

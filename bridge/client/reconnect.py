@@ -149,7 +149,8 @@ class Reconnecting:
         if not endpoint.startswith(("ipc://", "tcp://")):
             raise UsageError(f"endpoint {endpoint!r} is neither ipc:// nor tcp://", "endpoint")
         if endpoint.startswith("tcp://"):
-            check_key(self._server_key, f"the key of the engine at {endpoint}")
+            shown = "; `airband keys list` shows it on that machine"
+            check_key(self._server_key, f"server_key of the engine at {endpoint}", "server_key", shown)
             mine = own_keys(self._home.state)
         return Connection(endpoint, 0, 0.0, "", VERSION, self._server_key, mine)
 

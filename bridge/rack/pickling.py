@@ -29,7 +29,9 @@ def packed(stage: Any) -> Any:
     if name in CONTAINERS:
         return NativeState(name, {}, [packed(child) for child in stage])
     if name not in EFFECTS:
-        raise UsageError(f"{name} {stage.name!r} was loaded here and cannot be pickled; use External(path)")
+        raise UsageError(
+            f"{name} {stage.name!r} was loaded here and cannot be pickled; use External(path)", "stages"
+        )
     values = {key: getattr(stage, key) for key in EFFECTS[name] if hasattr(stage, key)}
     return NativeState(name, {key: getattr(value, "name", value) for key, value in values.items()}, [])
 

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
@@ -161,7 +162,8 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
             return _run(native, input_array, sample_rate, buffer_size, reset)
         if not reset:
             raise UsageError(
-                "reset=False needs native plugins only: super-resolution and tails need the whole clip"
+                "reset=False needs native plugins only: super-resolution and tails need the whole clip",
+                "reset",
             )
         audio, restore = _channels_first(input_array)
         return restore(self._render(audio, sample_rate, buffer_size, self._connection, on_step))
@@ -200,10 +202,12 @@ class Rack(Stage, MutableSequence["pedalboard.Plugin | Stage"]):
 
         Raises:
             InputError: a file cannot be read; raised when its turn comes.
-            UsageError: a single path instead of several.
+            UsageError: a single path instead of several, or no workers.
         """
         if isinstance(files, str | PathLike):
             raise UsageError(f"map takes several files; for one, give [{str(files)!r}]", "files")
+        if not isinstance(workers, Integral) or workers < 1:
+            raise UsageError(f"workers = {workers!r}; allowed: 1 and more", "workers")
         pool = ThreadPoolExecutor(workers, "rack")
         try:
             yield from pool.map(self._file, files)
@@ -260,7 +264,8 @@ def _run(
         if "main thread" not in str(error):
             raise
         raise UsageError(
-            "a plugin loaded here resets on the main thread only; External(path) runs on any thread"
+            "a plugin loaded here resets on the main thread only; External(path) runs on any thread",
+            "stages",
         ) from error
     return out
 
@@ -271,7 +276,8 @@ def _checked(stage: Any) -> Any:
     if isinstance(stage, Stage) or (isinstance(stage, pedalboard.Plugin) and stage.is_effect):
         return stage
     raise UsageError(
-        f"{stage!r} cannot be part of a Rack, which takes Pedalboard effects, SuperResolution and racks"
+        f"{stage!r} cannot be part of a Rack, which takes Pedalboard effects, SuperResolution and racks",
+        "stages",
     )
 
 
@@ -299,15 +305,19 @@ def _channels_first(array: np.ndarray[Any, Any]) -> tuple[Audio, Callable[[Audio
     """(channels, frames) float32, and the inverse; by Pedalboard's rule the shorter side is the channels."""
     audio = np.asarray(array)
     if audio.size == 0:
-        raise UsageError(f"the audio is empty: its shape is {audio.shape}")
+        raise UsageError(f"the audio is empty: its shape is {audio.shape}", "input_array")
     if audio.dtype.kind != "f" or audio.ndim not in (1, 2):
         raise UsageError(
-            f"audio of shape {audio.shape} and type {audio.dtype}: give (channels, frames) float32"
+            f"audio of shape {audio.shape} and type {audio.dtype}: give (channels, frames) float32",
+            "input_array",
         )
     if audio.ndim == 1:
         return np.ascontiguousarray(audio[np.newaxis], np.float32), lambda out: out[0]
     if audio.shape[0] > audio.shape[1]:
         return np.ascontiguousarray(audio.T, np.float32), lambda out: np.ascontiguousarray(out.T)
     if audio.shape[0] == audio.shape[1] > 1:
-        raise UsageError(f"cannot tell channels from frames in audio of shape {audio.shape}")
+        raise UsageError(
+            f"cannot tell channels from frames in audio of shape {audio.shape}: give more frames",
+            "input_array",
+        )
     return np.ascontiguousarray(audio, np.float32), lambda out: out

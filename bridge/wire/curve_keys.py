@@ -131,11 +131,19 @@ def _writing(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_key(key: str, where: str) -> bytes:
-    """A CURVE key in Z85, as bytes; raises UsageError that says `where` the key was found."""
+def check_key(key: str, where: str, field: str = "key", way_out: str = "") -> bytes:
+    """A CURVE key in Z85, as bytes.
+
+    Args:
+        key: the key as given.
+        where, field, way_out: for the error: where the key was found, its field, how to get the right one.
+
+    Raises:
+        UsageError: it is no key.
+    """
     try:
         if len(z85.decode(key.encode("ascii"))) == 32:
             return key.encode("ascii")
     except (KeyError, ValueError, struct.error):
         pass
-    raise UsageError(f"{where}: {key!r} is not a CURVE key of 40 Z85 characters", "key")
+    raise UsageError(f"{where}: {key!r} is not a CURVE key of 40 Z85 characters{way_out}", field)

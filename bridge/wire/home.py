@@ -159,7 +159,8 @@ def prepare(home: Home) -> None:
         raise OutputError(
             f"no room on disk: {free / 1e6:.1f} MB are free in {home.state}, an engine needs "
             f"{START_BYTES / 1e6:.1f} MB to start, and more for its jobs; make room, or choose another "
-            "--state"
+            "--state",
+            "state",
         )
 
 

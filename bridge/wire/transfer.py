@@ -69,15 +69,16 @@ class FileBytes:
     def __init__(self, path: Path) -> None:
         try:
             if not path.is_file():
-                raise InputError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+                reason = "not a file" if path.exists() else "no such file"
+                raise InputError(f"{path}: {reason}", "source")
             self._file: BufferedReader = path.open("rb")
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{path}: cannot be read: {error.strerror}", "source") from None
         self._path = path
         self.nbytes = self._file.seek(0, 2)
         if self.nbytes == 0:
             self._file.close()
-            raise InputError(f"{path}: the file is empty")
+            raise InputError(f"{path}: the file is empty", "source")
 
     def read(self, offset: int, count: int) -> memoryview:
         """A fresh piece of the file.
@@ -89,9 +90,9 @@ class FileBytes:
             self._file.seek(offset)
             piece = self._file.read(count)
         except OSError as error:
-            raise InputError(f"{self._path}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{self._path}: cannot be read: {error.strerror}", "source") from None
         if len(piece) != count:
-            raise InputError(f"{self._path}: became shorter while it was sent")
+            raise InputError(f"{self._path}: became shorter while it was sent", "source")
         return memoryview(piece)
 
     def close(self) -> None:

@@ -199,7 +199,9 @@ class Upload:
             file.seek(self._settled)
             piece = file.read(min(CHUNK_BYTES, self._there - self._settled))
         if not piece:
-            raise OutputError(f"{self._path} became shorter while it was read; submit the job again")
+            raise OutputError(
+                f"{self._path} became shorter while it was read; submit the job again", "source"
+            )
         self._hash.update(piece)
         self._settled = self._synced = self._settled + len(piece)
 

@@ -458,8 +458,9 @@ BAD_ARRAYS: dict[str, tuple[Any, Any, str]] = {
 
 @pytest.mark.parametrize(("array", "rate", "says"), BAD_ARRAYS.values(), ids=BAD_ARRAYS.keys())
 def test_a_bad_array_is_one_input_error(renderer: Renderer, array: Any, rate: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=says) as caught:
         renderer.submit((array, rate), model="null").wait(60)
+    assert caught.value.field == "source"
 
 
 @pytest.mark.parametrize("deliver", ["pcm", "file"])
@@ -468,8 +469,9 @@ def test_a_bad_file_is_one_input_error(renderer: Renderer, tmp_path: Path, deliv
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(5000))
     for name in ("missing.wav", "empty.wav", "folder.wav", "noise.wav"):
-        with pytest.raises(InputError, match=name):
+        with pytest.raises(InputError, match=name) as caught:
             renderer.submit(tmp_path / name, model="null", deliver=deliver).wait(60)
+        assert caught.value.field == "source"
 
 
 def test_the_source_is_never_overwritten(renderer: Renderer, dull_file: Path) -> None:

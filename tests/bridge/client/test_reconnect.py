@@ -106,6 +106,15 @@ def test_an_endpoint_that_is_none_is_one_clear_error(tmp_path: Path, endpoint: s
         Client.connect(endpoint, server_key=new_keys().public, start=False, state=tmp_path)
 
 
+def test_an_engine_over_tcp_is_not_reached_without_its_key(tmp_path: Path) -> None:
+    told = (
+        "server_key of the engine at tcp://127.0.0.1:5631: '' is not a CURVE key .* `airband keys list` shows"
+    )
+    with pytest.raises(UsageError, match=told) as caught:
+        Client.connect("tcp://127.0.0.1:5631", state=tmp_path)
+    assert caught.value.field == "server_key"
+
+
 def test_an_engine_that_does_not_answer_is_one_clear_error(tmp_path: Path) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as mute:
         mute.bind(f"ipc://{tmp_path}/mute")

@@ -252,13 +252,22 @@ def test_progress_and_cancelling(client: Client, noise: NDArray[np.float32]) -> 
         rack(noise, RATE, on_step=stop)
 
 
-def test_streaming_a_whole_clip_stage_is_refused(noise: NDArray[np.float32]) -> None:
-    with pytest.raises(UsageError, match="reset=False needs native plugins only"):
-        Rack([null()])(noise, RATE, reset=False)
-    with pytest.raises(UsageError, match="cannot tell channels from frames"):
-        Rack([null()])(np.zeros((2, 2), np.float32), RATE)
-    with pytest.raises(UsageError, match="float32"):
-        Rack([null()])(np.zeros((2, 200), np.int16), RATE)
+def test_what_a_rack_cannot_take_is_refused_by_the_name_of_its_parameter(noise: NDArray[np.float32]) -> None:
+    def refused(message: str, **asked: Any) -> str | None:
+        with pytest.raises(UsageError, match=message) as caught:
+            Rack([null()])(**{"input_array": noise, "sample_rate": RATE, **asked})
+        return caught.value.field
+
+    assert refused("reset=False needs native plugins only", reset=False) == "reset"
+    for shape, kind, message in (
+        ((2, 2), np.float32, "cannot tell channels from frames"),
+        ((2, 200), np.int16, "float32"),
+        ((2, 0), np.float32, "empty"),
+    ):
+        assert refused(message, input_array=np.zeros(shape, kind)) == "input_array"
+    with pytest.raises(UsageError, match="workers = 0; allowed: 1 and more") as caught:
+        next(Rack([Gain()]).map(["a.wav"], workers=0))
+    assert caught.value.field == "workers"
 
 
 def test_a_tail_rings_out() -> None:
@@ -403,8 +412,3 @@ def test_a_rack_is_pickled_without_its_client() -> None:
     assert copied._connection._client is None
     sound = np.random.default_rng(0).standard_normal((2, 4800)).astype(np.float32)
     np.testing.assert_array_equal(copied[:2](sound, 48000), rack[:2](sound, 48000))
-
-
-def test_an_empty_array_is_called_empty() -> None:
-    with pytest.raises(UsageError, match="empty"):
-        Rack([SuperResolution()])(np.zeros((2, 0), np.float32), 48000)
