@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from presets.errors import OutputError
 from render.files.encode import Encoded, encode, encoding
 from render.files.parts import as_output_error, part_beside, settle
-from render.files.sidecar import StemRecord, sidecar, sidecar_path, unlike, written
+from render.files.sidecar import StemRecord, parsed, sidecar, sidecar_path, unlike, written
 
 if TYPE_CHECKING:
     from presets.schema import Preset
@@ -31,13 +31,33 @@ FORCE = "force=True replaces it"
 def check_destination(
     out: Path, source: Path | None = None, *, force: bool = False, record: StemRecord | None = None
 ) -> None:
-    """Refuses a destination before any work is done for it.
+    """Refuses the destination of a stem before any work is done for it: that of the stem, or of its sidecar.
 
     Args:
         out: where the stem is to appear.
         source: what it is made from; never overwritten, not even by `force`.
         force: whether an existing file may be replaced.
         record: what the stem is, where that is known; the refusal then says how the stem there differs.
+
+    Raises:
+        OutputError: as `check_file`; or in the sidecar's place is no regular file, or one that is not by
+            Airband while `force` is off.
+    """
+    check_file(out, source, force=force, record=record)
+    side = sidecar_path(out)
+    if os.path.lexists(side):
+        if not side.is_file():
+            raise OutputError(
+                f"{side}: exists and is not a file; choose another name for the stem", str(side)
+            )
+        if not force and "airband" not in (parsed(side) or {}):
+            raise OutputError(f"{side}: exists and is not a sidecar by Airband; {FORCE}", str(side))
+
+
+def check_file(
+    out: Path, source: Path | None = None, *, force: bool = False, record: StemRecord | None = None
+) -> None:
+    """Refuses the destination of a file without a sidecar; arguments as for `check_destination`.
 
     Raises:
         OutputError: it is the source, is no regular file, exists while `force` is off, or cannot be made: a
@@ -151,7 +171,7 @@ def publish(
         The sidecar's content.
 
     Raises:
-        OutputError: `out` exists and `force` is off, no room, no permission. `out` is then unchanged.
+        OutputError: the destination is refused, no room, no permission. `out` is then unchanged.
     """
     said = sidecar(out, encoded, record)
     with as_output_error(out), part_beside(sidecar_path(out), umask) as note:
@@ -159,8 +179,7 @@ def publish(
         settle(note)
         settle(part)
         with _one_at_a_time(out.parent):
-            if out.exists():
-                check_destination(out, force=force, record=record)
+            check_destination(out, force=force, record=record)
             os.replace(note, sidecar_path(out))
             if force:
                 os.replace(part, out)

@@ -16,7 +16,7 @@ from typing import Any
 
 from presets.errors import InputError, OutputError
 from render.files.parts import part_beside, put_in_place
-from render.files.publish import check_destination
+from render.files.publish import check_file
 from render.sources.ffmpeg import GUARD
 from render.sources.programs import Program, lack_of
 
@@ -65,7 +65,7 @@ def remux(video: Path, stem: Path, out: Path, *, stream: int, peak: float, force
         inputs = [*_input(video), *_input(stem), "-filter_complex", f"[1:a]{shift}[stem]"]
         written = ["-f", container, "-y", f"file:{part}"]
         _run("ffmpeg", *inputs, *maps, *kept, *sound, *written, name=out.name)
-        check_destination(out, video, force=force)
+        check_file(out, video, force=force)
         put_in_place(part, out)
 
 
@@ -77,7 +77,7 @@ def check_out(video: Path, out: Path, *, force: bool = False) -> None:
     """
     if out.suffix.lower() not in CODECS:
         raise OutputError(f"{out}: --remux writes {', '.join(CODECS)}, not {out.suffix!r}", "remux")
-    check_destination(out, video, force=force)
+    check_file(out, video, force=force)
 
 
 def check_picture(video: Path) -> None:

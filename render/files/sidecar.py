@@ -106,8 +106,12 @@ class DoneStem(NamedTuple):
 
 def read_sidecar(out: Path) -> dict[str, Any] | None:
     """The content of the sidecar of `out`; None where there is none, or `out` itself is no file."""
-    path = sidecar_path(out)
-    if not (os.path.isfile(path) and os.path.isfile(out)):  # a named pipe would be waited on
+    return parsed(sidecar_path(out)) if os.path.isfile(out) else None
+
+
+def parsed(path: Path) -> dict[str, Any] | None:
+    """The content of a sidecar's file; None where there is none, or it holds something else."""
+    if not path.is_file():  # a named pipe would be waited on
         return None
     try:
         with path.open("rb") as file:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from presets.errors import OutputError
 from presets.printable import printable
 from presets.schema import RATE_HZ
 from render.clip import open_clip
-from render.files.parts import write_whole
+from render.files.parts import as_output_error, write_whole
 from render.measure.metrics import HOP, Signal, spectrogram
 
 if TYPE_CHECKING:
@@ -27,18 +28,20 @@ PLOTTED_S = 120.0
 """How much of a file `band` draws, from its beginning."""
 PANEL_INCHES = (4.6, 3.6)
 DPI = 110
+MAKER = "Airband"
+"""Stands in each picture, as its software."""
 
 
 def spectrograms(path: Path, signals: Mapping[str, Signal], cutoff_hz: float | None = None) -> None:
     """Draws signals side by side in one PNG, each under its title, all on one colour scale.
 
     Args:
-        path: the PNG; replaced if it exists.
+        path: the PNG; an earlier picture by Airband there is replaced.
         signals: title to (frames,) mono, 48 kHz; the first one sets the scale.
         cutoff_hz: where to draw a line, if at all.
 
     Raises:
-        OutputError: the picture cannot be written.
+        OutputError: something else lies there, or the picture cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -70,13 +73,13 @@ def band(path: Path, source: Path, seen: Inspection) -> None:
     """Draws what `inspect` found: the spectrogram, where each second's band ends, the cut-off and the shelf.
 
     Args:
-        path: the PNG; replaced if it exists.
+        path: the PNG; an earlier picture by Airband there is replaced.
         source: the file that was inspected.
         seen: what was found in it.
 
     Raises:
         InputError: the file cannot be read any more.
-        OutputError: the picture cannot be written.
+        OutputError: something else lies there, or the picture cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -116,12 +119,12 @@ def box_plots(path: Path, groups: Mapping[str, Mapping[str, Sequence[float]]], f
     ranges.
 
     Args:
-        path: the PNG; replaced if it exists.
+        path: the PNG; an earlier picture by Airband there is replaced.
         groups: by panel title, the values of each system by its name; NaN values are left out.
         figure_name: what the values are.
 
     Raises:
-        OutputError: the picture cannot be written.
+        OutputError: something else lies there, or the picture cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -143,5 +146,14 @@ def _save(figure: Figure, path: Path) -> None:
     drawn = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a title in a script that the font lacks
-        FigureCanvasAgg(figure).print_png(drawn)  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(drawn, metadata={"Software": MAKER})  # type: ignore[no-untyped-call]
+    with as_output_error(path):
+        if path.exists() and not (path.is_file() and _is_ours(path)):
+            reason = "exists and is not a picture by Airband; choose another folder"
+            raise OutputError(f"{path}: {reason}", str(path))
     write_whole(path, drawn.getvalue())
+
+
+def _is_ours(picture: Path) -> bool:
+    with picture.open("rb") as file:
+        return f"Software\0{MAKER}".encode() in file.read(1024)

@@ -169,6 +169,36 @@ def test_a_folder_is_no_destination_even_by_force(tmp_path: Path) -> None:
         check_destination(tmp_path / "kick.wav", force=True)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_strangers_file_in_the_sidecars_place_goes_by_force_alone(
+    tmp_path: Path, record: StemRecord, force: bool
+) -> None:
+    out, side = tmp_path / "kick.wav", tmp_path / "kick.wav.airband.json"
+    for notes in ("my notes", '{"my": "notes"}'):
+        side.write_text(notes)
+        if force:
+            deliver(CLIP, out, record, force=True)
+            assert find_done(out, record.key)
+            continue
+        with pytest.raises(OutputError, match=r"kick\.wav\.airband\.json: exists and is not a sidecar"):
+            check_destination(out)
+        assert side.read_text() == notes
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_in_the_sidecars_place_is_refused_by_its_name(tmp_path: Path, kind: str) -> None:
+    side = tmp_path / "kick.wav.airband.json"
+    os.mkfifo(side) if kind == "pipe" else side.mkdir()
+    with pytest.raises(OutputError, match=r"kick\.wav\.airband\.json: exists and is not a file"):
+        check_destination(tmp_path / "kick.wav", force=True)
+
+
+def test_a_sidecar_whose_stem_is_gone_is_in_nobodys_way(tmp_path: Path, record: StemRecord) -> None:
+    deliver(CLIP, tmp_path / "kick.wav", record)
+    (tmp_path / "kick.wav").unlink()
+    check_destination(tmp_path / "kick.wav")
+
+
 def test_a_render_that_fails_leaves_nothing(tmp_path: Path, record: StemRecord) -> None:
     loud = ArrayClip(SAMPLES * 5, 48000)
     with pytest.raises(OutputError, match="dBFS"):

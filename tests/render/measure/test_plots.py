@@ -34,6 +34,15 @@ def test_a_picture_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
         spectrograms(tmp_path / "file" / "a.png", {"silence": np.zeros(4800)})
 
 
+def test_only_an_earlier_picture_is_replaced(tmp_path: Path) -> None:
+    for _ in range(2):
+        spectrograms(tmp_path / "a.png", {"silence": np.zeros(4800)})
+    (tmp_path / "a.png").write_bytes(b"\x89PNG of somebody's")
+    with pytest.raises(OutputError, match=r"a\.png: exists and is not a picture by Airband"):
+        spectrograms(tmp_path / "a.png", {"silence": np.zeros(4800)})
+    assert (tmp_path / "a.png").read_bytes() == b"\x89PNG of somebody's"
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_title_is_text_whatever_a_file_is_called(tmp_path: Path) -> None:
     """Bytes that are no UTF-8, formulas, line feeds, and scripts that the font lacks."""
