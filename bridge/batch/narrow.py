@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from bridge.batch.sources import readings
 from presets.errors import UsageError
 
 Member = TypeVar("Member")
@@ -48,15 +49,25 @@ def by_name(include: Sequence[str], exclude: Sequence[str]) -> Callable[[Path], 
     """Returns a filter for sources: some `include` pattern must match (if there are any), and no `exclude`
     pattern.
 
-    A pattern with a slash is matched against the whole path, any other against the file's name.
-    """
+    A pattern with a slash is matched against the whole path, any other against the file's name. As in the
+    name of an input, brackets may be part of a name.
 
-    def matches(source: Path, pattern: str) -> bool:
-        return fnmatch(source.as_posix() if "/" in pattern else source.name, pattern)
+    Raises:
+        UsageError: an empty pattern (a script with an unset variable gives one).
+    """
+    included, excluded = _patterns(include, "include"), _patterns(exclude, "exclude")
 
     def wanted(source: Path) -> bool:
-        if any(matches(source, pattern) for pattern in exclude):
-            return False
-        return not include or any(matches(source, pattern) for pattern in include)
+        return not _matches(source, excluded) and (not included or _matches(source, included))
 
     return wanted
+
+
+def _patterns(given: Sequence[str], field: str) -> list[str]:
+    if "" in given:
+        raise UsageError(f"--{field} was given an empty pattern; is a variable unset?", field)
+    return [reading for pattern in given for reading in readings(pattern)]
+
+
+def _matches(source: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(source.as_posix() if "/" in each else source.name, each) for each in patterns)

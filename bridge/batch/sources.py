@@ -148,12 +148,23 @@ def _sources(
     elif os.path.lexists(path) or not glob.has_magic(text):
         yield path
     else:
-        names = glob.glob(_literal(text), recursive=True)
-        names = names or glob.glob(text.replace("[", "[[]"), recursive=True)
-        hits = [hit for hit in map(Path, sorted(names)) if _is_audio(hit) and not os.path.isdir(hit)]
+        hits = [hit for hit in globbed(text) if not os.path.exists(sidecar_path(hit))]
         if not hits:
             raise InputError(f"{text}: nothing matches", text)
         yield from hits
+
+
+def globbed(pattern: str) -> list[Path]:
+    """The files with an audio suffix that a glob matches, sorted."""
+    names = next(filter(None, (glob.glob(each, recursive=True) for each in readings(pattern))), [])
+    called = (name for name in sorted(names) if _is_called_audio(os.path.basename(name)))
+    return [Path(name) for name in called if not os.path.isdir(name)]
+
+
+def readings(pattern: str) -> tuple[str, str]:
+    """The globs that a pattern may be meant as: with the name of an existing folder escaped, and with all
+    brackets."""
+    return _literal(pattern), pattern.replace("[", "[[]")
 
 
 def _literal(pattern: str) -> str:
@@ -164,11 +175,6 @@ def _literal(pattern: str) -> str:
         if head and os.path.isdir(head):
             return os.path.join(glob.escape(head), *parts[count:])
     return pattern
-
-
-def _is_audio(path: Path) -> bool:
-    """Whether a path that a glob found has an audio suffix and is not the result of an earlier batch."""
-    return _is_called_audio(path.name) and not os.path.exists(sidecar_path(path))
 
 
 def _is_called_audio(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from bridge.batch.backups import Backups
 from bridge.batch.in_place import edit as edit_files
 from bridge.batch.plan import Item
 from bridge.batch.run import Order, Task
-from bridge.batch.sources import named
+from bridge.batch.sources import globbed, named
 from bridge.batch.throughput import Speeds, estimate
 from bridge.cli.display import display
 from bridge.cli.options import Json, State, takes_preset
@@ -61,7 +62,7 @@ def edit(
     --rate changes the rate. A file in which nothing is missing is left unchanged.
     """
     home = find_home(state)
-    paths = [Path(os.path.abspath(named(file, "files"))) for file in files]
+    paths = [Path(os.path.abspath(path)) for path in _named(files)]
     if undo:
         _undo(Backups(home), paths, force, as_json)
         return
@@ -75,6 +76,13 @@ def edit(
         shown.begin(len(tasks), order.choice, estimate(tasks, speeds))
         events = edit_files(client, paths, order, Backups(home), rate_hz, drop_metadata=drop_metadata)
         follow(events, tasks, shown, speeds)
+
+
+def _named(files: list[str]) -> Iterator[Path]:
+    """The files, and those that match where one is a glob; what is not there stays, for its error."""
+    for file in files:
+        path = Path(named(file, "files"))
+        yield from [path] if os.path.lexists(path) else globbed(file) or [path]
 
 
 def _is_typed(context: typer.Context, knob: str) -> bool:

@@ -37,6 +37,20 @@ def sample(
     return path
 
 
+def test_a_glob_names_files_as_in_other_commands(
+    edit: Airband, dull: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Stems [v2]").mkdir()
+    for name in ("t[1].wav", "t2.wav"):
+        sample(tmp_path / "Stems [v2]" / name, dull, "PCM_16")
+    said = edit("Stems [v2]/*.wav")
+    assert (said.code, said.out.count("generated above")) == (0, 2)
+    said = edit("--undo", "Stems [v2]/t[1].wav", "Stems [v2]/none*.wav")
+    assert said.out.count("restored") == 1
+    assert "none*.wav: has no edit" in said.err
+
+
 @pytest.mark.parametrize(
     ("name", "subtype", "rate"),
     [

@@ -253,6 +253,31 @@ def test_names_are_included_and_excluded(include: list[str], exclude: list[str],
     assert {n for n in ("a/kick.wav", "a/snare.wav", "b/kick.aif") if wanted(Path(n))} == names
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("t[1].wav", {"Stems [v2]/t[1].wav", "Stems [v2]/t1.wav"}),
+        ("Stems [v2]/*", {"Stems [v2]/t[1].wav", "Stems [v2]/t1.wav"}),
+        ("Stems [v2]/t[1].wav", {"Stems [v2]/t[1].wav", "Stems [v2]/t1.wav"}),
+        ("Stems [[]v2]/t[12].wav", {"Stems [v2]/t1.wav"}),
+    ],
+)
+def test_brackets_in_a_pattern_may_be_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, names: set[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Stems [v2]").mkdir()
+    wanted = by_name([pattern], [])
+    all_names = ("Stems [v2]/t[1].wav", "Stems [v2]/t1.wav", "Stems v/t3.wav")
+    assert {name for name in all_names if wanted(Path(name))} == names
+
+
+def test_an_empty_pattern_is_refused() -> None:
+    for include, exclude in ([""], ["a"]), (["a"], [""]):
+        with pytest.raises(UsageError, match="empty pattern; is a variable unset"):
+            by_name(include, exclude)
+
+
 @pytest.mark.parametrize("column", ["path", "preset", "out", "like"])
 def test_half_a_surrogate_pair_is_no_name(tmp_path: Path, column: str) -> None:
     manifest = tmp_path / "jobs.jsonl"
