@@ -7,6 +7,7 @@ before the next one is written.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -33,7 +34,8 @@ class Results:
     """An open results file, as a context manager.
 
     Args:
-        path: the file; created if missing, otherwise appended to.
+        path: the file; created if missing, otherwise appended to. Or a pipe that somebody reads, or a
+            device.
 
     Raises:
         OutputError: it cannot be written, or is a file of another kind.
@@ -43,18 +45,11 @@ class Results:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+")
-            self._file.seek(0)
-            if self._file.read(1) not in (b"", b"{"):
-                self._file.close()
-                raise OutputError(f"{path}: exists and is not a results file; choose another", "results")
-            self._file.seek(0, os.SEEK_END)
-            if self._file.tell():
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":
-                    self._file.write(b"\n")
-        except OSError as error:  # that of a named pipe has no strerror
-            raise OutputError(f"{path}: cannot be written: {error.strerror or error}", "results") from None
+            is_file = not path.exists() or (path.is_file() and not _is_stdout(path))
+            self._file = _appending(path) if is_file else _sending(path)
+        except OSError as error:
+            reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror
+            raise OutputError(f"{path}: cannot be written: {reason}", "results") from None
 
     def add(self, event: Event) -> None:
         """Writes the outcome of an item; progress events are ignored.
@@ -78,6 +73,37 @@ class Results:
     ) -> None:
         with suppress(OSError):  # a line that could not be written; `add` has reported it
             self._file.close()
+
+
+def _appending(path: Path) -> BinaryIO:
+    """Opens a file at the end of its last whole line."""
+    file = path.open("ab+")
+    file.seek(0)
+    if file.read(1) not in (b"", b"{"):
+        file.close()
+        raise OutputError(f"{path}: exists and is not a results file; choose another", "results")
+    if file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file
+
+
+def _sending(path: Path) -> BinaryIO:
+    """Opens stdout, a pipe or a device, which are not read back; does not wait for a pipe's reader."""
+    if _is_stdout(path):  # opened again, a file would have two ends, and lines overwrite each other
+        return os.fdopen(os.dup(1), "wb")
+    handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    if os.name == "posix":
+        os.set_blocking(handle, True)
+    return os.fdopen(handle, "wb")
+
+
+def _is_stdout(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
 
 
 def line(event: Event) -> dict[str, Any]:
