@@ -23,6 +23,7 @@ from presets.report import Shortfall
 from render.channels import FLAC_MASKS, XIPH_ORDER
 from render.limits import no_stream, truncated
 from render.sources import ffmpeg
+from render.sources.extent.another_file import joint
 from render.sources.links import links, magic, tagged_parts
 from render.sources.mov_channels import mov_order
 from render.sources.pcm_file import Head, PcmFile
@@ -100,6 +101,9 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
             f"{wanted.name} is joined from {len(parts)} streams; up to {LINKS_MAX} can be rendered", "source"
         )
     promise = read_promise(wanted.file, parts, header)
+    second = joint(wanted.file, parts, wanted.hook) if header is None else None
+    if second is not None:
+        parts = [(start, min(end, second)) for start, end in parts if start < second]
     layout = mov_order(wanted.file, wanted.stream)
     reasons: list[str] = []
     best: tuple[PcmFile, Shortfall] | None = None
@@ -114,9 +118,12 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
                 reasons.append(reason or "it holds no audio (0 frames)")
                 continue
             shortfall = _shortfall(promise, out, reason)
+            if shortfall is None and second is not None:
+                best = out, Shortfall(out.frames, why=f"another file follows at byte {second}")
+                break
             if shortfall is None:
                 return _kept(out, None, folder)
-            if shortfall.promised is None and decoder is _by_ffmpeg:
+            if shortfall.promised is None and not promise.cut and decoder is _by_ffmpeg and second is None:
                 shortfall = _told_by_container(wanted, out, shortfall)
             if best is None or out.frames > best[0].frames:
                 best = out, shortfall
@@ -155,8 +162,9 @@ def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[
 
 def _by_ffmpeg(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile) -> str:
     """See `Decoder`."""
+    whole = (0, os.fstat(wanted.file.fileno()).st_size)
     for part in parts:
-        link = part if len(parts) > 1 else None
+        link = part if part != whole else None
         ends_anywhere = promise.ends_anywhere
         if reason := ffmpeg.decode(wanted.path, link, wanted.stream, out, wanted.hook, ends_anywhere):
             return reason

@@ -10,10 +10,9 @@ import re
 import struct
 from typing import BinaryIO
 
-FORMS = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE", b"FORM": b"AIF"}
-W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
-OTHER_HEADS = (W64_RIFF, b"caff\0\1", b".snd\0\0", b"dns.")
-"""How W64, CAF and AU files begin."""
+from render.sources.extent.another_file import another
+from render.sources.pcm_chunks import CHUNKS_MAX
+
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """First bytes of tags that some programs append to a file without making chunks of them."""
 CHUNKS = frozenset({b"LIST", b"bext", b"iXML", b"axml", b"id3 ", b"ID3 ", b"_PMX", b"JUNK", b"levl", b"cart"})
@@ -24,9 +23,6 @@ AT_THE_END = re.compile(
 """Names of the chunks that are looked for after audio of unknown size."""
 TAIL_BYTES = 1 << 23
 """They are looked for this far from the end of the file on."""
-CHUNKS_MAX = 4096
-"""No file in use holds more chunks; further ones are not read, since a file of chunks alone would take
-minutes."""
 ZEROS_BYTES = 1 << 20
 """Padding is read up to this length."""
 WRAP = 1 << 32
@@ -105,19 +101,6 @@ def chunks_at_end(file: BinaryIO, at: int, end: int, order: str) -> int:
         if place >= end:
             return begin + found.start()
     return end
-
-
-def another(file: BinaryIO, at: int) -> str:
-    """The words for another file that begins at a place; "" where none does."""
-    return f"another file follows at byte {at}" if is_file(file, at) else ""
-
-
-def is_file(file: BinaryIO, at: int) -> bool:
-    """Whether the head of another WAV, AIFF, W64, CAF or AU file stands at a place."""
-    file.seek(at)
-    head = file.read(16)
-    is_form = head[:4] in FORMS and head[8:].startswith(FORMS[head[:4]])
-    return is_form or head.startswith(OTHER_HEADS)
 
 
 def _chunk(file: BinaryIO, at: int, end: int, order: str) -> tuple[bytes, int] | None:

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from render.sources.after_audio import W64_RIFF
+from render.sources.pcm_header import W64_RIFF
 from render.sources.programs import lack_of
 
 NAMES = {

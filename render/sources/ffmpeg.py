@@ -73,7 +73,7 @@ class Probe:
     @property
     def is_estimate(self) -> bool:
         """Whether the seconds come from the size of the file, not from a header."""
-        return self.container in SELF_SYNCHRONISING or self.container == "ogg"
+        return self.container in SELF_SYNCHRONISING or self.container in ("ogg", "voc")
 
 
 def decode(

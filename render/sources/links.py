@@ -34,7 +34,7 @@ def links(file: BinaryIO) -> list[tuple[int, int]]:
         file: open for reading, not empty.
     """
     content = Content(file)
-    first = _after_tags(content, 0)
+    first = after_tags(content, 0)
     if content.read(first, 4) == b"OggS":
         starts = [page.at for page in _ogg_pages(content, first) if page.begins]
     elif content.read(first, 4) == b"fLaC":
@@ -52,12 +52,12 @@ def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
         file: open for reading, not empty.
     """
     content = Content(file)
-    at, end = _after_tags(content, 0), len(content)
+    at, end = after_tags(content, 0), len(content)
     if not MPEG_SYNC.match(content.read(at, 2)):
         return [(0, end)]
     starts, ends = [0], []
     while (tag := content.search(TAG, at)) >= 0:
-        at = _after_tags(content, tag)
+        at = after_tags(content, tag)
         if MPEG_SYNC.match(content.read(at, 2)):
             ends.append(tag)
             starts.append(at)
@@ -69,7 +69,7 @@ def tagged_parts(file: BinaryIO) -> list[tuple[int, int]]:
 def ogg_lacks(file: BinaryIO) -> str:
     """Why an Ogg file is not whole, in words; "" for one that is, and for other kinds."""
     content = Content(file)
-    first = _after_tags(content, 0)
+    first = after_tags(content, 0)
     if content.read(first, 4) != b"OggS":
         return ""
     end = 0
@@ -121,16 +121,20 @@ def _flac_starts(content: Content, at: int) -> Iterator[int]:
         content: of the file.
         at: where the first stream starts.
     """
-    while True:
+    while at >= 0:
         yield at
-        at += 4
-        while at + 4 <= len(content):
-            head = content.read(at, 4)
-            at += 4 + int.from_bytes(head[1:], "big")
-            if head[0] & 0x80:
-                break
-        if (at := content.search(FLAC_START, at)) < 0:
-            return
+        at = content.search(FLAC_START, after_metadata(content, at))
+
+
+def after_metadata(content: Content, at: int) -> int:
+    """Where the audio of a FLAC stream begins, whose marker stands at a place."""
+    at += 4
+    while at + 4 <= len(content):
+        head = content.read(at, 4)
+        at += 4 + int.from_bytes(head[1:], "big")
+        if head[0] & 0x80:
+            break
+    return at
 
 
 def magic(file: BinaryIO) -> bytes:
@@ -140,10 +144,10 @@ def magic(file: BinaryIO) -> bytes:
         file: open for reading, not empty.
     """
     content = Content(file)
-    return content.read(_after_tags(content, 0), 4)
+    return content.read(after_tags(content, 0), 4)
 
 
-def _after_tags(content: Content, at: int) -> int:
+def after_tags(content: Content, at: int) -> int:
     """Where the ID3 tags that begin at a place end."""
     while found := TAG.match(head := content.read(at, 10)):
         if found[0] == b"TAG":

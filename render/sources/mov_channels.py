@@ -80,8 +80,8 @@ def _audio_description(file: BinaryIO, trak: tuple[int, int]) -> bytes:
     return file.read(min(end - at - 8, DESCRIPTION_BYTES_MAX))
 
 
-def atoms_in(file: BinaryIO, name: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
-    """First byte and end of the content of every atom `name` between two places."""
+def atoms_in(file: BinaryIO, name: bytes | None, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """First byte and end of the content of every atom `name`, or of any, between two places."""
     while at + 8 <= end:
         file.seek(at)
         size, found = struct.unpack(">I4s", file.read(8))
@@ -89,7 +89,7 @@ def atoms_in(file: BinaryIO, name: bytes, at: int, end: int) -> Iterator[tuple[i
         if size == 1:
             size, head = struct.unpack(">Q", file.read(8))[0], 16
         stop = end if size == 0 else min(at + size, end)
-        if found == name:
+        if name is None or found == name:
             yield at + head, stop
         if size and size < head:
             return

@@ -12,8 +12,9 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from render.sources.after_audio import CHUNKS_MAX
-
+CHUNKS_MAX = 4096
+"""No file in use holds more chunks; further ones are not read, since a file of chunks alone would take
+minutes."""
 HEADER_BYTES_MAX = 48
 """A size that exceeds the file by at most this includes the header's own bytes: RIFF, fmt and data have
 44."""

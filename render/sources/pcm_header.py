@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from render.channels import FFMPEG, core_audio_order
-from render.sources.after_audio import W64_RIFF, another, beyond_4_gib, chunks_at_end, doubt
+from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
+from render.sources.extent.another_file import another
 from render.sources.pcm_chunks import after_id3, body, chunks_from, is_placeholder, only_chunks, sized
 
+W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
 PCM, FLOAT = 1, 3
 """Format tags of integers and floats."""
 WAV_TAGS = {(1, 1): "PCM_U8", (1, 2): "PCM_16", (1, 3): "PCM_24", (1, 4): "PCM_32", (3, 4): "FLOAT",

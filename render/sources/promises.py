@@ -2,23 +2,21 @@
 whether it was cut.
 
 Sources: RFC 9639 (FLAC); the Xing and LAME info tags (http://gabriel.mp3-tech.org/mp3infotag.html);
-Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg); EA IFF 85;
-Microsoft, Advanced Systems Format 1.20, section 3.2; NIST, SPHERE 2.6.
+Fraunhofer's VBRI tag; ISO/IEC 11172-3 and 13818-3 (MPEG audio frame header); RFC 3533 (Ogg).
 """
 
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from render.sources.extent.stated import VOC, VOC_WRAP, stated_end, stated_frames
 from render.sources.links import ogg_lacks
-from render.sources.mov_channels import atoms_in
-from render.sources.pcm_chunks import after_id3, is_placeholder
+from render.sources.pcm_chunks import after_id3
 from render.sources.pcm_header import PcmHeader, read_header
 
 HEAD_BYTES = 4096
@@ -30,11 +28,6 @@ LIBSNDFILE = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"riff", b".
 """First bytes of the files that libsndfile is asked about; it takes others for MP3, and prints to stderr."""
 UNKNOWN_FRAMES = 1 << 40
 """libsndfile reports a length beyond this when the header holds none (FLAC written to a pipe)."""
-FORMS = {b"RIFF": "<I", b"FORM": ">I"}
-"""AVI and IFF, and how their size is written."""
-ASF_HEADER = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
-ASF_FILE_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
-SPHERE_COUNT = re.compile(rb"^sample_count -i (\d{1,18})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +130,17 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
         return Promise(sum(filter(None, counts)) if all(counts) else None)
     if head[:4] == b"OggS":
         return Promise(cut=ogg_lacks(file))
-    if head[:7] == b"NIST_1A" and (count := SPHERE_COUNT.search(head)):
-        return Promise(int(count[1]))
+    if (count := stated_frames(head)) is not None:
+        return Promise(*count)
     return Promise(_mp3_frames(head), slack=1152, cut=_container_lacks(file, head))
 
 
 def _container_lacks(file: BinaryIO, head: bytes) -> str:
-    """Why a container is not whole, or not all of the file, in words; "" where nothing shows it."""
-    end = os.fstat(file.fileno()).st_size
-    promised = 0
-    if head[:4] in FORMS:
-        size = struct.unpack_from(FORMS[head[:4]], head, 4)[0]
-        promised = 0 if is_placeholder(size) else 8 + size
-    elif head.startswith(ASF_HEADER) and 0 <= (at := head.find(ASF_FILE_PROPERTIES)) <= HEAD_BYTES - 48:
-        promised = struct.unpack_from("<Q", head, at + 40)[0]  # 0 in a broadcast
-    elif head[4:8] == b"ftyp" and (second := [at - 8 for at, _ in atoms_in(file, b"ftyp", 0, end)][1:]):
-        return f"another file follows at byte {second[0]}"
-    return f"its header promises {promised} bytes, it holds {end}" if end < promised else ""
+    """Why a container is not whole, in words; "" where nothing shows it."""
+    end, stated = os.fstat(file.fileno()).st_size, stated_end(file, head)
+    if head.startswith(VOC) and end - stated >= VOC_WRAP:
+        return f"{end - stated} bytes follow the audio that its header promises; sizes in VOC wrap at 16 MiB"
+    return f"its header promises {stated} bytes, it holds {end}" if end < stated else ""
 
 
 def _read(file: BinaryIO, at: int) -> bytes:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from presets.errors import InputError, OutputError
-from render.sources.after_audio import CHUNKS_MAX, chunks_at_end, is_file
-from render.sources.pcm_chunks import after_id3, large_sizes
+from render.sources.after_audio import chunks_at_end
+from render.sources.extent.another_file import is_file
+from render.sources.pcm_chunks import CHUNKS_MAX, after_id3, large_sizes
 
 IN_MEMORY_BYTES = 4 * 1024**2
 """A chunk up to this size is held in memory; a cover picture, or an hour's description of objects, is

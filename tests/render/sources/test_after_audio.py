@@ -14,7 +14,7 @@ from presets.errors import InputError
 from render.clip import open_clip
 from render.files.carried import metadata
 from render.files.carried.tags import to_id3
-from render.sources.after_audio import CHUNKS_MAX
+from render.sources.pcm_chunks import CHUNKS_MAX
 from render.sources.pcm_header import read_header
 
 RATE_HZ, FRAMES = 8000, 24001

@@ -374,16 +374,6 @@ def test_a_coded_file_that_was_cut_is_named_and_taken_when_asked(
         assert clip.shortfall.held == clip.frames > clip.rate // 2
 
 
-@pytest.mark.parametrize("kind", ["SVX", "NIST"])
-def test_a_file_of_an_old_kind_that_was_cut_is_named(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "a"
-    soundfile.write(path, SPEECH.T, 22050, "PCM_16", format=kind)
-    assert opened(path).shape == (1, 44100)
-    path.write_bytes(path.read_bytes()[:60000])
-    with pytest.raises(InputError, match="a is truncated"):
-        opened(path)
-
-
 def test_an_mp4_joined_to_another_is_named(tmp_path: Path, ffmpeg: Any, tones: Any) -> None:
     path = tmp_path / "a.m4a"
     ffmpeg("-i", tones(2), "-c:a", "alac", path)
