@@ -8,10 +8,12 @@ objects.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+from presets.errors import UsageError
 
 Value = bool | float | str
 
@@ -206,6 +208,30 @@ class Effects(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     before: tuple[Effect, ...] = ()
     after: tuple[Effect, ...] = ()
+
+
+def check_keys(given: Any) -> None:
+    """Checks that `given`, for an `Effects`, has no unknown keys.
+
+    Raises:
+        UsageError: it has one.
+    """
+    _check_keys(given, Effects, "effects")
+    for place in Effects.__struct_fields__:
+        _check_effects(given.get(place) if isinstance(given, dict) else None, f"effects.{place}")
+
+
+def _check_effects(given: Any, where: str) -> None:
+    for effect in given if isinstance(given, list) else ():
+        _check_keys(effect, Effect, where)
+        _check_effects(effect.get("effects") if isinstance(effect, dict) else None, f"{where}.effects")
+
+
+def _check_keys(given: Any, kind: type[msgspec.Struct], where: str) -> None:
+    known = kind.__struct_fields__
+    if isinstance(given, dict) and (unknown := [key for key in given if key not in known]):
+        reason = f"unknown key {unknown[0]!r}; the keys are {', '.join(known)}"
+        raise UsageError(f"{where}: {reason}", "effects")
 
 
 def _names(names: frozenset[str] | dict[str, dict[str, Bound]] | dict[str, Bound]) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, inspect
 
-from presets import delivery, knobs, timecode, words
+from presets import chains, delivery, knobs, timecode, words
 from presets.chains import Effects
 from presets.delivery import Delivery
 from presets.errors import PresetError, UsageError
@@ -189,6 +189,8 @@ NOT_VALID = (msgspec.ValidationError, UnicodeEncodeError)
 def _check_knob(name: str, value: Any) -> None:
     if name == "delivery" and isinstance(value, dict):
         delivery.check(value)
+    if name == "effects":
+        chains.check_keys(value)
     try:
         msgspec.convert(value, _TYPES[name])
     except NOT_VALID as error:

@@ -183,6 +183,9 @@ def compared(event: Event, *, explained: bool) -> Iterator[str]:
     from render.measure.takes import expected, legend, told
 
     assert event.judged is not None
+    if not event.judged.is_measured:
+        yield printable(f"{event.item.source}: {event.judged.why}")
+        return
     if not explained:
         yield from legend()
     yield printable(f"{event.item.source}: best is {event.item.out.name}: {event.judged.why}")

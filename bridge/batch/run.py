@@ -51,6 +51,13 @@ class Judged(NamedTuple):
     distances: Mapping[Path, float]
     figures: Mapping[Path, TakeFigures]
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the takes have any figures to compare."""
+        from render.measure.takes import told
+
+        return any(map(told, self.figures.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -89,6 +89,8 @@ def _verdict(item: Item, take: Take) -> Event | None:
             return None
         figures = {each: _figures(each.out, found) for each, found in said.items()}
         verdict = judge(list(figures.values()))
+        if not any(found["render"]["generated"] for found in said.values()):
+            verdict = verdict._replace(why="nothing was generated, so all takes are alike")
         best = list(said)[verdict.best]
         distances = {}
         for (each, found), distance in zip(said.items(), verdict.distances, strict=True):

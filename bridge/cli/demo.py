@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.cancel import cancelling
 from bridge.cli.options import Json, State
 
 
@@ -30,5 +31,6 @@ def demo(
     """
     from bridge.evaluation.demo import demonstrate, told
 
-    shown = demonstrate(folder, state)
+    with cancelling("no unfinished demo is left"):
+        shown = demonstrate(folder, state)
     typer.echo(json.dumps(asdict(shown), default=str) if as_json else told(shown))

@@ -61,7 +61,7 @@ class Lines:
         if event.judged is not None:
             for line in compared(event, explained=self._explained):
                 self._print(line)
-            self._explained = True
+            self._explained |= event.judged.is_measured
         elif event.what == "progress" and event.error is not None:
             self._print(printable(f"{event.item.source}: {event.stage}: {event.error.message}"))
         elif event.what != "progress":

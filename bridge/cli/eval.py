@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bridge.cli.cancel import cancelling
 from bridge.cli.options import State
 
 if TYPE_CHECKING:
@@ -89,7 +90,11 @@ def evaluate(
     systems = [row.system for row in paper_rows if row.system] or system or ["draft"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     terminal = Console(stderr=True)
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+    kept = f"what was measured stays in {out / 'rows.csv'}, and the same command continues"
+    with (
+        cancelling(kept),
+        Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress,
+    ):
         shown = progress.add_task("measuring")
         rows = measured(
             data,

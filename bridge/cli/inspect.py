@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.batch.results import about
+from bridge.cli.cancel import cancelling
 from bridge.cli.options import Json
 from bridge.cli.render import common_code
 from presets.errors import AirbandError, UsageError
@@ -41,12 +43,22 @@ def inspect(
     one that `render` would use. Files that cannot be read are reported and skipped; of a truncated file,
     the rest is inspected.
     """
+    if plot is not None and os.path.exists(plot) and not os.path.isdir(plot):
+        raise UsageError(f"--plot {plot}: is a file; give a folder, which is created if missing", "plot")
+    stays = "no file was changed" if plot is None else f"what was drawn stays in {plot}"
+    with cancelling(stays):
+        failures = list(_inspected(inputs, recursive, as_json, plot))
+    if failures:
+        raise typer.Exit(common_code(failures))
+
+
+def _inspected(
+    inputs: Sequence[str], recursive: bool, as_json: bool, plot: Path | None
+) -> Iterator[AirbandError]:
+    """Prints, and draws, what each file contains; yields the errors of those that cannot be read."""
     from bridge.batch.sources import check_source, found
     from render.measure.inspect import inspect as look
 
-    if plot is not None and os.path.exists(plot) and not os.path.isdir(plot):
-        raise UsageError(f"--plot {plot}: is a file; give a folder, which is created if missing", "plot")
-    failures: list[AirbandError] = []
     drawn: set[Path] = set()
     for path, below, error in found(inputs, None, recursive):
         try:
@@ -59,17 +71,15 @@ def inspect(
 
                 band(_picture(plot / below, path, drawn), path, seen)
         except AirbandError as problem:
-            failures.append(problem)
             if as_json:
                 typer.echo(
                     json.dumps({"source": str(path), "code": problem.code, "message": problem.message})
                 )
             else:
                 typer.echo(f"airband: {about(path, problem)}", err=True)
+            yield problem
             continue
         typer.echo(json.dumps(as_plain(path, seen)) if as_json else told(path, seen))
-    if failures:
-        raise typer.Exit(common_code(failures))
 
 
 def _picture(folder: Path, path: Path, drawn: set[Path]) -> Path:

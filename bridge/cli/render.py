@@ -21,12 +21,13 @@ from bridge.batch.results import Results, described, failed_before
 from bridge.batch.run import Event, Order, Task, run_tasks, up_to
 from bridge.batch.takes import check_takes, judged
 from bridge.batch.throughput import Speeds, estimate
+from bridge.cli.cancel import cancelling
 from bridge.cli.display import Display, JsonLines, display, foretold
 from bridge.cli.options import Json, State, takes_preset
 from bridge.client.client import Client
 from bridge.client.model_choice import choose
 from bridge.wire.home import find_home
-from presets.errors import AirbandError, Cancelled, OutputError, UsageError
+from presets.errors import AirbandError, OutputError, UsageError
 from presets.printable import printable
 from presets.schema import Preset
 from render.files.parts import part_beside
@@ -135,6 +136,10 @@ def render(
     """
     if only_failed and results is None:
         raise UsageError("--only-failed needs the --results of the last time", "only_failed")
+    if dry_run and report is not None:
+        raise UsageError("--dry-run renders nothing to report on; leave out --report", "report")
+    if dry_run and results is not None and not only_failed:
+        raise UsageError("--dry-run ends no item, so --results has nothing to hold; leave it out", "results")
     check_takes(takes, preset)
     rows = [Row(tuple(inputs), None, preset, preset_name, takes)] if inputs else []
     rows += read(manifest, preset, preset_name, knobs, takes, clip=clip) if manifest is not None else []
@@ -266,7 +271,7 @@ def follow(
     orders = {task.item: task.order for task in tasks}
     began_s = time.monotonic()
     try:
-        with closing(events):
+        with cancelling("finished files stay, nothing is left half-written"), closing(events):
             for event in events:
                 counts["unchanged" if event.unchanged else event.what] += 1
                 shown.show(event)
@@ -279,8 +284,6 @@ def follow(
                     audio_s = report.frames / report.rate_hz
                     order = orders[event.item]
                     speeds.add(order.choice.model, order.preset, event.seconds, audio_s)
-    except KeyboardInterrupt:
-        raise Cancelled("cancelled; finished files stay, nothing is left half-written") from None
     finally:
         shown.end(counts, time.monotonic() - began_s)
         speeds.keep()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -64,16 +66,17 @@ def demonstrate(folder: Path, state: Path | None = None) -> Shown:
     _check(paths)
     full = recording()
     given = degrade(full[0], CUTOFF_HZ)[None]
-    _write(reference, full)
-    _write(source, given)
-    with Client.connect(state=state) as client:
-        result = client.submit(source, "music", deliver="file").wait()
-        result.save(output, force=True)
-        made = result.audio
-    limit_hz = NYQUIST_SHARE * RECORDED_HZ
-    before, after = (measure(full[0], given[0], each[0], CUTOFF_HZ, limit_hz) for each in (given, made))
-    sounds = {"original": full[0], "cut at 4 kHz": given[0], "rendered": made[0]}
-    spectrograms(picture, sounds, CUTOFF_HZ)
+    with _all_or_none((*paths, sidecar_path(output))):
+        _write(reference, full)
+        _write(source, given)
+        with Client.connect(state=state) as client:
+            result = client.submit(source, "music", deliver="file").wait()
+            result.save(output, force=True)
+            made = result.audio
+        limit_hz = NYQUIST_SHARE * RECORDED_HZ
+        before, after = (measure(full[0], given[0], each[0], CUTOFF_HZ, limit_hz) for each in (given, made))
+        sounds = {"original": full[0], "cut at 4 kHz": given[0], "rendered": made[0]}
+        spectrograms(picture, sounds, CUTOFF_HZ)
     return Shown(
         paths,
         result.report.model,
@@ -118,6 +121,19 @@ def _check(paths: tuple[Path, ...]) -> None:
     strangers = [path for path in paths if path.exists()]
     if strangers and not sidecar_path(paths[2]).exists():
         raise OutputError(f"{strangers[0]}: exists and is not a demo's; choose another folder with -o", "out")
+
+
+@contextmanager
+def _all_or_none(paths: tuple[Path, ...]) -> Iterator[None]:
+    """Removes the files that a block has added, if it does not end: they would be taken for a stranger's."""
+    added = [path for path in paths if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in added:
+            with suppress(OSError):
+                path.unlink()
+        raise
 
 
 def _write(path: Path, samples: Audio) -> None:

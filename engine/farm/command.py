@@ -79,7 +79,7 @@ class _Shown:
             yield json.dumps(line(event))
         elif event.judged is not None:
             yield from compared(event, explained=self._explained)
-            self._explained = True
+            self._explained |= event.judged.is_measured
         else:
             self._over += 1
             yield f"[{self._over}/{self._total}] {described(event)}"

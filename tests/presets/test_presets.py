@@ -95,6 +95,8 @@ def test_a_name_never_reaches_beyond_the_folders(name: str) -> None:
         (b"start = inf", "start = inf"),
         (b"cutoff = nan", "cutoff = nan.*1000 to 23000 Hz"),
         (b"[delivery]\nloudness = 3", "delivery.loudness = 3; allowed: as-is, match-input, -70 to 0 LUFS"),
+        (b"[effects]\nmiddle = []", "unknown key 'middle'; the keys are before, after"),
+        (b"[[effects.after]]\nnmae = 'Gain'", "effects.after: unknown key 'nmae'; the keys are name, path"),
         (b"[delivery]\nlufs = -23", "unknown key 'lufs'; the keys are loudness, true_peak_dbtp, clip"),
         (b"#" * 70_000, "at most 64 KiB"),
     ],

@@ -77,7 +77,7 @@ def read(
         return named[name]
 
     rows = []
-    for place, cells in read_table(manifest):
+    for place, cells in read_table(manifest, (*COLUMNS, *FLAGS)):
         try:
             row = _row(cells, manifest.parent, Row((), None, preset, preset_name, takes), load)
         except AirbandError as error:
@@ -98,6 +98,7 @@ def plan_rows(
         out, recursive, wanted: as for `plan`; a row's own `out` lies below `out`.
 
     Raises:
+        InputError: `wanted` leaves nothing.
         UsageError: an output template that does not parse, or a file as `out` where a row has its own.
     """
     own = next((row for row in rows if row.out is not None), None)
@@ -128,15 +129,14 @@ def plan_rows(
                 of[id(take)] = row._replace(preset=preset)
                 items.append(take)
         refused += planned.refused
+    if not items and not refused:
+        raise InputError("none of the files named is left by --include and --exclude", "include")
     apart = without_clashes(Plan(items, refused))
     return [(item, of[id(item)]) for item in apart.items], apart.refused
 
 
 def _row(cells: dict[str, Any], folder: Path, usual: Row, load: Callable[[str], Preset]) -> Row:
     """A row of a manifest in `folder`; `usual` supplies values the row does not set, `load` finds presets."""
-    if unknown := [name for name in cells if name not in COLUMNS and name not in FLAGS]:
-        known = ", ".join((*COLUMNS, *FLAGS))
-        raise UsageError(f"unknown column {unknown[0]!r}; there are {known}", unknown[0])
     for column in (*TEXTS, "like"):
         if not isinstance(cells.get(column, ""), str):
             raise UsageError(f"{column} = {cells[column]!r} is not text", column)
@@ -180,8 +180,8 @@ def _found(folder: Path, name: str) -> str:
 
 
 def _is_absolute(name: str) -> bool:
-    """Whether a path is absolute here, or begins with a Windows drive letter."""
-    return os.path.isabs(name) or bool(PureWindowsPath(name).drive)
+    """Whether a path starts at a root or a drive, here or where Windows' rules hold."""
+    return os.path.isabs(name) or bool(os.path.splitdrive(name)[0]) or PureWindowsPath(name).is_absolute()
 
 
 def _with_slashes(name: str) -> str:

@@ -1,8 +1,7 @@
 """Reads a manifest file as a table: CSV, JSON lines or YAML become rows of named cells.
 
 CSV has a header line, and may be as spreadsheets of any country write it: cells separated by commas,
-    semicolons
-or tabs, UTF-8 or UTF-16, TRUE for true, 7.0 for 7. An empty cell counts as missing.
+semicolons or tabs, UTF-8 or UTF-16, TRUE for true, 7.0 for 7. An empty cell counts as missing.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,12 +38,16 @@ SCALARS = {
 10:00:00:12 are text, which PyYAML, by the older version 1.1, reads as false and as a number of seconds."""
 
 
-def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_table(manifest: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields each row after its place: `line 2`, `row 1`.
+
+    Args:
+        manifest: the file.
+        columns: the names that its columns may have.
 
     Raises:
         InputError: the file cannot be read, or is not a regular file (a named pipe would block).
-        UsageError: it is none of the three formats, or not well-formed.
+        UsageError: it is none of the three formats or not well-formed, or has another column, or one twice.
     """
     check_source(manifest)
     try:
@@ -57,13 +61,14 @@ def read_table(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise InputError(f"{manifest}: {reason}", "manifest") from None
     suffix = manifest.suffix.lower()
     if suffix in CSV:
-        yield from _csv_cells(manifest, text)
+        yield from _csv_cells(manifest, text, columns)
         return
     if suffix not in JSON_LINES + YAML:
         raise UsageError(f"{manifest}: manifests end in {', '.join(SUFFIXES)}, not {suffix!r}", "manifest")
     for place, row in _json_rows(manifest, text) if suffix in JSON_LINES else _yaml_rows(manifest, text):
         if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
             raise UsageError(f"{manifest}, {place}: is not a map of columns to values", "manifest")
+        _check_columns(f"{manifest}, {place}", list(row), columns)
         is_cell = {name: value is not None and value == value for name, value in row.items()}  # no NaN
         yield place, {name: _whole(value) for name, value in row.items() if is_cell[name]}
 
@@ -74,7 +79,13 @@ def _text(content: bytes) -> str:
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
-def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _check_columns(where: str, names: Sequence[str], columns: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in columns]:
+        known = ", ".join(columns)
+        raise UsageError(f"{where}: unknown column {unknown[0]!r}; there are {known}", unknown[0])
+
+
+def _csv_cells(manifest: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the rows of a CSV; columns without a name, such as a data frame's index, are left out."""
     told = SEPARATOR.match(text)
     head = text[told.end() if told else 0 :]
@@ -84,8 +95,9 @@ def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]
     line = 1 if told else 0
     try:
         names = [_column(name) for name in next((row for row in table if any(map(str.strip, row))), [])]
+        header = f"{manifest}, line {line + table.line_num}"
         if twice := [name for name in names if name and names.count(name) > 1]:
-            raise UsageError(f"{manifest}: column {twice[0]!r} appears twice", "manifest")
+            raise UsageError(f"{header}: column {twice[0]!r} appears twice", twice[0])
         for row in table:
             place = f"line {line + table.line_num}"
             if any(map(str.strip, row[len(names) :])):
@@ -93,6 +105,9 @@ def _csv_cells(manifest: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]
             given = {name: cell.strip() for name, cell in zip(names, row, strict=False) if name}
             cells = {name: cell for name, cell in given.items() if cell}
             if cells:
+                _check_columns(header, list(cells), columns)
+                if "path" not in names:
+                    raise UsageError(f"{header}: no column 'path'", "path")
                 numbers = {name: _value(cell, delimiter) for name, cell in cells.items() if name not in TEXTS}
                 yield place, cells | numbers
     except csv.Error as error:
@@ -124,7 +139,7 @@ def _json_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield f"line {number}", json.loads(line)
+                yield f"line {number}", json.loads(line, object_pairs_hook=_once)
             except (ValueError, RecursionError) as error:
                 reason = (
                     f"{error.msg} at character {error.colno}"
@@ -134,6 +149,15 @@ def _json_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
                 raise UsageError(
                     f"{manifest}, line {number}: not valid JSON, a map a line: {reason}", "manifest"
                 ) from None
+
+
+def _once(cells: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A map of JSON; raises ValueError where a key appears twice."""
+    row = dict(cells)
+    if len(row) < len(cells):
+        twice = next(name for name, _ in cells if sum(name == other for other, _ in cells) > 1)
+        raise ValueError(f"column {twice!r} appears twice")
+    return row
 
 
 def _yaml_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
@@ -154,11 +178,21 @@ def _yaml_rows(manifest: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _loader() -> Any:
-    """A loader of plain values by YAML 1.2."""
+    """A loader of plain values by YAML 1.2, which allows no key twice (section 3.2.1.1)."""
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            """See PyYAML."""
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            times = Counter(key.value for key in keys)
+            for key in keys:
+                if times[key.value] > 1:
+                    reason = f"column {key.value!r} appears twice"
+                    raise yaml.MarkedYAMLError(problem=reason, problem_mark=key.start_mark)
+            return super().construct_mapping(node, deep)
 
     for kind, (pattern, begins) in SCALARS.items():
         Loader.add_implicit_resolver(

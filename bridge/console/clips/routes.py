@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from bridge.batch.sources import check_source
 from bridge.console.clips.records import ClipRecord, Clips
 from bridge.console.clips.takes import Asked, Takes
 from bridge.console.clips.uploads import Uploads, safe_name
@@ -21,7 +22,7 @@ from bridge.console.engine_line import EngineLine
 from bridge.console.feed import Feed
 from bridge.console.http import answer, attachment, body, job_of
 from bridge.wire.messages import FINAL
-from presets.errors import AirbandError, InputError, UsageError
+from presets.errors import AirbandError, UsageError
 
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,8 +90,7 @@ class ClipRoutes:
 
     async def _open_path(self, request: Request) -> Response:
         path = self._line.roots.allowed((await body(request, Named)).path)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file", "path")
+        check_source(path)
         return self._changed(await run_in_threadpool(self._clips.add, path))
 
     async def _close(self, request: Request) -> Response:

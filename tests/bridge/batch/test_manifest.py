@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,18 @@ def test_no_row_becomes_a_file_in_the_place_of_a_folder(folder: Path) -> None:
     assert "needs a folder where" in refused[0].error.message
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a drive there")
+def test_a_name_with_a_colon_is_a_name(folder: Path) -> None:
+    (folder / "jobs.csv").write_text("path,out\na.wav,a:b.wav\n")
+    [(item, _)], _ = plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
+    assert item.out == folder / "out" / "a:b.wav"
+
+
+def test_patterns_that_leave_nothing_are_an_error(folder: Path) -> None:
+    with pytest.raises(InputError, match="none of the files named is left by --include and --exclude"):
+        plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), "out", wanted=by_name(["*.mp3"], []))
+
+
 def test_rows_become_items_below_the_destination(folder: Path) -> None:
     pairs, refused = plan_rows(read(folder / "jobs.csv", Preset(), "music", {}), str(folder / "out"))
     assert refused == []
@@ -185,14 +198,19 @@ def test_two_rows_for_one_file_are_refused_and_a_missing_file_is_its_own_row(fol
     ("name", "text", "message"),
     [
         ("jobs.csv", "path,steps\na.wav,0\n", r"line 2: steps = 0"),
-        ("jobs.csv", "path,steeps\na.wav,5\n", r"line 2: unknown column 'steeps'; there are path, preset"),
+        ("jobs.csv", "path,steeps\na.wav,5\n", r"line 1: unknown column 'steeps'; there are path, preset"),
         ("jobs.csv", "path,seed\na.wav,1,2\n", "line 2: more cells than columns"),
-        ("jobs.csv", "seed\n1\n", "line 2: no path"),
+        ("jobs.csv", "seed\n1\n", "line 1: no column 'path'"),
+        ("jobs.csv", "\npath,seed,seed\na.wav,1,2\n", "line 2: column 'seed' appears twice"),
+        ("jobs.jsonl", '{"path": "a.wav", "seed": 1, "seed": 2}\n', "line 1: .*column 'seed' appears twice"),
+        ("jobs.yaml", "- path: a.wav\n  seed: 1\n  seed: 2\n", "line 2: .*column 'seed' appears twice"),
+        ("jobs.jsonl", '{"path": "a.wav", "steeps": 1}\n', "line 1: unknown column 'steeps'; there are path"),
         ("jobs.csv", f"path\n{'a' * 200_000}\n", "line 2: not valid CSV: field larger than field limit"),
         ("jobs.csv", "path,preset\na.wav,musik\n", "line 2: unknown preset 'musik'"),
         ("jobs.csv", 'path,seed\n"a.wav,1\nb.wav,2\n', "line 3: not valid CSV: unexpected end of data"),
         ("jobs.csv", "path,out\na.wav,x.wav\na.wav,/tmp/x.wav\n", "line 3: out = '/tmp/x.wav' leads out of"),
         ("jobs.csv", "path,out\na.wav,D:\\x.wav\n", "line 2: out = 'D:/x.wav' leads out of"),
+        ("jobs.csv", "path,seed\n,1\n", "line 2: no path"),
         ("jobs.csv", "path,out\na.wav,..\\x.wav\n", "line 2: out = '../x.wav' leads out of"),
         ("jobs.csv", "path,out\na.wav,sub/../../x.wav\n", "line 2: out = .* leads out of"),
         ("jobs.jsonl", '{"path": "a.wav"}\n{', "line 2: not valid JSON, a map a line: .* at character 2"),

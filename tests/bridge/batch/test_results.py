@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> N
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
 def test_a_named_pipe_is_never_waited_on(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
-    for read in (failed_before, lambda path: next(read_table(path))):
+    for read in (failed_before, lambda path: next(read_table(path, ["path"]))):
         with pytest.raises(InputError, match=r"pipe\.jsonl: is a named pipe, not a file"):
             read(tmp_path / "pipe.jsonl")
     with pytest.raises(OutputError, match=r"pipe\.jsonl: cannot be written: nobody reads this pipe"):

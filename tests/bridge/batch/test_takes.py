@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from bridge.batch.manifest.rows import Row, plan_rows, read
 from bridge.batch.narrow import shard
@@ -104,3 +106,13 @@ def test_where_nothing_is_generated_all_takes_are_alike(airband: Airband, engine
     said = airband(*command, "--model", "null")
     assert "best is kick-take1.wav: all takes measure alike" in said.out
     assert airband(*command, "--stem", "high").code == 2
+
+
+def test_of_a_file_in_which_nothing_is_missing_no_take_is_best(
+    airband: Airband, engine: Any, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "full.wav", 0.1 * np.random.default_rng(0).standard_normal(30000), 48000)
+    out = tmp_path / "out"
+    said = airband("render", tmp_path / "full.wav", "-o", out, "--state", engine.home.state, "--takes", 2)
+    assert f"{tmp_path / 'full.wav'}: nothing was generated, so all takes are alike\n" in said.out
+    assert "takes are judged" not in said.out

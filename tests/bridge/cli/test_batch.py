@@ -50,6 +50,15 @@ def test_each_row_of_a_manifest_is_rendered_its_own_way(airband: Airband, state:
     assert (again.events[-1]["done"], again.events[-1]["skipped"]) == (0, 3)
 
 
+@pytest.mark.parametrize("flags", [("--report", "a.html"), ("--results", "a.jsonl")])
+def test_a_dry_run_writes_no_page_and_no_results(
+    airband: Airband, clips: Path, flags: tuple[str, str]
+) -> None:
+    said = airband("render", clips, "-o", clips.parent / "out", "--dry-run", *flags)
+    assert (said.code, said.err.startswith("airband: --dry-run ")) == (2, True)
+    assert flags[0] in said.err
+
+
 def test_a_dry_run_says_what_would_be_and_touches_nothing(airband: Airband, state: Path, clips: Path) -> None:
     out = clips.parent / "out"
     (clips / "pipe.wav").mkdir()
@@ -122,7 +131,8 @@ def test_only_what_is_meant_is_rendered(airband: Airband, state: Path, clips: Pa
     assert airband(*command, "--include", "*.wav", "--exclude", "*/sub/*").code == 0
     assert made(out) == ["kick.wav"]
     nothing = airband(*command, "--include", "*.aif")
-    assert (nothing.code, nothing.err) == (0, "nothing to render\n")
+    assert nothing.code == 3
+    assert nothing.err == "airband: none of the files named is left by --include and --exclude\n"
     assert airband("render", "-o", out, "--state", state).code == 2
     for number in (1, 2):
         assert airband(*command, "--shard", f"{number}/2").code == 0

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +39,27 @@ def test_a_file_that_cannot_be_read_is_named_and_passed_over(airband: Airband, c
     assert "snare.flac" in said.out
     gone = airband("inspect", clips / "none.wav")
     assert (gone.code, gone.err) == (3, f"airband: {clips / 'none.wav'}: no such file or folder\n")
+
+
+def test_ctrl_c_says_what_stays(clips: Path) -> None:
+    many = clips.parent / "many"
+    many.mkdir()
+    for number in range(300):
+        os.link(clips / "kick.wav", many / f"{number:03}.wav")
+    program = "from bridge.cli.app import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "inspect", str(many)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert "299.wav" not in out
+    assert (process.returncode, err) == (130, "airband: cancelled; no file was changed\n")
 
 
 def test_a_picture_is_drawn_of_each(airband: Airband, clips: Path, tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ def low_band(samples: NDArray[Any], edge_hz: float) -> NDArray[Any]:
     return oaconvolve(samples, taps[:, None], mode="same", axes=0)[4096:-4096]
 
 
+def test_a_folder_is_no_clip(console: Any, source: Path) -> None:
+    refused = console.ask("POST", "/api/clips/path", {"path": str(source.parent)})
+    assert refused.status >= 400
+    assert refused.said["message"].endswith("is a folder, not a file")
+
+
 def test_its_shelf_is_seen_and_drawn(console: Any, clip: dict[str, Any]) -> None:
     facts = console.ask("GET", f"/api/clips/{clip['id']}/facts").said
     assert facts["cutoff_hz"] == pytest.approx(4000, rel=0.1)

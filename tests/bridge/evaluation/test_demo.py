@@ -51,6 +51,15 @@ def test_in_words(shown: Shown, engine: Any, airband: Callable[..., Any]) -> Non
     assert out.count("wrote  ") == len(FILES)
 
 
+def test_a_demo_that_does_not_end_leaves_none_of_its_files(
+    tmp_path: Path, airband: Callable[..., Any]
+) -> None:
+    (tmp_path / "no state").touch()
+    said = airband("demo", "-o", tmp_path / "out", "--state", tmp_path / "no state")
+    assert said.code != 0
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_strangers_files_are_not_replaced(engine: Any, tmp_path: Path, airband: Callable[..., Any]) -> None:
     (tmp_path / "input.wav").write_bytes(b"precious")
     said = airband("demo", "-o", tmp_path, "--state", engine.home.state)
