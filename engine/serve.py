@@ -15,6 +15,7 @@ from bridge.wire.curve_keys import allowed, own_keys, read_allow_list
 from bridge.wire.home import (
     Connection,
     Home,
+    asked_to_stop,
     claim,
     ipc_endpoint,
     make_runtime,
@@ -84,7 +85,11 @@ def serve(options: Options) -> None:
         stack.callback(pool.kill)
         announce = partial(_announce, home, lock, connection)
         server = stack.enter_context(
-            closing(Server(listener, store, spool, pool, announce, options.idle_exit_s))
+            closing(
+                Server(
+                    listener, store, spool, pool, announce, partial(asked_to_stop, home), options.idle_exit_s
+                )
+            )
         )
         if options.metrics_port is not None:
             stack.callback(start_metrics(server, options.metrics_port))

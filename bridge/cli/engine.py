@@ -18,7 +18,15 @@ import typer
 from bridge.cli.options import Json, State
 from bridge.client.client import Client
 from bridge.client.vitals import folder_bytes, memory_mb
-from bridge.wire.home import Connection, Home, find_home, is_running, read_connection, read_holder
+from bridge.wire.home import (
+    Connection,
+    Home,
+    ask_to_stop,
+    find_home,
+    is_running,
+    read_connection,
+    read_holder,
+)
 from presets.errors import EngineError
 
 STOP_S, STOP_NOW_S = 30.0, 10.0
@@ -144,45 +152,47 @@ def stop(
 ) -> None:
     """Stop the engine; the next one continues its jobs.
 
-    It is stopped by its process number, if that is still the engine's, whether or not it can be reached.
+    It is stopped by its process number, if that is still the engine's, whether or not it can be reached; in
+    another container or on another machine, through its state folder.
     """
     home = find_home(state)
     if not is_running(home):
         typer.echo(json.dumps({"stopped": False, "pid": None}) if as_json else "no engine is running")
         return
     holder = _holder(home)
-    # Two different signals, since two of the same kind in quick succession may arrive as one.
-    for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
-        os.kill(holder.pid, number)
+    is_here = holder.is_alive_here or not holder.birth
+    if is_here:
+        # Two different signals, since two of the same kind in quick succession may arrive as one.
+        for number in (signal.SIGTERM, signal.SIGINT)[: 2 if now else 1]:
+            os.kill(holder.pid, number)
+    else:
+        ask_to_stop(home, now=now)
     if not _is_gone(home, STOP_NOW_S if now else STOP_S):
         if not now:
             raise EngineError(
                 f"the engine is still at work after {STOP_S:.0f} s; `airband stop --now` ends it at once"
             )
+        if not is_here:
+            raise EngineError(
+                f"{home.state} is held by engine {holder.pid} on {holder.host}, which is not a process of "
+                "this machine or container and does not do as it is asked; stop it there"
+            )
         os.kill(holder.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         if not _is_gone(home, STOP_NOW_S):
             raise EngineError(f"process {holder.pid} does not end, not even when it is killed")
+    home.stop.unlink(missing_ok=True)
     typer.echo(
         json.dumps({"stopped": True, "pid": holder.pid}) if as_json else f"engine {holder.pid} has ended"
     )
 
 
 def _holder(home: Home) -> Connection:
-    """The process that holds the state folder, as its lock file names it.
-
-    Raises:
-        EngineError: the file names none, or that pid now belongs to another process.
-    """
+    """The process that holds the state folder, as its lock file names it; EngineError if that names none."""
     holder = read_holder(home)
     if holder is None:
         raise EngineError(
             f"an engine holds {home.state} but does not say which process it is; end the one that has "
             f"{home.lock} open"
-        )
-    if holder.birth and not holder.is_alive_here:
-        raise EngineError(
-            f"{home.state} is held by engine {holder.pid} on {holder.host}, which is not a process of this "
-            "machine or container; stop it there"
         )
     return holder
 

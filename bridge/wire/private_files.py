@@ -19,7 +19,7 @@ T = TypeVar("T")
 FILE_BYTES = 64 * 1024
 """The largest file read here."""
 OWN = re.compile(
-    r"engine\.(lock|sock|key|json|log)|(client|allowed)\.keys?|jobs\.sqlite|console\.lock|clips|[0-9a-f]{16}"
+    r"engine\.(lock|sock|key|json|log|stop)|(client|allowed)\.keys?|jobs\.sqlite|console\.lock|clips|[0-9a-f]{16}"
 )
 """Names that Airband gives files and folders; a folder that holds at least one of them is Airband's."""
 

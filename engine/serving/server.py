@@ -65,6 +65,7 @@ class Server:
         store, spool: the jobs and files of the state folder.
         pool: the worker processes.
         announce: writes the connection file; called again whenever that file or the socket's is gone.
+        asked_to_stop: how often it was asked to stop by other means than a signal.
         idle_exit_s: exit after so many seconds without work or messages; None never does.
     """
 
@@ -75,9 +76,11 @@ class Server:
         spool: Spool,
         pool: WorkerPool,
         announce: Callable[[], None],
+        asked_to_stop: Callable[[], int],
         idle_exit_s: float | None = None,
     ) -> None:
         self._listener, self._pool, self._announce = listener, pool, announce
+        self._asked_to_stop = asked_to_stop
         self._woken, self._wake = sockets.socketpair()
         for end in (self._woken, self._wake):
             end.setblocking(False)
@@ -240,6 +243,7 @@ class Server:
         except AirbandError as error:  # no client can find this engine any more, and may start another
             log.error("%s; this engine exits", error.message)
             self._signals += 1
+        self._signals = max(self._signals, self._asked_to_stop())
         self._retention.apply_when_due()
 
     def _outstanding(self) -> int:

@@ -273,8 +273,9 @@ def test_cancelling_what_is_no_job_says_so(airband: Airband, state: Path, name: 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_stop_ends_nobody_who_has_the_engines_number_and_not_its_birth(
-    airband: Airband, tmp_path: Path
+    airband: Airband, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bridge.cli.engine.STOP_NOW_S", 0.1)
     home = find_home(tmp_path / "state")
     prepare(home)
     lock = claim(home)  # as if held by an engine in another container, whose pid is another process here
@@ -288,6 +289,19 @@ def test_stop_ends_nobody_who_has_the_engines_number_and_not_its_birth(
         finally:
             lock.release()
             other.kill()
+
+
+@pytest.mark.parametrize("flags", [(), ("--now",)])
+def test_an_engine_that_is_no_process_here_is_stopped_through_its_state_folder(
+    airband: Airband, start_engine: Callable[..., Any], flags: tuple[str, ...]
+) -> None:
+    live = start_engine()
+    elsewhere = msgspec.structs.replace(live.connection, birth="of another container", client=None)
+    live.home.lock.write_bytes(msgspec.json.encode(elsewhere))
+    said = airband("stop", *flags, "--state", live.home.state)
+    assert (said.code, said.out) == (0, f"engine {live.process.pid} has ended\n"), said
+    assert live.process.wait(20) == 0
+    assert not live.home.stop.exists()
 
 
 @pytest.mark.parametrize("command", ["status", "jobs"])
