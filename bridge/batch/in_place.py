@@ -31,9 +31,17 @@ from presets.schema import Preset
 from render.files.carried import metadata
 from render.files.carried.chunks import Chunk, form_of, read_chunks
 from render.files.parts import part_beside
+from render.measure.coding import coding
+from render.sources import ffmpeg
+from render.sources.pcm_header import read_header
+from render.sources.stretch import Stretch
 
 RATES: tuple[int, ...] = get_args(Rate)
 FORMATS = {"WAV": "wav", "WAVEX": "wav", "RF64": "wav", "FLAC": "flac", "AIFF": "aiff"}
+OTHERS = (
+    "cannot be edited in place; possible are WAV, FLAC and AIFF of 16 or 24 bits or 32-bit float; "
+    "`airband render` makes another file of it"
+)
 BITS = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}
 
 
@@ -123,22 +131,32 @@ def _looked_at(path: Path) -> Any:
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise OutputError(f"{path}: no permission to change it", str(path))
     try:
-        about = _bw64(path) or soundfile.info(os.fsencode(path))
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError for .raw
-        raise InputError(f"{path}: not audio that can be edited in place ({error})", str(path)) from None
+        with path.open("rb") as file:  # by its content, whatever its name
+            stretch = Stretch(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            about = _rf64(path) or soundfile.info(stretch)
+    except soundfile.SoundFileError:
+        raise InputError(f"{path}: {_why_not(path)}", str(path)) from None
     kind = "big-endian WAV (RIFX)" if form_of(path) == b"RIFX" else about.format
     if kind not in FORMATS or about.subtype not in BITS:
-        raise InputError(
-            f"{path}: {kind} of {about.subtype} cannot be edited in place; possible are WAV, FLAC and AIFF "
-            "of 16 or 24 bits or 32-bit float; `airband render` makes another file of it",
-            str(path),
-        )
+        raise InputError(f"{path}: {kind} of {about.subtype} {OTHERS}", str(path))
     return about
 
 
-def _bw64(path: Path) -> Any:
-    """The same for a BW64 file, which libsndfile does not recognise; None for any other."""
-    if form_of(path) != b"BW64":
+def _why_not(path: Path) -> str:
+    """Why a file that libsndfile does not open cannot be edited in place."""
+    with path.open("rb") as file:
+        header = read_header(file)
+    if header is not None and header.doubt:
+        return f"{header.doubt}; only a whole file can be edited in place"
+    probed, coded = ffmpeg.probe(path, 0), coding(path)
+    if probed is None or coded is None:
+        return "not audio that can be edited in place"
+    return f"{coded.codec.upper()} in {probed.container.partition(',')[0].upper()} {OTHERS}"
+
+
+def _rf64(path: Path) -> Any:
+    """The same for BW64, and RF64 without its chunk ds64, which libsndfile does not open; None for others."""
+    if form_of(path) not in (b"BW64", b"RF64"):
         return None
     fmt = next((c for c in read_chunks(path).chunks if isinstance(c, Chunk) and c.name == b"fmt "), None)
     if fmt is None or len(fmt.body) < 16:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,6 +231,42 @@ def test_what_cannot_be_written_as_it_was_read_is_refused_and_the_others_go_on(
     assert "cannot be edited in place" in said.out
     assert "1 rendered, 2 failed" in said.out
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["take.raw", "TAKE.RAW", "rf64.wav"])
+def test_a_file_is_edited_by_its_content_whatever_its_name_or_missing_size(
+    edit: Airband, dull: NDArray[np.float32], tmp_path: Path, name: str
+) -> None:
+    path = sample(tmp_path / ("a.rf64" if name == "rf64.wav" else "a.wav"), dull, "PCM_16").rename(
+        tmp_path / name
+    )
+    path.write_bytes(path.read_bytes().replace(b"ds64", b"JUNK"))
+    said = edit(path)
+    assert said.code == 0, said
+    assert "generated above" in said.out
+    assert soundfile.info(io.BytesIO(path.read_bytes())).frames == 30001
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on PATH")
+def test_what_libsndfile_does_not_open_is_named_as_render_knows_it(
+    edit: Airband, dull: NDArray[np.float32], tmp_path: Path
+) -> None:
+    good = sample(tmp_path / "good.wav", dull, "PCM_16").read_bytes()
+    for codec, name in (("mp2", "mp2.wav"), ("flac", "flac.wav"), ("flac", "flac.oga")):
+        ffmpeg = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(tmp_path / "good.wav"), "-c:a", codec]
+        subprocess.run([*ffmpeg, str(tmp_path / name)], check=True)
+    (tmp_path / "joined.wav").write_bytes(good + good)
+    (tmp_path / "words.wav").write_bytes(b"no audio at all")
+    said = edit(*(tmp_path / name for name in ("mp2.wav", "flac.wav", "flac.oga", "joined.wav", "words.wav")))
+    assert said.code == 3
+    for words in (
+        "mp2.wav: MP2 in WAV cannot be edited in place; possible are WAV, FLAC and AIFF",
+        "flac.wav: FLAC in WAV cannot be edited in place",
+        "flac.oga: FLAC in OGG cannot be edited in place",
+        f"joined.wav: another file follows at byte {len(good)}",
+        "words.wav: not audio that can be edited in place\n",
+    ):
+        assert words in said.out
 
 
 def test_samples_that_would_clip_leave_the_file(edit: Airband, tmp_path: Path) -> None:
