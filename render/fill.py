@@ -19,11 +19,11 @@ from presets.schema import Preset
 from render.band.cells import CROSSOVER_OCTAVES, HOP, SILENT_POWER, SIZE, Cells, Heard, filled_stretches
 from render.clip import Clip
 from render.filters import added, band_passes
-from render.generate import Model
+from render.generate import FramesHook, Model
 from render.restore import Restorer, over_samples
 from render.segments import Grid
 from render.stereo import StereoPolicy
-from render.upscaler import Audio, StepHook
+from render.upscaler import Audio
 
 
 class HoleFiller:
@@ -35,7 +35,7 @@ class HoleFiller:
         preset, model: the knobs and the model.
         policy: how the model sees the channels.
         cells: where holes may be.
-        on_step: called at each of the model's steps.
+        on_frames: called at each of the model's steps.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class HoleFiller:
         model: Model,
         policy: StereoPolicy,
         cells: Cells,
-        on_step: StepHook,
+        on_frames: FramesHook,
     ) -> None:
-        self._source, self._grid, self._model, self._on_step = source, grid, model, on_step
+        self._source, self._grid, self._model, self._on_frames = source, grid, model, on_frames
         self._spared = policy.spared
         self._cells = cells
         self._from_hz = float(cells.edges_hz[0])
@@ -65,7 +65,7 @@ class HoleFiller:
         heard = {index: self._hear(index, samples[index]) for index in indices}
         holed = [index for index in indices if heard[index].empty.any()]
         places = [(samples[index], self._grid.extent(index)[0]) for index in holed]
-        made = dict(zip(holed, self._model(places, self._from_hz, self._on_step), strict=True))
+        made = dict(zip(holed, self._model(places, self._from_hz, self._on_frames), strict=True))
         return [self._part(index, samples[index], made.get(index), heard[index]) for index in indices]
 
     def report(self, lo: int, hi: int) -> FillReport:

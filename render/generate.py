@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +17,13 @@ from render.noise import PhiloxNoise
 from render.restore import Restorer
 from render.segments import Grid
 from render.stereo import StereoPolicy
-from render.upscaler import Audio, StepHook, Upscaler, Window
+from render.upscaler import Audio, Step, Upscaler, Window
 
 MODEL_PEAK = 0.5
 """AudioSR was trained on clips scaled to this peak; `Window.gain` scales this clip to it."""
+
+FramesHook = Callable[[float], None]
+"""Called with the frames that one step of a model took one window's channels on by; it cancels by raising."""
 
 
 class Model:
@@ -53,14 +56,14 @@ class Model:
         self._lock = threading.Lock()  # renderers of one clip work ahead in threads of their own
 
     def __call__(
-        self, places: Sequence[tuple[Audio, int]], cutoff_hz: float, on_step: StepHook
+        self, places: Sequence[tuple[Audio, int]], cutoff_hz: float, on_frames: FramesHook
     ) -> list[Audio]:
         """What the model makes of windows.
 
         Args:
             places: (channels, frames) of each window, and its first frame in the clip.
             cutoff_hz: where the original band ends.
-            on_step: handed to the model.
+            on_frames: called at each of the model's steps, see `FramesHook`.
 
         Returns:
             (encoded channels, frames) each.
@@ -75,6 +78,11 @@ class Model:
         with self._lock:
             for at in range(0, len(windows), most):
                 batch = windows[at : at + most]
+                frames = sum(window.samples.shape[1] for window in batch) / len(batch)
+
+                def on_step(step: Step, frames: float = frames) -> None:
+                    on_frames(frames * step.taken)
+
                 made += self._upscaler.upscale(batch, self._noise, self._preset, on_step)
                 for window, samples in zip(batch, made[at:], strict=True):
                     check_finite(samples, f"the model {self._upscaler.name}", window.start / RATE_HZ)
@@ -94,7 +102,7 @@ class Generator:
         preset, model: the knobs and the model.
         policy: how the model sees the channels.
         cutoff: where the original band ends, and how.
-        on_step: called at each of the model's steps.
+        on_frames: called at each of the model's steps, see `FramesHook`.
     """
 
     def __init__(
@@ -105,7 +113,7 @@ class Generator:
         model: Model,
         policy: StereoPolicy,
         cutoff: Cutoff,
-        on_step: StepHook,
+        on_frames: FramesHook,
     ) -> None:
         self._source = source
         self._grid = grid
@@ -113,7 +121,7 @@ class Generator:
         self._model = model
         assert cutoff.hz is not None
         self._cutoff_hz = cutoff.hz
-        self._on_step = on_step
+        self._on_frames = on_frames
         slope = cutoff.slope if model.generates else None
         width = preset.crossover_octaves
         crossover_hz = max(cutoff.hz, slope.end_hz * 2 ** (-width / 2)) if slope else cutoff.hz
@@ -136,7 +144,7 @@ class Generator:
         made: dict[int, Audio] = {}
         if self._preset.stem != "low":
             places = [(heard[index], self._grid.extent(index)[0]) for index in sounding]
-            made = dict(zip(sounding, self._model(places, self._cutoff_hz, self._on_step), strict=True))
+            made = dict(zip(sounding, self._model(places, self._cutoff_hz, self._on_frames), strict=True))
         return [self._part(index, heard[index], made.get(index), gates[index]) for index in indices]
 
     def _gate(self, index: int, heard: Audio) -> Audio:

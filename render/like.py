@@ -25,11 +25,11 @@ from render.band.cutoff import Cutoff, find_cutoff
 from render.band.slope import RIPPLES, Slope
 from render.clip import ArrayClip, Clip
 from render.filters import Filter, shaped
-from render.generate import Generator, Model
+from render.generate import FramesHook, Generator, Model
 from render.resample import resampled
 from render.segments import Grid, Segments
 from render.stereo import StereoPolicy
-from render.upscaler import Audio, StepHook, Upscaler
+from render.upscaler import Audio, Upscaler
 
 Recordings = Sequence[tuple[str, Clip]]
 """Full-band recordings of one source, each with what the user calls it."""
@@ -101,7 +101,7 @@ def learn(
     cutoff: Cutoff,
     preset: Preset,
     upscaler: Upscaler,
-    on_step: StepHook,
+    on_frames: FramesHook,
 ) -> Lesson:
     """What to add to the band that `upscaler` generates for `source` above `cutoff`.
 
@@ -110,7 +110,7 @@ def learn(
         source: the clip, at 48 kHz.
         cutoff: where the clip's band ends, and how.
         preset, upscaler: as for the clip.
-        on_step: called at each of the model's steps; cancels by raising.
+        on_frames: called at each of the model's steps; cancels by raising.
 
     Raises:
         InputError: a recording that is not full-band, cannot be read, is silent or too short.
@@ -128,7 +128,7 @@ def learn(
         profile = _profile(full, edges_hz)
         if profile is None:
             raise InputError(f"{name}: is silent or shorter than half a second; give more of it", "like")
-        made = _profile(_rendered(degrade(full, cutoff), cutoff, preset, upscaler, on_step), edges_hz)
+        made = _profile(_rendered(degrade(full, cutoff), cutoff, preset, upscaler, on_frames), edges_hz)
         assert made is not None
         errors.append(np.where(known, profile.level_db - made.level_db, np.nan))
         kinds.append(profile)
@@ -246,7 +246,9 @@ def _filled(errors_db: Levels) -> Levels:
     return np.pad(mean, (0, errors_db.shape[1] - known), mode="edge")
 
 
-def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler, on_step: StepHook) -> Audio:
+def _rendered(
+    samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler, on_frames: FramesHook
+) -> Audio:
     """`samples` rendered by the model: the full stem, without gain or gate."""
     clip = ArrayClip(samples, RATE_HZ)
     plain = msgspec.structs.replace(
@@ -256,7 +258,7 @@ def _rendered(samples: Audio, cutoff: Cutoff, preset: Preset, upscaler: Upscaler
     policy = StereoPolicy("linked", clip.channels, upscaler.links_channels)
     peak = float(np.abs(samples).max())
     model = Model(plain, upscaler, policy, peak)
-    generator = Generator(clip, grid, plain, model, policy, cutoff, on_step)
+    generator = Generator(clip, grid, plain, model, policy, cutoff, on_frames)
     with closing(Segments(clip, grid, generator, clip.frames)) as segments:
         return samples + segments.read(0, clip.frames)
 

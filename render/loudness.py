@@ -8,6 +8,7 @@ Both read the clip piece by piece.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,9 @@ class Delivered:
     report: LoudnessReport | None
 
 
-def deliver(clip: Clip, source: Clip, delivery: Delivery) -> Delivered:
+def deliver(
+    clip: Clip, source: Clip, delivery: Delivery, on_share: Callable[[float], None] = lambda _: None
+) -> Delivered:
     """The clip with one gain for all of it, so that it measures what `delivery` asks.
 
     The true-peak ceiling wins over the loudness: nothing is limited or clipped, so a target that would break
@@ -57,18 +60,27 @@ def deliver(clip: Clip, source: Clip, delivery: Delivery) -> Delivered:
         clip: the finished stem.
         source: the original, for `match-input`.
         delivery: what is asked.
+        on_share: called with the share of the measuring that is done.
     """
     if delivery.loudness == "as-is" and delivery.true_peak_dbtp is None:
         return Delivered(clip, None)
     gain_db, held_back_db = 0.0, 0.0
     target_lufs, lufs = None, None
+    passes = 1 + (delivery.loudness != "as-is") + (delivery.loudness == "match-input")
+    numbers = iter(range(passes))
+
+    def passed(clip: Clip) -> _Followed:
+        number = next(numbers)
+        return _Followed(clip, lambda share: on_share((number + share) / passes))
+
     if delivery.loudness != "as-is":
-        before = integrated_lufs(clip)
-        target = integrated_lufs(source) if delivery.loudness == "match-input" else float(delivery.loudness)
+        before = integrated_lufs(passed(clip))
+        is_matched = delivery.loudness == "match-input"
+        target = integrated_lufs(passed(source)) if is_matched else float(delivery.loudness)
         if math.isfinite(before) and math.isfinite(target):
             gain_db = target - before
         target_lufs, lufs = _finite(target), _finite(before + gain_db)
-    peak_dbtp = true_peak_dbtp(clip)
+    peak_dbtp = true_peak_dbtp(passed(clip))
     if delivery.true_peak_dbtp is not None and peak_dbtp + gain_db > delivery.true_peak_dbtp:
         held_back_db = peak_dbtp + gain_db - delivery.true_peak_dbtp
         gain_db -= held_back_db
@@ -143,6 +155,20 @@ def k_weighting(rate_hz: int) -> Floats:
     a0 = 1 + k / q + k * k
     high_pass = [1, -2, 1, 1, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
     return np.array([shelf, high_pass])
+
+
+class _Followed:
+    """A clip that tells how much of it has been read, front to back."""
+
+    def __init__(self, clip: Clip, on_share: Callable[[float], None]) -> None:
+        self.rate, self.channels, self.frames = clip.rate, clip.channels, clip.frames
+        self._clip, self._on_share = clip, on_share
+
+    def read(self, start: int, frames: int) -> Audio:
+        """See `Clip.read`."""
+        samples = self._clip.read(start, frames)
+        self._on_share(min(1.0, (start + frames) / self.frames))
+        return samples
 
 
 class _Gained:

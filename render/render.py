@@ -67,7 +67,7 @@ def render(
             model's input is read ahead of the original that its band is added to.
         preset: every knob; `upscaler` stands in for its `model`.
         upscaler: the model.
-        on_step: called with progress, one count over all stages; cancels by raising.
+        on_step: called with progress, one count over all stages (see `render.progress`); cancels by raising.
         mask: which speakers the channels are for (see `render.channels`); 0 when not known.
         recordings: what the knob `like` names: full-band recordings of the same source, by name.
         spool: file for the result as interleaved little-endian float32, so that memory does not grow with the
@@ -82,17 +82,18 @@ def render(
             the message says which.
     """
     effects, delivery = preset.effects, preset.delivery
+    progress = Progress(on_step, preset, upscaler)
     if (
         not (effects.before or effects.after)
         and delivery.loudness == "as-is"
         and delivery.true_peak_dbtp is None
     ):
-        return generate_band(source, preset, upscaler, on_step, spool, mask, recordings)
+        return generate_band(source, preset, upscaler, progress, spool, mask, recordings)
     with workplace(spool) as work:
-        before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), on_step)
+        before = apply_chain(effects.before, source, work.with_name(f"{work.name}.before"), progress.before)
         written = work.with_name(f"{work.name}.band")
         try:
-            band = generate_band(before.clip, preset, upscaler, on_step, written, mask, recordings)
+            band = generate_band(before.clip, preset, upscaler, progress, written, mask, recordings)
         except InputError as error:
             if before.clip is source or error.field != "source":
                 raise
@@ -100,8 +101,8 @@ def render(
             raise RenderError(
                 f"{names}, before the model, made what cannot be rendered: {error.message}", "effects"
             ) from None
-        after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), on_step)
-        delivered = deliver(after.clip, source, delivery)
+        after = apply_chain(effects.after, band.clip, work.with_name(f"{work.name}.after"), progress.after)
+        delivered = deliver(after.clip, source, delivery, progress.measured)
         blocks = _checked(_blocks(delivered.clip), preset.rate, "an effect after the model, or its loudness,")
         clip, peak = _written(blocks, spool, preset.rate, source.channels)
     around = EffectsReport(
@@ -119,12 +120,13 @@ def generate_band(
     source: Clip,
     preset: Preset,
     upscaler: Upscaler,
-    on_step: StepHook,
+    progress: Progress,
     spool: Path | None,
     mask: int = 0,
     recordings: Recordings = (),
 ) -> Rendered:
-    """The source at the output's rate with its missing band, without effects; arguments as for `render`."""
+    """The source at the output's rate with its missing band, without effects; arguments as for `render`, and
+    its progress."""
     source = Shared(source)
 
     # 1. The frames of the source that are wanted, and those of the result.
@@ -140,8 +142,8 @@ def generate_band(
     lo, hi = (resampled_frames(frame, source.rate, RATE_HZ) for frame in (first, end))
     grid = Grid(at_48k.frames, upscaler.body_cells, upscaler.context_cells, upscaler.fade_frames)
     policy = StereoPolicy(preset.stereo, source.channels, upscaler.links_channels, mask, preset.lfe)
-    windows = len(grid.touching(lo, hi, 0)) * len(policy.groups)
-    progress = Progress(on_step, windows * upscaler.steps(preset))
+    lengths = [grid.extent(index)[1] for index in grid.touching(lo, hi, 0)]
+    progress.expect(sum(lengths) * len(policy.groups))
 
     # 2. Analysis, always of the whole source and in one pass: its level, and where its band ends.
     meter = LevelMeter(source, progress.analysed)
@@ -228,6 +230,7 @@ def _largest(block: Audio) -> float:
 
 
 def _summed(parts: list[Clip], channels: int, wanted: range, progress: Progress) -> Iterator[Audio]:
+    progress.written(0.0)
     for start in range(wanted.start, wanted.stop, BLOCK_FRAMES):
         frames = min(BLOCK_FRAMES, wanted.stop - start)
         total = np.zeros((channels, frames), np.float32)

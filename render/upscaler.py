@@ -69,11 +69,12 @@ class NoiseField(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Progress: `stage` names what runs, which has reached `step` of `of`."""
+    """Progress: `stage` names what runs, which has reached `step` of `of`; `taken` of them are new."""
 
     stage: str
     step: int
     of: int
+    taken: int = 1
 
 
 StepHook = Callable[[Step], None]
@@ -108,7 +109,7 @@ class Upscaler(Protocol):
         ...
 
     def steps(self, preset: Preset) -> int:
-        """How many times `upscale` calls `on_step` for one window."""
+        """How many steps `upscale` takes with one window, all of about the same time."""
         ...
 
     def upscale(

@@ -309,7 +309,14 @@ class Grant(Message, frozen=True, tag="grant"):
 
 
 class Progress(Message, frozen=True, tag="progress"):
-    """Where a running job is; an update replaces an earlier one that was not sent yet."""
+    """Where a running job is; an update replaces an earlier one that was not sent yet.
+
+    Attributes:
+        job: its name.
+        stage: what runs.
+        step, of: how far the whole job is; from `analyse` on, steps of a job take about the same time.
+        eta_s: seconds it still takes; None until the model has begun.
+    """
 
     job: JobId
     stage: str

@@ -36,6 +36,7 @@ from engine.serving.worker_messages import (
     receive,
     send,
 )
+from engine.worker.time_left import TimeLeft
 from presets.errors import AirbandError, RenderError
 from presets.errors import Cancelled as CancelledError
 
@@ -173,18 +174,19 @@ class Reporter:
         self, job: str, is_cancelled: Callable[[str], bool], tell: Callable[[Progress], None]
     ) -> None:
         self._job, self._is_cancelled, self._tell = job, is_cancelled, tell
-        self._began_s = self._told_s = time.monotonic()
+        self._told_s = time.monotonic()
+        self._time_left = TimeLeft()
 
     def on_step(self, step: Step) -> None:
         """See `render.upscaler.StepHook`; raises presets.errors.Cancelled."""
         if self._is_cancelled(self._job):
             raise CancelledError(f"job {self._job} was cancelled")
         now_s = time.monotonic()
+        left_s = self._time_left.after(step, now_s)
         if now_s - self._told_s < PROGRESS_S:
             return
         self._told_s = now_s
-        eta_s = (now_s - self._began_s) * (step.of - step.step) / step.step if step.step else None
-        self._tell(Progress(self._job, step.stage, step.step, step.of, eta_s))
+        self._tell(Progress(self._job, step.stage, step.step, step.of, left_s))
 
 
 def leave() -> None:

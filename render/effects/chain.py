@@ -66,10 +66,11 @@ def apply_chain(effects: Sequence[Effect], clip: Clip, work: Path, on_step: Step
         OutputError: no room in the folder.
     """
     bypassed: list[str] = []
-    for number, run in enumerate(runs(effects)):
+    chain = runs(effects)
+    for number, run in enumerate(chain):
         spool = work.with_name(f"{work.name}.{number}.f32")
         try:
-            after = _run(run, clip, spool, on_step)
+            after = _run(run, clip, spool, on_step, number, len(chain))
         except PluginError as error:
             if run[0].on_error != "bypass":
                 raise
@@ -96,12 +97,14 @@ def _alone(effect: Effect) -> bool:
     return effect.path is not None or effect.tail_s > 0
 
 
-def _run(run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook) -> PcmClip:
+def _run(
+    run: tuple[Effect, ...], clip: Clip, spool: Path, on_step: StepHook, number: int, of: int
+) -> PcmClip:
     frames = clip.frames + round(run[0].tail_s * clip.rate)
     written = 0
 
     def report() -> None:
-        on_step(Step("effects", written, frames))
+        on_step(Step("effects", number * frames + written, of * frames))
 
     with ExitStack() as stack:
         plugins: list[Processor] = [

@@ -72,11 +72,11 @@ class RowProgress:
         self._places, self._of, self._on_step = places, of, on_step
         self._step = 0
 
-    def of_stage(self, stage: str) -> Callable[[list[int]], None]:
-        """Begins the next step of all windows; the function it returns is called with rows that have taken
-        it."""
-        self._step += 1
-        step = Step(stage, self._step, self._of)
+    def of_stage(self, stage: str, steps: int = 1) -> Callable[[list[int]], None]:
+        """Begins the next `steps` steps of all windows; the function it returns is called with rows that
+        have taken them."""
+        self._step += steps
+        step = Step(stage, self._step, self._of, steps)
         waiting = [set(place) for place in self._places]
 
         def done(rows: list[int]) -> None:

@@ -34,8 +34,9 @@ JOINT_WINDOWS = 32
 """Most windows (times channels) that `joint` makes one of: 4 min 46 s of mono. Longer clips are cut there,
 with the usual fade, so that memory stays bounded."""
 
-STAGES = ("encode", "decode", "vocode")
-"""Stages that run once a window, beside the sampler's steps."""
+ENCODE_STEPS, DECODE_STEPS, NETWORK_STEPS, PHASE_STEPS = 5, 9, 22, 1
+"""Stages that run once a window, as the steps of the sampler that take as long (engine/bench/README.md); the
+last two are the vocoder's: its own network, or phase retrieval."""
 
 
 class AudioSR:
@@ -79,8 +80,14 @@ class AudioSR:
         return JOINT_WINDOWS if preset.joint else max(2, self._batches.rows)
 
     def steps(self, preset: Preset) -> int:
-        """Sampler steps, and one each for encoding, decoding and the vocoder."""
-        return preset.steps + len(STAGES)
+        """Sampler steps, and what encoding, decoding and the vocoder take."""
+        return ENCODE_STEPS + preset.steps + DECODE_STEPS + self._vocoder_steps(preset)
+
+    def _has_own_vocoder(self, preset: Preset) -> bool:
+        return preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder)
+
+    def _vocoder_steps(self, preset: Preset) -> int:
+        return NETWORK_STEPS if self._has_own_vocoder(preset) else PHASE_STEPS
 
     @torch.inference_mode()
     def upscale(
@@ -108,7 +115,7 @@ class AudioSR:
 
         # 5. Y_h, the spectrogram decoded from z_0.
         self._networks.take_turn("decoder")
-        (y_h,) = self._batches(self._decode, progress.of_stage("decode"), z)
+        (y_h,) = self._batches(self._decode, progress.of_stage("decode", DECODE_STEPS), z)
 
         # 6. Post-processing: mel bands below the cut-off are the input's own.
         y_h = [
@@ -117,7 +124,9 @@ class AudioSR:
         ]
 
         # 7. V(Y_h): the waveform.
-        y = self._waveforms(y_h, rows, noise, preset, progress.of_stage("vocode"))
+        y = self._waveforms(
+            y_h, rows, noise, preset, progress.of_stage("vocode", self._vocoder_steps(preset))
+        )
 
         # 8. Channels, level and length as they came. render.restore puts the low band back.
         return [
@@ -144,7 +153,7 @@ class AudioSR:
         def moments(x: Tensor) -> Tensor:
             return torch.cat(networks.encoder(x), dim=1)
 
-        (posteriors,) = self._batches(moments, progress.of_stage("encode"), x_h)
+        (posteriors,) = self._batches(moments, progress.of_stage("encode", ENCODE_STEPS), x_h)
         conditions = []
         for row, posterior in zip(rows, posteriors, strict=True):
             mean, std = posterior.chunk(2, dim=1)
@@ -232,7 +241,7 @@ class AudioSR:
         on_done: Callable[[list[int]], None],
     ) -> list[Audio]:
         """(samples,) of each spectrogram, by the model's own vocoder or by phase retrieval."""
-        own = preset.vocoder == "hifigan" or (preset.vocoder == "auto" and self._networks.has_vocoder)
+        own = self._has_own_vocoder(preset)
         if own:
             self._networks.take_turn("vocoder")
         vocoder = self._networks.vocoder if own else None
