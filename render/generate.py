@@ -119,6 +119,7 @@ class Generator:
         self._grid = grid
         self._preset = preset
         self._model = model
+        self._spared = policy.spared
         assert cutoff.hz is not None
         self._cutoff_hz = cutoff.hz
         self._on_frames = on_frames
@@ -161,4 +162,6 @@ class Generator:
         if self._preset.stem != "high":
             original = self._restorer.original(heard, start, *kept)
             signals += [(made_good, original * weights) for made_good in self._made_good]
-        return added(signals)
+        part = added(signals)
+        part[self._spared] = 0
+        return part

@@ -103,7 +103,8 @@ class Restorer:
 
         Returns:
             (channels, hi - lo) float32 each; the stem `high` leaves x out, so that `full` = `low` + `high`.
-            The second is None where nothing is generated, or no seam is to be matched.
+            The second is None where nothing is generated, or no seam is to be matched. Channels that the
+            policy spares hold what a model that made nothing would leave.
         """
         kept = slice(lo - start, hi - start)
         seam: Audio | None = None
@@ -118,11 +119,9 @@ class Restorer:
             added = generated[:, kept] * (self._gain * _gain(gain_db, first, lo, hi))
             if seam_db is not None and seam_db.any():
                 seam = added * (_gain(seam_db, first, lo, hi) - 1)
-                seam[self._policy.spared] = 0
                 seam *= gate
             if self._stem != "high":
                 added -= samples[:, kept]
-        added[self._policy.spared] = 0
         return added * gate, seam
 
     def gate(self, samples: Audio, start: int, lo: int, hi: int) -> Audio:

@@ -104,6 +104,15 @@ def test_a_hole_is_filled_to_the_level_of_what_is_kept(model: Upscaler) -> None:
     assert level_db(samples(filled), 9000, 11500, 2.3, 2.4) == pytest.approx(kept_db, abs=3)
 
 
+def test_holes_in_an_lfe_stay(model: Upscaler) -> None:
+    source = np.repeat(holed(), 3, axis=0)
+    clip = ArrayClip(source, RATE)
+    done = render(clip, make(fill_holes=True), model, lambda _: None, mask=0x3F)
+    change = samples(done) - source
+    assert not change[3].any()
+    assert level_db(change[:1], 9000, 11500, 2.3, 2.4) > level_db(source, 9000, 11500, 2.7, 3.1) - 6
+
+
 def test_cells_outside_the_holes_are_the_originals(model: Upscaler) -> None:
     source = holed()
     plain, filled = both(ArrayClip(source, RATE), model)

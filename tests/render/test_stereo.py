@@ -90,6 +90,22 @@ def test_nothing_is_generated_into_the_lfe_unless_asked(
     assert rms_db(above(out[3:4], 5000)) > -40 or stem == "low"
 
 
+@pytest.mark.parametrize("stem", ["full", "low"])
+def test_what_a_gradual_filter_took_is_not_restored_in_an_lfe(
+    stem: str, noise_model: Any, above: Any, rms_db: Any
+) -> None:
+    from scipy.signal import firwin, oaconvolve
+
+    noise = 0.1 * np.random.default_rng(0).standard_normal((6, 48000 * 3))
+    samples = oaconvolve(noise, firwin(101, 6000, fs=48000)[None], "same", axes=1).astype(np.float32)
+    clip = render(
+        ArrayClip(samples, 48000), make(stem=stem), noise_model(), lambda step: None, mask=FIVE_ONE
+    ).clip
+    out = clip.read(0, clip.frames)
+    assert np.array_equal(out[3], samples[3])
+    assert rms_db(above(out - samples, 6300)[0]) > -50
+
+
 def test_mid_and_side_come_back_as_left_and_right() -> None:
     policy = StereoPolicy("mid_side", 2, True)
     encoded = policy.encode(SAMPLES)
