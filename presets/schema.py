@@ -86,6 +86,7 @@ def from_builtins(values: dict[str, Any]) -> Preset:
     fps = values.get("fps")
     if isinstance(fps, int | float) and not isinstance(fps, bool):
         values = {**values, "fps": f"{fps:g}"}
+    values = {name: words.fraction(value) if name in _NUMBERS else value for name, value in values.items()}
     try:
         preset = msgspec.convert(values, Preset)
     except NOT_VALID as error:
@@ -206,5 +207,6 @@ _KINDS: dict[str, inspect.Metadata] = {
     for field in inspect.type_info(Preset).fields  # type: ignore[attr-defined]
     if isinstance(field.type, inspect.Metadata)
 }
+_NUMBERS = {name for name, kind in _KINDS.items() if words.is_number(kind)}
 FLAGS: tuple[str, ...] = tuple(name for name in KNOBS if name not in ("effects", "delivery"))
 """The knobs that hold one value and are therefore flags of the command line."""

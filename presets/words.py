@@ -6,6 +6,7 @@ a user may write, and `unset` what None means, where the type alone does not say
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -49,6 +50,21 @@ def parse(text: str) -> bool | float | str:
         return msgspec.json.decode(text.removeprefix("+"), type=bool | int | float)
     except (msgspec.DecodeError, UnicodeEncodeError):  # a file's name may hold bytes that are not UTF-8
         return text
+
+
+def fraction(value: Any) -> Any:
+    """The number that text like "1/12" stands for; any other value as it is."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}/[1-9][0-9]{0,8}", value):
+        return value
+    return float(Fraction(value))
+
+
+def is_number(kind: inspect.Metadata) -> bool:
+    """Whether the knob accepts a number that need not be whole, and no text of the user's own."""
+    members = getattr(kind.type, "types", (kind.type,))
+    plain = [member.type if isinstance(member, inspect.Metadata) else member for member in members]
+    texts = [member for member in plain if isinstance(member, inspect.StrType)]
+    return not texts and any(isinstance(member, inspect.FloatType) for member in plain)
 
 
 def _value(value: Any) -> str:

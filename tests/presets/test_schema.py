@@ -160,6 +160,22 @@ def test_every_knob_is_described_with_its_bounds_and_default(name: str) -> None:
     assert schema.default(name)
 
 
+def test_the_crossover_is_accepted_as_its_bounds_and_default_are_printed() -> None:
+    for text in [schema.default("crossover_octaves"), *schema.allowed("crossover_octaves").split()[:3:2]]:
+        assert make(crossover_octaves=words.parse(text)).crossover_octaves == float(Fraction(text))
+
+
+@pytest.mark.parametrize("text", ["1/0", "1/12.0", "-1/12", "1/1000", "1/1", "1 / 12"])
+def test_a_fraction_beyond_the_bounds_or_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="allowed: 1/24 to 1/2 octaves"):
+        make(crossover_octaves=text)
+
+
+def test_a_fraction_is_read_wherever_a_number_is_text_and_nowhere_else() -> None:
+    assert schema.from_toml('crossover_octaves = "1/6"', "mine.toml").crossover_octaves == 1 / 6
+    assert make(like="1/12").like == "1/12"
+
+
 def test_words_of_a_few_knobs() -> None:
     assert schema.allowed("crossover_octaves") == "1/24 to 1/2 octaves"
     assert schema.default("crossover_octaves") == "1/12"
