@@ -111,7 +111,8 @@ CeilingHz = Annotated[float, Meta(ge=2000, le=24000)]
 Ceiling = Annotated[
     CeilingHz | None,
     Meta(
-        description="Where the generated band ends; by default where the result's band does (draft).",
+        description="Where the generated band ends, above the cut-off; by default where the result's band "
+        "does (draft).",
         extra={"unit": "Hz", "unset": "none"},
     ),
 ]

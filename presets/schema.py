@@ -99,6 +99,12 @@ def from_builtins(values: dict[str, Any]) -> Preset:
             frames_at(getattr(preset, name), RATE_HZ, preset.fps)
         except UsageError as error:
             raise UsageError(f"{name} = {error.message}", name) from None
+    if preset.ceiling is not None and isinstance(preset.cutoff, float) and preset.ceiling <= preset.cutoff:
+        raise UsageError(
+            f"ceiling = {preset.ceiling:g} Hz is not above cutoff = {preset.cutoff:g} Hz, so nothing would "
+            "be generated between them; raise the ceiling or lower the cut-off",
+            "ceiling",
+        )
     return preset
 
 

@@ -147,7 +147,7 @@ def generate_band(
 
     # 2. Analysis, always of the whole source and in one pass: its level, and where its band ends.
     meter = LevelMeter(source, progress.analysed)
-    cutoff = find_cutoff(meter, preset.cutoff, preset.fill_holes)
+    cutoff = find_cutoff(meter, preset.cutoff, preset.fill_holes, preset.ceiling)
     levels = meter.levels()
     fills = preset.fill_holes and preset.stem != "low" and upscaler.generates
     cells = holed_cells(cutoff) if fills else None

@@ -62,17 +62,34 @@ class Cutoff:
     holes: Holes | None = None
 
 
-def find_cutoff(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool = False) -> Cutoff:
-    """Where the clip's band ends.
+def find_cutoff(
+    clip: Clip,
+    cutoff: Literal["auto", "rolloff"] | float,
+    holes: bool = False,
+    ceiling_hz: float | None = None,
+) -> Cutoff:
+    """Where the clip's band ends, and whether anything is to be generated above.
 
     Args:
         clip: any rate; read once from start to end, or in evenly spread blocks where it is long.
         cutoff: the knob: `auto`, `rolloff`, or Hz.
         holes: whether to look for holes below an end that is given or found by its roll-off, too.
+        ceiling_hz: the knob: where a generated band is to end.
 
     Raises:
         UsageError: a number above the clip's Nyquist frequency.
     """
+    found = _end(clip, cutoff, holes)
+    if found.hz is None or ceiling_hz is None or ceiling_hz > found.hz:
+        return found
+    reason = (
+        f"nothing to generate: the ceiling of {ceiling_hz:g} Hz is not above the end of the band at "
+        f"{found.hz:.0f} Hz"
+    )
+    return replace(found, hz=None, reason=reason, slope=None)
+
+
+def _end(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool) -> Cutoff:
     nyquist_hz = clip.rate / 2
     if cutoff == "auto":
         return auto(measure(clip), nyquist_hz)

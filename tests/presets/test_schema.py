@@ -160,6 +160,16 @@ def test_every_knob_is_described_with_its_bounds_and_default(name: str) -> None:
     assert schema.default(name)
 
 
+@pytest.mark.parametrize("ceiling", [3000, 8000])
+def test_a_ceiling_that_is_not_above_the_cutoff_is_refused_with_both(ceiling: int) -> None:
+    with pytest.raises(UsageError, match=rf"ceiling = {ceiling} Hz .* cutoff = 8000 Hz") as refused:
+        make(ceiling=ceiling, cutoff=8000)
+    assert refused.value.field == "ceiling"
+    with pytest.raises(UsageError, match=f"mine.toml: ceiling = {ceiling} Hz"):
+        schema.from_toml(f"ceiling = {ceiling}\ncutoff = 8000\n", "mine.toml")
+    assert make(ceiling=8001, cutoff=8000).ceiling == 8001
+
+
 def test_the_crossover_is_accepted_as_its_bounds_and_default_are_printed() -> None:
     for text in [schema.default("crossover_octaves"), *schema.allowed("crossover_octaves").split()[:3:2]]:
         assert make(crossover_octaves=words.parse(text)).crossover_octaves == float(Fraction(text))

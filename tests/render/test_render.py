@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from math import ceil
 from pathlib import Path
@@ -187,6 +188,18 @@ def test_a_full_band_comes_back_as_it_is(rate: int, noise_model: Any) -> None:
     assert result.report.generated is False
     assert result.report.cutoff_hz is None
     assert result.report.cutoff_reason
+
+
+def test_a_ceiling_below_the_end_of_the_band_leaves_nothing_to_generate(
+    programme: Any, noise_model: Any
+) -> None:
+    samples = programme(3)
+    result = render(ArrayClip(samples, 48000), make(ceiling=3000.0), noise_model(), ignore)
+    assert np.array_equal(result.clip.read(0, samples.shape[1]), samples)
+    assert result.report.generated is False
+    reason = r"nothing to generate: the ceiling of 3000 Hz is not above the end of the band at [34]\d{3} Hz"
+    assert re.fullmatch(reason, result.report.cutoff_reason)
+    assert render(ArrayClip(samples, 48000), make(ceiling=5000.0), noise_model(), ignore).report.generated
 
 
 def test_the_null_model_changes_nothing(programme: Any, rendered: Any) -> None:
