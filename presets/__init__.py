@@ -58,6 +58,8 @@ def path_of(name: str) -> Path:
         try:
             if path.is_file():
                 return path
+            if path.exists():  # a named pipe would be waited on
+                raise PresetError(f"{path}: is not a file", "preset")
         except OSError as error:
             raise PresetError(f"{path}: cannot be read: {error.strerror}", "preset") from None
         raise PresetError(f"no preset file {name}", "preset")
@@ -83,8 +85,6 @@ def load(name: str) -> Preset:
         PresetError: unknown, unreadable, not TOML, or a key or value the schema refuses.
     """
     path = path_of(name)
-    if path.exists() and not path.is_file():
-        raise PresetError(f"{path}: is not a file", "preset")  # a named pipe would be waited on
     try:
         with path.open("rb") as file:
             text = file.read(PRESET_BYTES + 1)

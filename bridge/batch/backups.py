@@ -7,6 +7,7 @@ in between leaves an edit whose `before` is still the file's content, and such a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -21,8 +22,8 @@ from bridge.wire.home import Home, prepare
 from bridge.wire.lock import FileLock
 from presets.errors import InputError, OutputError
 from presets.printable import printable
-from render.files.encode import file_digest
-from render.files.parts import part_beside, put_in_place
+from render.files.encode import check_room, file_digest
+from render.files.parts import as_output_error, part_beside, put_in_place
 
 LOCK_S = 60.0
 """How long to wait for another `airband edit` that is replacing or restoring a file, in seconds."""
@@ -138,7 +139,10 @@ class Backups:
                     folder.rmdir()
                 lock.release()
         except OSError as error:
-            reason = f"{error.filename or folder}: {error.strerror}"
+            # Of a copy, which has two, what is written comes second.
+            reason = f"{error.filename2 or error.filename or folder}: {error.strerror}"
+            if error.errno == errno.ENOSPC:
+                reason = f"no room on the disk of {self._folder}; make some, or choose another --state"
             raise OutputError(f"{path} cannot be backed up or restored: {reason}", str(path)) from None
 
 
@@ -154,7 +158,9 @@ def _kept(path: Path, folder: Path) -> str:
 
 
 def _restore(backup: Path, path: Path) -> None:
-    with part_beside(path) as part:
+    nbytes = backup.stat().st_size
+    with part_beside(path) as part, as_output_error(path):
+        check_room(path, nbytes)
         shutil.copyfile(backup, part)
         if file_digest(part) != backup.name:
             raise OutputError(f"{path}: its backup {backup} is damaged", str(path))

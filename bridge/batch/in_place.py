@@ -30,7 +30,8 @@ from presets.report import RenderReport
 from presets.schema import Preset
 from render.files.carried import metadata
 from render.files.carried.chunks import Chunk, form_of, read_chunks
-from render.files.parts import part_beside
+from render.files.encode import check_room
+from render.files.parts import as_output_error, part_beside
 from render.measure.coding import coding
 from render.sources import ffmpeg
 from render.sources.pcm_header import read_header
@@ -215,11 +216,9 @@ def _replace(path: Path, result: Result, backups: Backups, recipe: str, drop_met
     if stem.frames != expected:
         raise RenderError(f"{path}: {stem.frames} frames came back, the file has room for {expected}")
     with part_beside(path) as part:
-        try:
-            with part.open("wb") as file:
-                file.writelines(result.pieces())
-        except OSError as error:
-            raise OutputError(f"{path.parent}: cannot be written: {error.strerror}", str(path)) from None
+        check_room(path, stem.nbytes)
+        with as_output_error(path), part.open("wb") as file:
+            file.writelines(result.pieces())
         if not drop_metadata:
             before = metadata.said(metadata.read(path))
             _check_words(path, (before - metadata.said(metadata.read(part))).elements())

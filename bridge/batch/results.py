@@ -25,6 +25,7 @@ from bridge.batch.sources import check_source
 from presets.errors import AirbandError, InputError, OutputError
 from presets.printable import printable
 from presets.report import RenderReport, plain
+from render.files.parts import refusal
 
 OTHER_ENDS = {"unchanged": "left as found", "skipped": "done already", "failed": "failed"}
 """Outcomes of an item other than a render, and the words for them in a summary."""
@@ -48,7 +49,7 @@ class Results:
             is_file = not path.exists() or (path.is_file() and not _is_stdout(path))
             self._file = _appending(path) if is_file else _sending(path)
         except OSError as error:
-            reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror
+            reason = "nobody reads this pipe" if error.errno == errno.ENXIO else refusal(error, path)
             raise OutputError(f"{path}: cannot be written: {reason}", "results") from None
 
     def add(self, event: Event) -> None:
@@ -63,7 +64,8 @@ class Results:
             self._file.write(json.dumps(line(event)).encode() + b"\n")
             self._file.flush()
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written: {error.strerror}", "results") from None
+            reason = refusal(error, self._path)
+            raise OutputError(f"{self._path}: cannot be written: {reason}", "results") from None
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ so that it gets reported; `check_source` refuses it before anybody could block o
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from presets.errors import AirbandError, InputError, UsageError
 from render.files.encode import SUFFIXES
-from render.files.sidecar import sidecar_path
+from render.files.sidecar import name_bytes, sidecar_path
 
 AUDIO_SUFFIXES = frozenset(SUFFIXES) | {
     ".bwf", ".rf64", ".bw64", ".w64", ".aifc", ".au", ".snd", ".caf", ".ogg", ".oga", ".opus", ".mp2", ".mp3",
@@ -99,6 +100,8 @@ def check_source(path: Path) -> None:
         raise InputError(f"{path}: {reason}", str(path)) from None
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else None
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            cause = f"{cause}; a name there may have up to {name_bytes(path.parent)} bytes"
         raise InputError(f"{path}: {cause or error}", str(path)) from None
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in KINDS if is_kind(mode)), "something else")

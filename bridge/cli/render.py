@@ -30,7 +30,7 @@ from bridge.wire.home import find_home
 from presets.errors import AirbandError, OutputError, UsageError
 from presets.printable import printable
 from presets.schema import Preset
-from render.files.parts import part_beside
+from render.files.parts import part_beside, refusal
 
 PAGE = b'content="Airband"'
 """Text by which the head of an Airband report is recognised."""
@@ -218,8 +218,7 @@ def _reported(page: Path) -> Iterator[Callable[[Event], None]]:
     try:
         is_anothers = page.exists() and not (page.is_file() and PAGE in _head(page))
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}; choose another place"
-        raise OutputError(f"{page}: {reason}", "report") from None
+        raise OutputError(f"{page}: {refusal(error, page)}", "report") from None
     if is_anothers:
         raise OutputError(f"{page}: exists and is not a report by Airband; choose another name", "report")
     with part_beside(page):

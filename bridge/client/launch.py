@@ -140,6 +140,8 @@ def _opened_log(home: Home) -> BinaryIO:
 
 
 def _start(home: Home, timeout_s: float) -> Connection:
+    with suppress(OSError):  # left by an engine that was killed, perhaps half-written
+        home.connection.unlink()
     with _opened_log(home) as log:
         said_from = log.tell()
         try:

@@ -299,8 +299,9 @@ def _is_own_folder(path: str) -> bool:
 
 
 def _can_be_used(folder: Path) -> bool:
-    """Whether a folder belongs to the user and is writable, or can be created."""
-    return _is_own_folder(str(folder)) if os.path.lexists(folder) else os.access(folder.parent, os.W_OK)
+    """Whether a folder is no link, belongs to the user and is writable, or can be created."""
+    is_own = _is_own_folder(str(folder)) and not os.path.islink(folder)
+    return is_own if os.path.lexists(folder) else os.access(folder.parent, os.W_OK)
 
 
 def _has_address(socket_path: Path) -> bool:

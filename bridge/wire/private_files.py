@@ -28,13 +28,15 @@ def make_private_folder(folder: Path) -> None:
     """Makes a folder with mode 0700, or makes sure that an existing one belongs to the user alone.
 
     Raises:
-        EngineError: it belongs to somebody else, cannot be made or written, or is open to others and holds
+        EngineError: it is a link or of somebody else, cannot be made or written, or is open to all and holds
             files that Airband did not make (the user's home, or /tmp).
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or not _is_ours(about):
+        if not stat.S_ISDIR(about.st_mode):
+            raise EngineError(f"{folder} is a link, and must be a folder; remove it")
+        if not _is_ours(about):
             raise EngineError(f"{folder} belongs to somebody else; remove it, or choose another --state")
         if stat.S_IMODE(about.st_mode) & 0o077:
             names = os.listdir(folder)

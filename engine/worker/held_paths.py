@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from presets.errors import AirbandError, InputError, OutputError
-from render.files.parts import permit
+from render.files.parts import permit, refusal
 
 CAN_HOLD = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
 
@@ -79,7 +79,7 @@ class HeldFolder:
             try:
                 self._held, self._missing = _walk(path, 0)
             except OSError as error:
-                raise OutputError(f"{path}: cannot be opened: {error.strerror}", str(path)) from None
+                raise OutputError(f"{path}: cannot be opened: {refusal(error, path)}", str(path)) from None
 
     def close(self) -> None:
         """Releases the folder."""

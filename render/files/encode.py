@@ -120,7 +120,7 @@ def encode(
     nbytes = clip.frames * clip.channels * how.bits // 8
     if how.format == "aiff" and nbytes > RIFF_BYTES_MAX:
         raise OutputError(f"{path.name}: {nbytes} bytes do not fit an AIFF file; take wav", "format")
-    _check_room(path, nbytes if how.format != "flac" else nbytes // 8)
+    check_room(path, nbytes if how.format != "flac" else nbytes // 8)
     blocks = _Blocks(clip, path.name)
     try:
         if how.format == "flac":
@@ -132,7 +132,7 @@ def encode(
             wording = carried.wording if carried is not None and is_same else b""
             _write_pcm(blocks, path, how, preset, mask, long, large, wording)
     except OSError as error:
-        _check_room(path, nbytes)
+        check_room(path, nbytes)
         raise OutputError(f"{path.parent}: cannot be written: {error.strerror or error}", str(path)) from None
     if how.bits != 32 and blocks.peak > 1 and not preset.delivery.clip:
         raise OutputError(over(blocks.peak, how.bits), "bit_depth")
@@ -263,11 +263,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
 
 
-def _check_room(path: Path, nbytes: int) -> None:
-    total, _, free = shutil.disk_usage(path.parent)
+def check_room(out: Path, nbytes: int) -> None:
+    """Raises OutputError where the disk of an existing folder has less than `nbytes` free for `out`."""
+    total, _, free = shutil.disk_usage(out.parent)
     if total and nbytes > free:  # a file server that does not know says 0 of 0
         raise OutputError(
-            f"{path.parent}: no room: {nbytes / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB free; "
+            f"{out.parent}: no room: {nbytes / 1e6:.2f} MB are needed, {free / 1e6:.2f} MB free; "
             "make some, or choose another folder",
-            str(path),
+            str(out),
         )

@@ -210,12 +210,20 @@ def as_output_error(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = "no room on disk; make some, or choose another folder"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            reason = "no permission to write there; choose another folder"
-        elif error.errno == errno.ENAMETOOLONG:
-            most = name_bytes(out.parent)
-            reason = f"{reason}; a name there may have up to {most} bytes, choose a shorter one"
-        raise OutputError(f"{out}: {reason}", str(out)) from None
+        raise OutputError(f"{out}: {refusal(error, out)}", str(out)) from None
+
+
+def refusal(error: OSError, out: Path) -> str:
+    """Why `out` cannot be written, and the way out."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no room on disk; make some, or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission to write there; choose another folder"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{reason}; a name there may have up to {name_bytes(out.parent)} bytes, choose a shorter one"
+    if error.errno == errno.ENOTDIR:
+        for place in (out, *out.parents):
+            if os.path.exists(place) and not place.is_dir():
+                return f"{place} is not a folder; choose another"
+    return reason

@@ -23,6 +23,8 @@ def recordings(like: Path) -> list[Path]:
     try:
         if like.is_file():
             return [like]
+        if like.exists() and not like.is_dir():
+            raise InputError(f"like = {like}: is neither a file nor a folder", "like")
         if not like.is_dir():
             raise InputError(f"like = {like}: no such file or folder", "like")
         found = sorted(path for path in like.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

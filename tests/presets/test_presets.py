@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_configuration_that_cannot_be_looked_into_leaves_the_presets_that_ship
         presets.load("tape")
     with pytest.raises(PresetError, match=r"\.toml: cannot be read: File name too long"):
         presets.load(f"{'x' * 300}.toml")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_a_pipe_is_no_preset_file_and_not_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.toml")
+    with pytest.raises(PresetError, match=r"mine\.toml: is not a file"):
+        presets.load(str(tmp_path / "mine.toml"))
 
 
 def test_an_unknown_preset_is_told_with_those_there_are(config: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from presets.schema import make
 from render.band.cutoff import Cutoff
 from render.band.slope import Slope
 from render.clip import ArrayClip, open_clip
+from render.files.recordings import recordings
 from render.like import degrade
 from render.render import render
 from render.upscaler import Audio
@@ -115,6 +117,13 @@ def test_a_recording_that_is_damaged_is_the_fault_of_like_and_of_no_effect(tmp_p
     ):
         render(clip, preset, Null(), lambda _: None, recordings=[("damaged.wav", damaged)])
     assert told.value.field == "like"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_a_pipe_is_no_recording_and_not_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(InputError, match=r"pipe\.wav: is neither a file nor a folder"):
+        recordings(tmp_path / "pipe.wav")
 
 
 def test_silence_teaches_nothing(rendered: Any) -> None:

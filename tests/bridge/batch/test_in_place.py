@@ -375,6 +375,39 @@ def test_a_damaged_backup_is_not_put_in_place(backups: Backups, tmp_path: Path) 
     assert path.read_bytes() == b"two"
 
 
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files in the test's folder lie on a disk that has 1 kB free."""
+    usage = shutil.disk_usage
+
+    def told(folder: Path) -> Any:
+        return usage(folder)._replace(free=1000) if folder == tmp_path else usage(folder)
+
+    monkeypatch.setattr("shutil.disk_usage", told)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_an_edit_on_a_full_disk_is_told_with_what_it_needs(
+    edit: Airband, dull: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = sample(tmp_path / "a.wav", dull, "PCM_16")
+    said = edit(path)
+    assert said.code == 4
+    assert f"{tmp_path}: no room: 0.12 MB are needed, 0.00 MB free" in said.out
+
+
+def test_a_full_disk_at_an_undo_is_that_of_the_file(
+    backups: Backups, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(2000))
+    replaced(backups, path, b"two")
+    request.getfixturevalue("full_disk")
+    with pytest.raises(OutputError, match=f"^{tmp_path}: no room: 0.00 MB are needed"):
+        backups.undo(path)
+    assert path.read_bytes() == b"two"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
 def test_a_file_that_may_not_be_written_is_refused(
     edit: Airband, dull: NDArray[np.float32], tmp_path: Path

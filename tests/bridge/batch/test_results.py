@@ -50,6 +50,14 @@ def test_a_file_that_cannot_be_written_or_read_is_one_error(tmp_path: Path) -> N
         failed_before(tmp_path / "none.jsonl")
 
 
+def test_a_name_that_is_too_long_is_told_with_the_limit(tmp_path: Path) -> None:
+    for path in (tmp_path / f"{'x' * 300}.jsonl", tmp_path / ("x" * 300) / "results.jsonl"):
+        with pytest.raises(OutputError, match="too long; a name there may have up to 255 bytes, choose a sh"):
+            Results(path)
+    with pytest.raises(InputError, match="too long; a name there may have up to 255 bytes"):
+        failed_before(tmp_path / f"{'x' * 300}.jsonl")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
 def test_a_named_pipe_is_never_waited_on(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")

@@ -194,7 +194,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     page = clips / "kick.wav" / "report.html"  # kick.wav is not a folder
     said = airband("render", clips, "-o", clips.parent / "out", "--state", state, "--report", page)
     assert said.code == 4
-    assert "report.html: Not a directory" in said.err
+    assert "kick.wav is not a folder; choose another" in said.err
     assert not (clips.parent / "out").exists()
 
 

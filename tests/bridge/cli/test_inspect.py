@@ -87,7 +87,7 @@ def test_a_picture_that_cannot_be_written_is_the_outputs_fault(
     (tmp_path / "plots").write_text("a file")
     said = airband("inspect", clips / "kick.wav", "--plot", tmp_path / "plots" / "below")
     assert said.code == 4
-    assert "Not a directory" in said.err
+    assert "plots is not a folder; choose another" in said.err
 
 
 def test_a_picture_of_a_name_that_leaves_no_room_for_its_ending_has_a_shorter_one(

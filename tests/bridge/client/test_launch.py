@@ -59,6 +59,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     prepare(home)
     write_connection(home, Connection("ipc:///nowhere", os.getpid(), 1.0, "0.1", 1))
     assert find_engine(home) is None
+    home.connection.write_bytes(b"")  # as a power failure may leave it
     (folder / "engine.py").write_text("raise SystemExit('imported what the folder holds')")
     code = "import sys; from bridge import Client; Client.connect(state=sys.argv[1]).close()"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -189,7 +189,7 @@ def test_the_runtime_folder_is_named_after_the_state_folder(
 
 
 @posix
-@pytest.mark.parametrize("why", ["a file", "no UTF-8", "another user's"])
+@pytest.mark.parametrize("why", ["a file", "no UTF-8", "another user's", "a link in it"])
 def test_a_runtime_folder_that_an_engine_cannot_use_is_passed_over(
     tmp_path: Path, short_folder: str, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -199,6 +199,8 @@ def test_a_runtime_folder_that_an_engine_cannot_use_is_passed_over(
     else:
         os.mkdir(folder)
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    if why == "a link in it":
+        os.symlink(tmp_path, os.path.join(folder, "airband"))
     if why == "another user's":  # `sudo -E` leaves it in the environment
         assert find_home(tmp_path).runtime.is_relative_to(folder)
         monkeypatch.setattr("os.getuid", lambda: os.stat(folder).st_uid + 1)
