@@ -13,7 +13,7 @@ import numpy as np
 
 from presets.errors import UsageError
 from presets.limits import CUTOFF_MAX_HZ, CUTOFF_MIN_HZ
-from render.band.cliff import Cliff, cliff_near, find_cliff, is_steady
+from render.band.cliff import FLOOR_CLIFF_DB, Cliff, cliff_near, find_cliff, is_steady, loudest
 from render.band.holes import Holes, find_holes
 from render.band.images import held_from_hz, raised_from_hz
 from render.band.slope import Slope, find_slope
@@ -30,6 +30,14 @@ FILLED = 0.9
 SLOPE_ROOM = 0.85
 """A filter's slope is looked for only below this share of the Nyquist frequency: above, it may end where the
 resampler's own does."""
+TOP, NEAR_END, END = slice(-THIRD - SIXTH, -SIXTH), slice(-SIXTH, -SIXTH // 2), slice(-3, None)
+"""Bands below the Nyquist frequency: 0.71 to 0.89 of it; 0.89 to 0.94, where most resamplers still pass all;
+and the last ones. Where the level falls by less than FLOOR_CLIFF_DB between the first two, the sound fills
+its band, for sounds fall as much by themselves. Of 96 recordings resampled to 8, 16 and 22.05 kHz in four
+ways (1,152 files), 15 seem to end below 0.9 of the Nyquist frequency, nine of them voices that do; 149 did
+where every fall was taken for a filter's."""
+FOLLOWS_DB = 2.0
+"""The last bands hold a noise floor where they are no louder than this in the frames that are loud in TOP."""
 ROLLOFF_SHARE = 0.99
 ARCHIVE = " (an old transfer that falls off gently: -p archive)"
 """The way out for material that has no cliff."""
@@ -196,14 +204,18 @@ def _rolloff(spectrum: Spectrum, nyquist_hz: float) -> Cutoff:
 
 def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
     """The end of a band that reaches the source's own Nyquist frequency, or None when it fades out below."""
-    loud = decibels(np.sort(spectrum.powers, axis=0)[-max(4, len(spectrum.powers) // 10) :].mean(axis=0))
-    top_db = float(np.median(loud[-THIRD - SIXTH : -SIXTH]))
+    powers = spectrum.powers
+    loud = decibels(np.sort(powers, axis=0)[-max(4, len(powers) // 10) :].mean(axis=0))
+    top, end = (powers[:, bands].sum(axis=1, dtype=np.float64) for bands in (TOP, END))
+    top_db = float(np.median(loud[TOP]))
     dither_db = DITHER_DBFS - 10 * np.log10(nyquist_hz / spectrum.bin_hz) + 3
-    floor = top_db < dither_db + 10 or is_steady(spectrum.powers[:, -THIRD - SIXTH : -SIXTH].sum(axis=1))
-    if floor and top_db < 2 * decibels(spectrum.magnitude.max()) - 40:
+    is_floor = top_db < dither_db + 10 or is_steady(top)
+    if is_floor and top_db < 2 * decibels(spectrum.magnitude.max()) - 40:
         return None
-    end_db = float(np.median(loud[-3:]))
-    floor_db = end_db if top_db - end_db > 6 else top_db - 200
-    cliff = cliff_near(spectrum.powers, spectrum.edges_hz, len(loud), floor_db)
-    edge = min(cliff.edge_hz if cliff else nyquist_hz, NYQUIST_EDGE * nyquist_hz)
-    return Cliff(edge, top_db - float(dither_db), floor=False)
+    edge_hz = NYQUIST_EDGE * nyquist_hz
+    if top_db - float(np.median(loud[NEAR_END])) > FLOOR_CLIFF_DB:
+        follows_db = decibels(end[loudest(top)].mean()) - decibels(np.median(end))
+        floor_db = float(np.median(loud[END])) if follows_db < FOLLOWS_DB else top_db - 200
+        cliff = cliff_near(powers, spectrum.edges_hz, powers.shape[1], floor_db)
+        edge_hz = min(cliff.edge_hz if cliff else nyquist_hz, edge_hz)
+    return Cliff(edge_hz, top_db - float(dither_db), floor=False)

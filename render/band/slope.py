@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.band.cliff import FLOOR_CLIFF_DB, loudest, lower_quartile
-from render.band.spectrum import Powers, decibels
+from render.band.spectrum import SIXTH, Powers, decibels
 
 Floats = NDArray[np.floating[Any]]
 
@@ -121,7 +121,9 @@ def find_slope(
     top = _floor_top(level, int(np.searchsorted(octaves, 0.0)), most_db)
     hz, octaves, level, below = hz[:top], octaves[:top], level[:top], below[:top]
     beyond = level[octaves > 0.5] if top == powers.shape[1] else level[-FLOOR_BANDS:]
-    floor_db = -float(lower_quartile(-beyond)) if beyond.size else -200.0
+    if beyond.size < FLOOR_BANDS:  # near the Nyquist frequency: its last bands hold the resampler's own end
+        beyond = level[-SIXTH:-FLOOR_BANDS]
+    floor_db = -float(lower_quartile(-beyond))
     drowned = (octaves > 0) & (level < floor_db + ABOVE_FLOOR_DB)
     natural: Floats = level[below].mean() + TILT_DB * (octaves + np.mean(BELOW_OCTAVES))
     end = -1

@@ -140,6 +140,20 @@ def test_a_band_that_runs_to_a_low_nyquist_ends_there(rate: int) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sound_that_falls_by_itself_fills_the_band_of_its_rate(seed: int, rate: int) -> None:
+    """Bursts that fall by 12 dB an octave, from a resampler that takes 6 dB at the Nyquist frequency."""
+    noise = np.fft.rfft(np.random.default_rng(seed).standard_normal(4 * RATE))
+    falling = noise / np.maximum(np.fft.rfftfreq(4 * RATE, 1 / RATE), 100) ** 2
+    bursts = np.fft.irfft(falling) * np.exp(-6 * (np.arange(4 * RATE) / 16000 % 1))
+    low = signal.resample_poly(bursts / np.abs(bursts).max() / 2, rate, RATE)
+    cutoff = found(np.round(low[None] * 32768) / 32768, rate)
+    assert cutoff.hz is not None
+    assert 0.94 * rate / 2 < cutoff.hz < 0.96 * rate / 2
+    assert cutoff.slope is None
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050])
 @pytest.mark.parametrize("make", [bass_line, eight_o_eight])
 def test_a_bass_at_a_low_rate_does_not_fill_its_band(make: Callable[[Samples], Samples], rate: int) -> None:
     sound = soxr.resample(make(np.arange(3 * RATE) / RATE), RATE, rate, quality="VHQ")

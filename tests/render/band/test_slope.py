@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soxr
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -48,6 +49,22 @@ def test_nothing_is_left_behind_an_edge() -> None:
     spectrum = np.fft.rfft(PINK)
     spectrum[np.fft.rfftfreq(len(PINK), 1 / RATE) > 8000] = 0
     assert slope_of(np.fft.irfft(spectrum)) is None
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize("edge", [0.7, 0.75])
+def test_a_slope_ends_where_the_filter_stops_also_near_nyquist(edge: float, rate: int) -> None:
+    """What a filter's stopband lets through cannot be made good."""
+    brown = np.fft.irfft(SPECTRUM / np.sqrt(1 + np.fft.rfftfreq(6 * RATE, 1 / 500)))
+    bursts = brown / np.abs(brown).max() * np.exp(-6 * (np.arange(6 * RATE) / 16000 % 1))
+    taps = signal.firwin(81, edge * rate / 2, fs=rate, window=("kaiser", 6))
+    low = signal.fftconvolve(soxr.resample(bursts, RATE, rate, quality="VHQ"), taps, "same")
+    dithered = np.round(low * 32768 + rng.triangular(-1, 0, 1, len(low))) / 32768
+    hz, gain = signal.freqz(taps, worN=1 << 14, fs=rate)
+    cutoff = find_cutoff(ArrayClip(dithered[None].astype(np.float32), rate), "auto")
+    assert cutoff.hz == pytest.approx(edge * rate / 2, rel=0.02)
+    assert cutoff.slope is not None
+    assert cutoff.slope.end_hz < hz[np.argmax(np.abs(gain) < 10 ** (-50 / 20))]
 
 
 def test_a_slope_ends_where_noise_begins() -> None:
