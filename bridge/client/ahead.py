@@ -113,8 +113,9 @@ class Ahead(Generic[T, E]):
 
     def _others_work(self, job: str) -> bool:
         """Whether jobs other than `job` may be unfinished; an engine elsewhere shows only this user's."""
-        unfinished = self._renderer.jobs(2, unfinished=True)
-        return not self._renderer.local or any(status.job != job for status in unfinished)
+        if not self._renderer.local:
+            return True
+        return any(status.job != job for status in self._renderer.jobs(2, unfinished=True))
 
     def _cancel(self, job: str) -> None:
         try:
