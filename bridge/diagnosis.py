@@ -223,14 +223,16 @@ def _models_at_hand() -> Iterator[Finding]:
 
 def _engine(home: Home) -> Iterator[Finding]:
     try:
-        running, connection = is_running(home), read_connection(home)
+        running = is_running(home)
+        connection = read_connection(home) if running else None
     except AirbandError as error:
         yield Finding("engine", "broken", error.message, f"remove {home.connection}")
         return
     if not running:
-        stale = f"; {home.connection} is left from one that was killed" if connection else ""
-        advice = "nothing to do: the next start replaces it" if connection else ""
-        yield Finding("engine", "note" if connection else "good", f"none is running{stale}", advice)
+        is_left = home.connection.exists()
+        stale = f"; {home.connection} is left from one that was killed" if is_left else ""
+        advice = "nothing to do: the next start replaces it" if is_left else ""
+        yield Finding("engine", "note" if is_left else "good", f"none is running{stale}", advice)
         yield from _models_at_hand()
         return
     if connection is None:

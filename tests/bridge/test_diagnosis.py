@@ -137,7 +137,7 @@ def stale(state: Path, **changes: Any) -> Home:
 
 
 def test_a_stale_connection_file_is_harmless(tmp_path: Path) -> None:
-    stale(tmp_path / "state")
+    stale(tmp_path / "state").connection.write_bytes(b"")  # as a power failure may leave it
     note = found(tmp_path / "state", "engine")
     assert note.level == "note"
     assert "left from one that was killed" in note.detail
@@ -149,8 +149,14 @@ def test_models_are_listed_without_an_engine(tmp_path: Path) -> None:
 
 
 def test_a_connection_file_open_to_others_is_broken(tmp_path: Path) -> None:
-    stale(tmp_path / "state").connection.chmod(0o666)
-    broken = found(tmp_path / "state", "engine")
+    home = find_home(tmp_path / "state")
+    prepare(home)
+    lock = claim(home)
+    try:
+        stale(tmp_path / "state").connection.chmod(0o666)
+        broken = found(tmp_path / "state", "engine")
+    finally:
+        lock.release()
     assert (broken.level, broken.advice.split()[0]) == ("broken", "remove")
 
 
