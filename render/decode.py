@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO, TypeAlias
 
 import soundfile
@@ -39,6 +40,11 @@ MISREAD = ("FLAC", "VOC", "SVX")
 """Formats that libsndfile recognises but ffmpeg reads better."""
 GUESSED = "without a Xing frame libsndfile only guesses an MP3's length"
 FREE_FORMAT = f"an MP3 of free format, which ffmpeg does not read; {GUESSED}: lame --decode makes a WAV of it"
+RAW = (".raw", ".pcm", ".s16", ".s24", ".s32", ".f32", ".s16le", ".s24le", ".s32le", ".f32le")
+"""Endings of files that often hold samples alone."""
+NO_INDEX = "moov atom not found"
+NOT_RECOGNISED = "Format not recognised"
+"""What ffmpeg says of MP4 and MOV, and libsndfile of what it does not know."""
 NEEDS_FFMPEG = "install ffmpeg and put it on PATH: it reads many formats and streams that libsndfile does not"
 
 
@@ -134,9 +140,8 @@ def decode(wanted: Wanted, header: PcmHeader | None, folder: Path | None) -> Dec
     streams = ffmpeg.audio_streams(wanted.path)
     if streams is not None and wanted.stream >= streams:
         raise no_stream(wanted.name, wanted.stream, streams)
-    lack = lack_of("ffmpeg")
-    hint = f"; {NEEDS_FFMPEG} ({lack})" if lack else ""
-    raise InputError(f"{wanted.name} is not audio that can be read: {'; '.join(reasons)}{hint}", "source")
+    why = _why_unreadable(wanted, reasons, streams)
+    raise InputError(f"{wanted.name} is not audio that can be read: {why}", "source")
 
 
 def _ways(wanted: Wanted, header: PcmHeader | None, parts: Parts) -> list[tuple[Decoder, Parts]]:
@@ -194,6 +199,24 @@ def _by_libsndfile(wanted: Wanted, parts: Parts, promise: Promise, out: PcmFile)
     except soundfile.LibsndfileError as error:
         return str(error.error_string).rstrip(".")
     return ""
+
+
+def _why_unreadable(wanted: Wanted, reasons: list[str], streams: int | None) -> str:
+    """Why no decoder reads a file, and the way out, by what they said and how many streams ffprobe found."""
+    lack = lack_of("ffmpeg")
+    if lack:
+        return f"{'; '.join(reasons)}; {NEEDS_FFMPEG} ({lack})"
+    if NO_INDEX in reasons:
+        return (
+            "its index (moov), which is written last, is missing: the recording, or its copy, was never "
+            "finished. Copy it again, or rebuild it with untrunc and a whole recording of the same device"
+        )
+    if streams is not None or NOT_RECOGNISED not in reasons:
+        return "; ".join(reasons)
+    if wanted.path.suffix.lower() not in RAW:
+        return "neither libsndfile nor FFmpeg knows its format, or it is damaged"
+    made = f"ffmpeg -f s16le -ar 44100 -ac 2 -i {quote(wanted.name)} {quote(wanted.path.stem + '.wav')}"
+    return f"it has no header that says its rate and format; with these, make a WAV of it, as by `{made}`"
 
 
 def _stretch(wanted: Wanted, start: int = 0, end: int | None = None) -> Stretch:

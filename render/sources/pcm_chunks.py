@@ -85,7 +85,7 @@ def chunks_from(file: BinaryIO, at: int, end: int, big_endian: bool) -> Iterator
             file.seek(at)
             after = file.read(4)
             # A pad byte is zero. Some writers leave it out, and the next name stands in its place.
-            at += 0 if len(after) == 4 and after[:1] != b"\0" and _is_name(after) else 1
+            at += 0 if len(after) == 4 and after[:1] != b"\0" and is_name(after) else 1
 
 
 def body(file: BinaryIO, at: int, size: int, most: int = 1 << 16) -> bytes:
@@ -112,11 +112,12 @@ def only_chunks(file: BinaryIO, at: int, end: int, order: str) -> bool:
             break
         file.seek(at)
         name, size = struct.unpack(f"{order}4sI", file.read(8))
-        if not _is_name(name):
+        if not is_name(name):
             return False
         at += 8 + size + size % 2
     return at <= end + 1 and end - at < 8
 
 
-def _is_name(name: bytes) -> bool:
+def is_name(name: bytes) -> bool:
+    """Whether four bytes can be a chunk's name."""
     return all(0x20 <= letter < 0x7F for letter in name)

@@ -14,7 +14,15 @@ from typing import BinaryIO
 from render.channels import FFMPEG, core_audio_order
 from render.sources.after_audio import beyond_4_gib, chunks_at_end, doubt
 from render.sources.extent.another_file import another
-from render.sources.pcm_chunks import after_id3, body, chunks_from, is_placeholder, only_chunks, sized
+from render.sources.pcm_chunks import (
+    after_id3,
+    body,
+    chunks_from,
+    is_name,
+    is_placeholder,
+    only_chunks,
+    sized,
+)
 
 W64_RIFF = bytes.fromhex("726966662E91CF11A5D628DB04C10000")
 PCM, FLOAT = 1, 3
@@ -219,7 +227,7 @@ def _aiff(file: BinaryIO, first: int) -> PcmHeader | None:
 
 def _caf(file: BinaryIO) -> PcmHeader | None:
     end, at = os.fstat(file.fileno()).st_size, 8
-    described, layout, sound, by_ffmpeg, why = b"", b"", None, False, ""
+    described, layout, sound, by_ffmpeg, is_empty, why = b"", b"", None, False, False, ""
     while at + 12 <= end and not (sound and (why := another(file, at))):
         file.seek(at)
         name, size = struct.unpack(">4sq", file.read(12))
@@ -232,7 +240,8 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
             by_ffmpeg = FFMPEG in body(file, at, size)
         elif name == b"data":
             sound = at + 4, 0 if is_placeholder(size) else size - 4  # after the edit count
-            if is_placeholder(size):
+            is_empty = size == 4 and (at + 4 == end or _is_caf_chunk(file, at + 4, end))
+            if is_placeholder(size) or (size == 4 and not is_empty):
                 break
         if size < 0:
             return None
@@ -244,11 +253,17 @@ def _caf(file: BinaryIO) -> PcmHeader | None:
     subtype = {b"ulaw": "ULAW", b"alaw": "ALAW"}.get(coding, "")
     if coding == b"lpcm" and width * 8 == (bits + 7) // 8 * 8:
         subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width, "") if flags & 1 else INTEGERS.get(width, "")
-    promised, held = sized(*sound, end)
+    promised, held = (0, 0) if is_empty else sized(*sound, end)
     mask, order = core_audio_order(layout, channels, by_ffmpeg)
     return PcmHeader(
         round(rate), channels, subtype, not flags & 2, sound[0], promised, held, mask, order, why
     )
+
+
+def _is_caf_chunk(file: BinaryIO, at: int, end: int) -> bool:
+    file.seek(at)
+    name, size = struct.unpack(">4sq", file.read(12).ljust(12, b"\0"))
+    return is_name(name) and 0 <= size <= end - at - 12
 
 
 def _au(file: BinaryIO, head: bytes) -> PcmHeader | None:

@@ -16,8 +16,8 @@ from typing import BinaryIO, NamedTuple
 
 from render.sources.extent.stated import VOC, VOC_WRAP, stated_end, stated_frames
 from render.sources.links import ogg_lacks
-from render.sources.pcm_chunks import after_id3
-from render.sources.pcm_header import PcmHeader, read_header
+from render.sources.pcm_chunks import after_id3, is_placeholder
+from render.sources.pcm_header import W64_RIFF, PcmHeader, read_header
 
 HEAD_BYTES = 4096
 GAPLESS_ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO")
@@ -39,7 +39,8 @@ class Promise:
         slack: how many frames fewer are no loss.
         share: of the promised bytes that are there, 0 to 1.
         cut: how it shows that it was cut, in words; "" when it does not.
-        ends_anywhere: whether its header was never finished, so that its last packet may be incomplete.
+        ends_anywhere: whether its last packet may be incomplete, as its header was never finished or padding
+            follows.
     """
 
     frames: int | None = None
@@ -124,7 +125,8 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
     head = _read(file, after_id3(file))
     if header is not None:
         share = header.held / header.promised if header.promised else 1.0
-        return Promise(share=share, cut=header.doubt, ends_anywhere=header.promised is None)
+        ends_anywhere = header.promised is None or _is_padded_w64(file, header)
+        return Promise(share=share, cut=header.doubt, ends_anywhere=ends_anywhere)
     if head[:4] == b"fLaC":
         counts = [_flac_frames(_read(file, after_id3(file, start))) for start, _ in links]
         return Promise(sum(filter(None, counts)) if all(counts) else None)
@@ -133,6 +135,15 @@ def read_promise(file: BinaryIO, links: Sequence[tuple[int, int]], header: PcmHe
     if (count := stated_frames(head)) is not None:
         return Promise(*count)
     return Promise(_mp3_frames(head), slack=1152, cut=_container_lacks(file, head))
+
+
+def _is_padded_w64(file: BinaryIO, header: PcmHeader) -> bool:
+    """Whether the audio of a W64 ends in zeros: ffmpeg counts the padding to 8 bytes as audio, and then reads
+    it as a packet."""
+    file.seek(0)
+    is_w64 = file.read(len(W64_RIFF)) == W64_RIFF
+    file.seek(max(0, header.at + header.held - 1))
+    return is_w64 and file.read(1) == b"\0"
 
 
 def _container_lacks(file: BinaryIO, head: bytes) -> str:
@@ -181,7 +192,7 @@ def _mp3_tag(head: bytes) -> _Mp3Tag:
         return _Mp3Tag()
     has_packets, has_bytes, has_index, has_quality = (head[at + 7] >> bit & 1 for bit in range(4))
     at += 8
-    counts = struct.unpack_from(">II", head, at)
+    counts = [0 if is_placeholder(count) else count for count in struct.unpack_from(">II", head, at)]
     packets, nbytes = counts[0] * has_packets, counts[has_packets] * has_bytes
     at += 4 * has_packets + 4 * has_bytes + 100 * has_index + 4 * has_quality
     return _Mp3Tag(packets, nbytes, head[at : at + 36])

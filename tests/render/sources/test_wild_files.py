@@ -504,8 +504,51 @@ def test_a_file_is_known_by_its_content_whatever_its_name(tmp_path: Path, name: 
     path = (tmp_path / "a.wav").rename(tmp_path / name)
     assert np.array_equal(opened(path), SPEECH)
     path.write_bytes(RNG.bytes(5000))
-    with pytest.raises(InputError, match=f"{name} is not audio that can be read"):
+    raw = f"it has no header .*ffmpeg -f s16le .* -i {name} take.wav"
+    why = raw if name in ("take.raw", "take.pcm") else "neither libsndfile nor FFmpeg knows its format"
+    with pytest.raises(InputError, match=f"{name} is not audio that can be read: {why}"):
         opened(path)
+
+
+def test_a_recording_without_its_index_is_named_as_unfinished(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    path = tmp_path / "phone.m4a"
+    ffmpeg("-i", tones(2), "-c:a", "aac", path)
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(InputError, match=r"phone\.m4a .*: its index \(moov\).* never finished.* untrunc"):
+        opened(path)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 2.05, 2.1])
+def test_mp3_in_w64_is_read_whatever_its_length(
+    tmp_path: Path, ffmpeg: Any, heard_by_ffmpeg: Any, tones: Any, seconds: float
+) -> None:
+    path = tmp_path / "a.w64"
+    ffmpeg("-i", tones(2, seconds=seconds), "-c:a", "libmp3lame", "-q:a", 2, path)
+    assert np.array_equal(opened(path), heard_by_ffmpeg(path, 2))
+
+
+def test_a_count_of_mp3_packets_that_was_never_filled_in_is_none(
+    tmp_path: Path, ffmpeg: Any, tones: Any
+) -> None:
+    path = tmp_path / "a.mp3"
+    ffmpeg("-i", tones(2), "-c:a", "libmp3lame", path)
+    content = bytearray(path.read_bytes())
+    at = re.search(b"Xing|Info", content).end()  # type: ignore[union-attr]
+    content[at + 4 : at + 12] = b"\xff" * 8
+    path.write_bytes(content)
+    assert opened(path).shape[1] >= 44100
+
+
+@pytest.mark.parametrize("size", [4, 0, -1])
+def test_a_caf_whose_size_was_never_filled_in_is_read(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.caf"
+    soundfile.write(path, SPEECH.T, 44100, subtype="FLOAT", format="CAF")
+    content = path.read_bytes()
+    at = content.index(b"data") + 4
+    path.write_bytes(content[:at] + struct.pack(">q", size) + content[at + 8 :])
+    assert np.array_equal(opened(path), SPEECH)
 
 
 def test_without_ffmpeg_the_error_says_what_would_help(
