@@ -166,16 +166,16 @@ def _clashes(items: list[Item]) -> Iterator[Refused]:
 
 def _below_others(items: list[Item]) -> Iterator[Refused]:
     """Items in a folder whose place another item's file takes."""
-    files = {os.path.abspath(item.out): item for item in items}
-    folders = {Path(file).parent for file in files}
+    outs = [os.path.abspath(item.out) for item in items]
+    files = dict(zip(outs, items, strict=True))
     in_place_of = {
-        folder: files[str(part)]
-        for folder in folders
-        for part in (folder, *folder.parents)
-        if str(part) in files
+        folder: files[part]
+        for folder in set(map(os.path.dirname, outs))
+        for part in (folder, *map(str, Path(folder).parents))
+        if part in files
     }
-    for item in items:
-        if (other := in_place_of.get(Path(os.path.abspath(item.out)).parent)) is not None:
+    for item, out in zip(items, outs, strict=True):
+        if (other := in_place_of.get(os.path.dirname(out))) is not None:
             reason = f"{item.out} needs a folder where {other.source} becomes the file {other.out}"
             yield Refused(item, UsageError(f"{reason}; give it another `out`", "out"))
 
