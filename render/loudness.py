@@ -60,27 +60,19 @@ def deliver(
         clip: the finished stem.
         source: the original, for `match-input`.
         delivery: what is asked.
-        on_share: called with the share of the measuring that is done.
+        on_share: called with the share of the clip whose true peak is known: eight ninths of the work.
     """
     if delivery.loudness == "as-is" and delivery.true_peak_dbtp is None:
         return Delivered(clip, None)
     gain_db, held_back_db = 0.0, 0.0
     target_lufs, lufs = None, None
-    passes = 1 + (delivery.loudness != "as-is") + (delivery.loudness == "match-input")
-    numbers = iter(range(passes))
-
-    def passed(clip: Clip) -> _Followed:
-        number = next(numbers)
-        return _Followed(clip, lambda share: on_share((number + share) / passes))
-
     if delivery.loudness != "as-is":
-        before = integrated_lufs(passed(clip))
-        is_matched = delivery.loudness == "match-input"
-        target = integrated_lufs(passed(source)) if is_matched else float(delivery.loudness)
+        before = integrated_lufs(clip)
+        target = integrated_lufs(source) if delivery.loudness == "match-input" else float(delivery.loudness)
         if math.isfinite(before) and math.isfinite(target):
             gain_db = target - before
         target_lufs, lufs = _finite(target), _finite(before + gain_db)
-    peak_dbtp = true_peak_dbtp(passed(clip))
+    peak_dbtp = true_peak_dbtp(_Followed(clip, on_share))
     if delivery.true_peak_dbtp is not None and peak_dbtp + gain_db > delivery.true_peak_dbtp:
         held_back_db = peak_dbtp + gain_db - delivery.true_peak_dbtp
         gain_db -= held_back_db
