@@ -33,7 +33,6 @@ from render.files.carried.chunks import Chunk, form_of, read_chunks
 from render.files.encode import check_room
 from render.files.parts import as_output_error, part_beside
 from render.measure.coding import coding
-from render.sources import ffmpeg
 from render.sources.pcm_header import read_header
 from render.sources.stretch import Stretch
 
@@ -145,6 +144,8 @@ def _looked_at(path: Path) -> Any:
 
 def _why_not(path: Path) -> str:
     """Why a file that libsndfile does not open cannot be edited in place."""
+    from render.sources import ffmpeg  # loads NumPy
+
     with path.open("rb") as file:
         header = read_header(file)
     if header is not None and header.doubt:

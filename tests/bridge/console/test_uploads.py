@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ MB = 1_000_000
 
 
 def kept(console: Any) -> list[Path]:
-    return [path for path in (console.state / "console" / "clips").rglob("*") if path.is_file()]
+    walk = os.walk(console.state / "console" / "clips")  # which passes over a folder that goes meanwhile
+    return [Path(folder) / name for folder, _, names in walk for name in names]
 
 
 def resident_mb(console: Any) -> float:
