@@ -15,7 +15,6 @@ from bridge.wire.curve_keys import allowed, own_keys, read_allow_list
 from bridge.wire.home import (
     Connection,
     Home,
-    asked_to_stop,
     claim,
     ipc_endpoint,
     make_runtime,
@@ -26,6 +25,7 @@ from bridge.wire.home import (
 )
 from bridge.wire.lock import FileLock
 from bridge.wire.messages import VERSION
+from bridge.wire.stop_request import asked_to_stop
 from engine.metrics import start_metrics
 from engine.serve_options import Options, is_loopback, parsed
 from engine.serving.connection_limit import raise_descriptor_limit

@@ -18,15 +18,8 @@ import typer
 from bridge.cli.options import Json, State
 from bridge.client.client import Client
 from bridge.client.vitals import folder_bytes, memory_mb
-from bridge.wire.home import (
-    Connection,
-    Home,
-    ask_to_stop,
-    find_home,
-    is_running,
-    read_connection,
-    read_holder,
-)
+from bridge.wire.home import Connection, Home, find_home, is_running, read_connection, read_holder
+from bridge.wire.stop_request import ask_to_stop
 from presets.errors import EngineError
 
 STOP_S, STOP_NOW_S = 30.0, 10.0
@@ -180,7 +173,7 @@ def stop(
         os.kill(holder.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         if not _is_gone(home, STOP_NOW_S):
             raise EngineError(f"process {holder.pid} does not end, not even when it is killed")
-    home.stop.unlink(missing_ok=True)
+    home.stop_request.unlink(missing_ok=True)
     typer.echo(
         json.dumps({"stopped": True, "pid": holder.pid}) if as_json else f"engine {holder.pid} has ended"
     )

@@ -27,13 +27,7 @@ from platformdirs import user_state_path
 
 from bridge.wire.curve_keys import KeyPair
 from bridge.wire.lock import FileLock, is_held
-from bridge.wire.private_files import (
-    make_private_folder,
-    parse_private,
-    read_private,
-    write_private,
-    write_private_text,
-)
+from bridge.wire.private_files import make_private_folder, parse_private, read_private, write_private
 from bridge.wire.process_birth import process_birth
 from presets.errors import EngineError, OutputError
 from presets.printable import is_utf8
@@ -115,8 +109,8 @@ class Home:
         return self.state / "engine.lock"
 
     @property
-    def stop(self) -> Path:
-        """A request to the engine to stop, from whoever cannot signal it; see `ask_to_stop`."""
+    def stop_request(self) -> Path:
+        """A request to the engine to stop; see `bridge.wire.stop_request`."""
         return self.state / "engine.stop"
 
     @property
@@ -189,7 +183,7 @@ def claim(home: Home) -> FileLock:
     """
     lock = FileLock(home.lock)
     if lock.acquire(timeout_s=1.0):  # a client that checks the lock holds it for a moment
-        for left in (home.connection, home.stop):  # by an engine or a command that was killed
+        for left in (home.connection, home.stop_request):  # by an engine or a command that was killed
             left.unlink(missing_ok=True)
         lock.write(msgspec.json.encode(this_process("", 0)))
         return lock
@@ -246,29 +240,6 @@ def remove_connection(home: Home) -> None:
     connection = read_connection(home)
     if connection is not None and connection.pid == os.getpid():
         home.connection.unlink(missing_ok=True)
-
-
-def ask_to_stop(home: Home, *, now: bool) -> None:
-    """Asks the engine that holds the state folder to stop, by a file that its owner alone can write there.
-
-    So an engine in another container or on another machine stops too; it looks twice a second.
-
-    Args:
-        home: its folders.
-        now: without waiting for what is being rendered.
-
-    Raises:
-        EngineError: the file cannot be written.
-    """
-    write_private_text(home.stop, "now" if now else "")
-
-
-def asked_to_stop(home: Home) -> int:
-    """How urgently `ask_to_stop` was called: 0 not at all, 1 for a stop, 2 for one at once."""
-    try:
-        return 2 if home.stop.read_bytes() == b"now" else 1
-    except OSError:
-        return 0
 
 
 def read_holder(home: Home) -> Connection | None:

@@ -65,7 +65,7 @@ class Server:
         store, spool: the jobs and files of the state folder.
         pool: the worker processes.
         announce: writes the connection file; called again whenever that file or the socket's is gone.
-        asked_to_stop: how often it was asked to stop by other means than a signal.
+        asked_to_stop: how urgently it is asked to stop without a signal; see `bridge.wire.stop_request`.
         idle_exit_s: exit after so many seconds without work or messages; None never does.
     """
 

@@ -30,7 +30,7 @@ FILLED = 0.9
 SLOPE_ROOM = 0.85
 """A filter's slope is looked for only below this share of the Nyquist frequency: above, it may end where the
 resampler's own does."""
-TOP, NEAR_END, END = slice(-THIRD - SIXTH, -SIXTH), slice(-SIXTH, -SIXTH // 2), slice(-3, None)
+TOP, NEAR_NYQUIST, LAST = slice(-THIRD - SIXTH, -SIXTH), slice(-SIXTH, -SIXTH // 2), slice(-3, None)
 """Bands below the Nyquist frequency: 0.71 to 0.89 of it; 0.89 to 0.94, where most resamplers still pass all;
 and the last ones. Where the level falls by less than FLOOR_CLIFF_DB between the first two, the sound fills
 its band, for sounds fall as much by themselves. Of 96 recordings resampled to 8, 16 and 22.05 kHz in four
@@ -87,7 +87,7 @@ def find_cutoff(
     Raises:
         UsageError: a number above the clip's Nyquist frequency.
     """
-    found = _end(clip, cutoff, holes)
+    found = _band_end(clip, cutoff, holes)
     if found.hz is None or ceiling_hz is None or ceiling_hz > found.hz:
         return found
     reason = (
@@ -97,7 +97,7 @@ def find_cutoff(
     return replace(found, hz=None, reason=reason, slope=None)
 
 
-def _end(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool) -> Cutoff:
+def _band_end(clip: Clip, cutoff: Literal["auto", "rolloff"] | float, holes: bool) -> Cutoff:
     nyquist_hz = clip.rate / 2
     if cutoff == "auto":
         return auto(measure(clip), nyquist_hz)
@@ -206,16 +206,16 @@ def _nyquist_cliff(spectrum: Spectrum, nyquist_hz: float) -> Cliff | None:
     """The end of a band that reaches the source's own Nyquist frequency, or None when it fades out below."""
     powers = spectrum.powers
     loud = decibels(np.sort(powers, axis=0)[-max(4, len(powers) // 10) :].mean(axis=0))
-    top, end = (powers[:, bands].sum(axis=1, dtype=np.float64) for bands in (TOP, END))
+    top, end = (powers[:, bands].sum(axis=1, dtype=np.float64) for bands in (TOP, LAST))
     top_db = float(np.median(loud[TOP]))
     dither_db = DITHER_DBFS - 10 * np.log10(nyquist_hz / spectrum.bin_hz) + 3
     is_floor = top_db < dither_db + 10 or is_steady(top)
     if is_floor and top_db < 2 * decibels(spectrum.magnitude.max()) - 40:
         return None
     edge_hz = NYQUIST_EDGE * nyquist_hz
-    if top_db - float(np.median(loud[NEAR_END])) > FLOOR_CLIFF_DB:
+    if top_db - float(np.median(loud[NEAR_NYQUIST])) > FLOOR_CLIFF_DB:
         follows_db = decibels(end[loudest(top)].mean()) - decibels(np.median(end))
-        floor_db = float(np.median(loud[END])) if follows_db < FOLLOWS_DB else top_db - 200
+        floor_db = float(np.median(loud[LAST])) if follows_db < FOLLOWS_DB else top_db - 200
         cliff = cliff_near(powers, spectrum.edges_hz, powers.shape[1], floor_db)
         edge_hz = min(cliff.edge_hz if cliff else nyquist_hz, edge_hz)
     return Cliff(edge_hz, top_db - float(dither_db), floor=False)

@@ -301,7 +301,7 @@ def test_an_engine_that_is_no_process_here_is_stopped_through_its_state_folder(
     said = airband("stop", *flags, "--state", live.home.state)
     assert (said.code, said.out) == (0, f"engine {live.process.pid} has ended\n"), said
     assert live.process.wait(20) == 0
-    assert not live.home.stop.exists()
+    assert not live.home.stop_request.exists()
 
 
 @pytest.mark.parametrize("command", ["status", "jobs"])
